@@ -1,0 +1,1 @@
+"""The networks, their data, training, evaluation and export (torch)."""

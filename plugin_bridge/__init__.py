@@ -1,0 +1,1 @@
+"""Everything around the engine: command line, files, hosts, control."""

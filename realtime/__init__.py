@@ -1,0 +1,1 @@
+"""The streaming engine: numpy and onnxruntime only."""

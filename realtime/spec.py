@@ -1,0 +1,169 @@
+"""What a model is: the spec an ONNX file carries about itself, and nothing else.
+
+Glossary: a *tier* is one latency setting of a model, a *condition* is what tells it which sound to
+take (direction, timbre), a *target* is one sound it takes, a *state* is what it remembers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+METADATA_KEY = "stemsteer"
+MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
+TIERS = ("live", "studio", "offline")
+MASK_AXES = {"mixture": 1, "channels": 2, "steered": 2}
+"""What the channel axis of the masks means, and its length.
+
+``mixture``: one mask for both channels. ``channels``: left, right. ``steered``: along and across
+the target's direction, T = L cos θ + R sin θ and N = R cos θ − L sin θ with θ = azimuth + 45°.
+"""
+
+
+class StemsteerError(Exception):
+    """A file, peer or device that cannot be used: the message says what, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One latency setting: a pair of windows and how far ahead the model looks.
+
+    Parameters
+    ----------
+    window : analysis window and FFT length, samples.
+    synthesis : synthesis window, samples, ≤ window; the shorter it is, the lower the latency.
+    hop : samples between frames; synthesis is a multiple of it, at least 2 hops.
+    lookahead : frames by which the masks lag behind the spectrum.
+    """
+
+    window: int
+    synthesis: int
+    hop: int
+    lookahead: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hop < 1 or self.window < self.synthesis or self.lookahead < 0:
+            raise ValueError(f"tier needs 1 <= hop, synthesis <= window, lookahead >= 0: {self}")
+        if self.synthesis < 2 * self.hop or self.synthesis % (2 * self.hop):
+            raise ValueError(f"synthesis must be a multiple of two hops: {self}")
+        if self.window % 2:
+            raise ValueError(f"window must be even: {self}")
+
+    @property
+    def bins(self) -> int:
+        return self.window // 2 + 1
+
+    @property
+    def latency(self) -> int:
+        """Samples from input to output when the input comes in whole hops."""
+        return self.synthesis - self.hop + self.lookahead * self.hop
+
+    def scaled(self, factor: float) -> Tier:
+        """The same tier at a sample rate `factor` times as high."""
+        sizes = [round(n * factor) for n in (self.window, self.synthesis, self.hop)]
+        if any(abs(n * factor - m) > 1e-9 for n, m in zip(self.sizes, sizes, strict=True)):
+            raise ValueError(f"{self} does not scale by {factor} to whole samples")
+        return Tier(*sizes, lookahead=self.lookahead)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return self.window, self.synthesis, self.hop
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything the runtime needs to know about a model, stored in its ONNX metadata as JSON.
+
+    Tensors, by name (`frames` is dynamic; `targets` too, unless the model names its targets)::
+
+        spectrum     (frames, channels=2, bins, 2)  float32, real and imaginary part
+        <condition>  (frames, targets, size)        float32, one value a frame
+        state_<name> (targets, ...)                 float32, zeros at the start
+        -> masks     (frames, targets, axes, bins)  float32 in [0, 1]; axes by `mask_axes`
+        -> activity  (frames, targets)              float32 in [0, 1]; only some models
+        -> next_<name>                              the state to feed back
+
+    Parameters
+    ----------
+    bins : lowest bins the model sees at its own rate; None: any number, all of them.
+    conditions : size of each condition; ``direction`` is (azimuth_deg, width_deg), ``timbre`` a
+        unit vector.
+    targets : names of the targets of a model whose targets are fixed; empty: any number.
+    """
+
+    name: str
+    tiers: Mapping[str, Tier]
+    conditions: Mapping[str, int]
+    mask_axes: str
+    sample_rate: int = 44_100
+    bins: int | None = None
+    targets: tuple[str, ...] = ()
+    description: str = ""
+    licence: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.mask_axes not in MASK_AXES:
+            raise ValueError(f"mask_axes is {self.mask_axes!r}, expected one of {list(MASK_AXES)}")
+        if not self.tiers or not set(self.tiers) <= set(TIERS):
+            raise ValueError(f"tiers are {list(self.tiers)}, expected some of {list(TIERS)}")
+        if self.mask_axes == "steered" and "direction" not in self.conditions:
+            raise ValueError("steered masks need the condition 'direction'")
+        if self.conditions.get("direction", 2) != 2:
+            raise ValueError("the condition 'direction' has size 2: azimuth_deg, width_deg")
+        if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
+            raise ValueError(f"bins is {self.bins}, more than the windows have")
+
+    def tier(self, name: str) -> Tier:
+        """The tier `name`. Raises ValueError if the model does not have it."""
+        if name not in self.tiers:
+            raise ValueError(
+                f"model {self.name!r} has no tier {name!r}; it has {', '.join(self.tiers)}"
+            )
+        return self.tiers[name]
+
+    def tier_at(self, name: str, rate_hz: float) -> Tier:
+        """The tier `name` for a sample rate, its windows scaled to keep their duration."""
+        return self.tier(name).scaled(rate_factor(rate_hz, self.sample_rate))
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a spec. Raises ValueError that says which field is wrong."""
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the spec is not JSON: {error}") from error
+        if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
+            raise ValueError(f"the spec is not of schema {SCHEMA}")
+        try:
+            fields["tiers"] = {name: Tier(**tier) for name, tier in fields["tiers"].items()}
+            fields["targets"] = tuple(fields.get("targets", ()))
+            return cls(**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the spec lacks a field or has one too many: {error}") from error
+
+
+def rate_factor(rate_hz: float, model_rate_hz: float) -> float:
+    """Factor by which windows grow at `rate_hz` so that a bin keeps its width within ±9 %.
+
+    Of the multiples of 1, 1/2, 1/4 and 1/8 the coarsest that is near enough: whole powers of two
+    suit the blocks of hosts, and 48 kHz is then 44.1 kHz with bins 8.8 % wider.
+    """
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise ValueError(
+            f"sample rate is {rate_hz:g} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}; "
+            "resample the file first"
+        )
+    ratio = rate_hz / model_rate_hz
+    for steps in (1, 2, 4, 8):
+        factor = round(ratio * steps) / steps
+        if factor and 1 / 1.09 <= ratio / factor <= 1.09:
+            return factor
+    return round(ratio * 8) / 8

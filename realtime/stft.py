@@ -1,0 +1,72 @@
+"""Short-time Fourier transform with a short synthesis window: pure functions over frames.
+
+The latency of an analysis and synthesis chain is that of the *synthesis* window. A long analysis
+window that ends steeply keeps the frequency resolution (Mauler & Martin, "A low delay, variable
+resolution, perfect reconstruction spectral analysis-synthesis system for speech enhancement",
+EUSIPCO 2007; Wood & Rouat, "Unsupervised low latency speech enhancement with RT-GCC-NMF", 2019).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.spec import Tier
+
+Audio = NDArray[np.float32]  # (channels, samples)
+Spectra = NDArray[np.complex64]  # (frames, channels, bins)
+
+
+def windows(tier: Tier) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make the analysis window (window,) and the synthesis window (synthesis,) of a tier.
+
+    Their product over the last `synthesis` samples is a Hann window scaled to overlap-add to one
+    at the tier's hop. The analysis window rises as a sine over all but its last synthesis / 2
+    samples, and falls as a cosine over these; with synthesis == window both are square roots of
+    Hann windows.
+    """
+    size, short = tier.window, tier.synthesis
+    fall = short // 2
+    rise = size - fall
+    n = np.arange(rise)
+    analysis = np.concatenate(
+        [np.sin(np.pi * n / (2 * rise)), np.cos(np.pi * np.arange(fall) / short)]
+    )
+    product = (1 - np.cos(2 * np.pi * np.arange(short) / short)) / 2 * (2 * tier.hop / short)
+    tail = analysis[size - short :]
+    synthesis = np.divide(product, tail, out=np.zeros(short), where=tail > 0)
+    return analysis.astype(np.float32), synthesis.astype(np.float32)
+
+
+def analyse(signal: Audio, window: NDArray[np.float32], hop: int) -> Spectra:
+    """Transform every whole frame of `signal` (channels, window + (frames − 1) · hop).
+
+    Returns spectra (frames, channels, window / 2 + 1).
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(signal, window.size, axis=1)[:, ::hop]
+    return np.fft.rfft(frames.transpose(1, 0, 2) * window).astype(np.complex64, copy=False)
+
+
+def synthesise(spectra: Spectra, window: NDArray[np.float32], hop: int, carry: Audio) -> Audio:
+    """Overlap-add the frames (frames, channels, bins) behind what `carry` holds of earlier ones.
+
+    Parameters
+    ----------
+    carry : (channels, synthesis − hop), the unfinished samples; updated in place.
+
+    Returns
+    -------
+    Finished samples (channels, frames · hop). The sums run from the oldest frame to the newest,
+    however the frames are cut into calls, so any partition gives the same bits.
+    """
+    frames, channels, bins = spectra.shape
+    short = window.size
+    pieces = np.fft.irfft(spectra, 2 * (bins - 1))[..., -short:] * window
+    slots = short // hop
+    out = np.zeros((channels, frames + slots - 1, hop), np.float32)
+    out[:, : slots - 1] = carry.reshape(channels, slots - 1, hop)
+    pieces = pieces.astype(np.float32, copy=False).reshape(frames, channels, slots, hop)
+    for slot in reversed(range(slots)):
+        out[:, slot : slot + frames] += pieces[:, :, slot].swapaxes(0, 1)
+    carry[:] = out[:, frames:].reshape(channels, -1)
+    return out[:, :frames].reshape(channels, -1)
