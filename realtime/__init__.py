@@ -1,1 +1,19 @@
-"""The streaming engine: numpy and onnxruntime only."""
+"""The streaming engine: separate targets from a stream of blocks. Needs numpy and onnxruntime only.
+
+In reading order: `separator` (the main path), `stft`, `masks`, `conditions`, `blocks`, `model`,
+`spec`, and `engine` (the same on a thread of its own).
+"""
+
+from realtime.model import OnnxModel, find_model, load_model
+from realtime.separator import Separator
+from realtime.spec import ModelSpec, StemsteerError, Tier
+
+__all__ = [
+    "ModelSpec",
+    "OnnxModel",
+    "Separator",
+    "StemsteerError",
+    "Tier",
+    "find_model",
+    "load_model",
+]

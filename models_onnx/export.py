@@ -1,0 +1,164 @@
+"""Write a network as an ONNX file that carries its spec, or refuse to.
+
+``python -m models_onnx.export panorama`` writes the model without learning; trained ones are
+exported from their checkpoints by ``python -m models_onnx.train``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from models_onnx.panorama import SPEC as PANORAMA
+from models_onnx.panorama import Panorama
+from realtime.model import WEIGHTS, OnnxModel
+from realtime.spec import METADATA_KEY, ModelSpec
+
+OPSET = 17
+STEPS = 200
+TOLERANCE = 1e-4
+
+
+class ExportError(Exception):
+    """The exported file does not do what the network does."""
+
+
+def export(
+    network: nn.Module,
+    spec: ModelSpec,
+    path: str | os.PathLike[str],
+    *,
+    states: Mapping[str, tuple[int, ...]] | None = None,
+    activity: bool = False,
+) -> Path:
+    """Export `network` to `path`; the file appears only when it agrees with the network.
+
+    Parameters
+    ----------
+    network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
+        it gives the masks, then the activity if `activity`, then the next states.
+    states : shape of each state without its leading axis, the targets.
+
+    Raises
+    ------
+    ExportError if masks or states differ by more than 1e-4 over 200 steps fed back.
+    """
+    states = dict(states or {})
+    path = Path(path)
+    part = path.with_suffix(".onnx.part")
+    network = network.eval()
+    inputs = ["spectrum", *spec.conditions, *(f"state_{name}" for name in states)]
+    outputs = ["masks", *(["activity"] if activity else []), *(f"next_{name}" for name in states)]
+    axes = {"spectrum": {0: "frames"}, "masks": {0: "frames"}, "activity": {0: "frames"}}
+    axes |= {name: {0: "frames"} for name in spec.conditions}
+    if not spec.targets:
+        for name in ["masks", "activity", *spec.conditions]:
+            axes.setdefault(name, {})[1] = "targets"
+        for name in states:
+            axes[f"state_{name}"] = axes[f"next_{name}"] = {0: "targets"}
+    if spec.bins is None:
+        axes["spectrum"][2] = axes["masks"][3] = "bins"
+    example = _example(spec, states, frames=3)
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                network,
+                tuple(example.values()),
+                str(part),
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_axes={k: v for k, v in axes.items() if k in inputs + outputs},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        model = onnx.load(part)
+        onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        onnx.checker.check_model(model)
+        onnx.save(model, part)
+        check_agreement(network, part, states=states, activity=activity)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def check_agreement(
+    network: nn.Module,
+    path: Path,
+    *,
+    states: Mapping[str, tuple[int, ...]],
+    activity: bool = False,
+    steps: int = STEPS,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Feed both their own states back over `steps`; give the largest difference of the masks.
+
+    Raises ExportError if it is above `tolerance`.
+    """
+    model = OnnxModel(path)
+    spec = model.spec
+    example = _example(spec, states, frames=1)
+    stepper = model.stepper(_targets(spec))
+    carried = [example[f"state_{name}"] for name in states]
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for _ in range(steps):
+        example["spectrum"] = torch.randn(example["spectrum"].shape, generator=generator)
+        conditions = {name: example[name] for name in spec.conditions}
+        with torch.no_grad():
+            result = network(example["spectrum"], *conditions.values(), *carried)
+        result = [result] if isinstance(result, Tensor) else list(result)
+        carried = result[1 + activity :]
+        found = stepper.step(
+            example["spectrum"].numpy(), {k: v.numpy() for k, v in conditions.items()}
+        )
+        worst = max(worst, float(np.abs(found["masks"] - result[0].numpy()).max()))
+        if activity:
+            worst = max(worst, float(np.abs(found["activity"] - result[1].numpy()).max()))
+    if not worst <= tolerance:
+        raise ExportError(
+            f"{path} differs from the network by {worst:.2e} after {steps} steps, "
+            f"expected at most {tolerance:.0e}: nothing was written"
+        )
+    return worst
+
+
+def _targets(spec: ModelSpec) -> int:
+    return len(spec.targets) or 2
+
+
+def _example(
+    spec: ModelSpec, states: Mapping[str, tuple[int, ...]], frames: int
+) -> dict[str, Tensor]:
+    """Inputs of the right shapes, in the order of the graph; directions that are directions."""
+    bins = spec.bins or min(t.bins for t in spec.tiers.values())
+    targets = _targets(spec)
+    example = {"spectrum": torch.randn(frames, 2, bins, 2)}
+    for name, size in spec.conditions.items():
+        example[name] = torch.nn.functional.normalize(torch.randn(frames, targets, size), dim=-1)
+    if "direction" in spec.conditions:
+        azimuth = torch.linspace(-30, 30, targets).expand(frames, targets)
+        example["direction"] = torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)
+    for name, shape in states.items():
+        example[f"state_{name}"] = torch.zeros(targets, *shape)
+    return example
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", choices=["panorama"])
+    parser.add_argument("--out", type=Path, default=WEIGHTS / "panorama.onnx")
+    options = parser.parse_args()
+    print(export(Panorama(), PANORAMA, options.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Run an ONNX model frame by frame: one session, bound buffers, states by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from realtime.conditions import Conditions
+from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec, StemsteerError
+
+Outputs = Mapping[str, NDArray[np.float32]]
+WEIGHTS = Path(__file__).resolve().parent.parent / "models_onnx" / "weights"
+MODELS_VARIABLE = "STEMSTEER_MODELS"
+_KEPT_SIZES = 4  # frame counts whose buffers are kept
+
+
+class Stepper(Protocol):
+    """A model in the middle of a stream: it holds the states of `targets` targets."""
+
+    def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """Advance by the frames of `spectrum` (frames, 2, bins, 2).
+
+        Returns ``masks`` (frames, targets, axes, bins) and what else the model gives. The arrays
+        belong to the stepper and hold until its next step.
+        """
+
+    def reset(self) -> None:
+        """Set every state to its start."""
+
+
+class Model(Protocol):
+    """A mixture and a condition to masks; see `ModelSpec` for the tensors."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def stepper(self, targets: int) -> Stepper:
+        """Begin a stream of `targets` targets."""
+
+
+def weights_folders() -> list[Path]:
+    """Folders searched for models: those in STEMSTEER_MODELS, then the shipped one."""
+    extra = os.environ.get(MODELS_VARIABLE, "")
+    return [*(Path(p) for p in extra.split(os.pathsep) if p), WEIGHTS]
+
+
+def find_model(name: str, tier: str | None = None) -> Path:
+    """Find the file of a model by name (``<name>-<tier>.onnx``, else ``<name>.onnx``) or path.
+
+    Raises StemsteerError if there is none.
+    """
+    if name.endswith(".onnx") or os.sep in name:
+        if Path(name).is_file():
+            return Path(name)
+        raise StemsteerError(f"no model file at {name}: give a path to an .onnx file or a name")
+    files = [f"{name}-{tier}.onnx"] if tier else []
+    for file in [*files, f"{name}.onnx"]:
+        for folder in weights_folders():
+            if (folder / file).is_file():
+                return folder / file
+    known = sorted({p.stem for f in weights_folders() for p in f.glob("*.onnx")})
+    raise StemsteerError(f"no model {name!r}; there are: {', '.join(known) or 'none'}")
+
+
+def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxModel:
+    """Load a model by name or path. Raises StemsteerError if it cannot be used."""
+    return OnnxModel(find_model(os.fspath(name), tier))
+
+
+class OnnxModel:
+    """A model file in a single-threaded session.
+
+    Raises
+    ------
+    StemsteerError if the file is missing, corrupt, carries no valid spec, or its graph does not
+    keep what the spec promises.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        self.path = Path(path)
+        try:
+            self._session = ort.InferenceSession(
+                str(self.path), _options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
+        self.spec = self._read_spec()
+        self._inputs = {i.name: i for i in self._session.get_inputs()}
+        self._outputs = {o.name: o for o in self._session.get_outputs()}
+        self._check_graph()
+
+    def stepper(self, targets: int) -> OnnxStepper:
+        """Begin a stream of `targets` targets."""
+        fixed = len(self.spec.targets)
+        if fixed and targets != fixed:
+            raise ValueError(f"model {self.spec.name!r} has {fixed} targets, not {targets}")
+        return OnnxStepper(self._session, self.spec, targets)
+
+    def _read_spec(self) -> ModelSpec:
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise StemsteerError(
+                f"{self.path} carries no Stemsteer spec: export it with `python -m models_onnx.export`"
+            )
+        try:
+            return ModelSpec.from_json(text)
+        except ValueError as error:
+            raise StemsteerError(f"{self.path}: {error}") from error
+
+    def _check_graph(self) -> None:
+        states = [name for name in self._inputs if name.startswith("state_")]
+        expected = {"spectrum", *self.spec.conditions, *states}
+        problems = [f"lacks the input {n!r}" for n in expected - set(self._inputs)]
+        problems += [
+            f"has an input {n!r} unknown to its spec" for n in set(self._inputs) - expected
+        ]
+        if "masks" not in self._outputs:
+            problems.append("lacks the output 'masks'")
+        elif self._outputs["masks"].shape[2] != MASK_AXES[self.spec.mask_axes]:
+            problems.append(f"has masks of shape {self._outputs['masks'].shape}")
+        for name in states:
+            back = self._outputs.get("next_" + name.removeprefix("state_"))
+            if back is None:
+                problems.append(f"asks for {name!r} and does not return it")
+            elif _sizes(back.shape) != _sizes(self._inputs[name].shape):
+                problems.append(f"returns {name!r} in another shape")
+        tensors = [*self._inputs.values(), *self._outputs.values()]
+        problems += [f"has {t.name!r} of {t.type}" for t in tensors if t.type != "tensor(float)"]
+        if problems:
+            raise StemsteerError(f"{self.path} does not keep its spec: it {'; '.join(problems)}")
+
+
+class OnnxStepper:
+    """The states of one stream, and buffers that the session reads and writes in place.
+
+    States are double-buffered: each step reads one set and writes the other.
+    """
+
+    def __init__(self, session: Any, spec: ModelSpec, targets: int) -> None:
+        self._session, self._spec, self._targets = session, spec, targets
+        self._states = [
+            {
+                i.name.removeprefix("state_"): np.zeros(_with_targets(i.shape, targets), np.float32)
+                for i in session.get_inputs()
+                if i.name.startswith("state_")
+            }
+            for _ in range(2)
+        ]
+        self._buffers: dict[tuple[int, int], _Buffers] = {}
+        self._turn = 0
+        self._run_options = ort.RunOptions()
+
+    def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """See `Stepper.step`."""
+        frames, _, bins, _ = spectrum.shape
+        buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
+        buffers.inputs["spectrum"][:] = spectrum
+        for name in self._spec.conditions:
+            buffers.inputs[name][:] = conditions[name]
+        self._session.run_with_iobinding(buffers.bindings[self._turn], self._run_options)
+        self._turn ^= 1
+        return buffers.outputs
+
+    def reset(self) -> None:
+        """Set every state to zero."""
+        for states in self._states:
+            for state in states.values():
+                state[:] = 0
+        self._turn = 0
+
+    def _bind(self, frames: int, bins: int) -> _Buffers:
+        while len(self._buffers) >= _KEPT_SIZES:
+            self._buffers.pop(next(iter(self._buffers)))
+        spec, targets = self._spec, self._targets
+        inputs = {"spectrum": np.zeros((frames, 2, bins, 2), np.float32)}
+        for name, size in spec.conditions.items():
+            inputs[name] = np.zeros((frames, targets, size), np.float32)
+        outputs = {
+            "masks": np.zeros((frames, targets, MASK_AXES[spec.mask_axes], bins), np.float32)
+        }
+        if any(o.name == "activity" for o in self._session.get_outputs()):
+            outputs["activity"] = np.zeros((frames, targets), np.float32)
+        buffers = _Buffers(inputs, outputs)
+        for turn in range(2):
+            binding = self._session.io_binding()
+            old, new = self._states[turn], self._states[turn ^ 1]
+            for name, array in [*inputs.items(), *((f"state_{n}", a) for n, a in old.items())]:
+                binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+            for name, array in [*outputs.items(), *((f"next_{n}", a) for n, a in new.items())]:
+                binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+            buffers.bindings.append(binding)
+        self._buffers[frames, bins] = buffers
+        return buffers
+
+
+class _Buffers:
+    def __init__(
+        self, inputs: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
+    ) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self.bindings: list[Any] = []
+
+
+def _options(threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
+def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:
+    return tuple(targets if isinstance(size, str) else size for size in shape)
+
+
+def _sizes(shape: list[int | str | None]) -> list[int | None]:
+    """The shape with every dynamic size as None, however it is called."""
+    return [size if isinstance(size, int) else None for size in shape]

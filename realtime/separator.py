@@ -1,0 +1,253 @@
+"""The main path: blocks of a mixture in, as many samples of every stem out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.blocks import Fifo, adapter_delay
+from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
+from realtime.masks import apply_masks, to_bins
+from realtime.model import Model
+from realtime.stft import Audio, Spectra, analyse, synthesise, windows
+
+RESIDUAL = "residual"
+MAX_FRAMES = 128  # a call of the model takes at most so many: memory stays small, caches warm
+LOUDEST = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
+
+
+class Separator:
+    """Separate targets from a stream; what is in no target is the residual.
+
+    For the input x and the output y of `process`, with d = `latency`::
+
+        y[target].sum() + y[residual] = x delayed by d samples    (within 1.2e-7 of full scale)
+
+    and any partition of the input into blocks gives the same output.
+
+    Parameters
+    ----------
+    model : an `OnnxModel` or anything that keeps `realtime.model.Model`.
+    sample_rate : Hz, 32 000 to 192 000; the windows scale with it, nothing is resampled.
+    targets : how many, or their names; the model's own where it names them.
+    tier : one of the model's: ``live``, ``studio`` or ``offline``.
+    channels : 2, or 1: a mono mixture is a stereo one with equal channels.
+    block : size of every block but the last if it is constant, for the least latency; None: any.
+    conditions : source of the conditions by frame, instead of `set`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sample_rate: float,
+        *,
+        targets: int | Sequence[str] = 1,
+        tier: str = "live",
+        channels: int = 2,
+        block: int | None = None,
+        conditions: ConditionSource | None = None,
+    ) -> None:
+        if channels not in (1, 2):
+            raise ValueError(
+                f"{channels} channels: expected stereo (2) or mono (1); fold down first"
+            )
+        if block is not None and block < 1:
+            raise ValueError(f"block is {block}, expected a positive number of samples or None")
+        names = _target_names(model.spec.targets, targets)
+        self.spec, self.sample_rate, self.channels, self.block = (
+            model.spec,
+            sample_rate,
+            channels,
+            block,
+        )
+        self.tier = model.spec.tier_at(tier, sample_rate)
+        self.targets: tuple[str, ...] = names
+        self.stems: tuple[str, ...] = (*names, RESIDUAL)
+        self._stepper = model.stepper(len(names))
+        self._held = HeldConditions(model.spec.conditions, len(names), self.tier.hop / sample_rate)
+        self._conditions: ConditionSource = conditions or self._held
+        self._windows = windows(self.tier)
+        self.reset()
+
+    @property
+    def latency(self) -> int:
+        """Samples by which the output lags behind the input."""
+        return self.tier.latency + adapter_delay(self.tier.hop, self.block)
+
+    def position_of(self, frame: int) -> float:
+        """Sample of the input at the centre of what frame `frame` makes of the output."""
+        return (frame + 1 - self.tier.lookahead) * self.tier.hop - self.tier.synthesis / 2
+
+    def set(
+        self,
+        target: str | int = 0,
+        *,
+        azimuth_deg: float | None = None,
+        width_deg: float | None = None,
+        timbre: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Point a target at a direction or a timbre; it glides there. Safe from any thread.
+
+        Parameters
+        ----------
+        azimuth_deg : −45 (hard left) to 45 (hard right), by the constant-power law.
+        width_deg : 1 to 90, the full opening.
+        timbre : unit vector of the model's size.
+
+        Raises
+        ------
+        ValueError for an unknown target, a value out of range or a condition the model lacks.
+        """
+        index = self._index_of(target)
+        if azimuth_deg is not None or width_deg is not None:
+            azimuth, width = self._goal("direction")[index]
+            azimuth = azimuth if azimuth_deg is None else azimuth_deg
+            width = width if width_deg is None else width_deg
+            check_direction(float(azimuth), float(width))
+            self._held.set("direction", index, np.array([azimuth, width], np.float32))
+        if timbre is not None:
+            self._goal("timbre")
+            self._held.set("timbre", index, np.asarray(timbre, np.float32))
+
+    def process(self, block: Audio) -> NDArray[np.float32]:
+        """Take a block (channels, n) of any n and give (stems, channels, n), `latency` later.
+
+        Raises
+        ------
+        TypeError, ValueError if the block is not float32 of that shape.
+        """
+        self._check(block)
+        if self.block is not None and block.shape[1] > self.block:
+            raise ValueError(
+                f"block of {block.shape[1]} samples, expected {self.block} at the most"
+            )
+        return self._process(block)
+
+    def flush(self) -> NDArray[np.float32]:
+        """Give the last `latency` samples (stems, channels, latency), and reset."""
+        tail = self._process(np.zeros((self.channels, self.latency), np.float32))
+        self.reset()
+        return tail
+
+    def reset(self) -> None:
+        """Forget the stream: the next block is the first. Conditions that were set stay."""
+        tier, stems = self.tier, len(self.stems)
+        self.frame = 0
+        self.invalid_samples = 0
+        self.model_faults = 0
+        self.activity: NDArray[np.float32] | None = None
+        self._stepper.reset()
+        self._held.reset()
+        self._input = Fifo((2,))
+        self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block))
+        self._history = np.zeros((2, tier.window - tier.hop), np.float32)
+        self._ahead = np.zeros((tier.lookahead, 2, tier.bins), np.complex64)
+        self._delayed = Fifo((2,), zeros=tier.latency)
+        self._carry = np.zeros((2 * (stems - 1), tier.synthesis - tier.hop), np.float32)
+
+    def _process(self, block: Audio) -> NDArray[np.float32]:
+        hop = self.tier.hop
+        self._input.push(self._sane(block))
+        while frames := min(len(self._input) // hop, MAX_FRAMES):
+            self._output.push(self._separate(self._input.pop(frames * hop)))
+        return self._output.pop(block.shape[1])[:, : self.channels]
+
+    def _separate(self, samples: Audio) -> NDArray[np.float32]:
+        """Whole hops (2, frames · hop) in, as much of every stem out: the model's path."""
+        hop, targets = self.tier.hop, len(self.targets)
+        frames = samples.shape[1] // hop
+        analysis_window, synthesis_window = self._windows
+
+        signal = np.concatenate([self._history, samples], axis=1)
+        self._history = signal[:, frames * hop :]
+        spectra = analyse(signal, analysis_window, hop)
+
+        conditions = self._conditions(self.frame, frames)
+        self.frame += frames
+        outputs = self._stepper.step(self._seen(spectra), conditions)
+        self.activity = outputs.get("activity")
+        masks = self._sane_masks(outputs["masks"])
+
+        azimuth_deg = self._azimuth_deg(conditions)
+        estimates = apply_masks(masks, self._await_masks(spectra), azimuth_deg)
+        out = np.empty((targets + 1, 2, frames * hop), np.float32)
+        flat = estimates.reshape(frames, 2 * targets, -1)
+        out[:-1] = synthesise(flat, synthesis_window, hop, self._carry).reshape(targets, 2, -1)
+
+        self._delayed.push(samples)
+        np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
+        return out
+
+    def _seen(self, spectra: Spectra) -> NDArray[np.float32]:
+        """The bins the model sees, as real numbers (frames, 2, bins, 2)."""
+        frames, channels, bins = spectra.shape
+        real = spectra.view(np.float32).reshape(frames, channels, bins, 2)
+        wanted = self.spec.bins or bins
+        if wanted <= bins:
+            return real[:, :, :wanted]
+        return np.pad(real, ((0, 0), (0, 0), (0, wanted - bins), (0, 0)))
+
+    def _await_masks(self, spectra: Spectra) -> Spectra:
+        """Delay the spectra by the model's look-ahead."""
+        if not self.tier.lookahead:
+            return spectra
+        queue = np.concatenate([self._ahead, spectra])
+        self._ahead = queue[spectra.shape[0] :]
+        return queue[: spectra.shape[0]]
+
+    def _sane(self, block: Audio) -> Audio:
+        """Two channels of finite samples; what is not is silenced and counted."""
+        stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
+        good = np.abs(stereo) <= LOUDEST  # false for NaN
+        if good.all():
+            return stereo
+        self.invalid_samples += int(good.size - np.count_nonzero(good))
+        return np.where(good, stereo, np.float32(0))
+
+    def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The masks for all bins; a model that gives nonsense is started anew, its targets dry."""
+        if not np.isfinite(masks).all():
+            self.model_faults += 1
+            self._stepper.reset()
+            masks = np.ones_like(masks)
+        return to_bins(masks, self.tier.bins)
+
+    def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:
+        return conditions["direction"][..., 0] if self.spec.mask_axes == "steered" else None
+
+    def _check(self, block: Audio) -> None:
+        if not isinstance(block, np.ndarray) or block.dtype != np.float32:
+            kind = getattr(block, "dtype", type(block).__name__)
+            raise TypeError(f"block is {kind}, expected a float32 array")
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise ValueError(f"block is {block.shape}, expected ({self.channels}, samples)")
+
+    def _index_of(self, target: str | int) -> int:
+        if target in self.targets:
+            return self.targets.index(str(target))
+        if isinstance(target, int) and 0 <= target < len(self.targets):
+            return target
+        raise ValueError(f"no target {target!r}; there are {', '.join(self.targets)}")
+
+    def _goal(self, condition: str) -> NDArray[np.float32]:
+        if self._conditions is not self._held:
+            raise ValueError("the conditions come from a source of their own: change it there")
+        if condition not in self.spec.conditions:
+            raise ValueError(f"model {self.spec.name!r} takes no {condition}")
+        return self._held.goal(condition)
+
+
+def _target_names(fixed: tuple[str, ...], wanted: int | Sequence[str]) -> tuple[str, ...]:
+    if fixed:
+        return fixed
+    if isinstance(wanted, str):
+        raise TypeError(f"targets is {wanted!r}, expected a number or a list of names")
+    if isinstance(wanted, int):
+        names = ("target",) if wanted == 1 else tuple(f"target{k + 1}" for k in range(wanted))
+    else:
+        names = tuple(wanted)
+    if not names or len(set(names)) < len(names) or RESIDUAL in names:
+        raise ValueError(f"targets {names}: expected one or more names, distinct, not 'residual'")
+    return names
