@@ -1,0 +1,12 @@
+#!/bin/sh
+# Makes .venv with what the tests need, then runs ruff, mypy --strict and pytest.
+# Arguments go to pytest. The exit status is pytest's.
+set -eu
+cd "$(dirname "$0")/.."
+. build/environment.sh
+environment .venv ".[train,dev]"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+.venv/bin/ruff check --quiet
+.venv/bin/ruff format --check --quiet
+.venv/bin/mypy
+exec .venv/bin/python -m pytest "$@"

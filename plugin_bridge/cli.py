@@ -1,0 +1,80 @@
+"""The command `stemsteer`: a table of contents, and the door at which errors become one line.
+
+Every command is a plain function in `plugin_bridge.commands`; what is slow to import (numpy,
+onnxruntime, pedalboard, matplotlib) is imported inside it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from plugin_bridge.commands import doctor
+
+INTERRUPTED = 130  # what a shell reports of a command stopped by Ctrl-C
+
+
+class Door(TyperGroup):
+    """The group of all commands; turns what a user can cause into a line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stemsteer: stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output has left: nobody to tell
+            raise typer.Exit(1) from None
+        except Exception as error:
+            if not _is_users(error):
+                raise
+            typer.secho(f"stemsteer: {_sentence(error)}", err=True, fg="red")
+            raise typer.Exit(1) from None
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether an error tells of the user's files, values or devices, not of a fault here."""
+    from realtime.spec import StemsteerError
+
+    return isinstance(error, (StemsteerError, ValueError, OSError))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(str(error).split())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stemsteer {importlib.metadata.version('stemsteer')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Door, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def stemsteer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Point at a sound in a stereo mix, by where it is, and have it alone."""
+
+
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the distribution."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Look at the machine: what is installed, what is missing, what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NEEDED = ("numpy", "onnxruntime", "pedalboard", "soundfile", "typer", "rich", "matplotlib")
+OWN_IMPORTS = ("load_model", "Separator")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `remedy` is empty when all is well; `needed` things must be well."""
+
+    name: str
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+    @property
+    def well(self) -> bool:
+        return not self.remedy
+
+
+def examine() -> list[Check]:
+    """Run every check; none of them raises."""
+    return [_python(), *map(_package, NEEDED), _engine(), _formats(), *_machine()]
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    return Check("python", found, "" if sys.version_info >= (3, 10) else "install Python >= 3.10")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, "missing", f"run: pip install {name}")
+
+
+def _engine() -> Check:
+    """Whether `import realtime` finds Stemsteer's package, not the unrelated one of that name."""
+    import realtime
+
+    where = os.path.dirname(realtime.__file__ or "?")
+    if all(hasattr(realtime, name) for name in OWN_IMPORTS):
+        return Check("realtime", where)
+    return Check(
+        "realtime",
+        f"another package, in {where}",
+        "install Stemsteer into an environment of its own",
+    )
+
+
+def _formats() -> Check:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        return Check("audio formats", str(error), "run: pip install --force-reinstall soundfile")
+    formats = sorted(set(soundfile.available_formats()) & {"WAV", "FLAC", "AIFF", "OGG", "MP3"})
+    found = f"{', '.join(formats)} by libsndfile {soundfile.__libsndfile_version__}"
+    return Check("audio formats", found, "" if "MP3" in formats else "MP3 needs libsndfile >= 1.1")
+
+
+def _machine() -> Iterator[Check]:
+    yield Check("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
