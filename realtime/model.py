@@ -106,7 +106,8 @@ class OnnxModel:
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise StemsteerError(
-                f"{self.path} carries no Stemsteer spec: export it with `python -m models_onnx.export`"
+                f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "
+                "not exported by Stemsteer; export it with `python -m models_onnx.export`"
             )
         try:
             return ModelSpec.from_json(text)

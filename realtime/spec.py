@@ -64,14 +64,10 @@ class Tier:
 
     def scaled(self, factor: float) -> Tier:
         """The same tier at a sample rate `factor` times as high."""
-        sizes = [round(n * factor) for n in (self.window, self.synthesis, self.hop)]
-        if any(abs(n * factor - m) > 1e-9 for n, m in zip(self.sizes, sizes, strict=True)):
+        window, synthesis, hop = self.window * factor, self.synthesis * factor, self.hop * factor
+        if hop % 1 or synthesis % 1 or window % 1:
             raise ValueError(f"{self} does not scale by {factor} to whole samples")
-        return Tier(*sizes, lookahead=self.lookahead)
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        return self.window, self.synthesis, self.hop
+        return Tier(int(window), int(synthesis), int(hop), self.lookahead)
 
 
 @dataclass(frozen=True)

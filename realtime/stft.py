@@ -61,11 +61,13 @@ def synthesise(spectra: Spectra, window: NDArray[np.float32], hop: int, carry: A
     """
     frames, channels, bins = spectra.shape
     short = window.size
-    pieces = np.fft.irfft(spectra, 2 * (bins - 1))[..., -short:] * window
     slots = short // hop
+    tails: Audio = np.fft.irfft(spectra, 2 * (bins - 1))[..., -short:].astype(
+        np.float32, copy=False
+    )
+    pieces = (tails * window).reshape(frames, channels, slots, hop)
     out = np.zeros((channels, frames + slots - 1, hop), np.float32)
     out[:, : slots - 1] = carry.reshape(channels, slots - 1, hop)
-    pieces = pieces.astype(np.float32, copy=False).reshape(frames, channels, slots, hop)
     for slot in reversed(range(slots)):
         out[:, slot : slot + frames] += pieces[:, :, slot].swapaxes(0, 1)
     carry[:] = out[:, frames:].reshape(channels, -1)
