@@ -36,7 +36,7 @@ def export(
     spec: ModelSpec,
     path: str | os.PathLike[str],
     *,
-    states: Mapping[str, tuple[int, ...]] | None = None,
+    states: Mapping[str, tuple[int | str, ...]] | None = None,
     activity: bool = False,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
@@ -45,7 +45,7 @@ def export(
     ----------
     network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
         it gives the masks, then the activity if `activity`, then the next states.
-    states : shape of each state without its leading axis, the targets.
+    states : shape of each state, where "targets" stands for their number.
 
     Raises
     ------
@@ -62,8 +62,10 @@ def export(
     if not spec.targets:
         for name in ["masks", "activity", *spec.conditions]:
             axes.setdefault(name, {})[1] = "targets"
-        for name in states:
-            axes[f"state_{name}"] = axes[f"next_{name}"] = {0: "targets"}
+        for name, shape in states.items():
+            axes[f"state_{name}"] = axes[f"next_{name}"] = {
+                k: size for k, size in enumerate(shape) if isinstance(size, str)
+            }
     if spec.bins is None:
         axes["spectrum"][2] = axes["masks"][3] = "bins"
     example = _example(spec, states, frames=3)
@@ -94,7 +96,7 @@ def check_agreement(
     network: nn.Module,
     path: Path,
     *,
-    states: Mapping[str, tuple[int, ...]],
+    states: Mapping[str, tuple[int | str, ...]],
     activity: bool = False,
     steps: int = STEPS,
     tolerance: float = TOLERANCE,
@@ -111,7 +113,7 @@ def check_agreement(
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for _ in range(steps):
-        example["spectrum"] = torch.randn(example["spectrum"].shape, generator=generator)
+        example["spectrum"] = 0.1 * torch.randn(example["spectrum"].shape, generator=generator)
         conditions = {name: example[name] for name in spec.conditions}
         with torch.no_grad():
             result = network(example["spectrum"], *conditions.values(), *carried)
@@ -136,7 +138,7 @@ def _targets(spec: ModelSpec) -> int:
 
 
 def _example(
-    spec: ModelSpec, states: Mapping[str, tuple[int, ...]], frames: int
+    spec: ModelSpec, states: Mapping[str, tuple[int | str, ...]], frames: int
 ) -> dict[str, Tensor]:
     """Inputs of the right shapes, in the order of the graph; directions that are directions."""
     bins = spec.bins or min(t.bins for t in spec.tiers.values())
@@ -148,7 +150,8 @@ def _example(
         azimuth = torch.linspace(-30, 30, targets).expand(frames, targets)
         example["direction"] = torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)
     for name, shape in states.items():
-        example[f"state_{name}"] = torch.zeros(targets, *shape)
+        sizes = [targets if isinstance(size, str) else size for size in shape]
+        example[f"state_{name}"] = torch.zeros(sizes)
     return example
 
 

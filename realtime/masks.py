@@ -26,14 +26,14 @@ def apply_masks(
 
     Parameters
     ----------
-    azimuth_deg : (frames, targets) for masks along and across a direction; None for masks of the
-        channels (axes = 2) or of the mixture (axes = 1).
+    azimuth_deg : (frames, targets) for a filter (m, c, n) in a direction (axes = 3); None for
+        masks of the channels (axes = 2) or of the mixture (axes = 1).
 
     Returns
     -------
-    Spectra (frames, targets, 2, bins). With u = (cos θ, sin θ), θ = azimuth + 45°, and masks m, n
-    along and across u the target is the mixture times the symmetric matrix n I + (m − n) u uᵀ:
-    equal masks leave the direction out of it, n = 0 makes the target a point at u.
+    Spectra (frames, targets, 2, bins). In a direction, with u = (cos θ, sin θ), θ = azimuth + 45°,
+    v = (−sin θ, cos θ), T = u·x and N = v·x of the mixture x, the target is
+    (m T + c N) u + n N v: n = 0 makes it a point at u, m = n = 1 and c = 0 is the mixture.
     """
     mixture = spectra[:, None]
     if azimuth_deg is None:
@@ -41,10 +41,10 @@ def apply_masks(
     theta = np.deg2rad(azimuth_deg + np.float32(45))[..., None]
     cos, sin = np.cos(theta), np.sin(theta)
     left, right = mixture[:, :, 0], mixture[:, :, 1]
-    across = masks[:, :, 1]
-    excess = masks[:, :, 0] - across
+    along, across = left * cos + right * sin, right * cos - left * sin
+    along = masks[:, :, 0] * along + masks[:, :, 1] * across
+    across = masks[:, :, 2] * across
     out = np.empty((*masks.shape[:2], 2, spectra.shape[-1]), np.complex64)
-    cross = excess * (cos * sin)
-    out[:, :, 0] = (across + excess * cos**2) * left + cross * right
-    out[:, :, 1] = cross * left + (across + excess * sin**2) * right
+    np.subtract(cos * along, sin * across, out=out[:, :, 0])
+    np.add(sin * along, cos * across, out=out[:, :, 1])
     return out

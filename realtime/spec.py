@@ -16,11 +16,13 @@ SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
 TIERS = ("live", "studio", "offline")
-MASK_AXES = {"mixture": 1, "channels": 2, "steered": 2}
+MASK_AXES = {"mixture": 1, "channels": 2, "steered": 3}
 """What the channel axis of the masks means, and its length.
 
-``mixture``: one mask for both channels. ``channels``: left, right. ``steered``: along and across
-the target's direction, T = L cos θ + R sin θ and N = R cos θ − L sin θ with θ = azimuth + 45°.
+``mixture``: one mask for both channels. ``channels``: left, right. ``steered``: a real filter
+(m, c, n) in the target's direction; of the parts of the mixture along and across it,
+T = L cos θ + R sin θ and N = R cos θ − L sin θ with θ = azimuth + 45°, the target's own are
+m T + c N and n N.
 """
 
 
@@ -78,8 +80,8 @@ class ModelSpec:
 
         spectrum     (frames, channels=2, bins, 2)  float32, real and imaginary part
         <condition>  (frames, targets, size)        float32, one value a frame
-        state_<name> (targets, ...)                 float32, zeros at the start
-        -> masks     (frames, targets, axes, bins)  float32 in [0, 1]; axes by `mask_axes`
+        state_<name> (targets or 1, ...)            float32, zeros at the start
+        -> masks     (frames, targets, axes, bins)  float32; axes by `mask_axes`
         -> activity  (frames, targets)              float32 in [0, 1]; only some models
         -> next_<name>                              the state to feed back
 

@@ -1,0 +1,233 @@
+"""The flagship: null the neighbours of a direction, then mask what is left, per bin.
+
+A source panned to θ is absent from N = R cos θ − L sin θ and whole in T = L cos θ + R sin θ. With
+s the target, uncorrelated with what is in N, the best linear estimate of s from both is (the real
+multichannel Wiener filter of two channels, factored)::
+
+    s = m · (T − c N),    c = E[Re T N*] / E[N N*],    m = P_s / (P_s + what is left)
+
+c is a generalised sidelobe canceller (Griffiths & Jim, 1982): where one neighbour dominates a bin,
+it removes it exactly, without a mask. Candidates of c come from recursive averages of the
+covariance of the channels at several time constants; the network chooses among them bin by bin,
+and gives the mask m, and a mask n on N for what of the target is wide.
+
+The averages are of L and R, not of T and N, so a moving direction finds them ready. Directions
+are coordinates here, not something learned.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from realtime.spec import ModelSpec, Tier
+
+BINS = 1024
+GROUPS = ((16, 8), (16, 16), (16, 40))  # (bands, bins a band): 172 Hz wide below, 860 Hz above
+BANDS = sum(bands for bands, _ in GROUPS)
+DECAYS = (0.6, 0.9, 0.98)  # of the averages, per frame of 5.8 ms
+CANDIDATES = 3 + len(DECAYS)  # none, the averages, and means over 3 and 7 bins of this frame
+FEATURES = 4 + 2 * (CANDIDATES - 1)
+NARROW = math.tan(math.radians(8)) ** 2
+STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
+
+
+@dataclass(frozen=True)
+class SteerConfig:
+    """Sizes of the network. `lookahead` is in frames of 5.8 ms."""
+
+    width: int = 48
+    layers: int = 2
+    lookahead: int = 0
+
+
+CONFIGS = {
+    "tiny": SteerConfig(width=16, layers=1),
+    "small": SteerConfig(),
+    "studio": SteerConfig(lookahead=8),
+}
+
+
+def spec(config: SteerConfig) -> ModelSpec:
+    tier = Tier(window=2048, synthesis=512, hop=256, lookahead=config.lookahead)
+    tiers = {"studio": tier, "offline": tier} if config.lookahead else {"live": tier}
+    return ModelSpec(
+        name="steer",
+        tiers=tiers,
+        conditions={"direction": 2},
+        mask_axes="steered",
+        bins=BINS,
+        description="neural direction filter: nulls the neighbours, masks the rest",
+        licence="GPL-3.0-or-later",
+    )
+
+
+class Steer(nn.Module):
+    """Masks of targets by direction; see the module.
+
+    Parameters are shared by all bands of a group and, in the recurrent layers, by all bands.
+    """
+
+    def __init__(self, config: SteerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.encoders = nn.ModuleList(nn.Linear(n * FEATURES, width) for _, n in GROUPS)
+        self.place = nn.Parameter(torch.randn(BANDS, width) * 0.1)
+        self.opening = nn.Linear(2, width)
+        self.layers = nn.ModuleList(Layer(width) for _ in range(config.layers))
+        self.hidden = nn.ModuleList(nn.Linear(n * FEATURES + width, 2 * width) for _, n in GROUPS)
+        self.decoders = nn.ModuleList(nn.Linear(2 * width, n * (2 + CANDIDATES)) for _, n in GROUPS)
+        for decoder, (_, n) in zip(self.decoders, GROUPS, strict=True):
+            nn.init.normal_(decoder.weight, std=0.02)
+            start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
+            decoder.bias.data = start.repeat(n)
+
+    def states(self) -> dict[str, tuple[int | str, ...]]:
+        """Shapes of the states; `targets` stands for their number."""
+        shapes: dict[str, tuple[int | str, ...]] = {"covariance": (1, len(DECAYS), 3, BINS)}
+        for k in range(self.config.layers):
+            shapes[f"layer{k}"] = ("targets", BANDS, self.config.width)
+        return shapes
+
+    def forward(self, spectrum: Tensor, direction: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """One stream: spectrum (F, 2, bins, 2), direction (F, targets, 2), states as `states()`.
+
+        Returns masks (F, targets, 3, bins) and the next states.
+        """
+        targets = direction.shape[1]
+        averages, covariance = average(covariances(spectrum[None]), states[0])
+        steered = torch.cat([averages, covariances(spectrum[None])[:, :, None]], 2)
+        steered = steered.expand(targets, -1, -1, -1, -1)
+        masks, following = self.filter(steered, direction.transpose(0, 1), states[1:])
+        return masks.transpose(0, 1), covariance, *following
+
+    def filter(
+        self, steered: Tensor, direction: Tensor, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Masks (B, F, 3, bins) from averaged and instant covariances (B, F, decays + 1, 3, bins).
+
+        direction is (B, F, 2); states are those of the layers, (B, bands, width).
+        """
+        batch, frames = direction.shape[:2]
+        features, slopes = describe(steered, direction)  # (B, F, bins, features), (.., candidates)
+        pieces = split(features)
+        width_rad = direction[..., 1:] * (math.pi / 180)
+        opening = self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
+        hidden = torch.cat([e(p) for e, p in zip(self.encoders, pieces, strict=True)], 2)
+        hidden = hidden + self.place + opening[:, :, None]  # (B, F, bands, width)
+        following = []
+        for layer, state in zip(self.layers, states, strict=True):
+            hidden, state = layer(hidden, state)
+            following.append(state)
+        outputs, first = [], 0
+        parts = zip(pieces, GROUPS, self.hidden, self.decoders, strict=True)
+        for piece, (bands, _), inner, decoder in parts:
+            own = torch.cat([piece, hidden[:, :, first : first + bands]], -1)
+            outputs.append(
+                decoder(functional.relu(inner(own))).reshape(batch, frames, -1, 2 + CANDIDATES)
+            )
+            first += bands
+        raw = torch.cat(outputs, 2)  # (B, F, bins, 2 + candidates)
+        along, across = torch.sigmoid(raw[..., 0]), torch.sigmoid(raw[..., 1])
+        slope = (torch.softmax(raw[..., 2:], -1) * slopes).sum(-1)
+        return torch.stack([along, -along * slope, across], 2), following
+
+
+class Layer(nn.Module):
+    """Every band through time by one GRU, then the bands among themselves; both residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.norm_time, self.norm_bands = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.time = nn.GRU(width, width, batch_first=True)
+        self.out = nn.Linear(width, width)
+        self.bands_in, self.bands_out = nn.Linear(BANDS, 2 * BANDS), nn.Linear(2 * BANDS, BANDS)
+        self.channels = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, F, bands, width), state (B, bands, width)."""
+        batch, frames = x.shape[:2]
+        series = self.norm_time(x).transpose(1, 2).reshape(batch * BANDS, frames, self.width)
+        series, state = self.time(series, state.reshape(1, batch * BANDS, self.width))
+        series = self.out(series).reshape(batch, BANDS, frames, self.width).transpose(1, 2)
+        x = x + series
+        mixed = self.norm_bands(x).transpose(2, 3)  # (B, F, width, bands)
+        mixed = self.bands_out(functional.relu(self.bands_in(mixed))).transpose(2, 3)
+        return x + self.channels(functional.relu(mixed)), state.reshape(batch, BANDS, self.width)
+
+
+def split(features: Tensor) -> list[Tensor]:
+    """Cut (B, F, bins, features) into groups (B, F, bands, bins a band · features)."""
+    pieces, first = [], 0
+    for bands, n in GROUPS:
+        piece = features[:, :, first : first + bands * n]
+        pieces.append(piece.reshape(*features.shape[:2], bands, n * features.shape[3]))
+        first += bands * n
+    return pieces
+
+
+def covariances(spectrum: Tensor) -> Tensor:
+    """|L|², |R|², Re L R* of spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
+    left, right = spectrum[:, :, 0], spectrum[:, :, 1]
+    return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
+
+
+def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Recursive averages y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
+
+    instant (B, F, 3, bins) and state (B, decays, 3, bins) give (B, F, decays, 3, bins) and the
+    next state. Written as a product with the matrix d^(k−j), so that one graph serves any F.
+    """
+    frames = instant.shape[1]
+    steps = torch.arange(frames, dtype=instant.dtype, device=instant.device)
+    ages = steps[:, None] - steps[None, :]  # (F, F)
+    flat = instant.flatten(2)  # (B, F, 3 bins)
+    outs = []
+    for k, decay in enumerate(DECAYS):
+        weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
+        carried = (
+            torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
+        )
+        outs.append(weights @ flat + carried)
+    averages = torch.stack(outs, 2).unflatten(3, (3, -1))
+    return averages, averages[:, -1]
+
+
+def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (B, F, bins, FEATURES) and candidates of c (B, F, bins, CANDIDATES).
+
+    steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last.
+    """
+    theta = (direction[..., 0] + 45) * (math.pi / 180)
+    cos, sin = torch.cos(theta)[..., None, None], torch.sin(theta)[..., None, None]
+    floor = 1e-5 * (steered[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
+    now = steered[:, :, -1:]
+    near = functional.avg_pool1d(now.flatten(0, 2), 3, 1, 1).reshape(now.shape)
+    wide = functional.avg_pool1d(now.flatten(0, 2), 7, 1, 3).reshape(now.shape)
+    ll, rr, lr = torch.cat([steered[:, :, :-1], near, wide, now], 2).unbind(3)
+    cross = cos * sin * (rr - ll) + (cos * cos - sin * sin) * lr  # E[Re T N*]
+    across = cos * cos * rr + sin * sin * ll - 2 * cos * sin * lr  # E[N N*]
+    along = ll + rr - across  # E[T T*]
+    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)[:, :, :-1]
+    cross, smooth_across, smooth_along = cross[:, :, :-1], across[:, :, :-1], along[:, :, :-1]
+    total = smooth_along + smooth_across + floor
+    left_over = (smooth_along - slopes * cross).clamp(min=0)
+    along, across = along[:, :, -1:].clamp(min=0), across[:, :, -1:].clamp(min=0)
+    features = [
+        torch.log(along / floor + 1) * 0.1,
+        torch.log(across / floor + 1) * 0.1,
+        across / (along + across + floor),
+        torch.exp(-across / (along * NARROW + floor)),
+        cross / total,
+        left_over / total,
+    ]
+    described = torch.cat(features, 2).transpose(2, 3)
+    return described, functional.pad(slopes, (0, 0, 1, 0)).transpose(
+        2, 3
+    )  # the first candidate is 0
