@@ -1,0 +1,54 @@
+"""Command line: ``python -m models_onnx.data render --hours 3 --out DIR``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from realtime.spec import StemsteerError
+
+app = typer.Typer(add_completion=False, help="Training data: rendered songs and folders of stems.")
+
+
+@app.callback()
+def _data() -> None:
+    """Keep the name of the only command a part of the command line."""
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
+    hours: Annotated[float, typer.Option(min=0.001, help="hours of songs to have in the end")],
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="songs and soundfont that training never meets")
+    ] = False,
+    first_seed: Annotated[int, typer.Option(min=0, help="seed of the first song")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
+) -> None:
+    """Compose and render songs; a run that was stopped goes on where it was."""
+    from models_onnx.data.render import render as render_songs
+
+    columns = ("{task.description}", BarColumn(), TextColumn("{task.completed:.2f} h"))
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
+    with bar:
+        task = bar.add_task(str(out), total=hours)
+        for held in render_songs(
+            out, hours, first_seed=first_seed, held_out=held_out, workers=workers
+        ):
+            bar.update(task, completed=min(held, hours))
+
+
+def main() -> None:
+    """Run the command line; a broken input ends in one clear line, not a traceback."""
+    try:
+        app(standalone_mode=True)
+    except StemsteerError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

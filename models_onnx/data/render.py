@@ -1,0 +1,73 @@
+"""Rendering of many songs into a folder of shards, in parallel and resumable."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models_onnx.data.shards import INDEX
+from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
+from models_onnx.data.stems import RATE_HZ
+from models_onnx.data.studio import render_song
+
+HELD_OUT_SEED = 10_000_000
+"""First seed of held-out songs: no training song has one of these."""
+
+_player: Player | None = None
+
+
+def render(
+    out: Path, hours: float, *, first_seed: int = 0, held_out: bool = False, workers: int = 2
+) -> Iterator[float]:
+    """Render songs into ``out`` until it holds the given hours, yielding the hours so far.
+
+    Songs already in the index of ``out`` count and are not rendered again. Each song is written
+    under a temporary name, renamed when complete, and only then entered in the index.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    index = out / INDEX
+    done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
+    held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
+    base = first_seed + (HELD_OUT_SEED if held_out else 0)
+    seeds = _missing_seeds(base, {entry["seed"] for entry in done})
+    yield held
+    if held >= hours:
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _start, (held_out,)) as pool, index.open("a") as lines:
+        for entry in pool.imap(partial(_write_song, out), seeds):
+            lines.write(json.dumps(entry) + "\n")
+            lines.flush()
+            held += entry["samples"] / RATE_HZ / 3600
+            yield held
+            if held >= hours:
+                return
+
+
+def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
+    for seed in range(base, base + HELD_OUT_SEED):
+        if seed not in done:
+            yield seed
+
+
+def _start(held_out: bool) -> None:
+    global _player
+    _player = Player(HELD_OUT if held_out else TRAINING)
+
+
+def _write_song(out: Path, seed: int) -> dict[str, Any]:
+    assert _player is not None
+    stems, info = render_song(seed, _player)
+    name = f"{seed:08d}.npy"
+    partial_path = out / (name + ".part")
+    with partial_path.open("wb") as file:
+        np.save(file, stems)
+    os.replace(partial_path, out / name)
+    return {"file": name, **info}

@@ -1,0 +1,57 @@
+"""What training draws from: sources of sound, grouped into songs, grouped into collections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from models_onnx.data.stems import Label
+
+
+@dataclass(frozen=True)
+class Source:
+    """One stem of one song, read in pieces.
+
+    Parameters
+    ----------
+    samples : its length at 44.1 kHz.
+    read : ``read(start, count)`` → (3, count) float32: direct, wide left, wide right as
+        ``stems.split`` makes them; start + count ≤ samples.
+    """
+
+    label: Label
+    samples: int
+    read: Callable[[int, int], np.ndarray]
+
+
+class Collection(Protocol):
+    """Songs, each a list of sources that sound at the same time."""
+
+    def __len__(self) -> int:
+        """Return the number of songs."""
+
+    def sources(self, index: int) -> list[Source]:
+        """Return the sources of one song."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Several collections mixed by weight: how often a song comes from each."""
+
+    collections: Sequence[Collection]
+    weights: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if len(self.collections) != len(self.weights) or not self.collections:
+            raise ValueError("a pool needs one weight a collection, and at least one collection")
+        if min(self.weights) < 0 or sum(self.weights) <= 0:
+            raise ValueError(f"weights must be >= 0 and not all zero: {list(self.weights)}")
+
+    def draw(self, rng: np.random.Generator) -> list[Source]:
+        """Return the sources of a song drawn at random."""
+        chances = np.asarray(self.weights) / sum(self.weights)
+        collection = self.collections[int(rng.choice(len(chances), p=chances))]
+        return collection.sources(int(rng.integers(len(collection))))

@@ -1,0 +1,71 @@
+"""The stored form of a stem: direct sound, to be panned, beside its wide and reverberant part.
+
+A stereo sound (L, R) is split without loss: direct = (L + R) / √2 and wide = ±(L − R) / 2. Panned
+to the centre by the constant-power law, direct plus wide is the sound again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RATE_HZ = 44_100
+REFERENCE_RMS = 0.1
+"""Every stored stem has this RMS (−20 dBFS) where it sounds, unless its peaks forbid."""
+PEAK = 0.97
+ACTIVE_BELOW_DB = 40.0
+FRAME = 2048
+
+
+def split(audio: np.ndarray) -> np.ndarray:
+    """Split stereo (2, samples) into (3, samples): direct, wide left, wide right."""
+    side = (audio[0] - audio[1]) / 2
+    return np.stack([(audio[0] + audio[1]) / np.sqrt(2.0), side, -side]).astype(np.float32)
+
+
+def pan_gains(azimuth_deg: float) -> tuple[float, float]:
+    """Return the constant-power gains (left, right) of a direction, −45° left … +45° right."""
+    angle = np.radians(azimuth_deg + 45.0)
+    return float(np.cos(angle)), float(np.sin(angle))
+
+
+def image(stem: np.ndarray, azimuth_deg: float, wet_gain: float = 1.0) -> np.ndarray:
+    """Return the stereo image (2, samples) of a stem (3, samples) at a direction."""
+    left, right = pan_gains(azimuth_deg)
+    return np.stack([left * stem[0] + wet_gain * stem[1], right * stem[0] + wet_gain * stem[2]])
+
+
+def loudness(stem: np.ndarray) -> float:
+    """Return the RMS of the centred image over the frames within 40 dB of the loudest one."""
+    energy = frame_energy(image(stem, 0.0), FRAME)
+    loud = energy[energy > energy.max(initial=0.0) * 10 ** (-ACTIVE_BELOW_DB / 10)]
+    return float(np.sqrt(loud.mean())) if loud.size else 0.0
+
+
+def normalise(stem: np.ndarray) -> np.ndarray:
+    """Scale a stem to the reference RMS, or less where a channel or a side would clip."""
+    level = loudness(stem)
+    if level < 1e-7:
+        return np.zeros_like(stem)
+    peak = max(float(np.abs(stem).max()), float(np.abs(image(stem, 0.0)).max()))
+    return stem * np.float32(min(REFERENCE_RMS / level, PEAK / peak))
+
+
+def frame_energy(audio: np.ndarray, hop: int) -> np.ndarray:
+    """Return the mean square of each whole or last partial hop of (channels, samples)."""
+    channels, samples = audio.shape
+    frames = -(-samples // hop)
+    square = np.zeros(frames * hop, np.float32)
+    np.einsum("cn,cn->n", audio, audio, out=square[:samples])
+    return square.reshape(frames, hop).mean(1) / channels
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a stem is: class and family of ``classes``, its role, and what played it."""
+
+    name: str
+    family: str
+    role: str = ""
+    origin: str = ""
