@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,26 @@ STEPS = 200
 TOLERANCE = 1e-4
 
 
+class OneStream(nn.Module):
+    """A network without its batch axis and with its tensors in a row, as ONNX has them."""
+
+    def __init__(self, network: nn.Module, conditions: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.conditions = network, list(conditions)
+
+    def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """spectrum, conditions and states to masks and next states, as `ModelSpec` has them.
+
+        Every target is a stream of its own.
+        """
+        count = len(self.conditions)
+        values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]
+        streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)
+        conditions = dict(zip(self.conditions, values, strict=True))
+        masks, following = self.network(streams, conditions, others[count:])
+        return masks[:, :, 0].transpose(0, 1), *following
+
+
 class ExportError(Exception):
     """The exported file does not do what the network does."""
 
@@ -36,7 +56,7 @@ def export(
     spec: ModelSpec,
     path: str | os.PathLike[str],
     *,
-    states: Mapping[str, tuple[int | str, ...]] | None = None,
+    states: Mapping[str, tuple[int, ...]] | None = None,
     activity: bool = False,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
@@ -45,7 +65,7 @@ def export(
     ----------
     network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
         it gives the masks, then the activity if `activity`, then the next states.
-    states : shape of each state, where "targets" stands for their number.
+    states : shape of each state without its leading axis, the targets.
 
     Raises
     ------
@@ -62,10 +82,8 @@ def export(
     if not spec.targets:
         for name in ["masks", "activity", *spec.conditions]:
             axes.setdefault(name, {})[1] = "targets"
-        for name, shape in states.items():
-            axes[f"state_{name}"] = axes[f"next_{name}"] = {
-                k: size for k, size in enumerate(shape) if isinstance(size, str)
-            }
+        for name in states:
+            axes[f"state_{name}"] = axes[f"next_{name}"] = {0: "targets"}
     if spec.bins is None:
         axes["spectrum"][2] = axes["masks"][3] = "bins"
     example = _example(spec, states, frames=3)
@@ -96,7 +114,7 @@ def check_agreement(
     network: nn.Module,
     path: Path,
     *,
-    states: Mapping[str, tuple[int | str, ...]],
+    states: Mapping[str, tuple[int, ...]],
     activity: bool = False,
     steps: int = STEPS,
     tolerance: float = TOLERANCE,
@@ -138,7 +156,7 @@ def _targets(spec: ModelSpec) -> int:
 
 
 def _example(
-    spec: ModelSpec, states: Mapping[str, tuple[int | str, ...]], frames: int
+    spec: ModelSpec, states: Mapping[str, tuple[int, ...]], frames: int
 ) -> dict[str, Tensor]:
     """Inputs of the right shapes, in the order of the graph; directions that are directions."""
     bins = spec.bins or min(t.bins for t in spec.tiers.values())
@@ -150,8 +168,7 @@ def _example(
         azimuth = torch.linspace(-30, 30, targets).expand(frames, targets)
         example["direction"] = torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)
     for name, shape in states.items():
-        sizes = [targets if isinstance(size, str) else size for size in shape]
-        example[f"state_{name}"] = torch.zeros(sizes)
+        example[f"state_{name}"] = torch.zeros(targets, *shape)
     return example
 
 

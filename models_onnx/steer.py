@@ -18,6 +18,7 @@ are coordinates here, not something learned.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,36 +88,48 @@ class Steer(nn.Module):
             start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
             decoder.bias.data = start.repeat(n)
 
-    def states(self) -> dict[str, tuple[int | str, ...]]:
-        """Shapes of the states; `targets` stands for their number."""
-        shapes: dict[str, tuple[int | str, ...]] = {"covariance": (1, len(DECAYS), 3, BINS)}
-        for k in range(self.config.layers):
-            shapes[f"layer{k}"] = ("targets", BANDS, self.config.width)
-        return shapes
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each state of one stream, which has one target."""
+        layers = {f"layer{k}": (BANDS, self.config.width) for k in range(self.config.layers)}
+        return {"covariance": (len(DECAYS), 3, BINS), **layers}
 
-    def forward(self, spectrum: Tensor, direction: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """One stream: spectrum (F, 2, bins, 2), direction (F, targets, 2), states as `states()`.
+    def forward(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Give masks (B, F, targets, 3, bins) and the next states.
 
-        Returns masks (F, targets, 3, bins) and the next states.
+        Parameters
+        ----------
+        spectrum : (B, F, 2, bins, 2).
+        conditions : ``direction`` (B, F, targets, 2).
+        states : as `states()`, streams being B · targets; none: zeros.
         """
-        targets = direction.shape[1]
-        averages, covariance = average(covariances(spectrum[None]), states[0])
-        steered = torch.cat([averages, covariances(spectrum[None])[:, :, None]], 2)
-        steered = steered.expand(targets, -1, -1, -1, -1)
-        masks, following = self.filter(steered, direction.transpose(0, 1), states[1:])
-        return masks.transpose(0, 1), covariance, *following
+        direction = conditions["direction"]
+        batch, frames, targets = direction.shape[:3]
+        directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
+        covariance, *layers = states or self._start(spectrum, batch * targets)
+        with torch.no_grad():  # nothing to learn up to here
+            instant = covariances(spectrum)[:, None].expand(-1, targets, -1, -1, -1)
+            instant = instant.reshape(batch * targets, frames, 3, BINS)
+            averages, covariance = average(instant, covariance)
+            described = describe(torch.cat([averages, instant[:, :, None]], 2), directions)
+        masks, following = self._decide(*described, directions[..., 1], layers)
+        masks = masks.reshape(batch, targets, frames, 3, BINS).transpose(1, 2)
+        return masks, (covariance, *following)
 
-    def filter(
-        self, steered: Tensor, direction: Tensor, states: tuple[Tensor, ...]
+    def _start(self, spectrum: Tensor, streams: int) -> list[Tensor]:
+        return [spectrum.new_zeros(streams, *shape) for shape in self.states().values()]
+
+    def _decide(
+        self, features: Tensor, slopes: Tensor, width_deg: Tensor, states: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Masks (B, F, 3, bins) from averaged and instant covariances (B, F, decays + 1, 3, bins).
+        """Masks (B, F, 3, bins) from the features and candidates of `describe`.
 
-        direction is (B, F, 2); states are those of the layers, (B, bands, width).
+        width_deg is (B, F); states are those of the layers, (B, bands, width).
         """
-        batch, frames = direction.shape[:2]
-        features, slopes = describe(steered, direction)  # (B, F, bins, features), (.., candidates)
+        batch, frames = width_deg.shape
         pieces = split(features)
-        width_rad = direction[..., 1:] * (math.pi / 180)
+        width_rad = width_deg[..., None] * (math.pi / 180)
         opening = self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
         hidden = torch.cat([e(p) for e, p in zip(self.encoders, pieces, strict=True)], 2)
         hidden = hidden + self.place + opening[:, :, None]  # (B, F, bands, width)
@@ -195,21 +208,22 @@ def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
             torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
         )
         outs.append(weights @ flat + carried)
-    averages = torch.stack(outs, 2).unflatten(3, (3, -1))
+    averages = torch.stack(outs, 2).reshape(*instant.shape[:2], len(DECAYS), 3, -1)
     return averages, averages[:, -1]
 
 
 def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Features (B, F, bins, FEATURES) and candidates of c (B, F, bins, CANDIDATES).
 
-    steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last.
+    steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last;
+    direction is (B, F, 2).
     """
     theta = (direction[..., 0] + 45) * (math.pi / 180)
     cos, sin = torch.cos(theta)[..., None, None], torch.sin(theta)[..., None, None]
     floor = 1e-5 * (steered[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
     now = steered[:, :, -1:]
-    near = functional.avg_pool1d(now.flatten(0, 2), 3, 1, 1).reshape(now.shape)
-    wide = functional.avg_pool1d(now.flatten(0, 2), 7, 1, 3).reshape(now.shape)
+    near = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 3, 1, 1).reshape(now.shape)
+    wide = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 7, 1, 3).reshape(now.shape)
     ll, rr, lr = torch.cat([steered[:, :, :-1], near, wide, now], 2).unbind(3)
     cross = cos * sin * (rr - ll) + (cos * cos - sin * sin) * lr  # E[Re T N*]
     across = cos * cos * rr + sin * sin * ll - 2 * cos * sin * lr  # E[N N*]

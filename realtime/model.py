@@ -129,7 +129,7 @@ class OnnxModel:
             back = self._outputs.get("next_" + name.removeprefix("state_"))
             if back is None:
                 problems.append(f"asks for {name!r} and does not return it")
-            elif _sizes(back.shape) != _sizes(self._inputs[name].shape):
+            elif not _fit(back.shape, self._inputs[name].shape):
                 problems.append(f"returns {name!r} in another shape")
         tensors = [*self._inputs.values(), *self._outputs.values()]
         problems += [f"has {t.name!r} of {t.type}" for t in tensors if t.type != "tensor(float)"]
@@ -223,6 +223,9 @@ def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:
     return tuple(targets if isinstance(size, str) else size for size in shape)
 
 
-def _sizes(shape: list[int | str | None]) -> list[int | None]:
-    """The shape with every dynamic size as None, however it is called."""
-    return [size if isinstance(size, int) else None for size in shape]
+def _fit(one: list[int | str | None], other: list[int | str | None]) -> bool:
+    """Whether two shapes can be equal: dynamic sizes fit any."""
+    return len(one) == len(other) and all(
+        a == b or not isinstance(a, int) or not isinstance(b, int)
+        for a, b in zip(one, other, strict=True)
+    )

@@ -80,7 +80,7 @@ class ModelSpec:
 
         spectrum     (frames, channels=2, bins, 2)  float32, real and imaginary part
         <condition>  (frames, targets, size)        float32, one value a frame
-        state_<name> (targets or 1, ...)            float32, zeros at the start
+        state_<name> (targets, ...)                 float32, zeros at the start
         -> masks     (frames, targets, axes, bins)  float32; axes by `mask_axes`
         -> activity  (frames, targets)              float32 in [0, 1]; only some models
         -> next_<name>                              the state to feed back
