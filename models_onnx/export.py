@@ -1,7 +1,7 @@
 """Write a network as an ONNX file that carries its spec, or refuse to.
 
-``python -m models_onnx.export panorama`` writes the model without learning; trained ones are
-exported from their checkpoints by ``python -m models_onnx.train``.
+``python -m models_onnx.export panorama`` writes the model without learning,
+``python -m models_onnx.export steer --checkpoint DIR`` a trained one from its checkpoint.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from models_onnx.networks import NETWORKS, restore
 from models_onnx.panorama import SPEC as PANORAMA
 from models_onnx.panorama import Panorama
 from realtime.model import WEIGHTS, OnnxModel
@@ -174,10 +175,18 @@ def _example(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["panorama"])
-    parser.add_argument("--out", type=Path, default=WEIGHTS / "panorama.onnx")
+    parser.add_argument("model", choices=["panorama", *NETWORKS])
+    parser.add_argument("--checkpoint", type=Path, help="folder or file of a training run")
+    parser.add_argument("--out", type=Path, help="default: the weights folder of this package")
     options = parser.parse_args()
-    print(export(Panorama(), PANORAMA, options.out))
+    if options.model == "panorama":
+        print(export(Panorama(), PANORAMA, options.out or WEIGHTS / "panorama.onnx"))
+        return
+    if options.checkpoint is None:
+        parser.error(f"{options.model} is trained: give --checkpoint")
+    network, spec, _ = restore(options.checkpoint)
+    out = options.out or WEIGHTS / f"{options.model}-{next(iter(spec.tiers))}.onnx"
+    print(export(OneStream(network, list(spec.conditions)), spec, out, states=network.states()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,146 @@
+"""Batches for training: scenes, what is asked of them, and a thread that draws ahead.
+
+Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+
+POINT_WIDTHS_DEG = (3.0, 30.0)
+OPENING_WIDTHS_DEG = (30.0, 90.0)
+NOTHING_WITHIN_DEG = 8.0
+
+
+class Scene(Protocol):
+    """Panned sources and their sum; see `models_onnx.data.mixer`."""
+
+    mixture: Floats  # (2, samples)
+    images: Floats  # (sources, 2, samples)
+    azimuth_deg: Floats  # (sources,)
+
+
+DrawScene = Callable[[np.random.Generator], Scene]
+
+
+@dataclass(frozen=True)
+class Aims:
+    """How often which question is asked of a scene; the rest are points.
+
+    point : a direction near one source, which alone is the target. The direction is off by up to
+        two fifths of the width half of the time, so the width says how sure the direction is.
+    opening : a direction and a width of 30° or more; every source inside is the target.
+    nothing : a direction where no source is; the target is silence.
+    change : the two questions of a scene change places at some frame, as automation does.
+    exact : points hit their source, at a width of 20° (for validation).
+    """
+
+    opening: float = 0.15
+    nothing: float = 0.07
+    change: float = 0.2
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scenes and, for each, questions with their answers.
+
+    mixture (scenes, 2, samples), targets (scenes, targets, 2, samples), conditions by name
+    (scenes, targets, size), direction in degrees: azimuth and width; change (scenes,): the
+    fraction of the time after which the questions of a scene change places, 1 for never.
+    """
+
+    mixture: Tensor
+    targets: Tensor
+    conditions: Mapping[str, Tensor]
+    change: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        conditions = {k: v.to(device) for k, v in self.conditions.items()}
+        return Batch(
+            self.mixture.to(device), self.targets.to(device), conditions, self.change.to(device)
+        )
+
+
+def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> tuple[Floats, tuple[float, float]]:
+    """Ask one question of a scene. Returns the target (2, samples) and (azimuth_deg, width_deg)."""
+    kind = 1.0 if aims.exact else rng.random()
+    if kind < aims.nothing:
+        empty = _empty_direction(rng, scene.azimuth_deg)
+        if empty is not None:
+            return np.zeros_like(scene.mixture), empty
+    source = int(rng.integers(len(scene.images)))
+    if kind > 1 - aims.opening and not aims.exact:
+        return _opening(rng, scene, source)
+    width_deg = 20.0 if aims.exact else float(rng.uniform(*POINT_WIDTHS_DEG))
+    azimuth_deg = float(scene.azimuth_deg[source])
+    if not aims.exact and rng.random() < 0.5:
+        azimuth_deg += float(rng.uniform(-0.4, 0.4)) * width_deg
+    return scene.images[source], (float(np.clip(azimuth_deg, -45, 45)), width_deg)
+
+
+def _opening(
+    rng: np.random.Generator, scene: Scene, source: int
+) -> tuple[Floats, tuple[float, float]]:
+    width_deg = float(rng.uniform(*OPENING_WIDTHS_DEG))
+    shift_deg = float(rng.uniform(-0.4, 0.4)) * width_deg
+    azimuth_deg = float(np.clip(scene.azimuth_deg[source] + shift_deg, -45, 45))
+    inside = np.abs(scene.azimuth_deg - azimuth_deg) <= width_deg / 2
+    return scene.images[inside].sum(0), (azimuth_deg, width_deg)
+
+
+def _empty_direction(rng: np.random.Generator, azimuth_deg: Floats) -> tuple[float, float] | None:
+    width_deg = float(rng.uniform(*POINT_WIDTHS_DEG))
+    clearance_deg = max(NOTHING_WITHIN_DEG, width_deg / 2 + 3)
+    for candidate in rng.uniform(-45, 45, 8):
+        if np.abs(azimuth_deg - candidate).min() > clearance_deg:
+            return float(candidate), width_deg
+    return None
+
+
+def draw_batch(
+    rng: np.random.Generator, draw_scene: DrawScene, scenes: int, targets: int, aims: Aims
+) -> Batch:
+    """Draw scenes and ask `targets` questions of each."""
+    mixtures, answers, directions, changes = [], [], [], []
+    for _ in range(scenes):
+        scene = draw_scene(rng)
+        asked = [aim(rng, scene, aims) for _ in range(targets)]
+        mixtures.append(scene.mixture)
+        answers.append(np.stack([target for target, _ in asked]))
+        directions.append([direction for _, direction in asked])
+        changing = targets > 1 and rng.random() < aims.change
+        changes.append(rng.uniform(0.3, 0.8) if changing else 1.0)
+    return Batch(
+        torch.from_numpy(np.stack(mixtures)),
+        torch.from_numpy(np.stack(answers)),
+        {"direction": torch.tensor(directions, dtype=torch.float32)},
+        torch.tensor(changes, dtype=torch.float32),
+    )
+
+
+def batches(draw: Callable[[int], Batch], first: int, ahead: int = 3) -> Iterator[Batch]:
+    """Give draw(first), draw(first + 1), …, drawn ahead by one background thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        waiting: list[Future[Batch]] = [pool.submit(draw, first + k) for k in range(ahead)]
+        step = first + ahead
+        try:
+            while True:
+                batch = waiting.pop(0).result()
+                waiting.append(pool.submit(draw, step))
+                step += 1
+                yield batch
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,64 @@
+"""Checkpoints: tensors and plain values alone, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FILE = "checkpoint.pt"
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is missing, broken, or of another run."""
+
+
+def save(folder: Path, contents: dict[str, Any]) -> Path:
+    """Write `folder`/checkpoint.pt; a reader sees the old file or the new one, never a part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / (FILE + ".part")
+    with part.open("wb") as file:
+        torch.save(contents, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, folder / FILE)
+    return folder / FILE
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint file, or that of a folder; nothing in it is executed.
+
+    Raises CheckpointError if it is missing or is not one.
+    """
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        contents = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, …
+        raise CheckpointError(f"{path} is not a checkpoint that can be read: {error}") from error
+    if not isinstance(contents, dict) or "step" not in contents:
+        raise CheckpointError(f"{path} is a torch file, but not a checkpoint of a training run")
+    return contents
+
+
+def commit() -> str:
+    """The commit of the source tree, with ``+`` if files differ from it; "" outside of git."""
+    folder = Path(__file__).resolve().parent
+    run = ["git", "-C", str(folder)]
+    try:
+        found = subprocess.run(
+            [*run, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*run, "status", "--porcelain", "--untracked-files=no", "."],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found + ("+" if changed else "")

@@ -1,0 +1,53 @@
+"""The networks by name: built for training, and read back from their checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from models_onnx import checkpoints, steer
+from realtime.spec import ModelSpec
+
+NETWORKS = {"steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec)}
+
+
+def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """A new network, its spec, and what a checkpoint says about it.
+
+    Raises ValueError if there is no such network or configuration of it.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+    network, _, configs, spec = NETWORKS[name]
+    if config not in configs:
+        raise ValueError(f"{name} has no configuration {config!r}; it has: {', '.join(configs)}")
+    sizes = configs[config]
+    about = {"network": name, "config": config, "sizes": dataclasses.asdict(sizes)}
+    return network(sizes), spec(sizes), about
+
+
+def restore(path: Path) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """The network of a checkpoint with its averaged weights, its spec, and the checkpoint.
+
+    The spec says what the network was trained on. Raises CheckpointError if it cannot be read.
+    """
+    found = checkpoints.load(path)
+    about = found["about"]
+    try:
+        make, config, _, spec = NETWORKS[about["network"]]
+        sizes = config(**about["sizes"])
+        network = make(sizes)
+        network.load_state_dict(found["average"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise checkpoints.CheckpointError(f"{path} does not fit this version: {error}") from error
+    training = {
+        "config": about["config"],
+        "data": found["data"],
+        "hours": round(found["elapsed_s"] / 3600, 2),
+        "steps": found["step"],
+        "commit": found["commit"],
+    }
+    return network.eval(), dataclasses.replace(spec(sizes), training=training), found

@@ -1,0 +1,88 @@
+"""What is learned: a network at one tier, from batches of scenes to losses and decibels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from models_onnx.batches import Batch
+from models_onnx.losses import LossWeights, signal_term, spectral_terms
+from models_onnx.torch_stft import analyse, apply_masks, synthesise, window_tensors
+from realtime.spec import ModelSpec, Tier
+
+
+class Task:
+    """What is learned: one network at one tier, from batches to losses."""
+
+    def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
+        self.network, self.spec, self.tier_name = network.to(device), spec, tier
+        self.tier: Tier = spec.tier(tier)
+        self.device = torch.device(device)
+        self._windows = window_tensors(self.tier, device)
+        self._half = device == "cuda" or (device == "cpu" and torch.cpu._is_amx_tile_supported())
+
+    def estimate(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Separate a batch.
+
+        Returns
+        -------
+        Spectra (scenes, targets, frames, 2, bins), and for each of these frames which question
+        it answers, (scenes, frames): False for the target's own, True for its neighbour's.
+        """
+        spectra = analyse(batch.mixture, self._windows[0], self.tier.hop)  # (B, F, 2, bins)
+        frames, ahead = spectra.shape[1], self.tier.lookahead
+        place = torch.arange(frames, device=self.device) / frames
+        changed = place >= batch.change[:, None]  # (B, F)
+        conditions = {}
+        for name, value in batch.conditions.items():  # (B, K, size) -> (B, F, K, size)
+            other = value.roll(-1, 1)[:, None]
+            conditions[name] = torch.where(changed[..., None, None], other, value[:, None])
+        seen = torch.view_as_real(spectra[..., : self.spec.bins])  # (B, F, 2, bins, 2)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            masks, _ = network(seen, conditions)
+        masks = masks.float().transpose(1, 2)[:, :, ahead:]  # (B, K, F, axes, bins)
+        azimuth_deg = None
+        if self.spec.mask_axes == "steered":
+            azimuth_deg = conditions["direction"][..., 0].transpose(1, 2)[:, :, ahead:]
+        spectra = spectra[:, None, : frames - ahead]
+        return apply_masks(masks, spectra, self.spec.mask_axes, azimuth_deg), changed[:, ahead:]
+
+    def losses(
+        self, batch: Batch, weights: LossWeights, stride: int, step: int
+    ) -> dict[str, Tensor]:
+        """The weighted loss and its terms."""
+        scale = 1 / (batch.mixture.square().mean((-2, -1), keepdim=True).sqrt() + 1e-4)
+        batch = dataclasses.replace(
+            batch, mixture=batch.mixture * scale, targets=batch.targets * scale[:, None]
+        )
+        estimate, changed = self.estimate(self.network, batch)
+        start = step % stride
+        hop = self.tier.hop
+        target = analyse(batch.targets[..., start * hop :], self._windows[0], hop * stride)
+        estimate_some, changed_some = estimate[:, :, start::stride], changed[:, start::stride]
+        target = target[:, :, : estimate_some.shape[2]]
+        target = torch.where(changed_some[:, None, :, None, None], target.roll(-1, 1), target)
+        magnitude, complex_ = spectral_terms(estimate_some, target, weights.exponent)
+        signals, answers, mixture = self._signals(estimate, batch)
+        steady = (batch.change >= 1).float()[:, None, None, None]
+        db = signal_term(signals, answers * steady, mixture)  # silent targets do not count
+        loss = weights.magnitude * magnitude + weights.complex * complex_ - weights.si_sdr * db
+        return {"loss": loss, "magnitude": magnitude, "complex": complex_, "si_sdr_db": db}
+
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
+        """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
+        estimate, _ = self.estimate(network, batch)
+        signals, answers, mixture = self._signals(estimate, batch)
+        after = signal_term(signals, answers, mixture).item()
+        before = signal_term(mixture.expand_as(answers), answers, mixture).item()
+        return after, after - before
+
+    def _signals(self, estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimate, target and mixture in time, aligned, without the unfinished overlap."""
+        short, hop = self.tier.synthesis, self.tier.hop
+        signals = synthesise(estimate, self._windows[1], hop)[..., short - hop :]
+        start = self.tier.window - hop
+        span = slice(start, start + signals.shape[-1])
+        return signals, batch.targets[..., span], batch.mixture[:, None, :, span]

@@ -1,0 +1,289 @@
+"""Train a network: ``python -m models_onnx.train steer --data DIR --hours H --out DIR``.
+
+The weights are exported by ``python -m models_onnx.export steer --checkpoint DIR``.
+
+One flat loop. A run can be stopped at any moment (SIGTERM, Ctrl-C, power) and started again with
+the same command; with ``--steps`` the result is the same to the bit, with ``--hours`` only the
+learning rate depends on the clock.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import ctypes.util
+import dataclasses
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, TextIO
+
+import torch
+import typer
+from torch import nn
+
+from models_onnx import checkpoints, curves, networks, songs
+from models_onnx.batches import Aims, Batch, batches
+from models_onnx.losses import LossWeights
+from models_onnx.task import Task
+
+SAVE_EVERY_S = 240.0
+PRINT_EVERY = 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LOG, CURVES = "log.jsonl", "curves.png"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the result of a run, besides the network and the data.
+
+    Parameters
+    ----------
+    hours, steps : the length of the run; one of the two. The learning rate falls to zero over it.
+    scenes, targets, seconds : a batch is so many scenes of that length, each asked for so many
+        targets.
+    stride : the spectral terms look at every so many frames; at 8-fold overlap half are enough.
+    average : decay of the moving average of the weights, which is what is validated and exported.
+    """
+
+    hours: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    scenes: int = 8
+    targets: int = 2
+    seconds: float = 2.0
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.998
+    stride: int = 2
+    validate_every: int = 250
+    loss: LossWeights = field(default_factory=LossWeights)
+    aims: Aims = field(default_factory=Aims)
+
+    def __post_init__(self) -> None:
+        if (self.hours is None) == (self.steps is None):
+            raise ValueError("give the length of the run in hours or in steps, one of the two")
+
+
+class Run:
+    """The state of a training run: all that a checkpoint holds."""
+
+    def __init__(
+        self, task: Task, plan: Plan, about: dict[str, Any], data: Sequence[str] = ()
+    ) -> None:
+        self.task, self.plan, self.about, self.data = task, plan, about, list(data)
+        self.average = copy.deepcopy(task.network).requires_grad_(False).eval()
+        self.optimizer = torch.optim.AdamW(
+            task.network.parameters(),
+            plan.learning_rate,
+            (0.9, 0.98),
+            weight_decay=plan.weight_decay,
+        )
+        self.step, self.elapsed_s = 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 … 1."""
+        if self.plan.steps is not None:
+            return min(1.0, self.step / self.plan.steps)
+        return min(1.0, self.elapsed_s / 3600 / (self.plan.hours or 1.0))
+
+    def advance(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimizer. Returns the terms of the loss, for the log."""
+        plan, network = self.plan, self.task.network
+        rate = plan.learning_rate * min(1.0, (self.step + 1) / max(1, plan.warmup_steps))
+        rate *= (1 + math.cos(math.pi * self.progress)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(plan.seed * 1_000_003 + self.step)
+        network.train()
+        terms = self.task.losses(batch, plan.loss, plan.stride, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self._follow()
+        self.step += 1
+        return {**{k: v.item() for k, v in terms.items()}, "norm": norm.item(), "rate": rate}
+
+    def _follow(self) -> None:
+        decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(
+            self.average.state_dict().values(), self.task.network.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint."""
+        checkpoints.save(
+            folder,
+            {
+                "step": self.step,
+                "elapsed_s": self.elapsed_s,
+                "network": self.task.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "plan": dataclasses.asdict(self.plan),
+                "about": self.about,
+                "data": self.data,
+                "tier": self.task.tier_name,
+                "spec": self.task.spec.to_json(),
+                "commit": checkpoints.commit(),
+            },
+        )
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the checkpoint in `folder`. Raises CheckpointError if it is of another run."""
+        found = checkpoints.load(folder, self.task.device)
+        if found["about"] != self.about or found["tier"] != self.task.tier_name:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds a run of {found['about']}, tier {found['tier']}, not of "
+                f"{self.about}, tier {self.task.tier_name}: give another --out"
+            )
+        self.task.network.load_state_dict(found["network"])
+        self.average.load_state_dict(found["average"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.step, self.elapsed_s = found["step"], found["elapsed_s"]
+
+
+def train(
+    run: Run,
+    draw: Callable[[int], Batch],
+    validation: list[Batch],
+    out: Path,
+    *,
+    until: int | None = None,
+) -> None:
+    """Train until the plan is done, step `until` is reached, or a signal asks to stop.
+
+    The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    stop = _Stop()
+    plan, before_s = run.plan, time.monotonic()
+    began_s, saved_s = before_s - run.elapsed_s, before_s
+    heard_s = plan.scenes * plan.targets * plan.seconds
+    with stop, (out / LOG).open("a") as log, closing(batches(draw, run.step)) as drawn:
+        while not (stop.asked or run.progress >= 1 or run.step == until):
+            batch = next(drawn)
+            waited_s = time.monotonic() - before_s
+            line: dict[str, Any] = run.advance(batch.to(run.task.device))
+            line |= {"speed": heard_s / (time.monotonic() - before_s), "waited_s": waited_s}
+            if validation and (run.step % plan.validate_every == 0 or run.progress >= 1):
+                line["valid_db"], line["valid_gain_db"] = validate(run, validation)
+            before_s = time.monotonic()
+            run.elapsed_s = before_s - began_s
+            _report(run, line, log)
+            if before_s - saved_s > SAVE_EVERY_S:
+                _keep(run, out)
+                saved_s = time.monotonic()
+    _keep(run, out)
+
+
+@torch.no_grad()
+def validate(run: Run, validation: list[Batch]) -> tuple[float, float]:
+    """Mean SI-SDR of the averaged weights and its gain over the mixture, dB."""
+    found = [run.task.gain_db(run.average, batch.to(run.task.device)) for batch in validation]
+    after, gain = (sum(values) / len(found) for values in zip(*found, strict=True))
+    return after, gain
+
+
+def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
+    """Write a line of the log, and now and then one for people."""
+    line = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1)} | line
+    log.write(json.dumps(line) + "\n")
+    log.flush()
+    if run.step % PRINT_EVERY == 0 or "valid_db" in line:
+        checked = f"  validation {line['valid_gain_db']:+.2f} dB" if "valid_db" in line else ""
+        print(
+            f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  "
+            f"SI-SDR {line['si_sdr_db']:.2f} dB  {line['speed']:.1f} x real time{checked}",
+            flush=True,
+        )
+
+
+def _keep(run: Run, out: Path) -> None:
+    run.save(out)
+    curves.plot(out / LOG, out / CURVES)
+
+
+class _Stop:
+    """Within it SIGTERM and Ctrl-C ask to stop after the step in progress."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def main(
+    network: Annotated[str, typer.Argument(help="steer")],
+    data: Annotated[list[str], typer.Option(help="folder of songs, or FOLDER=WEIGHT; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
+    config: Annotated[str, typer.Option(help="sizes of the network")] = "small",
+    hours: Annotated[float | None, typer.Option(help="length of the run")] = None,
+    steps: Annotated[int | None, typer.Option(help="length of the run, instead of hours")] = None,
+    validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
+    init: Annotated[Path | None, typer.Option(help="checkpoint to take the weights from")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    scenes: Annotated[int, typer.Option(help="scenes a batch, two targets each")] = 8,
+    seconds: Annotated[float, typer.Option(help="length of a scene")] = 2.0,
+    rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
+    si_sdr: Annotated[float, typer.Option(help="weight of the SI-SDR term")] = LossWeights.si_sdr,
+    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
+    threads: Annotated[int, typer.Option(help="threads on a CPU")] = 2,
+) -> None:
+    """Train a network, or go on with a run that was stopped."""
+    keep_memory()
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    plan = Plan(
+        hours=hours,
+        steps=steps,
+        seed=seed,
+        scenes=scenes,
+        seconds=seconds,
+        learning_rate=rate,
+        loss=LossWeights(si_sdr=si_sdr),
+    )
+    built, spec, about = networks.build(network, config)
+    if init is not None:
+        built.load_state_dict(checkpoints.load(init)["average"])
+    pool, names = songs.open_pool(data)
+    draw = songs.training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
+    run = Run(Task(built, spec, next(iter(spec.tiers)), device), plan, about, names)
+    if (out / checkpoints.FILE).exists():
+        run.resume(out)
+    train(run, draw, songs.validation_batches(validation) if validation else [], out)
+
+
+def keep_memory() -> None:
+    """Ask glibc to keep freed memory: page faults of large tensors cost a third of the time."""
+    libc = ctypes.CDLL(ctypes.util.find_library("c"))
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+
+
+if __name__ == "__main__":
+    typer.run(main)
