@@ -14,11 +14,6 @@ from realtime.spec import StemsteerError
 app = typer.Typer(add_completion=False, help="Training data: rendered songs and folders of stems.")
 
 
-@app.callback()
-def _data() -> None:
-    """Keep the name of the only command a part of the command line."""
-
-
 @app.command()
 def render(
     out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
@@ -40,6 +35,17 @@ def render(
             out, hours, first_seed=first_seed, held_out=held_out, workers=workers
         ):
             bar.update(task, completed=min(held, hours))
+
+
+@app.command()
+def demo_song(
+    out: Annotated[Path, typer.Option(help="folder for mix, stems and song.json")],
+) -> None:
+    """Render the bundled song; needs the Debian package fluid-soundfont-gm."""
+    from models_onnx.data.demo_song import write_song
+
+    song = write_song(out)
+    print(f"{out}: mix.flac and {len(song['stems'])} stems, {song['frames'] / 44100:.1f} s")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models_onnx.data.sources import Source
-from models_onnx.data.stems import RATE_HZ, Label, frame_energy, image
+from models_onnx.data.stems import RATE_HZ, Label, frame_energy, image, width_deg
 
 ACTIVE_RMS = 1e-3
 """A stem sounds in a hop when its RMS is above this: 40 dB below the level stems are stored at."""
@@ -106,7 +106,7 @@ def draw(
     loud = float(np.abs(mixture).max(initial=0.0))
     scale = np.float32(mixing.peak / loud if loud > mixing.peak else 1.0)
     images *= scale
-    widths = np.array([_width_deg(i, a) for i, a in zip(images, azimuths, strict=True)], np.float32)
+    widths = np.array([width_deg(i, a) for i, a in zip(images, azimuths, strict=True)], np.float32)
     labels = tuple(source.label for source in chosen)
     return Scene(mixture * scale, images, azimuths, widths, labels, activity)
 
@@ -200,11 +200,3 @@ def _resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
     for weight, tap in zip(weights, taps, strict=True):
         out += weight * audio.take(tap, axis=1)
     return out
-
-
-def _width_deg(placed: np.ndarray, azimuth_deg: float) -> float:
-    angle = np.radians(azimuth_deg + 45.0)
-    along = placed[0] * np.float32(np.cos(angle)) + placed[1] * np.float32(np.sin(angle))
-    across = placed[1] * np.float32(np.cos(angle)) - placed[0] * np.float32(np.sin(angle))
-    ratio = np.sqrt((across @ across) / max(float(along @ along), 1e-12))
-    return float(min(90.0, 2 * np.degrees(np.arctan(ratio))))

@@ -36,6 +36,18 @@ def image(stem: np.ndarray, azimuth_deg: float, wet_gain: float = 1.0) -> np.nda
     return np.stack([left * stem[0] + wet_gain * stem[1], right * stem[0] + wet_gain * stem[2]])
 
 
+def width_deg(placed: np.ndarray, azimuth_deg: float) -> float:
+    """Return the opening that an image (2, samples) fills around its direction.
+
+    2·atan(RMS across / RMS along the direction), degrees: 0 is a point, 90 is diffuse.
+    """
+    left, right = pan_gains(azimuth_deg)
+    along = placed[0] * np.float32(left) + placed[1] * np.float32(right)
+    across = placed[1] * np.float32(left) - placed[0] * np.float32(right)
+    ratio = np.sqrt(float(across @ across) / max(float(along @ along), 1e-12))
+    return float(min(90.0, 2 * np.degrees(np.arctan(ratio))))
+
+
 def loudness(stem: np.ndarray) -> float:
     """Return the RMS of the centred image over the frames within 40 dB of the loudest one."""
     energy = frame_energy(image(stem, 0.0), FRAME)
