@@ -33,6 +33,7 @@ BANDS = sum(bands for bands, _ in GROUPS)
 DECAYS = (0.6, 0.9, 0.98)  # of the averages, per frame of 5.8 ms
 CANDIDATES = 3 + len(DECAYS)  # none, the averages, and means over 3 and 7 bins of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
+OUTPUTS = 2 + CANDIDATES
 NARROW = math.tan(math.radians(8)) ** 2
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
@@ -82,11 +83,11 @@ class Steer(nn.Module):
         self.opening = nn.Linear(2, width)
         self.layers = nn.ModuleList(Layer(width) for _ in range(config.layers))
         self.hidden = nn.ModuleList(nn.Linear(n * FEATURES + width, 2 * width) for _, n in GROUPS)
-        self.decoders = nn.ModuleList(nn.Linear(2 * width, n * (2 + CANDIDATES)) for _, n in GROUPS)
+        self.decoders = nn.ModuleList(nn.Linear(2 * width, n * OUTPUTS) for _, n in GROUPS)
         for decoder, (_, n) in zip(self.decoders, GROUPS, strict=True):
             nn.init.normal_(decoder.weight, std=0.02)
             start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
-            decoder.bias.data = start.repeat(n)
+            decoder.bias.data = start.repeat_interleave(n)
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
@@ -141,13 +142,13 @@ class Steer(nn.Module):
         parts = zip(pieces, GROUPS, self.hidden, self.decoders, strict=True)
         for piece, (bands, _), inner, decoder in parts:
             own = torch.cat([piece, hidden[:, :, first : first + bands]], -1)
-            outputs.append(
-                decoder(functional.relu(inner(own))).reshape(batch, frames, -1, 2 + CANDIDATES)
-            )
+            out = decoder(functional.relu(inner(own)))  # (B, F, bands, outputs · bins a band)
+            out = out.reshape(batch, frames, bands, OUTPUTS, -1).transpose(2, 3)
+            outputs.append(out.reshape(batch, frames, OUTPUTS, -1))
             first += bands
-        raw = torch.cat(outputs, 2)  # (B, F, bins, 2 + candidates)
-        along, across = torch.sigmoid(raw[..., 0]), torch.sigmoid(raw[..., 1])
-        slope = (torch.softmax(raw[..., 2:], -1) * slopes).sum(-1)
+        raw = torch.cat(outputs, 3)  # (B, F, outputs, bins)
+        along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
+        slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
         return torch.stack([along, -along * slope, across], 2), following
 
 
@@ -176,11 +177,12 @@ class Layer(nn.Module):
 
 
 def split(features: Tensor) -> list[Tensor]:
-    """Cut (B, F, bins, features) into groups (B, F, bands, bins a band · features)."""
+    """Cut (B, F, features, bins) into groups (B, F, bands, features · bins a band)."""
+    batch, frames = features.shape[:2]
     pieces, first = [], 0
     for bands, n in GROUPS:
-        piece = features[:, :, first : first + bands * n]
-        pieces.append(piece.reshape(*features.shape[:2], bands, n * features.shape[3]))
+        piece = features[..., first : first + bands * n].reshape(batch, frames, -1, bands, n)
+        pieces.append(piece.transpose(2, 3).reshape(batch, frames, bands, -1))
         first += bands * n
     return pieces
 
@@ -213,7 +215,7 @@ def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (B, F, bins, FEATURES) and candidates of c (B, F, bins, CANDIDATES).
+    """Features (B, F, FEATURES, bins) and candidates of c but the first, which is zero.
 
     steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last;
     direction is (B, F, 2).
@@ -241,7 +243,4 @@ def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         cross / total,
         left_over / total,
     ]
-    described = torch.cat(features, 2).transpose(2, 3)
-    return described, functional.pad(slopes, (0, 0, 1, 0)).transpose(
-        2, 3
-    )  # the first candidate is 0
+    return torch.cat(features, 2), slopes
