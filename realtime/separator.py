@@ -78,7 +78,7 @@ class Separator:
 
     def position_of(self, frame: int) -> float:
         """Sample of the input at the centre of what frame `frame` makes of the output."""
-        return (frame + 1 - self.tier.lookahead) * self.tier.hop - self.tier.synthesis / 2
+        return self.tier.position_of(frame)
 
     def set(
         self,

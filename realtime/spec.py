@@ -64,6 +64,10 @@ class Tier:
         """Samples from input to output when the input comes in whole hops."""
         return self.synthesis - self.hop + self.lookahead * self.hop
 
+    def position_of(self, frame: int) -> float:
+        """Sample of the input at the centre of what frame `frame` makes of the output."""
+        return (frame + 1 - self.lookahead) * self.hop - self.synthesis / 2
+
     def scaled(self, factor: float) -> Tier:
         """The same tier at a sample rate `factor` times as high."""
         window, synthesis, hop = self.window * factor, self.synthesis * factor, self.hop * factor

@@ -1,0 +1,21 @@
+"""Controls over time: lanes from files, and what they make of the separator.
+
+In reading order: `lane` (a curve), `automation` (all lanes), `steering` (what they tell the
+separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
+"""
+
+from plugin_bridge.automation.automation import ALL, Automation
+from plugin_bridge.automation.files import read_automation, write_automation
+from plugin_bridge.automation.lane import Lane, Point
+from plugin_bridge.automation.steering import Steering, output
+
+__all__ = [
+    "ALL",
+    "Automation",
+    "Lane",
+    "Point",
+    "Steering",
+    "output",
+    "read_automation",
+    "write_automation",
+]

@@ -1,0 +1,74 @@
+"""All lanes of a song: whose control they move, and what they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from plugin_bridge.automation.lane import Lane, Point
+from plugin_bridge.controls import BY_NAME, INPUTS, Control
+
+ALL = "*"
+"""The target of a lane that moves every target."""
+Key = tuple[str, str]  # target, control
+
+
+@dataclass(frozen=True)
+class Automation:
+    """Lanes by target and control.
+
+    A control is one of `controls.INPUTS`, or ``plugin/parameter`` for a plugin in the chain of
+    that stem.
+
+    Raises
+    ------
+    ValueError for a control that there is not, or a lane that leaves its range.
+    """
+
+    lanes: Mapping[Key, Lane] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for (target, name), lane in self.lanes.items():
+            if "/" not in name:
+                _check_range(target, _input(name), lane)
+
+    def lane(self, target: str, name: str) -> Lane | None:
+        """The lane of a control of a target, if there is one."""
+        return self.lanes.get((target, name)) or self.lanes.get((ALL, name))
+
+    def advance(self, time_s: float) -> None:
+        """What is written does not change as time goes on."""
+
+    def check_targets(self, names: Sequence[str]) -> None:
+        """Raise ValueError if a lane is for a target that is not in `names`."""
+        for target, name in self.lanes:
+            if target not in (*names, ALL):
+                raise ValueError(
+                    f"the automation of {name} is for {target!r}, but there are {', '.join(names)}"
+                )
+
+    def parameters(self, target: str) -> list[str]:
+        """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+        return [name for owner, name in self.lanes if owner in (target, ALL) and "/" in name]
+
+
+def lane_of(name: str, points: Sequence[Point]) -> Lane:
+    """The lane of a control through `points`: one of whole numbers moves in steps only."""
+    if name in BY_NAME and BY_NAME[name].whole:
+        points = [Point(point.time_s, point.value, "step") for point in points]
+    return Lane(points)
+
+
+def _input(name: str) -> Control:
+    if name not in BY_NAME or BY_NAME[name].output:
+        known = ", ".join(control.name for control in INPUTS)
+        raise ValueError(f"no control {name!r} to automate; there are {known}")
+    return BY_NAME[name]
+
+
+def _check_range(target: str, control: Control, lane: Lane) -> None:
+    for point in lane.points:
+        try:
+            control.check(point.value)
+        except ValueError as error:
+            raise ValueError(f"automation of {target} at {point.time_s:g} s: {error}") from None

@@ -1,0 +1,99 @@
+"""A lane: the curve of one control over time, and its exact mean over a stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Times = NDArray[np.float64]
+SHAPES = ("step", "linear", "smooth")
+"""How a lane gets from one point to the next: not before it, in a straight line, or by the cubic
+3u² − 2u³ that leaves and arrives level."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value at a time, and the shape of the way to the next point."""
+
+    time_s: float
+    value: float
+    shape: str = "linear"
+
+
+class Lane:
+    """A curve through points; before the first and after the last it is level.
+
+    Parameters
+    ----------
+    points : at least one, in order of time. Two at the same time make a jump.
+
+    Raises
+    ------
+    ValueError if the points are none, out of order, not finite or of an unknown shape.
+    """
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.points = tuple(points)
+        _check(self.points)
+        self._times = np.array([point.time_s for point in points])
+        self._values = np.array([point.value for point in points])
+        shapes = np.array([SHAPES.index(point.shape) for point in points])
+        self._smooth = np.append(shapes[:-1] == 2, False)
+        moving = np.append(shapes[:-1] > 0, False)
+        self._lengths = np.append(np.diff(self._times), 1.0)
+        self._rises = np.append(np.diff(self._values), 0.0) * moving
+        areas = self._lengths * (self._values + self._rises / 2)  # both curves halve their box
+        self._areas = np.concatenate([[0.0], np.cumsum(areas[:-1])])
+
+    @classmethod
+    def level(cls, value: float) -> Lane:
+        """The lane that is `value` at all times."""
+        return cls((Point(0.0, value),))
+
+    def at(self, times_s: ArrayLike) -> Times:
+        """Values at `times_s`; at a jump, what comes after it."""
+        index, _, u = self._locate(np.asarray(times_s, np.float64))
+        way = np.where(self._smooth[index], u * u * (3 - 2 * u), u)
+        return np.asarray(self._values[index] + self._rises[index] * way)
+
+    def mean(self, start_s: ArrayLike, length_s: float) -> Times:
+        """Mean over the stretches of `length_s` that begin at `start_s`; at 0, the values there.
+
+        It turns a jump into a ramp without lag or memory: being a function of time alone, it is
+        the same in whatever blocks it is asked for.
+        """
+        start = np.asarray(start_s, np.float64)
+        if length_s == 0 or len(self.points) == 1:
+            return self.at(start)
+        return (self._area(start + length_s) - self._area(start)) / length_s
+
+    def _locate(self, times: Times) -> tuple[NDArray[np.intp], Times, Times]:
+        """The point before each time, the time since it, and the share of the way to the next."""
+        index = np.maximum(np.searchsorted(self._times, times, side="right") - 1, 0)
+        since = times - self._times[index]
+        lengths = self._lengths[index]
+        return index, since, np.clip(since / np.where(lengths > 0, lengths, 1.0), 0.0, 1.0)
+
+    def _area(self, times: Times) -> Times:
+        """Integral of the curve from the first point."""
+        index, since, u = self._locate(times)
+        way = np.where(self._smooth[index], u**3 * (1 - u / 2), u * u / 2)
+        boxes = self._areas[index] + self._values[index] * since
+        return np.asarray(boxes + self._rises[index] * self._lengths[index] * way)
+
+
+def _check(points: Sequence[Point]) -> None:
+    if not points:
+        raise ValueError("a lane needs at least one point")
+    last_s = -np.inf
+    for point in points:
+        if not np.isfinite(point.time_s) or not np.isfinite(point.value):
+            raise ValueError(f"a point of a lane is not a number: {point}")
+        if point.time_s < last_s:
+            raise ValueError(f"a lane goes back in time, from {last_s:g} s to {point.time_s:g} s")
+        if point.shape not in SHAPES:
+            raise ValueError(f"shape is {point.shape!r}, expected one of {', '.join(SHAPES)}")
+        last_s = point.time_s

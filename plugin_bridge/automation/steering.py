@@ -1,0 +1,114 @@
+"""From lanes to what the separator is told frame by frame, and to the levels of what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.automation.automation import Automation
+from plugin_bridge.automation.lane import Lane, Times
+from plugin_bridge.controls import BY_NAME
+from realtime.conditions import Conditions
+from realtime.spec import Tier
+
+Values = Mapping[str, float]  # control -> value
+
+
+class Lanes(Protocol):
+    """Where lanes come from: a file, or a hand that is playing."""
+
+    def advance(self, time_s: float) -> None:
+        """Take what has been played until now as played at `time_s`."""
+
+    def lane(self, target: str, name: str) -> Lane | None:
+        """The lane of a control of a target, if there is one."""
+
+
+class Steering:
+    """A condition source for `Separator`: the lanes' values at the time of each frame.
+
+    The value of frame k is the mean of its lane over `smoothing_s` around the frame's place in
+    the input, `Tier.position_of(k)`: jumps become short ramps, and the same lanes give the same
+    sound live and offline.
+
+    Parameters
+    ----------
+    lanes : the lanes; one that is missing is level at the value in `rest`, or at its default.
+    targets : names, in the order of the separator.
+    tier : of the separator, at its sample rate (``Separator.tier``).
+    rest : values of the controls without a lane, by target.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        targets: Sequence[str],
+        tier: Tier,
+        sample_rate: float,
+        rest: Mapping[str, Values] | None = None,
+    ) -> None:
+        self.lanes, self.targets, self.tier, self.sample_rate = lanes, targets, tier, sample_rate
+        self._rest = {
+            (target, name): Lane.level(BY_NAME[name].check(value))
+            for target, values in (rest or {}).items()
+            for name, value in values.items()
+        }
+
+    def __call__(self, first_frame: int, frames: int) -> Conditions:
+        """Conditions of some frames: ``direction`` (frames, targets, 2)."""
+        frame = np.arange(frames, dtype=np.float64)
+        positions = self.tier.position_of(first_frame) + self.tier.hop * frame
+        times_s: Times = positions / self.sample_rate
+        self.lanes.advance(float(times_s[0]))
+        out = np.empty((frames, len(self.targets), 2), np.float32)
+        for index, target in enumerate(self.targets):
+            out[:, index, 0] = self.values(target, "azimuth", times_s)
+            out[:, index, 1] = self.values(target, "width", times_s)
+        return {"direction": out}
+
+    def values(self, target: str, name: str, times_s: Times) -> Times:
+        """Smoothed values of a control at `times_s`."""
+        control, lane = BY_NAME[name], self.curve(target, name)
+        middle = lane.mean(times_s - control.smoothing_s / 2, control.smoothing_s)
+        return np.clip(middle, control.low, control.high)
+
+    def curve(self, target: str, name: str) -> Lane:
+        """The lane of a control, or the level that stands for it."""
+        lane = self.lanes.lane(target, name) or self._rest.get((target, name))
+        return lane or Lane.level(BY_NAME[name].default)
+
+    def shares(self, target: str, first_sample: int, samples: int) -> tuple[Times, Times]:
+        """How much of the target and of all else goes into a target's output, sample by sample.
+
+        By `mode`, `mix`, `gain` and `bypass`, at the samples of the input that the output shows:
+        with isolate (target, rest) = (g, g (1 − mix)), with remove the other way round.
+        """
+        times_s: Times = np.arange(first_sample, first_sample + samples) / self.sample_rate
+        mix, mode, gain_db, bypass = (
+            self.values(target, name, times_s) for name in ("mix", "mode", "gain", "bypass")
+        )
+        own, rest = 1 - mix * mode, 1 - mix * (1 - mode)
+        gain = np.where(gain_db <= BY_NAME["gain"].low, 0.0, 10 ** (gain_db / 20))
+        return bypass + (1 - bypass) * gain * own, bypass + (1 - bypass) * gain * rest
+
+
+def output(
+    steering: Steering,
+    target: str,
+    first_sample: int,
+    own: NDArray[np.float32],
+    rest: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """What a target's plugin would put out, from the target and from all else (channels, n)."""
+    own_share, rest_share = steering.shares(target, first_sample, own.shape[1])
+    out: NDArray[np.float32] = (own * own_share + rest * rest_share).astype(np.float32)
+    return out
+
+
+def is_plain(automation: Automation, rest: Mapping[str, Values]) -> bool:
+    """Whether every target's output is the target alone: no lane or value says otherwise."""
+    names = {name for _, name in automation.lanes} | {n for v in rest.values() for n in v}
+    return names.isdisjoint(("mix", "mode", "gain", "bypass"))

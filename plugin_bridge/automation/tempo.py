@@ -1,0 +1,44 @@
+"""From beats to seconds by a tempo map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+DEFAULT_BPM = 120.0
+MAX_BPM = 10_000.0
+
+
+class TempoMap:
+    """Tempi in beats a minute, each from its beat to the next tempo.
+
+    Parameters
+    ----------
+    changes : pairs (beat, bpm) in order; what is before the first has the first one's tempo.
+
+    Raises
+    ------
+    ValueError for a tempo that is not between 0 and 10 000, or beats out of order.
+    """
+
+    def __init__(self, changes: Sequence[tuple[float, float]] = ((0.0, DEFAULT_BPM),)) -> None:
+        if not changes:
+            raise ValueError("a tempo map needs at least one tempo")
+        beats, bpms = (np.array(column, np.float64) for column in zip(*changes, strict=True))
+        for beat, bpm in changes:
+            if not (math.isfinite(beat) and 0 < bpm <= MAX_BPM):  # false for NaN, too
+                raise ValueError(f"tempo is {bpm:g} at beat {beat:g}, expected 0 to {MAX_BPM:g}")
+        if (np.diff(beats) <= 0).any():
+            raise ValueError("the tempo map goes back in time")
+        lengths = np.diff(beats) * 60 / bpms[:-1]
+        self._beats, self._bpms = beats, bpms
+        self._starts_s = np.concatenate([[0.0], np.cumsum(lengths)])
+        self._starts_s += beats[0] * 60 / bpms[0]  # beat 0 is at 0 s
+
+    def seconds(self, beat: float) -> float:
+        """The time of a beat, counted from beat 0."""
+        index = max(int(np.searchsorted(self._beats, beat, side="right")) - 1, 0)
+        since = (beat - self._beats[index]) * 60 / self._bpms[index]
+        return float(self._starts_s[index] + since)
