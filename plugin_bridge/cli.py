@@ -7,14 +7,13 @@ onnxruntime, pedalboard, matplotlib) is imported inside it, so that `--help` ans
 from __future__ import annotations
 
 import importlib.metadata
+import signal
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import doctor
-
-INTERRUPTED = 130  # what a shell reports of a command stopped by Ctrl-C
+from plugin_bridge.commands import doctor, separate
 
 
 class Door(TyperGroup):
@@ -23,9 +22,10 @@ class Door(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             typer.echo("stemsteer: stopped", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            number = stop.args[0] if stop.args else signal.SIGINT
+            raise typer.Exit(128 + number) from None  # as shells report it
         except BrokenPipeError:  # the reader of our output has left: nobody to tell
             raise typer.Exit(1) from None
         except Exception as error:
@@ -68,12 +68,19 @@ def stemsteer(
     """Point at a sound in a stereo mix, by where it is, and have it alone."""
 
 
+app.command()(separate.render)
 app.command()(doctor.doctor)
 
 
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
+    signal.signal(signal.SIGTERM, _terminate)
     app()
+
+
+def _terminate(number: int, _: object) -> None:
+    """Stop as Ctrl-C does, so that nothing half-done is left."""
+    raise KeyboardInterrupt(number)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def test_help_loads_nothing_slow():
         (StemsteerError("the weights\nare broken"), 1, "stemsteer: the weights are broken\n"),
         (ValueError("azimuth is 90"), 1, "stemsteer: azimuth is 90\n"),
         (PermissionError(13, "Permission denied", "/x"), 1, "stemsteer: /x: permission denied\n"),
-        (KeyboardInterrupt(), cli.INTERRUPTED, "stemsteer: stopped\n"),
+        (KeyboardInterrupt(), 130, "stemsteer: stopped\n"),
+        (KeyboardInterrupt(15), 143, "stemsteer: stopped\n"),
     ],
 )
 def test_an_error_of_the_users_leaves_by_the_door_as_one_line(error, code, words):

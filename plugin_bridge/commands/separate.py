@@ -1,0 +1,149 @@
+"""`stemsteer render` and `stemsteer scan`: from a file to files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.render import Progress, Report
+    from plugin_bridge.targets import Target
+
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo or mono.")]
+
+
+def render(
+    path: Input,
+    azimuth_deg: Annotated[
+        float | None,
+        typer.Option("--azimuth", help="Direction, -45 (hard left) to 45 (hard right) degrees."),
+    ] = None,
+    width_deg: Annotated[
+        float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
+    ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of several targets, as `stemsteer scan --json` prints it."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name or path of a model; see `stemsteer models`.")
+    ] = None,
+    tier: Annotated[str, typer.Option(help="offline, studio or live.")] = "offline",
+    mode: Annotated[
+        str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
+    ] = "isolate",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option("--format", help="wav or flac.  [flac for FLAC, else wav]")
+    ] = None,
+    subtype: Annotated[
+        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT ...  [as the input's]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write the sound of a direction, and what is left of the mix, as files."""
+    wanted = _wanted(azimuth_deg, width_deg, targets)
+    from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.models import choose_model
+    from plugin_bridge.render import render
+
+    with AudioReader(path) as source, _progress(source) as progress:
+        report = render(
+            source,
+            choose_model(model, tier),
+            wanted,
+            out or Path(f"{path.stem}-stems"),
+            tier=tier,
+            mode=mode,
+            container=container,
+            subtype=subtype,
+            force=force,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        _print_stems(report)
+    _warn_of_clipping(report)
+
+
+def _wanted(azimuth: float | None, width: float | None, file: Path | None) -> list[Target]:
+    from plugin_bridge.targets import Target, read_targets
+    from realtime.conditions import DEFAULT_DIRECTION
+
+    if file is not None:
+        if azimuth is not None or width is not None:
+            raise typer.BadParameter(
+                "the directions are in --targets: leave --azimuth, --width out"
+            )
+        return read_targets(file)
+    if azimuth is None:
+        raise typer.BadParameter(
+            "say where: --azimuth DEG, or --targets FILE.json; `stemsteer scan INPUT` shows "
+            "what is where"
+        )
+    return [Target("target", azimuth, DEFAULT_DIRECTION[1] if width is None else width)]
+
+
+def _print_stems(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stem", "azimuth", "width", "peak dB", "rms dB", "file", box=None)
+    for stem in report.stems:
+        cells = (stem.azimuth_deg, stem.width_deg, stem.peak_db, stem.rms_db)
+        formats = ("{:+g}°", "{:g}°", "{:.1f}", "{:.1f}")
+        shown = ["" if c is None else f.format(c) for f, c in zip(formats, cells, strict=True)]
+        table.add_row(stem.name, *shown, stem.path)
+    Console().print(table)
+    duration_s = report.frames / report.sample_rate
+    typer.echo(
+        f"{duration_s:.1f} s of sound in {duration_s * report.real_time_factor:.1f} s, "
+        f"{1 / report.real_time_factor:.0f} times as fast as real time"
+    )
+
+
+def _warn_of_clipping(report: Report) -> None:
+    for stem in report.stems:
+        if stem.clipped:
+            typer.secho(
+                f"stemsteer: {stem.path}: {stem.clipped} samples beyond full scale were clipped "
+                f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them",
+                err=True,
+                fg="yellow",
+            )
+
+
+@contextmanager
+def _progress(source: AudioReader) -> Iterator[Progress]:
+    """A bar with speed and time left on a terminal, nothing in a pipe."""
+    from rich import progress
+    from rich.console import Console
+    from rich.text import Text
+
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Any:
+            times = (task.speed or 0) / source.sample_rate
+            return Text(f"{times:.0f} x real time", no_wrap=True)
+
+    console = Console(stderr=True)
+    bar = progress.Progress(
+        progress.BarColumn(None),
+        progress.TaskProgressColumn(),
+        Speed(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("", total=source.frames)
+        yield lambda samples: bar.advance(task, samples)

@@ -1,0 +1,150 @@
+"""Stems of a file: the separator fed from disk to disk, in memory that does not grow."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.audiofile import AudioReader, AudioWriter, format_like
+from plugin_bridge.stemfiles import StemFiles
+from plugin_bridge.targets import Target
+from realtime import Separator
+from realtime.model import Model
+from realtime.separator import RESIDUAL
+from realtime.stft import Audio
+
+MODES = ("isolate", "remove")
+BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
+Progress = Callable[[int], None]
+"""Told how many more samples are done."""
+
+
+@dataclass(frozen=True)
+class Stem:
+    """A file that was written; a level is None where there is only silence."""
+
+    name: str
+    path: str
+    azimuth_deg: float | None
+    width_deg: float | None
+    peak_db: float | None
+    rms_db: float | None
+    clipped: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a render did. `real_time_factor` is the time it took over the duration of the sound."""
+
+    input: str
+    sample_rate: int
+    frames: int
+    latency_samples: int
+    real_time_factor: float
+    stems: tuple[Stem, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+def separate(
+    blocks: Iterator[Audio], separator: Separator
+) -> Iterator[tuple[Audio, NDArray[np.float32]]]:
+    """Give pairs of mixture (channels, n) and stems (stems, channels, n), in step with each other.
+
+    The latency is trimmed: what comes out in all is as long as what went in.
+    """
+    early = separator.latency
+    waiting = np.zeros((separator.channels, 0), np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block], axis=1)
+        out = separator.process(block)
+        skipped = min(early, out.shape[2])
+        early -= skipped
+        ready = out.shape[2] - skipped
+        if ready:
+            yield waiting[:, :ready], out[:, :, skipped:]
+        waiting = waiting[:, ready:]
+    tail = separator.flush()[:, :, early:]
+    yield waiting, tail
+
+
+def render(
+    source: AudioReader,
+    model: Model,
+    targets: Sequence[Target],
+    folder: Path,
+    *,
+    tier: str = "offline",
+    mode: str = "isolate",
+    container: str | None = None,
+    subtype: str | None = None,
+    force: bool = False,
+    progress: Progress = lambda samples: None,
+) -> Report:
+    """Write one file a target and one of what is left; with mode "remove" only what is left.
+
+    Raises
+    ------
+    StemsteerError for files that cannot be read or written, ValueError for values out of range.
+    In either case, and when interrupted, no file is left behind.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}")
+    names = [target.name for target in targets]
+    separator = Separator(
+        model, source.sample_rate, targets=names, tier=tier, channels=source.channels
+    )
+    for target in targets:
+        separator.set(target.name, azimuth_deg=target.azimuth_deg, width_deg=target.width_deg)
+    samples = format_like(source, container, subtype)
+    written = [*names, RESIDUAL] if mode == "isolate" else [RESIDUAL]
+    paths = {name: folder / f"{name}.{samples.container}" for name in written}
+
+    began = time.perf_counter()
+    with StemFiles(paths, source, samples, force=force) as files:
+        latency = separator.latency
+        blocks = source.blocks(round(BLOCK_S * source.sample_rate))
+        for mixture, stems in separate(blocks, separator):
+            if mode == "isolate":
+                files.write(mixture, stems[:-1])
+            else:
+                files.write(stems[-1], stems[:0])
+            progress(mixture.shape[1])
+    took_s = time.perf_counter() - began
+    directions = {target.name: target for target in targets}
+    return Report(
+        input=str(source.path),
+        sample_rate=source.sample_rate,
+        frames=files.frames,
+        latency_samples=latency,
+        real_time_factor=round(took_s * source.sample_rate / files.frames, 6),
+        stems=tuple(
+            _stem(name, paths[name], directions.get(name), writer)
+            for name, writer in files.writers.items()
+        ),
+    )
+
+
+def _stem(name: str, path: Path, target: Target | None, writer: AudioWriter) -> Stem:
+    size = writer.frames * writer.channels
+    return Stem(
+        name=name,
+        path=str(path),
+        azimuth_deg=target.azimuth_deg if target else None,
+        width_deg=target.width_deg if target else None,
+        peak_db=_db(writer.peak),
+        rms_db=_db(math.sqrt(writer.power / size)),
+        clipped=writer.clipped,
+    )
+
+
+def _db(amplitude: float) -> float | None:
+    return round(20 * math.log10(amplitude), 2) if amplitude else None
