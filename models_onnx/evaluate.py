@@ -1,0 +1,175 @@
+"""Judge models honestly: ``python -m models_onnx.evaluate --model steer --data DIR``.
+
+Beside the models stand the mixture, the mixture over the number of its sources, the direction mask
+without learning (`panorama`) at the width that suits it best on this very data, and the ratio mask
+made from the true sources. Everything runs through `realtime.separator`, as in use.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from models_onnx import metrics, report
+from models_onnx.scenes import Judged, open_songs, scenes
+from models_onnx.systems import oracle, separate
+from realtime.model import Model, load_model
+
+Floats = NDArray[np.float32]
+PEER = "panorama"
+PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0)
+ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target of one scene by one system, and all that is measured of it; see `metrics`.
+
+    `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
+    removed. `error_deg` is by how much the direction was wrong.
+    """
+
+    system: str
+    scene: int
+    target: int
+    instrument: str
+    sources: int
+    nearest_deg: float
+    error_deg: float
+    si_sdr_db: float
+    gain_db: float
+    sd_sdr_db: float
+    level_difference_error_db: float
+    silence_db: float
+    removed_db: float
+    kept_db: float
+
+
+def measure(system: str, number: int, scene: Judged, estimates: Floats) -> Iterator[Row]:
+    """Measure the estimates (sources, 2, n) of a scene."""
+    for k in scene.targets():
+        image, estimate = scene.images[k], estimates[k]
+        reached = metrics.si_sdr_db(estimate, image)
+        removed = kept = float("nan")
+        if not system.startswith("mix"):
+            rest = scene.mixture - image
+            removed, kept = metrics.leakage_db(scene.mixture - estimate, image, rest)
+        yield Row(
+            system,
+            number,
+            k,
+            scene.names[k],
+            len(scene.images),
+            scene.nearest_deg(k),
+            0.0,
+            reached,
+            reached - metrics.si_sdr_db(scene.mixture, image),
+            metrics.sd_sdr_db(estimate, image),
+            metrics.level_difference_error_db(estimate, image),
+            metrics.silence_db(estimate, image),
+            removed,
+            kept,
+        )
+
+
+def best_width_deg(peer: Model, tier: str, judged: list[Judged]) -> float:
+    """The width at which the peer's mean SI-SDR over these scenes is highest."""
+
+    def mean(width_deg: float) -> float:
+        values = []
+        for scene in judged:
+            estimates = separate(peer, tier, scene.mixture, list(scene.azimuth_deg), width_deg)
+            values += [metrics.si_sdr_db(estimates[k], scene.images[k]) for k in scene.targets()]
+        return float(np.mean(values))
+
+    return max(PEER_WIDTHS_DEG, key=mean)
+
+
+def wrong_directions(
+    system: str, model: Model, tier: str, judged: list[Judged], width_deg: float
+) -> Iterator[Row]:
+    """Measure with every direction wrong by `ERRORS_DEG`, to either side by a fixed draw."""
+    for number, scene in enumerate(judged):
+        side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
+        for error_deg in ERRORS_DEG[1:]:
+            azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45)
+            estimates = separate(model, tier, scene.mixture, list(azimuth_deg), width_deg)
+            for row in measure(system, number, scene, estimates):
+                yield Row(**{**asdict(row), "error_deg": error_deg})
+
+
+def evaluate(
+    models: list[tuple[str, Model, str]], judged: list[Judged], width_deg: float, error_scenes: int
+) -> tuple[list[Row], float]:
+    """Measure everything on every scene.
+
+    Parameters
+    ----------
+    models : (name of the system, model, tier).
+    error_scenes : how many of the scenes are also judged with wrong directions.
+
+    Returns
+    -------
+    The rows, and the width of the peer in degrees.
+    """
+    peer, peer_tier = load_model(PEER), models[0][2] if models else "live"
+    peer_width_deg = best_width_deg(peer, peer_tier, judged)
+    systems = [(PEER, peer, peer_tier, peer_width_deg)]
+    systems += [(name, model, tier, width_deg) for name, model, tier in models]
+    rows: list[Row] = []
+    for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
+        copies = np.broadcast_to(scene.mixture, scene.images.shape)
+        rows += measure("mix", number, scene, copies)
+        rows += measure("mix/N", number, scene, copies / np.float32(len(copies)))
+        for name, model, tier, width in systems:
+            azimuth_deg = list(scene.azimuth_deg)
+            estimates = separate(model, tier, scene.mixture, azimuth_deg, width)
+            rows += measure(name, number, scene, estimates)
+        windows = (models[0][1] if models else peer).spec.tier(peer_tier)
+        rows += measure("oracle", number, scene, oracle(scene, windows))
+    for name, model, tier, width in systems:
+        rows += wrong_directions(name, model, tier, judged[:error_scenes], width)
+    return rows, peer_width_deg
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="rendered shards, or folders of stems")],
+    model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
+    tier: Annotated[list[str] | None, typer.Option(help="live, studio; repeatable")] = None,
+    count: Annotated[int, typer.Option("--scenes", help="number of scenes")] = 60,
+    seconds: Annotated[float, typer.Option(help="length of a scene")] = 6.0,
+    width: Annotated[float, typer.Option(help="width given to the models, degrees")] = 20.0,
+    keep_width: Annotated[bool, typer.Option(help="stems keep their own stereo width")] = True,
+    error_scenes: Annotated[int, typer.Option(help="scenes for wrong directions")] = 15,
+    seed: Annotated[int, typer.Option(help="another seed, other scenes")] = 0,
+    out: Annotated[Path | None, typer.Option(help="writes OUT.json and OUT.png")] = None,
+) -> None:
+    """Print tables of separation quality with 95 % bootstrap intervals."""
+    models = []
+    for name in model or []:
+        for wanted in tier or ["live"]:
+            label = f"{Path(name).stem} {wanted}"
+            models.append((label, load_model(name, wanted), wanted))
+    judged = list(scenes(open_songs(data), count, seconds, keep_width=keep_width, seed=seed))
+    rows, peer_width_deg = evaluate(models, judged, width, error_scenes)
+    Console(width=150).print(*report.tables(rows, PEER, peer_width_deg), sep="\n")
+    if out:
+        facts = {"data": data.name, "scenes": count, "seconds": seconds, "seed": seed}
+        facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
+        lines = [asdict(row) for row in rows]
+        text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
+        out.with_suffix(".json").write_text(text)
+        report.picture(rows, PEER, out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,175 @@
+"""What is measured of a separation; decibels, on arrays (channels, samples) unless said.
+
+SI-SDR is that of fast_bss_eval, SDR, ISR, SIR and SAR are those of museval (BSS Eval v4, Stöter,
+Liutkus & Ito 2018); the rest are one-line definitions with their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import fast_bss_eval
+import museval
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from realtime.spec import Tier
+from realtime.stft import analyse, windows
+
+Floats = NDArray[np.floating]
+TINY = 1e-12
+FRAME = 1024
+LEVEL_DIFFERENCE_LIMIT_DB = 30.0
+LEAKAGE = Tier(window=2048, synthesis=2048, hop=1024)
+CELL = 8  # bins and frames of a cell in which leakage is fitted
+
+
+def db(ratio: float) -> float:
+    """Decibels of a ratio of energies."""
+    return float(10 * np.log10(max(ratio, TINY)))
+
+
+def si_sdr_db(estimate: Floats, reference: Floats) -> float:
+    """Scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019).
+
+    One scale serves all channels. NaN for a silent reference, −inf for a silent estimate.
+    """
+    if not np.any(reference):
+        return float("nan")
+    if not np.any(estimate):
+        return float("-inf")
+    return float(
+        fast_bss_eval.si_sdr(
+            reference.reshape(1, -1).astype(np.float64), estimate.reshape(1, -1).astype(np.float64)
+        )[0]
+    )
+
+
+def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
+    """Scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level."""
+    scale = float(np.vdot(reference, estimate) / (np.vdot(reference, reference) + TINY))
+    energy = float(np.sum(np.square(scale * reference, dtype=np.float64)))
+    error = float(np.sum(np.square(estimate - reference, dtype=np.float64)))
+    return db(energy / (error + TINY))
+
+
+def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.float64]]:
+    """SDR, ISR, SIR and SAR of all sources of a scene (sources, channels, samples).
+
+    One window over the whole length. Each value is an array (sources,), NaN where silent.
+    """
+    scores = museval.metrics.bss_eval(
+        references.transpose(0, 2, 1).astype(np.float64),
+        estimates.transpose(0, 2, 1).astype(np.float64),
+        window=np.inf,
+        hop=np.inf,
+        compute_permutation=False,
+    )
+    names = ("SDR", "ISR", "SIR", "SAR")
+    return {name: values[:, 0] for name, values in zip(names, scores[:4], strict=True)}
+
+
+def frame_energy(audio: Floats, frame: int = FRAME) -> NDArray[np.float64]:
+    """Energy of every whole frame, over all channels."""
+    whole = audio.shape[-1] // frame * frame
+    frames = audio[..., :whole].reshape(-1, whole // frame, frame)
+    return np.sum(np.square(frames, dtype=np.float64), axis=(0, 2))
+
+
+def silence_db(estimate: Floats, reference: Floats, quiet_db: float = -60.0) -> float:
+    """Predicted energy at silence (PES): mean energy of the estimate where the reference has none.
+
+    Per frame in dB, floor −80 dB (Schulze-Forster et al., "Weakly informed audio source
+    separation", 2019). Silent is below `quiet_db` of the loudest frame. NaN if it never is.
+    """
+    wanted = frame_energy(reference)
+    silent = wanted <= wanted.max(initial=0) * 10 ** (quiet_db / 10)
+    if not silent.any():
+        return float("nan")
+    return float(np.mean(10 * np.log10(frame_energy(estimate)[silent] + 1e-8)))
+
+
+def level_difference_db(audio: Floats) -> float:
+    """Level of left over right, limited to ±30 dB."""
+    left, right = np.sum(np.square(audio, dtype=np.float64), axis=1)
+    found = 10 * np.log10((left + TINY) / (right + TINY))
+    return float(np.clip(found, -LEVEL_DIFFERENCE_LIMIT_DB, LEVEL_DIFFERENCE_LIMIT_DB))
+
+
+def level_difference_error_db(estimate: Floats, reference: Floats) -> float:
+    """How far the stereo image has moved: the absolute error of the level difference."""
+    return abs(level_difference_db(estimate) - level_difference_db(reference))
+
+
+def activity_f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    """F1 of frames that sound; NaN if neither says that any does."""
+    hits = int(np.sum(predicted & true))
+    wrong = int(np.sum(predicted ^ true))
+    return 2 * hits / (2 * hits + wrong) if hits or wrong else float("nan")
+
+
+def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, float]:
+    """How much of the target and of the rest is in what remains after removing the target.
+
+    Returns (gain of the target, gain of the rest). In cells of 8 bins × 8 frames the remainder is
+    fitted as a · target + b · rest (complex spectra, both channels, real a and b); the gains are
+    those of the energy of a · target and b · rest. Unlike one projection over the whole length
+    this counts leakage of changing sign and size.
+    """
+    window = windows(LEAKAGE)[0]
+    spectra = [_cells(analyse(x, window, LEAKAGE.hop)) for x in (remainder, target, rest)]
+    r, t, o = spectra
+
+    def inner(x: Floats, y: Floats) -> NDArray[np.float64]:
+        return np.real(np.sum(x * np.conj(y), axis=(1, 3), dtype=np.complex128))
+
+    tt, oo, to, rt, ro = inner(t, t), inner(o, o), inner(t, o), inner(r, t), inner(r, o)
+    floor = 1e-6 * (tt + oo) + TINY
+    determinant = (tt + floor) * (oo + floor) - to**2
+    a = (rt * (oo + floor) - ro * to) / determinant
+    b = (ro * (tt + floor) - rt * to) / determinant
+    return db((a**2 * tt).sum() / (tt.sum() + TINY)), db((b**2 * oo).sum() / (oo.sum() + TINY))
+
+
+def _cells(spectra: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
+    """Cut (frames, channels, bins) into (time cells, frames · channels, bin cells, bins)."""
+    frames, channels, bins = spectra.shape
+    times, bands = frames // CELL, bins // CELL
+    cut = spectra[: times * CELL, :, : bands * CELL]
+    return cut.reshape(times, CELL * channels, bands, CELL)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def interval(
+    values: Floats, statistic: Callable[..., Floats] = np.mean, resamples: int = 2000
+) -> Interval:
+    """Percentile bootstrap of a statistic of `values`, NaN left out; the same values, the same."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    centre = float(statistic(values))
+    if values.size == 1 or np.ptp(values) == 0:
+        return Interval(centre, centre, centre)
+    found = stats.bootstrap(
+        (values,),
+        statistic,
+        n_resamples=resamples,
+        batch=200,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Interval(centre, float(found.low), float(found.high))

@@ -1,0 +1,54 @@
+"""What is compared: models through the streaming engine, and estimates that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.scenes import Judged
+from realtime.model import Model
+from realtime.separator import Separator
+from realtime.spec import Tier
+from realtime.stft import analyse, synthesise, windows
+
+Floats = NDArray[np.float32]
+RATE_HZ = 44_100
+
+
+def separate(
+    model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
+) -> Floats:
+    """Stream a mixture (2, n) through a model; one target a direction: (targets, 2, n)."""
+    separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
+    for target, azimuth in enumerate(azimuth_deg):
+        separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
+    latency = separator.latency
+    stems = np.concatenate([separator.process(mixture), separator.flush()], axis=2)
+    return stems[:-1, :, latency:]
+
+
+def oracle(scene: Judged, tier: Tier) -> Floats:
+    """The ratio mask made from the true sources, on each channel: (sources, 2, n).
+
+    |S|² / (|S|² + |X − S|²) with the windows of `tier`: what a mask on the channels could reach.
+    """
+    analysis, synthesis = windows(tier)
+    samples = scene.mixture.shape[1]
+    before, after = tier.window - tier.hop, tier.window
+
+    def spectra(signal: Floats) -> NDArray[np.complex64]:
+        return analyse(np.pad(signal, ((0, 0), (before, after))), analysis, tier.hop)
+
+    mixture = spectra(scene.mixture)
+    out = np.empty_like(scene.images)
+    for k, image in enumerate(scene.images):
+        own = spectra(image)
+        power, rest = np.square(np.abs(own)), np.square(np.abs(mixture - own))
+        masked = mixture * (power / (power + rest + 1e-12))
+        carry = np.zeros((2, tier.synthesis - tier.hop), np.float32)
+        signal = synthesise(masked.astype(np.complex64), synthesis, tier.hop, carry)
+        start = tier.synthesis - tier.hop
+        out[k] = signal[:, start : start + samples]
+    return out

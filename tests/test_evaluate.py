@@ -1,0 +1,136 @@
+"""The evaluation judges by the engine, in the right places, and says what it saw."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from models_onnx.evaluate import ERRORS_DEG, evaluate, main
+from models_onnx.report import above, distance
+from models_onnx.scenes import Judged, open_songs, scenes
+from models_onnx.systems import oracle, separate
+from realtime import StemsteerError, Tier, load_model
+from tests.studio import draw_scene, tones
+
+RATE_HZ = 44_100
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two songs: one of three stems, mono and stereo, beside their mix, one of two stems."""
+    folder = tmp_path_factory.mktemp("songs")
+    rng = np.random.default_rng(0)
+    for song, count in (("first", 3), ("second", 2)):
+        (folder / song).mkdir()
+        for k in range(count):
+            stem = tones(rng, RATE_HZ)
+            audio = stem if k == 0 else np.stack([stem, 0.8 * stem], 1)
+            soundfile.write(folder / song / f"stem_{k}.wav", audio, RATE_HZ)
+        soundfile.write(folder / song / "mix.wav", np.ones((RATE_HZ, 2)), RATE_HZ)
+        (folder / song / "notes.txt").write_text("not audio")
+    return folder
+
+
+def test_scenes_are_sums_of_their_images_in_their_directions(songs: Path) -> None:
+    for scene in scenes(open_songs(songs), 3, 0.5, keep_width=False):
+        np.testing.assert_allclose(scene.images.sum(0), scene.mixture, atol=1e-6)
+        theta = np.deg2rad(scene.azimuth_deg + 45)
+        for image, angle in zip(scene.images, theta, strict=True):
+            across = image[1] * np.cos(angle) - image[0] * np.sin(angle)
+            assert np.abs(across).max() < 1e-6
+        assert not any("mix" in name for name in scene.names)
+    names = {n for s in scenes(open_songs(songs), 4, 0.5, keep_width=True) for n in s.names}
+    assert names == {
+        "first/stem_0",
+        "first/stem_1",
+        "first/stem_2",
+        "second/stem_0",
+        "second/stem_1",
+    }
+
+
+def test_the_same_seed_gives_the_same_scenes(songs: Path) -> None:
+    one, other = (next(scenes(open_songs(songs), 1, 0.5, keep_width=True)) for _ in range(2))
+    assert np.array_equal(one.mixture, other.mixture)
+    third = next(scenes(open_songs(songs), 1, 0.5, keep_width=True, seed=1))
+    assert not np.array_equal(one.mixture, third.mixture)
+
+
+def test_a_folder_without_songs_and_a_foreign_rate_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StemsteerError, match="holds no songs"):
+        open_songs(tmp_path)
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(100), 48_000)
+    with pytest.raises(StemsteerError, match="48000 Hz"):
+        open_songs(tmp_path).sources(0)
+
+
+def test_only_audible_sources_are_judged_and_the_nearest_is_found() -> None:
+    images = np.ones((3, 2, 100), np.float32)
+    images[1] *= 0.01
+    scene = Judged(images.sum(0), images, np.array([-40.0, -30.0, 20.0]), ("a", "b", "c"))
+    assert scene.targets() == [0, 2]
+    assert [scene.nearest_deg(k) for k in range(3)] == [10, 10, 50]
+
+
+def test_separation_through_the_engine_is_aligned_with_its_input() -> None:
+    mixture = np.random.default_rng(0).standard_normal((2, 9001)).astype(np.float32)
+    model = load_model("panorama")
+    for tier in ("live", "studio"):
+        found = separate(model, tier, mixture, [0.0, 10.0], 90.0)
+        assert found.shape == (2, 2, 9001)
+        errors = [np.abs(np.roll(found[0], k, 1) - mixture).mean() for k in (-1, 0, 1)]
+        assert np.argmin(errors) == 1
+
+
+def test_the_oracle_is_aligned_and_far_above_the_mixture() -> None:
+    scene = draw_scene(np.random.default_rng(2), samples=22_050, sources=2)
+    found = oracle(scene, Tier(2048, 512, 256))
+    error = np.square(found - scene.images).sum((1, 2)) / np.square(scene.images).sum((1, 2))
+    assert error.max() < 0.1
+
+
+def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
+    judged = list(scenes(open_songs(songs), 2, 1.0, keep_width=False))
+    rows, width_deg = evaluate([("again", load_model("panorama"), "live")], judged, 20.0, 1)
+    means = {
+        system: np.mean([r.si_sdr_db for r in rows if r.system == system and r.error_deg == 0])
+        for system in ("mix", "panorama", "oracle")
+    }
+    assert means["mix"] < means["panorama"] < means["oracle"]
+    wrong = {r.error_deg for r in rows if r.system == "again" and r.scene == 0}
+    assert wrong == set(ERRORS_DEG)
+    same = [r for r in rows if r.system == "mix"]
+    assert all(abs(r.gain_db) < 1e-6 for r in same)
+    best, _ = evaluate([("again", load_model("panorama"), "live")], judged, width_deg, 0)
+    assert set(above(best, "panorama", "again")["all"]) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("nearest_deg", "column"),
+    [(0, "0–5°"), (4.9, "0–5°"), (5, "5–10°"), (19, "10–20°"), (20, "> 20°"), (90, "> 20°")],
+)
+def test_distances_fall_into_their_columns(songs: Path, nearest_deg: float, column: str) -> None:
+    judged = list(scenes(open_songs(songs), 1, 0.3, keep_width=False))
+    row = evaluate([], judged, 20.0, 0)[0][0]
+    assert distance(replace(row, nearest_deg=nearest_deg)) == column
+
+
+def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(main)
+    options = ["--data", str(songs), "--model", "panorama", "--scenes", "2", "--seconds", "0.5"]
+    options += ["--error-scenes", "1", "--out", str(tmp_path / "found")]
+    result = CliRunner().invoke(app, options, catch_exceptions=False)
+    assert result.exit_code == 0
+    for text in ("panorama live", "oracle", "mix/N", "nearest other source", "wrong by"):
+        assert text in result.output
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["facts"]["scenes"] == 2
+    assert {row["system"] for row in found["rows"]} >= {"mix", "mix/N", "panorama", "oracle"}
+    assert (tmp_path / "found.png").read_bytes()[:4] == b"\x89PNG"
