@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.audiofile import AudioReader, AudioWriter, format_like
+from plugin_bridge.automation import Automation, Steering
 from plugin_bridge.stemfiles import StemFiles
 from plugin_bridge.targets import Target
 from realtime import Separator
@@ -84,12 +85,16 @@ def render(
     *,
     tier: str = "offline",
     mode: str = "isolate",
+    automation: Automation | None = None,
     container: str | None = None,
     subtype: str | None = None,
     force: bool = False,
     progress: Progress = lambda samples: None,
 ) -> Report:
     """Write one file a target and one of what is left; with mode "remove" only what is left.
+
+    With `automation` the targets move by its lanes; where it also moves levels (mix, mode, gain,
+    bypass), a target's file is what its plugin would put out.
 
     Raises
     ------
@@ -99,11 +104,15 @@ def render(
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}")
     names = [target.name for target in targets]
+    steering = _steering(automation or Automation(), model, targets, tier, source.sample_rate)
     separator = Separator(
-        model, source.sample_rate, targets=names, tier=tier, channels=source.channels
+        model,
+        source.sample_rate,
+        targets=names,
+        tier=tier,
+        channels=source.channels,
+        conditions=steering,
     )
-    for target in targets:
-        separator.set(target.name, azimuth_deg=target.azimuth_deg, width_deg=target.width_deg)
     samples = format_like(source, container, subtype)
     written = [*names, RESIDUAL] if mode == "isolate" else [RESIDUAL]
     paths = {name: folder / f"{name}.{samples.container}" for name in written}
@@ -113,10 +122,12 @@ def render(
         latency = separator.latency
         blocks = source.blocks(round(BLOCK_S * source.sample_rate))
         for mixture, stems in separate(blocks, separator):
-            if mode == "isolate":
+            if mode == "remove":
+                files.write(stems[-1], stems[:0])
+            elif steering.plain:
                 files.write(mixture, stems[:-1])
             else:
-                files.write(stems[-1], stems[:0])
+                files.write_each([*steering.outputs(files.frames, stems), stems[-1]])
             progress(mixture.shape[1])
     took_s = time.perf_counter() - began
     directions = {target.name: target for target in targets}
@@ -131,6 +142,18 @@ def render(
             for name, writer in files.writers.items()
         ),
     )
+
+
+def _steering(
+    automation: Automation, model: Model, targets: Sequence[Target], tier: str, sample_rate: int
+) -> Steering:
+    names = [target.name for target in targets]
+    automation.check_targets(names)
+    starts = {
+        target.name: {"azimuth": target.azimuth_deg, "width": target.width_deg}
+        for target in targets
+    }
+    return Steering(automation, names, model.spec.tier_at(tier, sample_rate), sample_rate, starts)
 
 
 def _stem(name: str, path: Path, target: Target | None, writer: AudioWriter) -> Stem:

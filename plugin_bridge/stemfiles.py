@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +65,11 @@ class StemFiles:
         for writer, block in zip(others, targets, strict=True):
             rest -= writer.write(block)
         last.write(rest)
+
+    def write_each(self, stems: Sequence[Audio]) -> None:
+        """Append a block (channels, n) of every stem, as it is."""
+        for writer, block in zip(self.writers.values(), stems, strict=True):
+            writer.write(block)
 
     @property
     def frames(self) -> int:

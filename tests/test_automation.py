@@ -12,11 +12,9 @@ from plugin_bridge.automation import (
     Lane,
     Point,
     Steering,
-    output,
     read_automation,
     write_automation,
 )
-from plugin_bridge.automation.steering import is_plain
 from realtime import Separator, StemsteerError, load_model
 
 RATE = 44_100
@@ -270,7 +268,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
     automation = Automation({("guitar", name): lane for name, lane in lanes.items()})
     _, steering, _ = separated(automation, RATE, noise)
     pieces = [
-        output(steering, "guitar", k, own[:, k : k + 300], rest[:, k : k + 300])
+        steering.output("guitar", k, own[:, k : k + 300], rest[:, k : k + 300])
         for k in range(0, RATE, 300)
     ]
     made = np.concatenate(pieces, axis=1)
@@ -286,17 +284,22 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
     half = gain * (rest[:, mixed] + 0.5 * own[:, mixed])
     np.testing.assert_allclose(made[:, mixed], half, atol=1e-6)
     np.testing.assert_allclose(made[:, bypassed], (own + rest)[:, bypassed], atol=1e-6)
-    whole = output(steering, "guitar", 0, own, rest)
+    whole = steering.output("guitar", 0, own, rest)
     np.testing.assert_allclose(made, whole, atol=1e-7)
 
 
-def test_only_lanes_of_levels_make_an_output_more_than_its_target():
-    assert is_plain(SWEEP, {"guitar": {"width": 30}})
-    assert not is_plain(Automation({("guitar", "mix"): Lane.level(0.5)}), {})
-    assert not is_plain(SWEEP, {"guitar": {"gain": -6}})
+def test_only_lanes_of_levels_make_an_output_more_than_its_target(noise):
+    def plain(lanes, rest):
+        tier = load_model("panorama").spec.tier("live")
+        return Steering(Automation(lanes), ["guitar"], tier, RATE, rest).plain
+
+    assert plain(SWEEP.lanes, {"guitar": {"width": 30}})
+    assert not plain({(ALL, "mix"): Lane.level(0.5)}, {})
+    assert not plain(SWEEP.lanes, {"guitar": {"gain": -6}})
+    assert plain({("bass", "mix"): Lane.level(0.5)}, {})
 
 
 def test_the_lowest_gain_is_silence(noise):
     automation = Automation({("guitar", "gain"): Lane.level(-60)})
     _, steering, _ = separated(automation, RATE, noise)
-    assert not output(steering, "guitar", 0, noise, noise).any()
+    assert not steering.output("guitar", 0, noise, noise).any()

@@ -7,7 +7,7 @@ separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
 from plugin_bridge.automation.automation import ALL, Automation
 from plugin_bridge.automation.files import read_automation, write_automation
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.automation.steering import Steering, output
+from plugin_bridge.automation.steering import Steering
 
 __all__ = [
     "ALL",
@@ -15,7 +15,6 @@ __all__ = [
     "Lane",
     "Point",
     "Steering",
-    "output",
     "read_automation",
     "write_automation",
 ]

@@ -39,6 +39,11 @@ class Automation:
     def advance(self, time_s: float) -> None:
         """What is written does not change as time goes on."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets that have lanes of their own, in order."""
+        return tuple(dict.fromkeys(target for target, _ in self.lanes if target != ALL))
+
     def check_targets(self, names: Sequence[str]) -> None:
         """Raise ValueError if a lane is for a target that is not in `names`."""
         for target, name in self.lanes:

@@ -8,13 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation.automation import Automation
 from plugin_bridge.automation.lane import Lane, Times
 from plugin_bridge.controls import BY_NAME
 from realtime.conditions import Conditions
 from realtime.spec import Tier
+from realtime.stft import Audio
 
 Values = Mapping[str, float]  # control -> value
+LEVELS = ("mix", "mode", "gain", "bypass")
 
 
 class Lanes(Protocol):
@@ -94,21 +95,24 @@ class Steering:
         gain = np.where(gain_db <= BY_NAME["gain"].low, 0.0, 10 ** (gain_db / 20))
         return bypass + (1 - bypass) * gain * own, bypass + (1 - bypass) * gain * rest
 
+    def output(self, target: str, first_sample: int, own: Audio, rest: Audio) -> Audio:
+        """What a plugin would put out, from its target and from all else (channels, n)."""
+        own_share, rest_share = self.shares(target, first_sample, own.shape[1])
+        return (own * own_share + rest * rest_share).astype(np.float32)
 
-def output(
-    steering: Steering,
-    target: str,
-    first_sample: int,
-    own: NDArray[np.float32],
-    rest: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """What a target's plugin would put out, from the target and from all else (channels, n)."""
-    own_share, rest_share = steering.shares(target, first_sample, own.shape[1])
-    out: NDArray[np.float32] = (own * own_share + rest * rest_share).astype(np.float32)
-    return out
+    def outputs(self, first_sample: int, stems: NDArray[np.float32]) -> list[Audio]:
+        """The outputs of all targets from their stems and the residual (stems, channels, n)."""
+        mixture = stems.sum(0)
+        return [
+            self.output(target, first_sample, own, mixture - own)
+            for target, own in zip(self.targets, stems[:-1], strict=True)
+        ]
 
-
-def is_plain(automation: Automation, rest: Mapping[str, Values]) -> bool:
-    """Whether every target's output is the target alone: no lane or value says otherwise."""
-    names = {name for _, name in automation.lanes} | {n for v in rest.values() for n in v}
-    return names.isdisjoint(("mix", "mode", "gain", "bypass"))
+    @property
+    def plain(self) -> bool:
+        """Whether every output is its target alone: no lane and no value moves its level."""
+        return not any(
+            self.lanes.lane(target, name) or (target, name) in self._rest
+            for target in self.targets
+            for name in LEVELS
+        )

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.automation import Automation
     from plugin_bridge.render import Progress, Report
     from plugin_bridge.targets import Target
 
@@ -29,6 +30,9 @@ def render(
     targets: Annotated[
         Path | None,
         typer.Option(help="JSON file of several targets, as `stemsteer scan --json` prints it."),
+    ] = None,
+    automation: Annotated[
+        Path | None, typer.Option(help="File of lanes: .csv, .json, .mid or a REAPER .rpp.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name or path of a model; see `stemsteer models`.")
@@ -50,19 +54,21 @@ def render(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the sound of a direction, and what is left of the mix, as files."""
-    wanted = _wanted(azimuth_deg, width_deg, targets)
     from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.automation import read_automation
     from plugin_bridge.models import choose_model
     from plugin_bridge.render import render
 
     with AudioReader(path) as source, _progress(source) as progress:
+        lanes = read_automation(automation, source.sample_rate) if automation else None
         report = render(
             source,
             choose_model(model, tier),
-            wanted,
+            _wanted(azimuth_deg, width_deg, targets, lanes),
             out or Path(f"{path.stem}-stems"),
             tier=tier,
             mode=mode,
+            automation=lanes,
             container=container,
             subtype=subtype,
             force=force,
@@ -75,7 +81,9 @@ def render(
     _warn_of_clipping(report)
 
 
-def _wanted(azimuth: float | None, width: float | None, file: Path | None) -> list[Target]:
+def _wanted(
+    azimuth: float | None, width: float | None, file: Path | None, lanes: Automation | None
+) -> list[Target]:
     from plugin_bridge.targets import Target, read_targets
     from realtime.conditions import DEFAULT_DIRECTION
 
@@ -85,12 +93,17 @@ def _wanted(azimuth: float | None, width: float | None, file: Path | None) -> li
                 "the directions are in --targets: leave --azimuth, --width out"
             )
         return read_targets(file)
-    if azimuth is None:
+    if azimuth is None and lanes is None:
         raise typer.BadParameter(
-            "say where: --azimuth DEG, or --targets FILE.json; `stemsteer scan INPUT` shows "
-            "what is where"
+            "say where: --azimuth DEG, --targets FILE.json or --automation FILE; `stemsteer scan "
+            "INPUT` shows what is where"
         )
-    return [Target("target", azimuth, DEFAULT_DIRECTION[1] if width is None else width)]
+    names = (lanes.targets if lanes else ()) or ("target",)
+    start = (
+        DEFAULT_DIRECTION[0] if azimuth is None else azimuth,
+        DEFAULT_DIRECTION[1] if width is None else width,
+    )
+    return [Target(name, *start) for name in names]
 
 
 def _print_stems(report: Report) -> None:
