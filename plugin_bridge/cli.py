@@ -69,6 +69,7 @@ def stemsteer(
 
 
 app.command()(separate.render)
+app.command()(separate.scan)
 app.command()(doctor.doctor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from plugin_bridge.audiofile import AudioReader
     from plugin_bridge.automation import Automation
     from plugin_bridge.render import Progress, Report
+    from plugin_bridge.scan import StereoField
     from plugin_bridge.targets import Target
 
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo or mono.")]
@@ -160,3 +162,48 @@ def _progress(source: AudioReader) -> Iterator[Progress]:
     with bar:
         task = bar.add_task("", total=source.frames)
         yield lambda samples: bar.advance(task, samples)
+
+
+def scan(
+    path: Input,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the stereo field.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the peaks as `render --targets` takes them.")
+    ] = False,
+) -> None:
+    """Show what comes from where in a mix: the directions that stand out."""
+    from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.scan import scan
+
+    with AudioReader(path) as source, _progress(source) as progress:
+        field = scan(source, progress)
+    if plot is not None:
+        from plugin_bridge.scanplot import plot as draw
+
+        draw(field, path.name, plot)
+    if as_json:
+        typer.echo(_peaks_as_json(field))
+    else:
+        _print_field(field)
+
+
+def _peaks_as_json(field: StereoField) -> str:
+    entries = [{**vars(peak.target), "level_db": peak.level_db} for peak in field.peaks()]
+    return json.dumps(entries, indent=2)
+
+
+def _print_field(field: StereoField) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "azimuth", "width", "level dB", box=None)
+    for peak in field.peaks():
+        target = peak.target
+        cells = (f"{target.azimuth_deg:+g}°", f"{target.width_deg:g}°", f"{peak.level_db:.1f}")
+        table.add_row(target.name, *cells)
+    Console().print(table)
+    typer.echo(
+        f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
+    )
