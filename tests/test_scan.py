@@ -34,7 +34,7 @@ def pan(sound, azimuth_deg):
     return np.stack([np.cos(theta) * sound, np.sin(theta) * sound], axis=1)
 
 
-def write(path, azimuths_deg, seconds=6, rate_hz=RATE_HZ):
+def write(path, azimuths_deg, seconds=12, rate_hz=RATE_HZ):
     song = sum(pan(melody(seed, seconds), az) for seed, az in enumerate(azimuths_deg))
     soundfile.write(path, song, rate_hz, subtype="PCM_24")
     return path
@@ -111,7 +111,7 @@ def test_what_scan_prints_goes_straight_into_render(tmp_path):
     assert done.exit_code == 0, done.output
     for name, truth in (("left-30", 0), ("centre", 1), ("right-30", 2)):
         estimate, _ = soundfile.read(tmp_path / "out" / f"{name}.wav")
-        others = [np.corrcoef(estimate.sum(1), melody(seed, 6))[0, 1] for seed in range(3)]
+        others = [np.corrcoef(estimate.sum(1), melody(seed, 12))[0, 1] for seed in range(3)]
         assert np.argmax(others) == truth
         assert others[truth] > 0.85
 
