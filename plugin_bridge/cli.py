@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import doctor, separate
+from plugin_bridge.commands import doctor, engine, separate
 
 
 class Door(TyperGroup):
@@ -71,6 +71,8 @@ def stemsteer(
 app.command()(separate.render)
 app.command()(separate.scan)
 app.command()(doctor.doctor)
+app.command()(engine.serve)
+app.command()(engine.status)
 
 
 def main() -> None:

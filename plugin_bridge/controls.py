@@ -147,7 +147,7 @@ CONTROLS: tuple[Control, ...] = (
         "the mixture untouched, as late as the separated sound",
     ),
     Control(
-        9, "latency_mode", "Latency", "choice", 0, 2, 0, "", 0.0, None,
+        9, "latency_mode", "Latency Mode", "choice", 0, 2, 0, "", 0.0, None,
         "latency in samples at 44.1 kHz; more leaves the engine more time",
         tuple(str(samples) for samples in LATENCY_MODES),
     ),

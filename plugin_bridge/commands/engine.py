@@ -1,0 +1,55 @@
+"""`stemsteer serve` and `stemsteer status`: the engine that plugins talk to."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT_MODEL = "panorama"
+
+
+def serve(
+    model: Annotated[
+        str, typer.Option(help="Model of the plugins that ask for none: a name or a path.")
+    ] = DEFAULT_MODEL,
+) -> None:
+    """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
+    from plugin_bridge.serve import serve as run
+    from realtime import find_model
+
+    find_model(model)  # a wrong name is told here, not to every plugin
+    run(model)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what the engine is doing: every plugin instance with its load and dropouts."""
+    from plugin_bridge.serve import ask_status
+
+    answer = ask_status()
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        typer.echo(_describe(answer))
+
+
+def _describe(answer: dict[str, Any]) -> str:
+    lines = [
+        f"engine {answer['pid']}, up {answer['running_s']:.0f} s, model {answer['model']}, "
+        f"{len(answer['instances'])} instances"
+    ]
+    if answer["instances"]:
+        lines.append(
+            f"{'track':16} {'host':12} {'format':6} {'model':10} {'rate':>6} {'block':>5} "
+            f"{'latency':>7} {'load':>5} {'dropouts':>8} {'worst hop':>9}"
+        )
+    for i in answer["instances"]:
+        lines.append(
+            f"{(i['label'] or i['uuid'][:8]):16.16} {i['host']:12.12} {i['format']:6} "
+            f"{i['model'] or answer['model']:10.10} {i['rate_hz']:6d} {i['block']:5d} "
+            f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:6.1f} ms"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+// What the plugin framework asks: facts about the plugin, by macros. Two plugins are made of the
+// same source; STEMSTEER_SPLIT is the one with a second stereo output.
+#pragma once
+
+#define DISTRHO_PLUGIN_BRAND "Stemsteer"
+#define DISTRHO_PLUGIN_BRAND_ID Stst
+
+#ifdef STEMSTEER_SPLIT
+#define DISTRHO_PLUGIN_NAME "Stemsteer Split"
+#define DISTRHO_PLUGIN_URI "urn:stemsteer:split"
+#define DISTRHO_PLUGIN_CLAP_ID "stemsteer.split"
+#define DISTRHO_PLUGIN_UNIQUE_ID StSp
+#define DISTRHO_PLUGIN_NUM_OUTPUTS 4
+#else
+#define DISTRHO_PLUGIN_NAME "Stemsteer"
+#define DISTRHO_PLUGIN_URI "urn:stemsteer:stemsteer"
+#define DISTRHO_PLUGIN_CLAP_ID "stemsteer.stemsteer"
+#define DISTRHO_PLUGIN_UNIQUE_ID Stem
+#define DISTRHO_PLUGIN_NUM_OUTPUTS 2
+#endif
+
+#define DISTRHO_PLUGIN_NUM_INPUTS 2
+#define DISTRHO_PLUGIN_HAS_UI 0
+#define DISTRHO_PLUGIN_IS_RT_SAFE 1
+#define DISTRHO_PLUGIN_WANT_LATENCY 1
+#define DISTRHO_PLUGIN_WANT_STATE 1
+#define DISTRHO_PLUGIN_WANT_FULL_STATE 1
+#define DISTRHO_PLUGIN_WANT_TIMEPOS 1
+#define DISTRHO_PLUGIN_CLAP_FEATURES "audio-effect", "utility", "stereo"
+#define DISTRHO_PLUGIN_LV2_CATEGORY "lv2:SpatialPlugin"
+#define DISTRHO_PLUGIN_VST3_CATEGORIES "Fx|Spatial"

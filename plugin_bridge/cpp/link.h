@@ -1,0 +1,69 @@
+// The helper thread of a plugin instance: makes the ring, finds an engine, tells what went wrong.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "stream.h"
+
+namespace stemsteer {
+
+// What the engine is told of an instance.
+struct Hello {
+    std::string uuid, label, model, format;
+    double rate_hz = 0;
+    uint32_t block = 0, latency = 0, outputs = 2;
+};
+
+class Link {
+public:
+    explicit Link(Stream& stream, Presence& presence) : stream_(stream), presence_(presence) {}
+    ~Link();
+
+    // Have a ring for this rate and these outputs; keeps the one there is when it fits. Memory
+    // that cannot be shared (none is left) serves as well: then everything stays dry.
+    Ring ring(double rate_hz, uint32_t outputs);
+
+    // Say hello, again if anything but the block is new, and keep looking for an engine.
+    void greet(Hello hello);
+
+    // Wait until an engine is attached, if one can be expected at all.
+    void await(double time_s) const;
+
+    // The name under which the engine knows the instance; a copy of a track gets a new one.
+    std::string uuid() const;
+
+private:
+    void work();
+    bool shake_hands();
+    void stay();
+    void pause(int time_ms);
+    void close_ring();
+    void report_losses();
+
+    Stream& stream_;
+    Presence& presence_;
+    mutable std::mutex mutex_;  // guards hello_, ring and stale_; never taken in the audio thread
+    Hello hello_;
+    std::string asked_uuid_;
+    void* memory_ = nullptr;
+    size_t bytes_ = 0;
+    double ring_rate_hz_ = 0;
+    uint32_t ring_outputs_ = 0;
+    int ring_fd_ = -1;
+    bool stale_ = false;  // what the engine was told is no longer true
+    int wake_fd_ = -1;
+    int socket_ = -1;
+    uint64_t seen_losses_ = 0, told_losses_ = 0;
+    std::string refusal_;
+    std::atomic<bool> quit_{false};
+    std::thread thread_;
+};
+
+std::string new_uuid();
+std::string binary_format();
+void log_line(const std::string& text);
+
+}  // namespace stemsteer

@@ -1,0 +1,220 @@
+#include "stream.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace stemsteer {
+
+namespace {
+
+constexpr uint32_t kChunk = 4096;        // larger blocks are taken in pieces
+constexpr uint32_t kMask = kFrames - 1;
+constexpr float kFadeStep = 1.0f / 256;  // per frame
+constexpr double kStall_s = 30;          // an engine that is there may stall so long, offline
+constexpr double kArrival_s = 5;         // an engine that is expected may take so long, offline
+constexpr double kImpatience_s = 0.25;   // the same with the policy "dry"
+constexpr double kGap_s = 0.5;           // a host that pauses so long begins anew
+
+// NaN and infinity become silence. By bits: compilers drop std::isfinite under -ffast-math.
+inline float sane(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return (bits & 0x7f800000u) == 0x7f800000u ? 0.0f : value;
+}
+
+}  // namespace
+
+double seconds() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
+bool Lead::ahead(uint32_t frames, double rate_hz, double now_s) {
+    const double lead_s = played_s_ - (now_s - start_s_);
+    if (!running_ || lead_s < 0 || now_s - last_s_ > kGap_s) {
+        running_ = true;
+        start_s_ = now_s;
+        played_s_ = 0;
+    }
+    const bool is_ahead = played_s_ - (now_s - start_s_) > 4 * frames / rate_hz + 0.05;
+    played_s_ += frames / rate_hz;
+    last_s_ = now_s;
+    return is_ahead;
+}
+
+void Stream::begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency) {
+    const bool other = ring.header != ring_.header;
+    ring_ = ring;
+    outputs_ = outputs;
+    rate_hz_ = rate_hz;
+    if (other) {
+        written_ = ring.header->written.load();
+        recorded_ = ring.header->recorded.load();
+        blocks_ = dropouts_ = 0;
+    }
+    start_ = written_;
+    ring.header->start.store(start_);
+    set_latency(latency);
+    lead_.restart();
+    fresh_ = true;
+    engaged_ = hopeless_ = moving_ = false;
+    wet_ = remainder_ = 0;
+    std::fill(gap_, gap_ + 4, 0.0f);
+}
+
+void Stream::set_latency(uint32_t latency) {
+    latency_ = latency;
+    ring_.header->latency.store(latency, std::memory_order_relaxed);
+}
+
+float Stream::load() const {
+    return ring_.header ? sane(ring_.header->load.load(std::memory_order_relaxed)) : 0.0f;
+}
+
+void Stream::run(const float* const* inputs, float* const* outputs, uint32_t frames,
+                 const float values[kValues], const Wishes& wishes) {
+    if (frames == 0)
+        return;
+    presence_.used.store(1, std::memory_order_relaxed);
+    const bool ahead = lead_.ahead(frames, rate_hz_, seconds());
+    offline_ = wishes.offline || ahead;
+    ring_.header->offline.store(offline_, std::memory_order_relaxed);
+    for (uint32_t offset = 0; offset < frames; offset += kChunk)
+        block(inputs, outputs, offset, std::min(kChunk, frames - offset), values, wishes);
+}
+
+void Stream::block(const float* const* inputs, float* const* outputs, uint32_t offset,
+                   uint32_t frames, const float values[kValues], const Wishes& wishes) {
+    take(inputs, offset, frames);
+    record(values, frames);
+    publish(frames);
+
+    const uint64_t last = written_ - latency_, first = last - frames;
+    if (last <= start_) {  // nothing of the stream is due yet
+        for (uint32_t channel = 0; channel < outputs_; ++channel)
+            std::fill_n(outputs[channel] + offset, frames, 0.0f);
+        return;
+    }
+    const bool processed = ready(first, last) || (offline_ && await(first, last, wishes.policy));
+    count(processed, wishes);
+    play(outputs, offset, first, frames, processed, wishes);
+}
+
+void Stream::take(const float* const* inputs, uint32_t offset, uint32_t frames) {
+    for (uint32_t channel = 0; channel < kInputs; ++channel) {
+        const float* const from = inputs[channel] + offset;
+        for (uint32_t i = 0; i < frames; ++i)
+            ring_.input[((written_ + i) & kMask) * kInputs + channel] = sane(from[i]);
+    }
+}
+
+// A record is needed when a value moves, and once more so that it stops moving.
+void Stream::record(const float values[kValues], uint32_t frames) {
+    const bool moves = std::memcmp(values, values_, sizeof values_) != 0;
+    if (moves || moving_ || written_ == start_) {
+        Record& record = ring_.records[recorded_ % kRecords];
+        record.position = written_;
+        record.frames = frames;
+        for (uint32_t i = 0; i < kValues; ++i)
+            record.values[i] = sane(values[i]);
+        ring_.header->recorded.store(++recorded_, std::memory_order_release);
+        std::memcpy(values_, values, sizeof values_);
+    }
+    moving_ = moves;
+}
+
+void Stream::publish(uint32_t frames) {
+    Header& header = *ring_.header;
+    written_ += frames;
+    header.block.store(frames, std::memory_order_relaxed);
+    header.written.store(written_, std::memory_order_release);
+    ring_bell(header.input_bell, header.engine_sleeps);
+}
+
+// `from` is stored before `done`, so it is loaded after it.
+bool Stream::ready(uint64_t first, uint64_t last) const {
+    if (ring_.header->done.load(std::memory_order_acquire) < last)
+        return false;
+    const uint64_t from = ring_.header->from.load(std::memory_order_acquire);
+    return from >= start_ && from <= std::max(first, start_);
+}
+
+double Stream::patience_s(Wishes::Policy policy) {
+    const uint32_t encounters = presence_.encounters.load(std::memory_order_acquire);
+    if (hopeless_ && encounters == met_)
+        return 0;
+    met_ = encounters;
+    if (policy == Wishes::kDry)
+        return kImpatience_s;
+    if (presence_.attached.load(std::memory_order_acquire))
+        return kStall_s;
+    return presence_.expected.load(std::memory_order_relaxed) ? kArrival_s : 0;
+}
+
+// Only offline: wait for the engine, as long as there is hope.
+bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
+    Header& header = *ring_.header;
+    const double begun_s = seconds();
+    bool is_ready = false;
+    while (!(is_ready = ready(first, last)) && seconds() - begun_s < patience_s(policy)) {
+        const uint32_t bell = header.output_bell.load(std::memory_order_acquire);
+        header.plugin_sleeps.store(1, std::memory_order_seq_cst);
+        if (!ready(first, last))
+            futex_wait(header.output_bell, bell, 20);
+        header.plugin_sleeps.store(0, std::memory_order_relaxed);
+    }
+    hopeless_ = !is_ready;
+    lead_.waited(seconds() - begun_s);
+    return is_ready;
+}
+
+void Stream::count(bool processed, const Wishes& wishes) {
+    ring_.header->blocks.store(++blocks_, std::memory_order_relaxed);
+    engaged_ |= processed;
+    if (processed || wishes.bypass || !(offline_ || engaged_))
+        return;
+    ring_.header->dropouts.store(++dropouts_, std::memory_order_relaxed);
+    if (offline_)
+        lost_offline_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// There is nothing to fade from: keep the last difference to the dry signal and let that fade.
+void Stream::fall_back() {
+    if (wet_ > 0 || remainder_ > 0) {
+        std::copy(gap_, gap_ + 4, offset_);
+        remainder_ = 1;
+    }
+    wet_ = 0;
+}
+
+void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t frames,
+                  bool processed, const Wishes& wishes) {
+    const float goal = processed && !wishes.bypass ? 1.0f : 0.0f;
+    if (fresh_)
+        wet_ = goal;
+    else if (!processed && wet_ > 0)
+        fall_back();
+    fresh_ = false;
+    const bool hole = !processed && !wishes.bypass && offline_ && wishes.policy == Wishes::kSilence;
+
+    for (uint32_t i = 0; i < frames; ++i) {
+        const uint64_t position = first + i;
+        const float* const input = ring_.input + (position & kMask) * kInputs;
+        const float* const output = ring_.output + (position & kMask) * outputs_;
+        const bool begun = position >= start_ && !hole;
+        for (uint32_t channel = 0; channel < outputs_; ++channel) {
+            const float dry = begun && channel < kInputs ? input[channel] : 0.0f;
+            const float wet = processed && begun ? sane(output[channel]) : dry;
+            float value = wet_ >= 1 ? wet : dry + wet_ * (wet - dry);
+            if (remainder_ > 0)
+                value += remainder_ * offset_[channel];
+            gap_[channel] = value - dry;
+            outputs[channel][offset + i] = value;
+        }
+        wet_ = goal > wet_ ? std::min(goal, wet_ + kFadeStep) : std::max(goal, wet_ - kFadeStep);
+        remainder_ = std::max(0.0f, remainder_ - kFadeStep);
+    }
+}
+
+}  // namespace stemsteer

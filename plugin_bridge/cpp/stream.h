@@ -1,0 +1,95 @@
+// What happens in the audio thread: never allocates, locks or logs, and in real time never waits.
+#pragma once
+
+#include "ring.h"
+
+namespace stemsteer {
+
+// What the host and the user asked of a block.
+struct Wishes {
+    bool bypass = false;
+    bool offline = false;  // a flag of the host, or the user's switch
+    enum Policy { kWait, kDry, kSilence } policy = kWait;
+};
+
+// Whether an engine is there, and whether to hope for one; written by the link's thread.
+struct Presence {
+    std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
+    std::atomic<uint32_t> expected{0};    // 1: a socket or an autostart file is there
+    std::atomic<uint32_t> encounters{0};  // engines met so far
+    std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
+};
+
+// Says from the clock alone whether the host runs ahead of real time, so that waiting cannot hurt:
+// lead = time of the frames processed - time passed. A live host is never ahead by more than a few
+// blocks.
+class Lead {
+public:
+    bool ahead(uint32_t frames, double rate_hz, double now_s);
+    void waited(double time_s) { start_s_ += time_s; last_s_ += time_s; }
+    void restart() { running_ = false; }
+
+private:
+    bool running_ = false;
+    double start_s_ = 0, last_s_ = 0, played_s_ = 0;
+};
+
+class Stream {
+public:
+    explicit Stream(Presence& presence) : presence_(presence) {}
+
+    // Not in the audio thread: begin a stream on this ring. The counters go on from where they are.
+    void begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency);
+
+    // Set the latency. What the ring still holds is played again or left out.
+    void set_latency(uint32_t latency);
+
+    // Take `frames` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
+    // second pair is what was taken away from the first. Inputs and outputs may be the same memory.
+    void run(const float* const* inputs, float* const* outputs, uint32_t frames,
+             const float values[kValues], const Wishes& wishes);
+
+    bool offline() const { return offline_; }
+    uint64_t dropouts() const { return dropouts_; }
+    uint64_t lost_offline() const { return lost_offline_.load(std::memory_order_relaxed); }
+    float load() const;
+
+private:
+    void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t frames,
+               const float values[kValues], const Wishes& wishes);
+    void take(const float* const* inputs, uint32_t offset, uint32_t frames);
+    void record(const float values[kValues], uint32_t frames);
+    void publish(uint32_t frames);
+    bool ready(uint64_t first, uint64_t last) const;
+    bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
+    double patience_s(Wishes::Policy policy);
+    void count(bool processed, const Wishes& wishes);
+    void play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t frames,
+              bool processed, const Wishes& wishes);
+    void fall_back();
+
+    Presence& presence_;
+    Ring ring_;
+    Lead lead_;
+    double rate_hz_ = 0;
+    uint32_t outputs_ = 2, latency_ = 0;
+    uint64_t written_ = kOrigin, recorded_ = 0, start_ = kOrigin;
+    uint64_t blocks_ = 0, dropouts_ = 0;
+    std::atomic<uint64_t> lost_offline_{0};
+    float values_[kValues] = {};
+    bool moving_ = false;   // the last record moved a value
+    bool fresh_ = true;     // nothing has been played since the stream began
+    bool engaged_ = false;  // an engine has delivered since the stream began
+    bool offline_ = false;
+    bool hopeless_ = false;  // waiting was in vain; not again before an engine is met
+    uint32_t met_ = 0;       // encounters when hope was lost
+
+    float wet_ = 0;        // 1: processed, 0: dry
+    float remainder_ = 0;  // share of `offset_` still added, so that a sudden change does not click
+    float gap_[4] = {};    // last output - last dry
+    float offset_[4] = {};
+};
+
+double seconds();
+
+}  // namespace stemsteer

@@ -1,0 +1,116 @@
+"""The audio process of one plugin instance: `python -m plugin_bridge.instance SOCKET MODEL`.
+
+The engine starts it. It loads its model, waits to be given a ring, and ends with the
+plugin or with the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+from plugin_bridge.processor import Processor, Replaced, choose_tier
+from plugin_bridge.shm import Ring
+from realtime import OnnxModel, StemsteerError, load_model
+
+LOOK_S = 0.1  # between two looks whether the plugin and the engine are still there
+PRIORITY = 5  # of SCHED_FIFO: below that of audio servers and hosts
+_MESSAGE_BYTES = 1 << 16
+
+
+def main(descriptor: int, default_model: str) -> None:
+    """Serve one plugin; `descriptor` is a socket to the engine."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's business
+    engine = socket.socket(fileno=descriptor)
+    preloaded = _preload(default_model)
+    message, fds, _, _ = socket.recv_fds(engine, _MESSAGE_BYTES, 2)
+    if len(fds) != 2:
+        return  # the engine has stopped
+    hello = json.loads(message)
+    with socket.socket(fileno=fds[1]) as plugin:
+        try:
+            processor, tier, name = _prepare(hello, fds[0], preloaded, default_model)
+        except StemsteerError as error:
+            _say(plugin, f"error {error}")
+            _say(engine, f"error {error}")
+            return
+        _say(engine, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
+        _say(plugin, f"ok {hello['uuid']}")
+        with contextlib.suppress(Replaced):
+            _serve(processor, plugin, engine)
+
+
+def _preload(name: str) -> OnnxModel | None:
+    with contextlib.suppress(StemsteerError):  # told when a plugin asks for it
+        return load_model(name, "live")
+    return None
+
+
+def _prepare(
+    hello: dict[str, object], ring_fd: int, preloaded: OnnxModel | None, default_model: str
+) -> tuple[Processor, str, str]:
+    ring = Ring(ring_fd)
+    os.close(ring_fd)
+    name = str(hello.get("model") or default_model)
+    latency, block = int(str(hello["latency"])), int(str(hello["block"]))
+    model = preloaded if name == default_model and preloaded else load_model(name, "live")
+    tier = choose_tier(model.spec, ring.rate_hz, latency, block)
+    processor = Processor(ring, model, tier)
+    processor.warm_up()
+    processor.take_over()
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing here makes cycles
+    return processor, tier, name
+
+
+def _serve(processor: Processor, plugin: socket.socket, engine: socket.socket) -> None:
+    ring = processor.ring
+    offline = None
+    looked_s = 0.0
+    while True:
+        bell = ring["input_bell"]
+        if not processor.run_once():
+            ring.wait("input_bell", "engine_sleeps", bell, LOOK_S)
+        now_s = time.monotonic()
+        if now_s - looked_s < LOOK_S:
+            continue
+        looked_s = now_s
+        if _has_left(plugin) or _has_left(engine):
+            return
+        if bool(ring["offline"]) != offline:
+            offline = bool(ring["offline"])
+            _schedule(realtime=not offline)
+
+
+def _schedule(realtime: bool) -> None:
+    """Ask for real-time priority while someone listens. Where it is not permitted: as it is."""
+    policy = os.SCHED_FIFO if realtime else os.SCHED_OTHER
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(
+            0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY if realtime else 0)
+        )
+
+
+def _has_left(peer: socket.socket) -> bool:
+    try:
+        return peer.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _say(peer: socket.socket, text: str) -> None:
+    with contextlib.suppress(OSError):
+        peer.send(text.encode()[:500])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

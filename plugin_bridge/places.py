@@ -1,0 +1,54 @@
+"""Where things are on this machine: runtime, configuration and state folders of the user."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from realtime.spec import StemsteerError
+
+SOCKET_VARIABLE = "STEMSTEER_SOCKET"
+AUTOSTART_VARIABLE = "STEMSTEER_AUTOSTART"
+
+
+def runtime_folder() -> Path:
+    """The folder of sockets, private to the user. Made if need be.
+
+    Raises StemsteerError if another user could get at what is in it.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(given) / "stemsteer" if given else Path(f"/tmp/stemsteer-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise StemsteerError(
+            f"{folder} is not a folder of yours alone (owner {found.st_uid}, "
+            f"mode {stat.S_IMODE(found.st_mode):o}): remove it, or run `chmod 700 {folder}`"
+        )
+    return folder
+
+
+def engine_socket() -> Path:
+    """The socket on which the engine greets plugins: STEMSTEER_SOCKET, or in `runtime_folder`."""
+    given = os.environ.get(SOCKET_VARIABLE)
+    return Path(given) if given else runtime_folder() / "engine.sock"
+
+
+def config_folder() -> Path:
+    """The user's configuration folder of Stemsteer; not made."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "stemsteer"
+
+
+def autostart_file() -> Path:
+    """The command by which a plugin starts the engine, one argument a line."""
+    given = os.environ.get(AUTOSTART_VARIABLE)
+    return Path(given) if given else config_folder() / "autostart"
+
+
+def state_folder() -> Path:
+    """The folder of logs. Made if need be."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = state / "stemsteer"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,171 @@
+"""One plugin's audio through a separator, hop by hop: input ring to output ring."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.controls import CONTROLS
+from plugin_bridge.course import Course
+from plugin_bridge.shm import FRAMES, Ring
+from realtime import ModelSpec, OnnxModel, Separator
+from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
+
+ID = {control.name: control.id for control in CONTROLS}
+LATE_FRAMES = 8192  # of audio a live engine makes up for; what is older, nobody waits for
+BEHIND_FRAMES = 24_576  # of audio an offline engine that comes late begins with
+MOST_HOPS = 16  # in one call of the model
+_LOAD_SMOOTHING = 0.05
+
+
+def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
+    """The tier that hears furthest ahead of those that a plugin's latency pays.
+
+    A block of the host and a hop of the model must fit beside the tier's own latency.
+    """
+    for name in ("studio", "live"):
+        if name in spec.tiers:
+            tier = spec.tier_at(name, rate_hz)
+            if tier.latency + tier.hop + block <= latency:
+                return name
+    return "live" if "live" in spec.tiers else next(iter(spec.tiers))
+
+
+class Replaced(Exception):  # noqa: N818  (it is no error)
+    """The plugin has given its ring to another engine."""
+
+
+class Processor:
+    """The engine's side of a ring.
+
+    Equation: for the input x at position p, with target t and residual r of the separator, and the
+    parameters at p::
+
+        output(p) = gain · (mix · stem(p) + (1 − mix) · x(p)),  stem = t (isolate) or r (remove)
+
+    and, with four outputs, gain · (the other stem) on the second pair. `x` comes from the ring
+    itself, so that mix = 0 and gain = 0 dB is bit-exact.
+    """
+
+    def __init__(self, ring: Ring, model: OnnxModel, tier: str) -> None:
+        self.ring = ring
+        self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
+        self._scale = max(1, round(ring.rate_hz / 44_100))
+        self._sizes = model.spec.conditions
+        self._separator = Separator(
+            model, ring.rate_hz, tier=tier, block=self.hop * MOST_HOPS, conditions=self._conditions
+        )
+        self._course = Course(ring)
+        self._load = self._worst_s = 0.0
+        self._pid = os.getpid()
+        self.position = -1
+        self._start = self._from = -1
+
+    def run_once(self) -> bool:
+        """Process what is due. False: nothing was, wait for the bell.
+
+        Raises Replaced if another engine has taken the ring.
+        """
+        ring = self.ring
+        if ring["engine_pid"] != self._pid:
+            raise Replaced
+        written = ring["written"]
+        start = ring["start"]  # after `written`: the plugin stores it before
+        offline = bool(ring["offline"])
+        if start != self._start:
+            self._start = start
+            self._jump(written, offline)
+        elif written - self.position > (FRAMES - 4096 if offline else LATE_FRAMES * self._scale):
+            ring["jumps"] = ring["jumps"] + 1
+            self._jump(written, offline)
+        hops = min((written - self.position) // self.hop, MOST_HOPS)
+        if hops <= 0:
+            return False
+        self._process(hops)
+        return True
+
+    def take_over(self) -> None:
+        """Make the ring ours; an engine that held it sees that, and leaves."""
+        self.ring["engine_pid"] = self._pid
+
+    def warm_up(self) -> None:
+        """Run the model once, so that its first hop is not its slowest."""
+        for hops in (1, 2, 4):
+            self._separator.process(np.zeros((2, hops * self.hop), np.float32))
+        self._separator.reset()
+
+    def _jump(self, written: int, offline: bool) -> None:
+        """Begin anew at the stream's start, or as near to it as the ring and the clock allow."""
+        allowed = BEHIND_FRAMES if offline else max(self.ring["latency"], 1)
+        self.position = self._from = max(self._start, written - allowed)
+        self._separator.reset()
+        self.ring["from"] = self._from
+        self.ring["done"] = self._from
+        self.ring.ring_bell("output_bell", "plugin_sleeps")
+
+    def _process(self, hops: int) -> None:
+        begun_s = time.perf_counter()
+        ring, frames = self.ring, hops * self.hop
+        self._course.update(self._start)
+        block = ring.read(ring.input, self.position, frames)
+        target, residual = self._separator.process(block)
+        self.position += frames
+
+        last = self.position - self._separator.latency
+        first = max(self._from, last - frames)
+        if last > first:
+            due = last - first
+            out = self._mix(first, target[:, -due:], residual[:, -due:])
+            ring.write(ring.output, first, out)
+            ring["done"] = last
+            ring.ring_bell("output_bell", "plugin_sleeps")
+        self._count(hops, time.perf_counter() - begun_s)
+
+    def _mix(
+        self, first: int, target: NDArray[np.float32], residual: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """What the plugin plays (outputs, frames) from position `first` on."""
+        frames = target.shape[1]
+        dry = self.ring.read(self.ring.input, first, frames)
+        mix, mode, gain_db = self._ramps(first, frames)
+        gain = 10 ** (gain_db / 20)
+        swapped = mode * (residual - target)
+        stem = target + swapped
+        out = gain * (dry + mix * (stem - dry))
+        if self.ring.outputs == 4:
+            out = np.concatenate([out, gain * (residual - swapped)])
+        return out.astype(np.float32, copy=False)
+
+    def _ramps(self, first: int, frames: int) -> tuple[NDArray[np.float32], ...]:
+        """Mix, mode and gain of each frame, or of all at once where they do not move."""
+        edges = np.arange(first, first + frames + self.hop, self.hop)
+        values = self._course.at(edges)[:, [ID["mix"], ID["mode"], ID["gain"]]]
+        if (values == values[0]).all():
+            return tuple(values[0])
+        at = np.arange(first, first + frames)
+        return tuple(np.interp(at, edges, column).astype(np.float32) for column in values.T)
+
+    def _conditions(self, first_frame: int, frames: int) -> Conditions:
+        """The model's conditions: the parameters where each frame lies in the input."""
+        positions = [
+            self._separator.position_of(k) for k in range(first_frame, first_frame + frames)
+        ]
+        values = self._course.at(np.array(positions).astype(np.int64) + self._from)
+        conditions: dict[str, NDArray[np.float32]] = {}
+        for name, size in self._sizes.items():
+            conditions[name] = np.zeros((frames, 1, size), np.float32)
+        if "direction" in conditions:
+            conditions["direction"][:, 0, 0] = np.clip(values[:, ID["azimuth"]], *AZIMUTH_DEG)
+            conditions["direction"][:, 0, 1] = np.clip(values[:, ID["width"]], *WIDTH_DEG)
+        return conditions
+
+    def _count(self, hops: int, took_s: float) -> None:
+        share = took_s * self.ring.rate_hz / (hops * self.hop)
+        self._load += _LOAD_SMOOTHING * (share - self._load)
+        self._worst_s = max(self._worst_s, took_s)
+        self.ring["hops"] = self.ring["hops"] + hops
+        self.ring["load"] = self._load
+        self.ring["worst_hop_ms"] = 1000 * self._worst_s

@@ -1,0 +1,245 @@
+"""The ring: memory that a plugin shares with its engine. `cpp/ring.h` describes the same bytes.
+
+Every counter counts frames (or records) and never goes back; the place in a ring is the counter
+modulo its capacity. Each field has one writer. `PROTOCOL.md` explains the protocol.
+
+Ordering: numpy stores and loads of the counters are plain, which x86-64 keeps in the order of the
+program; on other processors the interpreter's own work lies between them, which is no guarantee.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import mmap
+import os
+import platform
+import stat
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.spec import StemsteerError
+
+MAGIC = b"STMRING\n"
+VERSION = 1
+HEADER_BYTES = 4096
+FRAMES = 32_768
+RECORDS = 1024
+VALUES = 16
+INPUTS = 2
+ORIGIN = 1 << 20
+OUTPUTS = (2, 4)
+
+RECORD = np.dtype(
+    [("position", "<u8"), ("frames", "<u4"), ("reserved", "<u4"), ("values", "<f4", (VALUES,))]
+)
+_FIELDS: dict[str, tuple[str, int]] = {  # name: (type, offset)
+    "magic": ("S8", 0),
+    "version": ("<u4", 8),
+    "header_bytes": ("<u4", 12),
+    "record_bytes": ("<u4", 16),
+    "frames": ("<u4", 20),
+    "records": ("<u4", 24),
+    "inputs": ("<u4", 28),
+    "outputs": ("<u4", 32),
+    "rate_hz": ("<f8", 40),
+    "written": ("<u8", 64),
+    "recorded": ("<u8", 72),
+    "start": ("<u8", 80),
+    "latency": ("<u4", 88),
+    "block": ("<u4", 92),
+    "offline": ("<u4", 96),
+    "blocks": ("<u8", 104),
+    "dropouts": ("<u8", 112),
+    "input_bell": ("<u4", 128),
+    "plugin_sleeps": ("<u4", 132),
+    "from": ("<u8", 192),
+    "done": ("<u8", 200),
+    "jumps": ("<u8", 208),
+    "hops": ("<u8", 216),
+    "engine_pid": ("<u4", 224),
+    "load": ("<f4", 228),
+    "worst_hop_ms": ("<f4", 232),
+    "output_bell": ("<u4", 256),
+    "engine_sleeps": ("<u4", 260),
+}
+HEADER = np.dtype(
+    {
+        "names": list(_FIELDS),
+        "formats": [kind for kind, _ in _FIELDS.values()],
+        "offsets": [offset for _, offset in _FIELDS.values()],
+        "itemsize": HEADER_BYTES,
+    }
+)
+_CODES: dict[str, Literal["I", "Q", "f", "d"]] = {"<u4": "I", "<u8": "Q", "<f4": "f", "<f8": "d"}
+_SIZES = {
+    "version": VERSION,
+    "header_bytes": HEADER_BYTES,
+    "record_bytes": RECORD.itemsize,
+    "frames": FRAMES,
+    "records": RECORDS,
+    "inputs": INPUTS,
+}
+
+_SYS_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
+_FUTEX_WAIT, _FUTEX_WAKE = 0, 1
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = [("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long)]
+
+
+def ring_bytes(outputs: int) -> int:
+    """Size of a ring with so many output channels."""
+    return HEADER_BYTES + RECORDS * RECORD.itemsize + FRAMES * 4 * (INPUTS + outputs)
+
+
+def make_ring(rate_hz: float, outputs: int = 2) -> int:
+    """Make a ring as the plugin does; returns its file descriptor."""
+    if outputs not in OUTPUTS:
+        raise ValueError(f"a ring has 2 or 4 output channels, not {outputs}")
+    fd = os.memfd_create("stemsteer-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.fchmod(fd, 0o600)
+    os.ftruncate(fd, ring_bytes(outputs))
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    with mmap.mmap(fd, HEADER_BYTES) as memory:
+        header = np.zeros(1, HEADER)
+        for name, value in {**_SIZES, "magic": MAGIC, "outputs": outputs}.items():
+            header[name] = value
+        header["rate_hz"] = rate_hz
+        header["written"] = header["start"] = ORIGIN
+        memory[:] = header.tobytes()
+    return fd
+
+
+class Ring:
+    """A mapped ring. Both sides use it; who may write what, says `PROTOCOL.md`.
+
+    Parameters
+    ----------
+    fd : file descriptor, stays the caller's.
+
+    Raises
+    ------
+    StemsteerError if it is not a whole ring of this version, not the user's own, or could shrink
+    under our feet.
+    """
+
+    def __init__(self, fd: int, *, writable: bool = True) -> None:
+        _check_file(fd)
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._memory = mmap.mmap(fd, os.fstat(fd).st_size, access=access)
+        self._header: Any = np.frombuffer(self._memory, HEADER, 1)
+        outputs = self._check_header()
+        head = memoryview(self._memory)[:HEADER_BYTES]
+        casts = {kind: head.cast(code) for kind, code in _CODES.items()}  # quicker than numpy
+        self._places: dict[str, tuple[Any, int]] = {
+            name: (casts[kind], offset // np.dtype(kind).itemsize)
+            for name, (kind, offset) in _FIELDS.items()
+            if kind in casts
+        }
+        self._address = self._header.ctypes.data
+        self.rate_hz = float(self._header["rate_hz"][0])
+        self.outputs = outputs
+        start = HEADER_BYTES
+        self.records: Any = np.frombuffer(self._memory, RECORD, RECORDS, start)
+        start += RECORDS * RECORD.itemsize
+        self.input: NDArray[np.float32] = np.frombuffer(
+            self._memory, np.float32, FRAMES * INPUTS, start
+        ).reshape(FRAMES, INPUTS)
+        start += self.input.nbytes
+        self.output: NDArray[np.float32] = np.frombuffer(
+            self._memory, np.float32, FRAMES * outputs, start
+        ).reshape(FRAMES, outputs)
+
+    def _check_header(self) -> int:
+        header = self._header[0]
+        if header["magic"] != MAGIC.rstrip(b"\0"):
+            raise StemsteerError("the ring does not begin as a ring: not made by Stemsteer")
+        for name, expected in _SIZES.items():
+            if header[name] != expected:
+                raise StemsteerError(
+                    f"the ring's {name} is {header[name]}, this engine expects {expected}: plugin "
+                    "and engine are of different versions; run `stemsteer plugin install`"
+                )
+        outputs = int(header["outputs"])
+        if outputs not in OUTPUTS or len(self._memory) != ring_bytes(outputs):
+            raise StemsteerError(f"the ring has {len(self._memory)} bytes and {outputs} outputs")
+        if not 8_000 <= header["rate_hz"] <= 768_000:  # also false for NaN
+            raise StemsteerError(f"the ring's sample rate is {header['rate_hz']} Hz")
+        return outputs
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a header field now."""
+        view, index = self._places[name]
+        return view[index]
+
+    def __setitem__(self, name: str, value: float) -> None:
+        view, index = self._places[name]
+        view[index] = value
+
+    def read(self, rows: NDArray[np.float32], position: int, frames: int) -> NDArray[np.float32]:
+        """Copy `frames` rows of `input` or `output` from `position` on: (channels, frames)."""
+        at = position % FRAMES
+        part = rows[at : at + frames]
+        if len(part) < frames:
+            part = np.concatenate([part, rows[: frames - len(part)]])
+        return np.ascontiguousarray(part.T)
+
+    def write(self, rows: NDArray[np.float32], position: int, audio: NDArray[np.float32]) -> None:
+        """Copy `audio` (channels, frames) to `input` or `output` from `position` on."""
+        at, frames = position % FRAMES, audio.shape[1]
+        whole = min(frames, FRAMES - at)
+        rows[at : at + whole] = audio[:, :whole].T
+        rows[: frames - whole] = audio[:, whole:].T
+
+    def wait(self, bell: str, flag: str, seen: int, timeout_s: float) -> None:
+        """Sleep until the bell is no longer `seen`, is rung, or the time is over.
+
+        Read the bell, check what you wait for, then call this: the kernel compares
+        the bell again before it lets us sleep.
+        """
+        self[flag] = 1
+        _futex(self._address + _FIELDS[bell][1], _FUTEX_WAIT, seen, timeout_s)
+        self[flag] = 0
+
+    def ring_bell(self, bell: str, flag: str) -> None:
+        """Ring a bell; the system call is spared when nobody sleeps."""
+        self[bell] = (self[bell] + 1) & 0xFFFFFFFF
+        if self[flag]:
+            _futex(self._address + _FIELDS[bell][1], _FUTEX_WAKE, 1, None)
+
+
+def _check_file(fd: int) -> None:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise StemsteerError("the ring is not a private file of this user: refused")
+    if found.st_size not in {ring_bytes(outputs) for outputs in OUTPUTS}:
+        raise StemsteerError(f"the ring has {found.st_size} bytes, which no ring has: refused")
+    try:
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        seals = 0
+    if not seals & fcntl.F_SEAL_SHRINK:
+        raise StemsteerError("the ring is not sealed, it could be truncated while used: refused")
+
+
+def _futex(address: int, operation: int, value: int, timeout_s: float | None) -> None:
+    if _SYS_FUTEX is None:
+        raise StemsteerError(f"no futex call is known for {platform.machine()}")
+    timeout = None
+    if timeout_s is not None:
+        timeout = ctypes.byref(_Timespec(int(timeout_s), int(timeout_s % 1 * 1e9)))
+    _libc.syscall(
+        ctypes.c_long(_SYS_FUTEX),
+        ctypes.c_void_p(address),
+        ctypes.c_int(operation),
+        ctypes.c_uint32(value),
+        timeout,
+        None,
+        0,
+    )
