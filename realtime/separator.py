@@ -34,7 +34,7 @@ class Separator:
     targets : how many, or their names; the model's own where it names them.
     tier : one of the model's: ``live``, ``studio`` or ``offline``.
     channels : 2, or 1: a mono mixture is a stereo one with equal channels.
-    block : size of every block but the last if it is constant, for the least latency; None: any.
+    block : what every block is a multiple of, for the least latency; None: any sizes.
     conditions : source of the conditions by frame, instead of `set`.
     """
 
@@ -116,18 +116,20 @@ class Separator:
 
         Raises
         ------
-        TypeError, ValueError if the block is not float32 of that shape.
+        TypeError, ValueError if the block is not float32 or of another shape.
         """
         self._check(block)
-        if self.block is not None and block.shape[1] > self.block:
+        if self.block is not None and block.shape[1] % self.block:
             raise ValueError(
-                f"block of {block.shape[1]} samples, expected {self.block} at the most"
+                f"block of {block.shape[1]} samples, expected {self.block} or a multiple"
             )
-        return self._process(block)
+        self._feed(self._sane(block))
+        return self._output.pop(block.shape[1])[:, : self.channels]
 
     def flush(self) -> NDArray[np.float32]:
         """Give the last `latency` samples (stems, channels, latency), and reset."""
-        tail = self._process(np.zeros((self.channels, self.latency), np.float32))
+        self._feed(np.zeros((2, self.latency + self.tier.hop), np.float32))
+        tail = self._output.pop(self.latency)[:, : self.channels]
         self.reset()
         return tail
 
@@ -147,12 +149,12 @@ class Separator:
         self._delayed = Fifo((2,), zeros=tier.latency)
         self._carry = np.zeros((2 * (stems - 1), tier.synthesis - tier.hop), np.float32)
 
-    def _process(self, block: Audio) -> NDArray[np.float32]:
+    def _feed(self, samples: Audio) -> None:
+        """Separate as many whole hops as there are with these samples (2, n)."""
         hop = self.tier.hop
-        self._input.push(self._sane(block))
+        self._input.push(samples)
         while frames := min(len(self._input) // hop, MAX_FRAMES):
             self._output.push(self._separate(self._input.pop(frames * hop)))
-        return self._output.pop(block.shape[1])[:, : self.channels]
 
     def _separate(self, samples: Audio) -> NDArray[np.float32]:
         """Whole hops (2, frames · hop) in, as much of every stem out: the model's path."""

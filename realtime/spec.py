@@ -118,7 +118,7 @@ class ModelSpec:
         if self.conditions.get("direction", 2) != 2:
             raise ValueError("the condition 'direction' has size 2: azimuth_deg, width_deg")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
-            raise ValueError(f"bins is {self.bins}, more than the windows have")
+            raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
 
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises ValueError if the model does not have it."""

@@ -1,0 +1,217 @@
+"""A separator on a thread of its own, for the callback of a sound card: it never waits for it.
+
+The callback writes its block into a ring and takes the stems of `latency` samples ago from another.
+Counters of samples since the start only grow and each has one writer, so there are no locks. What
+is not ready in time is played dry, as late as the stems would have been, and counted.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.separator import Separator
+from realtime.stft import Audio
+
+FADE = 64  # samples from wet to dry and back
+RING_S = 2.0
+MOST_HOPS = 8  # the worker takes at most so many hops at once
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What happened since the start; seconds by the monotonic clock.
+
+    late_blocks were played dry because their stems were not ready; jumps are times the worker was
+    so late that it skipped ahead; faults are exceptions of the model. load is the share of the
+    worker's time, smoothed.
+    """
+
+    blocks: int = 0
+    late_blocks: int = 0
+    jumps: int = 0
+    faults: int = 0
+    worst_hop_s: float = 0.0
+    load: float = 0.0
+
+
+class Engine:
+    """Run `separator` in step with a real-time callback.
+
+    Equation: `process` gives what the separator gives to the same input, `slack` samples later.
+
+    Parameters
+    ----------
+    separator : with ``block`` equal to its hop, which has the least latency.
+    block : largest block of the callback.
+    slack : samples given to the worker beyond one hop and one block, for its work and for jitter.
+    """
+
+    def __init__(self, separator: Separator, *, block: int, slack: int = 256) -> None:
+        if separator.block != separator.tier.hop:
+            raise ValueError("the engine needs Separator(..., block=separator.tier.hop)")
+        self.separator, self.block = separator, block
+        self._hop = separator.tier.hop
+        self._slack = self._hop + block + slack
+        self._size = int(RING_S * separator.sample_rate) // self._hop * self._hop
+        stems = len(separator.stems)
+        self._input = np.zeros((separator.channels, self._size), np.float32)
+        self._output = np.zeros((stems, separator.channels, self._size), np.float32)
+        self._written = 0  # by the callback: samples in
+        self._done = 0  # by the worker: samples out, a multiple of the hop
+        self._valid_from = 0  # by the worker: first sample out after its last jump
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._counters, self._worker = Counters(), Counters()
+        self._last = np.zeros((stems, separator.channels), np.float32)
+        self._dry = False
+        self._ramp = np.linspace(1, 0, FADE, endpoint=False, dtype=np.float32)
+
+    @property
+    def latency(self) -> int:
+        """Samples by which the output lags behind the input; constant."""
+        return self.separator.latency + self._slack
+
+    @property
+    def counters(self) -> Counters:
+        """A snapshot; from any thread."""
+        worker = self._worker
+        return replace(worker, blocks=self._counters.blocks, late_blocks=self._counters.late_blocks)
+
+    def start(self) -> None:
+        """Start the worker. Raises RuntimeError if it runs already."""
+        if self._thread is not None:
+            raise RuntimeError("the engine runs already")
+        self._thread = threading.Thread(target=self._work, name="stemsteer engine", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the worker and wait for it."""
+        if self._thread is not None:
+            self._bell.put(False)
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Engine:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def process(self, block: Audio) -> NDArray[np.float32]:
+        """Take a block (channels, n ≤ block) and give (stems, channels, n); never waits or raises.
+
+        A block of another shape, or with more samples, is a mistake of the caller, which is
+        counted as late and answered with silence.
+        """
+        stems, channels = self._output.shape[:2]
+        size = block.shape[-1]
+        out = np.zeros((stems, channels, size), np.float32)
+        if block.shape != (channels, size) or not 0 < size <= self.block:
+            self._count(late=size > 0)
+            return out
+        _write(self._input, self._written, block)
+        self._written += size
+        self._bell.put(True)
+        first = self._written - size - self._slack
+        begun = first + size > 0  # before the first sample out there is silence
+        late = begun and (self._done < first + size or max(0, first) < self._valid_from)
+        if late:
+            # the mixture as late as the stems; the residual stays silent, so the stems sum to it
+            out[:-1] = self._mixture(first - self.separator.latency, size) / (stems - 1)
+        elif begun:
+            _read(self._output, first, out)
+        if late is not self._dry:
+            self._smooth(out)
+        self._dry = late
+        self._last = out[..., -1].copy()
+        self._count(late)
+        return out
+
+    def _mixture(self, first: int, size: int) -> Audio:
+        dry = np.zeros((self._input.shape[0], size), np.float32)
+        _read(self._input, first, dry)
+        return dry
+
+    def _smooth(self, out: NDArray[np.float32]) -> None:
+        """Let the step between two sources of sound fade out."""
+        size = min(FADE, out.shape[-1])
+        step = self._last - out[..., 0]
+        out[..., :size] += step[..., None] * self._ramp[:size]
+
+    def _count(self, late: bool) -> None:
+        old = self._counters
+        self._counters = Counters(old.blocks + 1, old.late_blocks + late)
+
+    def _work(self) -> None:
+        while self._bell.get():
+            while self._written - self._done >= self._hop:
+                began = time.perf_counter()
+                hops = self._advance()
+                self._measure((time.perf_counter() - began) / hops)
+
+    def _advance(self) -> int:
+        """Separate what has come in, or skip ahead when that is too old. Returns the hops."""
+        hops = min((self._written - self._done) // self._hop, MOST_HOPS)
+        first, size = self._done, hops * self._hop
+        samples = np.zeros((self._input.shape[0], size), np.float32)
+        _read(self._input, first, samples)
+        if self._written - first > self._size // 2:
+            self._jump()
+            return hops
+        try:
+            outs = [self.separator.process(hop) for hop in np.split(samples, hops, axis=1)]
+        except Exception:
+            self._worker = replace(self._worker, faults=self._worker.faults + 1)
+            self._jump()
+            return hops
+        _write(self._output, first, np.concatenate(outs, axis=2))
+        self._done = first + size
+        return hops
+
+    def _jump(self) -> None:
+        """Start the separator anew at the newest whole hop."""
+        self.separator.reset()
+        done = self._written // self._hop * self._hop
+        self._valid_from = done + self.separator.latency
+        self._done = done
+        self._worker = replace(self._worker, jumps=self._worker.jumps + 1)
+
+    def _measure(self, hop_s: float) -> None:
+        old = self._worker
+        load = hop_s * self.separator.sample_rate / self._hop
+        self._worker = replace(
+            old, worst_hop_s=max(old.worst_hop_s, hop_s), load=old.load + (load - old.load) * 0.01
+        )
+
+
+def _write(ring: NDArray[np.float32], first: int, samples: NDArray[np.float32]) -> None:
+    """Write samples (..., n) from position `first` on."""
+    size, start = ring.shape[-1], first % ring.shape[-1]
+    head = min(samples.shape[-1], size - start)
+    ring[..., start : start + head] = samples[..., :head]
+    ring[..., : samples.shape[-1] - head] = samples[..., head:]
+
+
+def _read(ring: NDArray[np.float32], first: int, out: NDArray[np.float32]) -> None:
+    """Fill `out` (..., n) from position `first` on; what is before the start stays as it is."""
+    skip = max(0, -first)
+    wanted = out.shape[-1] - skip
+    if wanted <= 0:
+        return
+    size, start = ring.shape[-1], (first + skip) % ring.shape[-1]
+    head = min(wanted, size - start)
+    out[..., skip : skip + head] = ring[..., start : start + head]
+    out[..., skip + head :] = ring[..., : wanted - head]

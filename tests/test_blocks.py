@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.blocks import Fifo, adapter_delay
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_000)), max_size=40))
+def test_a_fifo_gives_what_it_was_given_in_order(turns):
+    fifo, given_in, taken = Fifo((2,), zeros=5), 0, 0
+    for push, size in turns:
+        if push:
+            counted = np.arange(given_in, given_in + size, dtype=np.float32)
+            fifo.push(np.stack([counted, -counted]))
+            given_in += size
+        else:
+            size = min(size, len(fifo))
+            expected = np.arange(taken - 5, taken - 5 + size, dtype=np.float32).clip(0)
+            expected[: max(0, 5 - taken)] = 0
+            assert np.array_equal(fifo.pop(size)[0], expected)
+            taken += size
+    assert len(fifo) == 5 + given_in - taken
+
+
+def test_a_fifo_does_not_grow_with_the_length_of_the_stream():
+    fifo = Fifo((1,))
+    for _ in range(2_000):
+        fifo.push(np.zeros((1, 1_000), np.float32))
+        fifo.pop(1_000)
+    assert fifo._data.size <= 4_096
+
+
+@pytest.mark.parametrize("hop", [1, 128, 192, 256, 1024])
+@pytest.mark.parametrize("block", [1, 64, 100, 256, 441, 480, 512, 4096])
+def test_the_delay_of_the_adapter_is_the_least_that_never_starves(hop, block):
+    def starves(delay):
+        waiting, ready = 0, delay
+        for _ in range(2 * hop):
+            waiting += block
+            ready += waiting // hop * hop - block
+            waiting %= hop
+            if ready < 0:
+                return True
+        return False
+
+    delay = adapter_delay(hop, block)
+    assert not starves(delay)
+    assert delay == 0 or starves(delay - 1)
+
+
+def test_blocks_of_any_size_need_a_hop_less_one():
+    assert adapter_delay(256, None) == 255

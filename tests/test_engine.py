@@ -1,0 +1,138 @@
+import time
+
+import numpy as np
+import pytest
+
+from realtime import Engine, Separator
+from tests.fakes import counting, crashing, identity, slow
+from tests.signals import noise
+
+RATE = 44_100
+BLOCK = 256
+
+
+def _engine(model, **options):
+    separator = Separator(model, RATE, block=256)
+    return Engine(separator, block=BLOCK, **options)
+
+
+def _play(engine, signal, wait):
+    """Blocks in, blocks out; `wait` is called between them."""
+    outs = []
+    for first in range(0, signal.shape[1], BLOCK):
+        outs.append(engine.process(signal[:, first : first + BLOCK]))
+        wait(engine)
+    return np.concatenate(outs, axis=-1)
+
+
+def _until_done(engine):
+    """Wait for the worker, as the clock of a sound card would; at most a second."""
+    for _ in range(1_000):
+        if engine._written - engine._done < 256:
+            return
+        time.sleep(0.001)
+
+
+def test_the_engine_gives_what_the_separator_gives_its_slack_later():
+    signal = noise(2, 40_000)
+    with _engine(counting()) as engine:
+        out = _play(engine, signal, _until_done)
+        assert engine.counters.late_blocks == 0
+    expected = Separator(counting(), RATE, block=256).process(signal[:, :256])
+    separator = Separator(counting(), RATE)
+    whole = separator.process(signal)
+    shift = engine.latency - separator.latency
+    np.testing.assert_array_equal(out[..., shift:], whole[..., :-shift])
+    assert expected.shape[-1] == 256
+
+
+@pytest.mark.parametrize("block", [1, 64, 100, 255])
+def test_blocks_that_are_no_hop_come_through_too(block):
+    signal = noise(2, 12_000)
+    outs = []
+    with _engine(identity()) as engine:
+        for first in range(0, signal.shape[1], block):
+            outs.append(engine.process(signal[:, first : first + block]))
+            _until_done(engine)
+        assert engine.counters.late_blocks == 0
+    out = np.concatenate(outs, axis=-1)[0]
+    np.testing.assert_allclose(out[:, engine.latency :], signal[:, : -engine.latency], atol=1e-6)
+
+
+def test_a_model_that_is_too_slow_is_played_dry_and_aligned():
+    signal = noise(2, 30_000)
+    with _engine(slow(0.02)) as engine:
+        out = _play(engine, signal, lambda _: time.sleep(0.0005))
+        assert engine.counters.late_blocks > 50
+    np.testing.assert_allclose(
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=1e-5
+    )
+
+
+def test_an_engine_that_is_not_started_plays_dry():
+    signal = noise(2, 9_000)
+    engine = _engine(counting())
+    out = _play(engine, signal, lambda _: None)
+    settled = engine.latency + BLOCK
+    expected = signal[:, settled - engine.latency : -engine.latency]
+    np.testing.assert_allclose(out[0, :, settled:], expected, atol=1e-6)
+
+
+def test_going_dry_and_coming_back_makes_no_click():
+    tone = np.sin(2 * np.pi * 200 / RATE * np.arange(40_000)).astype(np.float32)
+    signal = np.stack([tone, tone])
+    turns = iter(range(10_000))
+
+    def wait(engine):
+        if 60 < next(turns) < 70:
+            return  # the worker falls behind: dry
+        _until_done(engine)
+
+    with _engine(slow(0.001)) as engine:
+        out = _play(engine, signal, wait)
+    assert np.abs(np.diff(out[0, 0, engine.latency :])).max() < 0.06  # the tone's own is 0.0285
+
+
+def test_a_crash_of_the_model_is_counted_and_survived():
+    signal = noise(2, 60_000)
+    with _engine(crashing(40)) as engine:
+        out = _play(engine, signal, _until_done)
+        counters = engine.counters
+    assert counters.faults == 1
+    assert counters.jumps == 1
+    np.testing.assert_allclose(
+        out.sum(0)[:, -20_000:], signal[:, -20_000 - engine.latency : -engine.latency], atol=1e-5
+    )
+
+
+def test_a_worker_far_behind_skips_ahead():
+    signal = noise(2, 120_000)
+    with _engine(slow(0.05)) as engine:
+        _play(engine, signal, lambda _: None)
+        patience = 5.0
+        while not engine.counters.jumps and (patience := patience - 0.01) > 0:
+            time.sleep(0.01)
+        assert engine.counters.jumps >= 1
+
+
+def test_wrong_blocks_are_counted_and_answered_with_silence():
+    with _engine(identity()) as engine:
+        for block in (noise(1, 64), noise(2, BLOCK + 1)):
+            assert not engine.process(block).any()
+        assert engine.counters.late_blocks == 2
+        assert engine.process(noise(2, 0)).shape == (2, 2, 0)
+
+
+def test_an_engine_starts_once_and_stops_when_asked():
+    engine = _engine(identity())
+    engine.start()
+    with pytest.raises(RuntimeError, match="already"):
+        engine.start()
+    engine.stop()
+    engine.start()
+    engine.stop()
+
+
+def test_a_separator_that_takes_any_block_is_refused():
+    with pytest.raises(ValueError, match="block"):
+        Engine(Separator(identity(), RATE), block=BLOCK)
