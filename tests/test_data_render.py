@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("fluidsynth", reason="needs the train extra and libfluidsynth3")
+pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
 
 from models_onnx.data import Shards, draw
 from models_onnx.data import render as render_module
@@ -13,7 +13,7 @@ from models_onnx.data.parts import Note
 from models_onnx.data.shards import INDEX
 from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
 from models_onnx.data.stems import image
-from models_onnx.data.studio import render_song
+from models_onnx.data.studio import Studio
 from realtime.spec import StemsteerError
 
 SMALL = tuple(font for font in TRAINING if font.file == "TimGM6mb.sf2")
@@ -31,7 +31,7 @@ def player() -> Player:
 
 @pytest.fixture(scope="module")
 def song(player):
-    return render_song(3, player)
+    return Studio(player).render_song(3)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def folder(tmp_path, song):
 
 
 def test_a_seed_renders_to_the_same_samples_whatever_was_rendered_before(player, song):
-    render_song(4, player)
-    again, info = render_song(3, player)
+    Studio(player).render_song(4)
+    again, info = Studio(player).render_song(3)
     assert np.array_equal(song[0], again)
     assert song[1] == info
 

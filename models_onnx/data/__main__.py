@@ -21,6 +21,9 @@ def render(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="songs and soundfont that training never meets")
     ] = False,
+    recordings: Annotated[
+        Path | None, typer.Option(help="folder of real recordings with an INDEX.csv")
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="seed of the first song")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
 ) -> None:
@@ -32,7 +35,12 @@ def render(
     with bar:
         task = bar.add_task(str(out), total=hours)
         for held in render_songs(
-            out, hours, first_seed=first_seed, held_out=held_out, workers=workers
+            out,
+            hours,
+            first_seed=first_seed,
+            held_out=held_out,
+            recordings=recordings,
+            workers=workers,
         ):
             bar.update(task, completed=min(held, hours))
 
@@ -54,6 +62,13 @@ def main() -> None:
         app(standalone_mode=True)
     except StemsteerError as error:
         sys.exit(f"error: {error}")
+    except ImportError as error:
+        sys.exit(
+            f"error: {error}. Install the training extra (pip install -e '.[train]') and, for "
+            "rendering, the Debian package libfluidsynth3"
+        )
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from here")
 
 
 if __name__ == "__main__":

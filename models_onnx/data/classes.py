@@ -63,7 +63,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("bass", (33, 34, 35, 36, 37, 38, 39), 28, 55, ("bass",), 4),
     Instrument("double_bass", (32, 43), 28, 55, ("bass",), 2),
     Instrument("tuba", (58,), 29, 55, ("bass", "lead"), 0.7),
-    Instrument("violin", (40, 110), 55, 93, ("lead", "pad"), 1.5),
+    Instrument("violin", (40, 110), 55, 93, ("lead", "pad"), 1.8),
     Instrument("viola", (41,), 48, 81, ("lead", "pad"), 1.2),
     Instrument("cello", (42,), 36, 69, ("lead", "pad", "bass"), 1.2),
     Instrument("strings", (44, 45, 48, 49), 40, 88, CHORDAL, 2),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models_onnx.data.classes import INSTRUMENTS, Instrument
+from models_onnx.data.classes import INSTRUMENTS, ORCHESTRA_13, Instrument
 from models_onnx.data.harmony import Plan, plan_song
 from models_onnx.data.parts import Note, play
 
@@ -16,6 +16,8 @@ ROLE_CHANCE = {
     "pad": 0.45, "voice": 0.3, "drums": 0.6, "percussion": 0.3,
 }  # fmt: skip
 TWIN_CHANCE = 0.5
+CHAMBER_CHANCE = 0.3
+CHAMBER_ROLES = ("lead", "lead", "lead", "pad", "bass")
 MIN_PARTS, MAX_PARTS = 3, 7
 
 
@@ -45,7 +47,7 @@ class Song:
 def compose(rng: np.random.Generator) -> Song:
     """Compose a song of 20 to 30 s with 3 to 7 parts, all choices drawn from ``rng``."""
     plan = plan_song(rng, float(rng.uniform(20.0, 28.0)))
-    cast = _cast(rng)
+    cast = _chamber(rng) if rng.random() < CHAMBER_CHANCE else _band(rng)
     parts = [_part(rng, plan, role, instrument) for role, instrument in cast]
     return Song(plan, [part for part in parts if part.notes])
 
@@ -55,7 +57,7 @@ def _part(rng: np.random.Generator, plan: Plan, role: str, instrument: Instrumen
     return Part(role, instrument, program, play(rng, plan, role, instrument))
 
 
-def _cast(rng: np.random.Generator) -> list[tuple[str, Instrument]]:
+def _band(rng: np.random.Generator) -> list[tuple[str, Instrument]]:
     """Draw roles and who plays them; often two instruments of one family."""
     roles = [role for role, chance in ROLE_CHANCE.items() if rng.random() < chance]
     cast = [(role, _choose(rng, role)) for role in roles]
@@ -66,6 +68,18 @@ def _cast(rng: np.random.Generator) -> list[tuple[str, Instrument]]:
         cast = _with_twin(rng, cast)
     order = rng.permutation(len(cast))[:MAX_PARTS]
     return [cast[i] for i in order]
+
+
+def _chamber(rng: np.random.Generator) -> list[tuple[str, Instrument]]:
+    """Draw two to seven players of orchestral instruments, each class as likely as the others."""
+    cast = []
+    for name in rng.choice(ORCHESTRA_13, int(rng.integers(2, 7))):
+        instrument = next(i for i in INSTRUMENTS if i.name == name)
+        able = [role for role in CHAMBER_ROLES if role in instrument.roles]
+        cast.append((able[int(rng.integers(len(able)))], instrument))
+    if rng.random() < 0.4:
+        cast.append(("chords", _choose(rng, "chords")))
+    return cast
 
 
 def _choose(rng: np.random.Generator, role: str, family: str = "") -> Instrument:

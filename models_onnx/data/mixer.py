@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models_onnx.data.sources import Source
-from models_onnx.data.stems import RATE_HZ, Label, frame_energy, image, width_deg
+from models_onnx.data.stems import RATE_HZ, Label, frame_energy, image, resample, width_deg
 
 ACTIVE_RMS = 1e-3
 """A stem sounds in a hop when its RMS is above this: 40 dB below the level stems are stored at."""
@@ -165,7 +165,7 @@ def _place(
     if mirrored:
         stem = stem[[0, 2, 1]]
     placed = image(stem, azimuth_deg, wet)
-    placed = placed[:, :samples] if rate == 1.0 else _resample(placed, samples, rate)
+    placed = placed[:, :samples] if rate == 1.0 else resample(placed, samples, rate)
     if silent:
         placed = np.zeros_like(placed)
     activity = frame_energy(placed, hop) > ACTIVE_RMS**2 / 2
@@ -181,22 +181,3 @@ def _read(source: Source, start: int, count: int) -> np.ndarray:
     if there:
         stem[:, :there] = source.read(start, there)
     return stem
-
-
-def _resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
-    """Play (channels, n) at another speed by cubic (Catmull-Rom) interpolation."""
-    position = np.arange(samples) * rate
-    whole = position.astype(np.int64)
-    t = (position - whole).astype(np.float32)
-    before = np.maximum(whole - 1, 0)
-    weights = (
-        ((-0.5 * t + 1.0) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1.0,
-        ((-1.5 * t + 2.0) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    )
-    taps = (before, whole, whole + 1, whole + 2)
-    out = np.zeros((audio.shape[0], samples), np.float32)
-    for weight, tap in zip(weights, taps, strict=True):
-        out += weight * audio.take(tap, axis=1)
-    return out

@@ -12,25 +12,41 @@ from typing import Any
 
 import numpy as np
 
+from models_onnx.data.recordings import Recordings
 from models_onnx.data.shards import INDEX
 from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
 from models_onnx.data.stems import RATE_HZ
-from models_onnx.data.studio import render_song
+from models_onnx.data.studio import Studio
+from realtime.spec import StemsteerError
 
 HELD_OUT_SEED = 10_000_000
 """First seed of held-out songs: no training song has one of these."""
 
-_player: Player | None = None
+_studio: Studio | None = None
 
 
 def render(
-    out: Path, hours: float, *, first_seed: int = 0, held_out: bool = False, workers: int = 2
+    out: Path,
+    hours: float,
+    *,
+    first_seed: int = 0,
+    held_out: bool = False,
+    recordings: Path | None = None,
+    workers: int = 2,
 ) -> Iterator[float]:
     """Render songs into ``out`` until it holds the given hours, yielding the hours so far.
 
     Songs already in the index of ``out`` count and are not rendered again. Each song is written
     under a temporary name, renamed when complete, and only then entered in the index.
+
+    Raises
+    ------
+    StemsteerError : recordings are to be held out, or their folder is not one of recordings.
     """
+    if recordings and held_out:
+        raise StemsteerError("recordings are for training: leave out --recordings or --held-out")
+    if recordings:
+        Recordings(recordings)
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
     done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
@@ -41,7 +57,7 @@ def render(
     if held >= hours:
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _start, (held_out,)) as pool, index.open("a") as lines:
+    with context.Pool(workers, _start, (held_out, recordings)) as pool, index.open("a") as lines:
         for entry in pool.imap(partial(_write_song, out), seeds):
             lines.write(json.dumps(entry) + "\n")
             lines.flush()
@@ -57,14 +73,15 @@ def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
             yield seed
 
 
-def _start(held_out: bool) -> None:
-    global _player
-    _player = Player(HELD_OUT if held_out else TRAINING)
+def _start(held_out: bool, recordings: Path | None) -> None:
+    global _studio
+    player = Player(HELD_OUT if held_out else TRAINING)
+    _studio = Studio(player, Recordings(recordings) if recordings else None)
 
 
 def _write_song(out: Path, seed: int) -> dict[str, Any]:
-    assert _player is not None
-    stems, info = render_song(seed, _player)
+    assert _studio is not None
+    stems, info = _studio.render_song(seed)
     name = f"{seed:08d}.npy"
     partial_path = out / (name + ".part")
     with partial_path.open("wb") as file:

@@ -73,6 +73,42 @@ def frame_energy(audio: np.ndarray, hop: int) -> np.ndarray:
     return square.reshape(frames, hop).mean(1) / channels
 
 
+def resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
+    """Play (channels, n) at another speed by cubic (Catmull-Rom) interpolation.
+
+    Returns (channels, samples) float32; reads up to sample ``rate * samples + 2`` of the input.
+    """
+    position = np.arange(samples) * rate
+    whole = position.astype(np.int64)
+    t = (position - whole).astype(np.float32)
+    before = np.maximum(whole - 1, 0)
+    weights = (
+        ((-0.5 * t + 1.0) * t - 0.5) * t,
+        (1.5 * t - 2.5) * t * t + 1.0,
+        ((-1.5 * t + 2.0) * t + 0.5) * t,
+        (0.5 * t - 0.5) * t * t,
+    )
+    taps = (before, whole, whole + 1, whole + 2)
+    out = np.zeros((audio.shape[0], samples), np.float32)
+    for weight, tap in zip(weights, taps, strict=True):
+        out += weight * audio.take(tap, axis=1)
+    return out
+
+
+def recentred(audio: np.ndarray) -> np.ndarray:
+    """Turn the image of (2, samples) so that its strongest direction is the centre.
+
+    A sound whose channels are mostly out of phase has no such direction and is left as it is.
+    """
+    cross, difference = audio[0] @ audio[1], audio[0] @ audio[0] - audio[1] @ audio[1]
+    angle = 0.5 * np.arctan2(2 * cross, difference)  # of the principal axis, 45° is the centre
+    if not 0 <= angle <= np.pi / 2:
+        return audio
+    turn = np.pi / 4 - angle
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
+    return rotation @ audio
+
+
 @dataclass(frozen=True)
 class Label:
     """What a stem is: class and family of ``classes``, its role, and what played it."""
