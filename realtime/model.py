@@ -155,7 +155,6 @@ class OnnxStepper:
         ]
         self._buffers: dict[tuple[int, int], _Buffers] = {}
         self._turn = 0
-        self._run_options = ort.RunOptions()
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `Stepper.step`."""
@@ -164,7 +163,7 @@ class OnnxStepper:
         buffers.inputs["spectrum"][:] = spectrum
         for name in self._spec.conditions:
             buffers.inputs[name][:] = conditions[name]
-        self._session.run_with_iobinding(buffers.bindings[self._turn], self._run_options)
+        self._session.run_with_iobinding(buffers.bindings[self._turn])
         self._turn ^= 1
         return buffers.outputs
 
