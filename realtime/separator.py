@@ -14,7 +14,7 @@ from realtime.model import Model
 from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 
 RESIDUAL = "residual"
-MAX_FRAMES = 128  # a call of the model takes at most so many: memory stays small, caches warm
+MAX_FRAMES = 32  # a call of the model takes at most so many: what it touches stays in the cache
 LOUDEST = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
 
 
