@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import doctor, engine, separate
+from plugin_bridge.commands import doctor, engine, models, separate
 
 
 class Door(TyperGroup):
@@ -70,6 +70,8 @@ def stemsteer(
 
 app.command()(separate.render)
 app.command()(separate.scan)
+app.command()(models.models)
+app.command()(models.bench)
 app.command()(doctor.doctor)
 app.command()(engine.serve)
 app.command()(engine.status)

@@ -5,11 +5,24 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NEEDED = ("numpy", "onnxruntime", "pedalboard", "soundfile", "typer", "rich", "matplotlib")
+NEEDED = (
+    "numpy",
+    "onnxruntime",
+    "pedalboard",
+    "soundfile",
+    "typer",
+    "rich",
+    "matplotlib",
+    "python-osc",
+    "mido",
+)
+EXTRAS = {"sounddevice": "live input and output"}
 OWN_IMPORTS = ("load_model", "Separator")
 
 
@@ -29,7 +42,16 @@ class Check:
 
 def examine() -> list[Check]:
     """Run every check; none of them raises."""
-    return [_python(), *map(_package, NEEDED), _engine(), _formats(), *_machine()]
+    return [
+        _python(),
+        *map(_package, NEEDED),
+        _engine(),
+        _models(),
+        _formats(),
+        *_extras(),
+        _shared_memory(),
+        _machine(),
+    ]
 
 
 def _python() -> Check:
@@ -68,5 +90,38 @@ def _formats() -> Check:
     return Check("audio formats", found, "" if "MP3" in formats else "MP3 needs libsndfile >= 1.1")
 
 
-def _machine() -> Iterator[Check]:
-    yield Check("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
+def _models() -> Check:
+    from plugin_bridge.models import PREFERRED, found_models
+
+    found = found_models()
+    usable = sorted(one.path.stem for one in found if one.spec)
+    broken = sorted(one.path.stem for one in found if not one.spec)
+    shown = ", ".join(usable) or "none"
+    if broken:
+        return Check("models", shown, f"broken: {', '.join(broken)}; see `stemsteer models`")
+    if not usable:
+        return Check("models", shown, "get the files of models_onnx/weights, or clone again")
+    missing = sorted(name for name in PREFERRED if not any(u.startswith(name) for u in usable))
+    remedy = f"without {', '.join(missing)}; see models_onnx" if missing else ""
+    return Check("models", shown, remedy, needed=False)
+
+
+def _extras() -> Iterator[Check]:
+    """Packages that some commands need and separation does not."""
+    for name, purpose in EXTRAS.items():
+        try:
+            yield Check(name, importlib.metadata.version(name), needed=False)
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(name, "not here", f"for {purpose}: pip install {name}", needed=False)
+
+
+def _shared_memory() -> Check:
+    """Where plugins and the engine meet."""
+    where = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    free_mb = shutil.disk_usage(where).free / 1e6
+    remedy = "" if os.access(where, os.W_OK) and free_mb > 8 else "make it writable, with 8 MB free"
+    return Check("shared memory", f"{free_mb:.0f} MB free in {where}", remedy, needed=False)
+
+
+def _machine() -> Check:
+    return Check("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}")
