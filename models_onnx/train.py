@@ -48,6 +48,7 @@ class Plan:
     hours, steps : the length of the run; one of the two. The learning rate falls to zero over it.
     scenes, targets, seconds : a batch is so many scenes of that length, each asked for so many
         targets.
+    warmup : the part of the run over which the learning rate rises.
     stride : the spectral terms look at every so many frames; at 8-fold overlap half are enough.
     average : decay of the moving average of the weights, which is what is validated and exported.
     """
@@ -59,7 +60,7 @@ class Plan:
     targets: int = 2
     seconds: float = 2.0
     learning_rate: float = 1e-3
-    warmup_steps: int = 100
+    warmup: float = 0.05
     weight_decay: float = 0.01
     clip: float = 1.0
     average: float = 0.998
@@ -99,8 +100,7 @@ class Run:
     def advance(self, batch: Batch) -> dict[str, float]:
         """One step of the optimizer. Returns the terms of the loss, for the log."""
         plan, network = self.plan, self.task.network
-        rate = plan.learning_rate * min(1.0, (self.step + 1) / max(1, plan.warmup_steps))
-        rate *= (1 + math.cos(math.pi * self.progress)) / 2
+        rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(plan.seed * 1_000_003 + self.step)
@@ -114,6 +114,12 @@ class Run:
             self._follow()
         self.step += 1
         return {**{k: v.item() for k, v in terms.items()}, "norm": norm.item(), "rate": rate}
+
+    def _learning_rate(self) -> float:
+        """Rise over the first part of the run, then fall to zero as a cosine."""
+        done, warmup = self.progress, self.plan.warmup
+        rise = 1.0 if done >= warmup else 0.02 + 0.98 * done / warmup
+        return self.plan.learning_rate * rise * (1 + math.cos(math.pi * done)) / 2
 
     def _follow(self) -> None:
         decay = min(self.plan.average, (1 + self.step) / (10 + self.step))

@@ -40,7 +40,7 @@ def one_thread() -> None:
 
 @pytest.mark.parametrize("tier", ["live", "studio"])
 def test_a_short_training_lowers_the_loss_and_gains_decibels(tmp_path: Path, tier: str) -> None:
-    run = new_run(60, tier, warmup_steps=5, average=0.9, validate_every=60)
+    run = new_run(60, tier, average=0.9, validate_every=60)
     held_out = [draw(10_000, aims=EXACT, scenes=8)]
     before, _ = validate(run, held_out)
     train(run, draw, held_out, tmp_path)
@@ -84,7 +84,7 @@ def test_a_signal_stops_the_run_and_keeps_its_state(tmp_path: Path) -> None:
 
 def test_the_learning_rate_falls_over_the_hours(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    plan = Plan(hours=4 / 3600, seconds=0.25, scenes=2, warmup_steps=0)
+    plan = Plan(hours=4 / 3600, seconds=0.25, scenes=2, warmup=0)
     run = Run(Task(TinyNetwork(), SPEC, "live"), plan, {})
     train(run, draw, [], tmp_path)
     rates = [line["rate"] for line in read_log(tmp_path / LOG)]
