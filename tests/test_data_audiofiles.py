@@ -1,34 +1,18 @@
 """Audio files are read in pieces that fit together, whatever their format and rate."""
 
-from fractions import Fraction
-
-import av
 import numpy as np
 import pytest
 import soundfile
 
 from models_onnx.data import audiofiles
 from realtime.spec import StemsteerError
+from tests.aac import write_aac
 
 
 def chirp(seconds: float, rate_hz: int) -> np.ndarray:
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     left = 0.5 * np.sin(2 * np.pi * (200 * time_s + 300 * time_s**2))
     return np.stack([left, 0.3 * np.cos(2 * np.pi * 330 * time_s)]).astype(np.float32)
-
-
-def write_aac(path, streams: list[np.ndarray], rate_hz: int = 44_100) -> None:
-    with av.open(str(path), "w", format="mp4") as container:
-        encoders = [container.add_stream("aac", rate=rate_hz, layout="stereo") for _ in streams]
-        for encoder, audio in zip(encoders, streams, strict=True):
-            encoder.bit_rate = 256_000
-            for start in range(0, audio.shape[1], 1024):
-                piece = np.ascontiguousarray(audio[:, start : start + 1024])
-                frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
-                frame.sample_rate, frame.pts = rate_hz, start
-                frame.time_base = Fraction(1, rate_hz)
-                container.mux(encoder.encode(frame))
-            container.mux(encoder.encode(None))
 
 
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000, 22_050])

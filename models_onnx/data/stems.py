@@ -95,18 +95,22 @@ def resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
     return out
 
 
-def recentred(audio: np.ndarray) -> np.ndarray:
-    """Turn the image of (2, samples) so that its strongest direction is the centre.
-
-    A sound whose channels are mostly out of phase has no such direction and is left as it is.
-    """
+def principal_deg(audio: np.ndarray) -> float:
+    """Return the strongest direction of (2, samples), −45 … +45; 0 if mostly out of phase."""
     cross, difference = audio[0] @ audio[1], audio[0] @ audio[0] - audio[1] @ audio[1]
-    angle = 0.5 * np.arctan2(2 * cross, difference)  # of the principal axis, 45° is the centre
-    if not 0 <= angle <= np.pi / 2:
-        return audio
-    turn = np.pi / 4 - angle
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
-    return rotation @ audio
+    angle = 0.5 * np.arctan2(2 * cross, difference)  # from the left channel to the right one
+    return float(np.degrees(angle)) - 45.0 if 0 <= angle <= np.pi / 2 else 0.0
+
+
+def turned(audio: np.ndarray, by_deg: float) -> np.ndarray:
+    """Rotate the stereo image of (2, samples) to the right by an angle, energy kept."""
+    cos, sin = np.cos(np.radians(by_deg)), np.sin(np.radians(by_deg))
+    return np.array([[cos, -sin], [sin, cos]], np.float32) @ audio
+
+
+def recentred(audio: np.ndarray) -> np.ndarray:
+    """Turn the image of (2, samples) so that its strongest direction is the centre."""
+    return turned(audio, -principal_deg(audio))
 
 
 @dataclass(frozen=True)
