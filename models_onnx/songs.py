@@ -10,8 +10,8 @@ import numpy as np
 
 from models_onnx.batches import Aims, Batch, draw_batch
 from models_onnx.data.mixer import Mixing, Scene, draw
-from models_onnx.data.shards import Shards
-from models_onnx.data.sources import Pool
+from models_onnx.data.shards import INDEX, Shards
+from models_onnx.data.sources import Collection, Pool
 
 VALIDATION_SEED = 2_000_000_000
 VALIDATION_MIXING = Mixing(sources=(2, 5), rate=0.0, silent=0.0)
@@ -25,11 +25,19 @@ def open_pool(folders: Sequence[str]) -> tuple[Pool, list[str]]:
     collections, weights, names = [], [], []
     for text in folders:
         folder, _, weight = text.partition("=")
-        collection = Shards(folder)
+        collection = _open(Path(folder))
         collections.append(collection)
         weights.append(float(weight or 1))
         names.append(f"{Path(folder).name}: {len(collection)} songs, weight {weights[-1]:g}")
     return Pool(collections, weights), names
+
+
+def _open(folder: Path) -> Collection:
+    if (folder / INDEX).exists():
+        return Shards(folder)
+    from models_onnx.data.loaders import open_collection  # audio libraries that shards do without
+
+    return open_collection(folder)
 
 
 def draw_scene(pool: Pool, mixing: Mixing, seconds: float, rng: np.random.Generator) -> Scene:
