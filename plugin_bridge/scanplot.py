@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plugin_bridge.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
-RANGE_DB = 45.0
+RANGE_DB = 34.0
 TICKS_DEG = (-45, -30, -15, 0, 15, 30, 45)
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -66,8 +66,8 @@ def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
             fontweight="bold",
             annotation_clip=False,
         )
-    axes.set(xlim=(-46, 46), ylim=(-RANGE_DB, 8), ylabel="level, dB below the strongest")
-    axes.set_yticks(np.arange(-40, 1, 10), [f"{-level:d}" for level in range(-40, 1, 10)])
+    axes.set(xlim=(-46, 46), ylim=(-RANGE_DB, 7), ylabel="level, dB below the strongest")
+    axes.set_yticks(np.arange(-30, 1, 10), ["30", "20", "10", "0"])
     axes.tick_params(axis="x", length=0, labelbottom=False)
     axes.grid(axis="y", color=FAINT, alpha=0.2, linewidth=0.6)
     for side in ("top", "right", "bottom"):
@@ -88,7 +88,7 @@ def _draw_over_time(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
     for target in (peak.target for peak in peaks):
         for edge_deg in (-target.width_deg / 2, target.width_deg / 2):
             axes.axvline(target.azimuth_deg + edge_deg, color=INK, alpha=0.3, linewidth=0.7)
-    names = {-45: "−45°\nhard left", 0: "0°\ncentre", 45: "45°\nhard right"}
+    names = {-45: "−45°\nhard left", 0: "0°\ncentre", 45: "+45°\nhard right"}
     axes.set_xticks(TICKS_DEG, [names.get(t, _degrees(t)) for t in TICKS_DEG])
     first, *_, last = axes.get_xticklabels()
     first.set_horizontalalignment("left")

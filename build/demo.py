@@ -1,0 +1,151 @@
+"""Separate the bundled song and say how good it was; `sh build/demo.sh` runs this.
+
+Writes to ./demo: the picture of the stereo field, and a folder of stems for each model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from plugin_bridge.audiofile import AudioReader
+from plugin_bridge.models import PREFERRED
+from plugin_bridge.render import Report, render
+from plugin_bridge.scan import scan
+from plugin_bridge.scanplot import plot
+from plugin_bridge.targets import Target, write_targets
+from realtime import OnnxModel, StemsteerError, load_model
+from realtime.stft import Audio, analyse, synthesise, windows
+
+SONG = Path(__file__).parent / "demo"
+WIDTH_DEG = 15.0
+console = Console(width=96, highlight=False)
+
+
+def main(folder: Path) -> None:
+    """Do everything the demonstration shows."""
+    song = json.loads((SONG / "song.json").read_text(encoding="utf-8"))
+    mix = read(SONG / song["mix"])
+    truth = known_sounds(song)
+    targets = [Target(name, azimuth_deg, WIDTH_DEG) for name, azimuth_deg, _ in truth]
+    sounds = {name: sound for name, _, sound in truth}
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SONG / song["mix"], folder / "mix.flac")
+    write_targets(folder / "targets.json", targets)
+
+    say(f"[bold]1. What is where in {song['title']!r}[/]")
+    with AudioReader(folder / "mix.flac") as source:
+        field = scan(source)
+    plot(field, song["title"], folder / "field.png")
+    for peak in field.peaks():
+        say(f"   {peak.target.azimuth_deg:+6.1f}°  {peak.target.name}")
+    say(f"   {folder}/mix.flac is the song, {folder}/field.png its stereo field.")
+
+    say(f"\n[bold]2. Take it apart by direction[/], a width of {WIDTH_DEG:g}° each")
+    scores = {"the mix as it is": {name: si_sdr_db(mix, sound) for name, sound in sounds.items()}}
+    for model in models():
+        report = take_apart(folder, model, targets)
+        estimates = {stem.name: read(Path(stem.path)) for stem in report.stems}
+        name = model.spec.name
+        scores[name] = {n: si_sdr_db(estimates[n], sound) for n, sound in sounds.items()}
+        say(f"   {name}: {folder}/{name}/  {1 / report.real_time_factor:.0f} x real time")
+        say(f"      the stems sum to the mix: {sum_error(estimates, mix)}")
+    oracle = ratio_masks(mix, sounds)
+    scores["oracle ratio mask"] = {n: si_sdr_db(oracle[n], s) for n, s in sounds.items()}
+
+    say("\n[bold]3. How good it was[/], SI-SDR in dB against the known stems, more is better")
+    print_scores(scores)
+    say(
+        "   The level of an estimate does not count in SI-SDR: the mix divided by the number of\n"
+        "   stems scores as the mix does. The oracle is told the answer; no mask does better.\n"
+        f"   Listen: {folder}/mix.flac, then {folder}/{models()[0].spec.name}/guitar.flac"
+    )
+
+
+def known_sounds(song: Mapping[str, object]) -> list[tuple[str, float, Audio]]:
+    """Name, azimuth and stereo sound of each direction; stems of one direction are one sound."""
+    together: dict[float, tuple[list[str], list[Audio]]] = {}
+    for stem in song["stems"]:  # type: ignore[attr-defined]
+        theta = np.radians(stem["azimuth_deg"] + 45)
+        gains = np.array([[np.cos(theta)], [np.sin(theta)]], np.float32)
+        names, sounds = together.setdefault(stem["azimuth_deg"], ([], []))
+        names.append(stem["name"])
+        sounds.append(gains * read(SONG / stem["file"]))
+    return [("+".join(n), az, np.sum(s, axis=0)) for az, (n, s) in sorted(together.items())]
+
+
+def models() -> list[OnnxModel]:
+    """The models that are here, the best one first."""
+    found = []
+    for name in PREFERRED:
+        try:
+            found.append(load_model(name, "offline"))
+        except StemsteerError:
+            continue
+    return found
+
+
+def take_apart(folder: Path, model: OnnxModel, targets: list[Target]) -> Report:
+    tier = "offline" if "offline" in model.spec.tiers else list(model.spec.tiers)[-1]
+    with AudioReader(folder / "mix.flac") as source:
+        return render(source, model, targets, folder / model.spec.name, tier=tier, force=True)
+
+
+def read(path: Path) -> Audio:
+    with AudioReader(path) as reader:
+        return np.concatenate(list(reader.blocks(2**20)), axis=1)
+
+
+def si_sdr_db(estimate: Audio, truth: Audio) -> float:
+    """Le Roux, Wisdom, Erdogan & Hershey, "SDR - half-baked or well done?", ICASSP 2019, eq. 5."""
+    estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
+    scaled = (estimate * truth).sum() / (truth * truth).sum() * truth
+    return float(10 * np.log10((scaled**2).sum() / ((scaled - estimate) ** 2).sum()))
+
+
+def ratio_masks(mix: Audio, sounds: Mapping[str, Audio]) -> dict[str, Audio]:
+    """What the best mask of energies gives, made with the answer at hand."""
+    tier = load_model("panorama").spec.tiers["offline"]
+    analysis, synthesis = windows(tier)
+
+    def spectra(signal: Audio) -> NDArray[np.complex64]:
+        return analyse(np.pad(signal, ((0, 0), (tier.window, tier.window))), analysis, tier.hop)
+
+    powers = {name: np.abs(spectra(sound)) ** 2 for name, sound in sounds.items()}
+    total = np.sum(list(powers.values()), axis=0) + 1e-20
+    estimates = {}
+    for name, power in powers.items():
+        carry = np.zeros((2, tier.synthesis - tier.hop), np.float32)
+        out = synthesise((spectra(mix) * (power / total)), synthesis, tier.hop, carry)
+        estimates[name] = out[:, tier.window : tier.window + mix.shape[1]]
+    return estimates
+
+
+def sum_error(estimates: Mapping[str, Audio], mix: Audio) -> str:
+    worst = float(np.abs(np.sum(list(estimates.values()), axis=0, dtype=np.float64) - mix).max())
+    return "exactly, to the last bit" if worst == 0 else f"within {worst:.1e} of full scale"
+
+
+def print_scores(scores: Mapping[str, Mapping[str, float]]) -> None:
+    names = list(next(iter(scores.values())))
+    table = Table("   ", *names, "mean", box=None)
+    for who, row in scores.items():
+        values = [*row.values(), float(np.mean(list(row.values())))]
+        table.add_row(f"   {who}", *(f"{value:.1f}" for value in values))
+    console.print(table)
+
+
+def say(words: str) -> None:
+    console.print(words)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
