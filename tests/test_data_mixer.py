@@ -68,6 +68,17 @@ def test_a_source_wider_than_its_direct_sound_is_called_wide():
     assert 89 < scene.width_deg[0] <= 90
 
 
+def test_a_balanced_source_hard_left_is_silent_on_the_right():
+    mixing = Mixing(**{**vars(PLAIN), "balance": 1.0})
+    stem = split(noise(8)[:2])
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        scene = draw(rng, [source_of(stem)], 0.2, mixing=mixing)
+        quiet, loud = sorted((scene.images[0] ** 2).mean(1))
+        tangent = np.tan(np.radians(45 - abs(scene.azimuth_deg[0])))
+        assert quiet / loud == pytest.approx(tangent**2, rel=0.15, abs=0.02)
+
+
 def test_activity_marks_the_hops_in_which_a_source_sounds():
     stem = point(4)
     stem[:, RATE_HZ:] = 0

@@ -94,6 +94,15 @@ def test_rendering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, player):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_line_of_the_index_that_was_cut_off_is_rendered_again(tmp_path, song):
+    _, info = song
+    line = json.dumps({"file": "3.npy", **info})
+    (tmp_path / INDEX).write_text(line + "\n" + line[:40])
+    hours = list(render_module.render(tmp_path, 0.001, workers=1))
+    assert hours == [info["samples"] / RATE_HZ / 3600]
+    assert (tmp_path / INDEX).read_text() == line + "\n"
+
+
 def test_the_held_out_soundfont_never_trains():
     assert not {f.file for f in HELD_OUT} & {f.file for f in TRAINING}
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from models_onnx.data.sources import Source
-from models_onnx.data.stems import RATE_HZ, Label, frame_energy, image, resample, width_deg
+from models_onnx.data.stems import (
+    RATE_HZ,
+    Label,
+    frame_energy,
+    image,
+    pan_gains,
+    resample,
+    width_deg,
+)
 
 ACTIVE_RMS = 1e-3
 """A stem sounds in a hop when its RMS is above this: 40 dB below the level stems are stored at."""
@@ -27,6 +35,8 @@ class Mixing:
     rate : playing speed is 1 ± this, in half of the scenes, the same for all sources.
     silent : chance that a source is silent throughout.
     near : chance that a source stands within 15° of another.
+    balance : chance that the wide part goes with the source to its side, as a stereo track does
+        under a balance control, instead of staying in the whole image, as a reverb does.
     centre : chance that a source stands in the centre.
     peak : peaks of the mixture are below this.
     """
@@ -38,6 +48,7 @@ class Mixing:
     rate: float = 0.09
     silent: float = 0.03
     near: float = 0.25
+    balance: float = 0.0
     centre: float = 0.1
     peak: float = 0.95
 
@@ -164,12 +175,21 @@ def _place(
     stem = _read(source, start, _needed(samples, rate))
     if mirrored:
         stem = stem[[0, 2, 1]]
+    if mixing.balance and rng.random() < mixing.balance:
+        stem = _balanced(stem, azimuth_deg)
     placed = image(stem, azimuth_deg, wet)
     placed = placed[:, :samples] if rate == 1.0 else resample(placed, samples, rate)
     if silent:
         placed = np.zeros_like(placed)
     activity = frame_energy(placed, hop) > ACTIVE_RMS**2 / 2
     return placed * np.float32(gain), activity
+
+
+def _balanced(stem: np.ndarray, azimuth_deg: float) -> np.ndarray:
+    """Turn the wide part down on the far side, in proportion to the gains of the direct sound."""
+    left, right = pan_gains(azimuth_deg)
+    loud = max(left, right)
+    return stem * np.array([[1.0], [left / loud], [right / loud]], np.float32)
 
 
 def _read(source: Source, start: int, count: int) -> np.ndarray:

@@ -49,7 +49,7 @@ def render(
         Recordings(recordings)
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
-    done = [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
+    done = _finished(index)
     held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
     base = first_seed + (HELD_OUT_SEED if held_out else 0)
     seeds = _missing_seeds(base, {entry["seed"] for entry in done})
@@ -65,6 +65,16 @@ def render(
             yield held
             if held >= hours:
                 return
+
+
+def _finished(index: Path) -> list[dict[str, Any]]:
+    """Return the songs in an index; a last line that was cut off in writing is removed from it."""
+    if not index.exists():
+        return []
+    whole, _, cut_off = index.read_text().rpartition("\n")
+    if cut_off:
+        index.write_text(whole + "\n" if whole else "")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:

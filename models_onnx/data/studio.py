@@ -43,13 +43,13 @@ class Studio:
         stems (stems, 3, samples) int16 as ``stems.split`` has them, and their line of the index.
         """
         rng = np.random.default_rng(seed)
+        tempo, rendered = 0.0, []
         if self.recordings and self.recordings.songs and rng.random() < REAL_SONG_CHANCE:
-            tempo, rendered = 0.0, self._real_song(rng, self.recordings)
-        else:
+            rendered = _sounding(self._real_song(rng, self.recordings))
+        while not rendered:
             song = compose(rng)
             tempo = song.plan.tempo_bpm
-            rendered = [self._part(rng, song, part) for part in song.parts]
-        rendered = [(stem, label) for stem, label in rendered if stem.any()]
+            rendered = _sounding([self._part(rng, song, part) for part in song.parts])
         stems = np.stack([np.rint(stem * 32767.0).astype(np.int16) for stem, _ in rendered])
         labels = [label for _, label in rendered]
         info = {"seed": seed, "samples": stems.shape[2], "tempo_bpm": tempo, "stems": labels}
@@ -110,6 +110,12 @@ class Studio:
         ]
         label = _label(name, part.role, "", soundfont=voice[0].file, program=part.program)
         return _sides(takes), label
+
+
+def _sounding(
+    rendered: list[tuple[np.ndarray, dict[str, Any]]],
+) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    return [(stem, label) for stem, label in rendered if stem.any()]
 
 
 def _label(name: str, role: str, image: str, **origin: Any) -> dict[str, Any]:
