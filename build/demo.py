@@ -26,7 +26,7 @@ from realtime import OnnxModel, StemsteerError, load_model
 from realtime.stft import Audio, analyse, synthesise, windows
 
 SONG = Path(__file__).parent / "demo"
-WIDTH_DEG = 15.0
+WIDTH_DEG = 25.0
 console = Console(width=96, highlight=False)
 
 
@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
     print_scores(scores)
     say(
         "   The level of an estimate does not count in SI-SDR: the mix divided by the number of\n"
-        "   stems scores as the mix does. The oracle is told the answer; no mask does better.\n"
+        "   stems scores as the mix does. The oracle is a mask made with the answer at hand.\n"
         f"   Listen: {folder}/mix.flac, then {folder}/{models()[0].spec.name}/guitar.flac"
     )
 

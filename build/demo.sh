@@ -7,4 +7,4 @@ environment .venv "."
 .venv/bin/python build/demo.py demo
 say ""
 say "Your own music: .venv/bin/stemsteer scan SONG --plot field.png"
-say "                .venv/bin/stemsteer render SONG --azimuth -30 --width 15"
+say "                .venv/bin/stemsteer render SONG --azimuth -30 --width 25"

@@ -35,7 +35,8 @@ SMOOTHING_DEG = 1.0  # standard deviation
 FLOOR_DB = -12.0  # quieter maxima, against the loudest, are no peaks
 DIP = 0.2  # by how much of its height the field falls on both sides of a peak
 MAX_PEAKS = 8
-WIDTHS_DEG = (10.0, 40.0)
+WIDTHS_DEG = (25.0, 40.0)  # for `panorama` 25° is best for a point among others
+LEAST_WIDTH_DEG = 6.0
 BLOCK_S = 4.0
 Progress = Callable[[int], None]
 
@@ -183,7 +184,8 @@ def _peak(field: NDArray[np.float64], index: int, peaks: list[int]) -> Peak:
     left = index - np.argmin(np.append(above[: index + 1][::-1], False)) + 1
     right = index + np.argmin(np.append(above[index:], False)) - 1
     low, high = WIDTHS_DEG
-    width_deg = min(max(low, 2 * (right - left + 1) * STEP_DEG), max(room, low / 2), high)
+    width_deg = min(max(low, 2 * (right - left + 1) * STEP_DEG), high)
+    width_deg = max(min(width_deg, room), LEAST_WIDTH_DEG)
     azimuth_deg = float(AZIMUTH_DEG[index])
     reach = round(width_deg / 2 / STEP_DEG)
     share = field[max(0, index - reach) : index + reach + 1].sum() / field.sum()
