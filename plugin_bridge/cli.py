@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import doctor, engine, models, separate
+from plugin_bridge.commands import control, doctor, engine, models, separate
 
 
 class Door(TyperGroup):
@@ -75,6 +75,8 @@ app.command()(models.bench)
 app.command()(doctor.doctor)
 app.command()(engine.serve)
 app.command()(engine.status)
+app.command()(control.osc)
+app.command()(control.record)
 
 
 def main() -> None:

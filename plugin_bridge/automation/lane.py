@@ -36,13 +36,16 @@ class Lane:
     """
 
     def __init__(self, points: Sequence[Point]) -> None:
+        if not points:
+            raise ValueError("a lane needs at least one point")
         self.points = tuple(points)
-        _check(self.points)
-        self._times = np.array([point.time_s for point in points])
-        self._values = np.array([point.value for point in points])
-        shapes = np.array([SHAPES.index(point.shape) for point in points])
-        self._smooth = np.append(shapes[:-1] == 2, False)
-        moving = np.append(shapes[:-1] > 0, False)
+        self._times = np.array([point.time_s for point in points], np.float64)
+        self._values = np.array([point.value for point in points], np.float64)
+        shapes = [point.shape for point in points]
+        self._check(shapes)
+        self._smooth = np.array([shape == "smooth" for shape in shapes])
+        moving = np.array([shape != "step" for shape in shapes])
+        self._smooth[-1] = moving[-1] = False
         self._lengths = np.append(np.diff(self._times), 1.0)
         self._rises = np.append(np.diff(self._values), 0.0) * moving
         areas = self._lengths * (self._values + self._rises / 2)  # both curves halve their box
@@ -84,16 +87,12 @@ class Lane:
         boxes = self._areas[index] + self._values[index] * since
         return np.asarray(boxes + self._rises[index] * self._lengths[index] * way)
 
-
-def _check(points: Sequence[Point]) -> None:
-    if not points:
-        raise ValueError("a lane needs at least one point")
-    last_s = -np.inf
-    for point in points:
-        if not np.isfinite(point.time_s) or not np.isfinite(point.value):
-            raise ValueError(f"a point of a lane is not a number: {point}")
-        if point.time_s < last_s:
-            raise ValueError(f"a lane goes back in time, from {last_s:g} s to {point.time_s:g} s")
-        if point.shape not in SHAPES:
-            raise ValueError(f"shape is {point.shape!r}, expected one of {', '.join(SHAPES)}")
-        last_s = point.time_s
+    def _check(self, shapes: Sequence[str]) -> None:
+        times = self._times
+        if wrong := np.flatnonzero(~np.isfinite(times) | ~np.isfinite(self._values)).tolist():
+            raise ValueError(f"a point of a lane is not a number: {self.points[wrong[0]]}")
+        if back := np.flatnonzero(np.diff(times) < 0).tolist():
+            last_s, time_s = times[back[0]], times[back[0] + 1]
+            raise ValueError(f"a lane goes back in time, from {last_s:g} s to {time_s:g} s")
+        if unknown := set(shapes) - set(SHAPES):
+            raise ValueError(f"shape is {min(unknown)!r}, expected one of {', '.join(SHAPES)}")
