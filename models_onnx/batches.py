@@ -37,14 +37,16 @@ DrawScene = Callable[[np.random.Generator], Scene]
 class Aims:
     """How often which question is asked of a scene; the rest are points.
 
-    point : a direction near one source, which alone is the target. The direction is off by up to
-        two fifths of the width half of the time, so the width says how sure the direction is.
+    point : a direction near one source, which alone is the target.
+    doubt : how often the direction of a point is off, by up to half the width: so the width says
+        how sure the direction is, and the network looks for the source within it.
     opening : a direction and a width of 30° or more; every source inside is the target.
     nothing : a direction where no source is; the target is silence.
     change : the two questions of a scene change places at some frame, as automation does.
-    exact : points hit their source, at a width of 20° (for validation).
+    exact : only points, which hit their source, at a width of 20° (for validation).
     """
 
+    doubt: float = 0.6
     opening: float = 0.15
     nothing: float = 0.07
     change: float = 0.2
@@ -85,8 +87,8 @@ def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> tuple[Floats, tup
         return _opening(rng, scene, source)
     width_deg = 20.0 if aims.exact else float(rng.uniform(*POINT_WIDTHS_DEG))
     azimuth_deg = float(scene.azimuth_deg[source])
-    if not aims.exact and rng.random() < 0.5:
-        azimuth_deg += float(rng.uniform(-0.4, 0.4)) * width_deg
+    if not aims.exact and rng.random() < aims.doubt:
+        azimuth_deg += float(rng.uniform(-0.5, 0.5)) * width_deg
     return scene.images[source], (float(np.clip(azimuth_deg, -45, 45)), width_deg)
 
 

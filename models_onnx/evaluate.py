@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from realtime.model import Model, load_model
 
 Floats = NDArray[np.float32]
 PEER = "panorama"
-PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0)
+PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -35,7 +36,8 @@ class Row:
     """One target of one scene by one system, and all that is measured of it; see `metrics`.
 
     `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
-    removed. `error_deg` is by how much the direction was wrong.
+    removed. `error_deg` is by how much the direction was wrong. `sdr_db` to `sar_db` are those of
+    BSS Eval, where asked for.
     """
 
     system: str
@@ -52,10 +54,17 @@ class Row:
     silence_db: float
     removed_db: float
     kept_db: float
+    sdr_db: float = float("nan")
+    isr_db: float = float("nan")
+    sir_db: float = float("nan")
+    sar_db: float = float("nan")
 
 
-def measure(system: str, number: int, scene: Judged, estimates: Floats) -> Iterator[Row]:
-    """Measure the estimates (sources, 2, n) of a scene."""
+def measure(
+    system: str, number: int, scene: Judged, estimates: Floats, *, bss: bool = False
+) -> Iterator[Row]:
+    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow)."""
+    scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
     for k in scene.targets():
         image, estimate = scene.images[k], estimates[k]
         reached = metrics.si_sdr_db(estimate, image)
@@ -78,20 +87,28 @@ def measure(system: str, number: int, scene: Judged, estimates: Floats) -> Itera
             metrics.silence_db(estimate, image),
             removed,
             kept,
+            *(float(scores[name][k]) for name in scores),
         )
 
 
 def best_width_deg(peer: Model, tier: str, judged: list[Judged]) -> float:
-    """The width at which the peer's mean SI-SDR over these scenes is highest."""
+    """The width at which the peer's mean SI-SDR over these scenes is highest.
 
-    def mean(width_deg: float) -> float:
-        values = []
+    Of `PEER_WIDTHS_DEG`, by climbing from the middle: the mean has one top over the width.
+    """
+
+    @cache
+    def mean(index: int) -> float:
+        width_deg, values = PEER_WIDTHS_DEG[index], []
         for scene in judged:
             estimates = separate(peer, tier, scene.mixture, list(scene.azimuth_deg), width_deg)
             values += [metrics.si_sdr_db(estimates[k], scene.images[k]) for k in scene.targets()]
         return float(np.mean(values))
 
-    return max(PEER_WIDTHS_DEG, key=mean)
+    top, last = len(PEER_WIDTHS_DEG) // 2, len(PEER_WIDTHS_DEG) - 1
+    while (best := max({max(top - 1, 0), top, min(top + 1, last)}, key=mean)) != top:
+        top = best
+    return PEER_WIDTHS_DEG[top]
 
 
 def wrong_directions(
@@ -108,7 +125,11 @@ def wrong_directions(
 
 
 def evaluate(
-    models: list[tuple[str, Model, str]], judged: list[Judged], width_deg: float, error_scenes: int
+    models: list[tuple[str, Model, str]],
+    judged: list[Judged],
+    width_deg: float,
+    error_scenes: int,
+    bss_scenes: int = 0,
 ) -> tuple[list[Row], float]:
     """Measure everything on every scene.
 
@@ -116,6 +137,7 @@ def evaluate(
     ----------
     models : (name of the system, model, tier).
     error_scenes : how many of the scenes are also judged with wrong directions.
+    bss_scenes : how many of the scenes are also judged by BSS Eval.
 
     Returns
     -------
@@ -126,16 +148,15 @@ def evaluate(
     systems = [(PEER, peer, peer_tier, peer_width_deg)]
     systems += [(name, model, tier, width_deg) for name, model, tier in models]
     rows: list[Row] = []
+    windows = (models[0][1] if models else peer).spec.tier(peer_tier)
     for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
-        copies = np.broadcast_to(scene.mixture, scene.images.shape)
-        rows += measure("mix", number, scene, copies)
-        rows += measure("mix/N", number, scene, copies / np.float32(len(copies)))
+        copies, azimuth_deg = np.broadcast_to(scene.mixture, scene.images.shape), scene.azimuth_deg
+        estimates = {"mix": copies, "mix/N": copies / np.float32(len(copies))}
         for name, model, tier, width in systems:
-            azimuth_deg = list(scene.azimuth_deg)
-            estimates = separate(model, tier, scene.mixture, azimuth_deg, width)
-            rows += measure(name, number, scene, estimates)
-        windows = (models[0][1] if models else peer).spec.tier(peer_tier)
-        rows += measure("oracle", number, scene, oracle(scene, windows))
+            estimates[name] = separate(model, tier, scene.mixture, list(azimuth_deg), width)
+        estimates["oracle"] = oracle(scene, windows)
+        for name, found in estimates.items():
+            rows += measure(name, number, scene, found, bss=number < bss_scenes)
     for name, model, tier, width in systems:
         rows += wrong_directions(name, model, tier, judged[:error_scenes], width)
     return rows, peer_width_deg
@@ -149,7 +170,8 @@ def main(
     seconds: Annotated[float, typer.Option(help="length of a scene")] = 6.0,
     width: Annotated[float, typer.Option(help="width given to the models, degrees")] = 20.0,
     keep_width: Annotated[bool, typer.Option(help="stems keep their own stereo width")] = True,
-    error_scenes: Annotated[int, typer.Option(help="scenes for wrong directions")] = 15,
+    error_scenes: Annotated[int, typer.Option(help="scenes for wrong directions")] = 12,
+    bss_scenes: Annotated[int, typer.Option(help="scenes for SDR, ISR, SIR, SAR (slow)")] = 0,
     seed: Annotated[int, typer.Option(help="another seed, other scenes")] = 0,
     out: Annotated[Path | None, typer.Option(help="writes OUT.json and OUT.png")] = None,
 ) -> None:
@@ -160,8 +182,8 @@ def main(
             label = f"{Path(name).stem} {wanted}"
             models.append((label, load_model(name, wanted), wanted))
     judged = list(scenes(open_songs(data), count, seconds, keep_width=keep_width, seed=seed))
-    rows, peer_width_deg = evaluate(models, judged, width, error_scenes)
-    Console(width=150).print(*report.tables(rows, PEER, peer_width_deg), sep="\n")
+    rows, peer_width_deg = evaluate(models, judged, width, error_scenes, bss_scenes)
+    Console(width=120).print(*report.tables(rows, PEER, peer_width_deg), sep="\n")
     if out:
         facts = {"data": data.name, "scenes": count, "seconds": seconds, "seed": seed}
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}

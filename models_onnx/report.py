@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from models_onnx.evaluate import Row
 
 DISTANCES_DEG = (0.0, 5.0, 10.0, 20.0, 91.0)
-MEDIANS = (
-    ("median SD-SDR", "sd_sdr_db"),
-    ("level difference error", "level_difference_error_db"),
-    ("energy at silence", "silence_db"),
-    ("removed: target", "removed_db"),
-    ("removed: rest", "kept_db"),
-)
+MEDIANS = {
+    "SD-SDR": "sd_sdr_db",
+    "level difference error": "level_difference_error_db",
+    "energy at silence": "silence_db",
+    "removed: target": "removed_db",
+    "removed: rest": "kept_db",
+    "SDR": "sdr_db",
+    "ISR": "isr_db",
+    "SIR": "sir_db",
+    "SAR": "sar_db",
+}
 REFERENCES = ("mix", "mix/N", "oracle")
 
 Key = Callable[["Row"], str]
@@ -40,6 +44,7 @@ def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]
     """All tables; the first is the summary."""
     right = [row for row in rows if row.error_deg == 0]
     out = [_summary(right, f"{peer} is at {peer_width_deg:g}°, its best on this data")]
+    out.append(_medians(right))
     out.append(_by(right, "nearest other source", distance))
     out.append(_by(right, "sources", lambda row: str(row.sources)))
     out.append(_by(right, "instrument", lambda row: row.instrument, across=False))
@@ -73,19 +78,32 @@ def above(rows: Sequence[Row], peer: str, system: str) -> dict[str, list[float]]
 
 def _summary(rows: Sequence[Row], caption: str) -> Table:
     targets = sum(row.system == rows[0].system for row in rows)
-    table = Table(title=f"{targets} targets, dB, with 95 % intervals", caption=caption)
+    table = Table(title=f"SI-SDR of {targets} targets, dB, with 95 % intervals", caption=caption)
     table.add_column("system")
-    for title in ["mean SI-SDR", "median SI-SDR", "mean above the mix", *(t for t, _ in MEDIANS)]:
+    for title in ["mean", "median", "mean above the mix", "median above the mix"]:
         table.add_column(title, justify="right")
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
-        reached = np.array([row.si_sdr_db for row in own])
-        cells = [_text(interval(reached)), _text(interval(reached, np.median))]
-        cells.append(_text(interval(np.array([row.gain_db for row in own]))))
-        for _, name in MEDIANS:
-            values = np.array([getattr(row, name) for row in own])
-            finite = values[np.isfinite(values)]
-            cells.append(f"{np.median(finite):.1f}" if finite.size else "–")
+        values = [np.array([getattr(row, n) for row in own]) for n in ("si_sdr_db", "gain_db")]
+        cells = [interval(v, statistic) for v in values for statistic in (np.mean, np.median)]
+        table.add_row(system, *map(_text, cells))
+    return table
+
+
+def _medians(rows: Sequence[Row]) -> Table:
+    """Medians of the other measures; those that were not measured are left out."""
+    table = Table(title="medians, dB; removed: gains in the mixture minus the estimate")
+    table.add_column("system")
+    found = {}
+    for title, name in MEDIANS.items():
+        values = [
+            [getattr(r, name) for r in rows if r.system == system] for system in systems(rows)
+        ]
+        if np.isfinite(np.array(values)).any():
+            found[title] = [np.array(v)[np.isfinite(v)] for v in values]
+            table.add_column(title, justify="right")
+    for k, system in enumerate(systems(rows)):
+        cells = [f"{np.median(v[k]):.1f}" if v[k].size else "–" for v in found.values()]
         table.add_row(system, *cells)
     return table
 

@@ -10,8 +10,16 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from models_onnx.evaluate import ERRORS_DEG, evaluate, main
-from models_onnx.report import above, distance
+from models_onnx.evaluate import (
+    ERRORS_DEG,
+    PEER_WIDTHS_DEG,
+    best_width_deg,
+    evaluate,
+    main,
+    measure,
+)
+from models_onnx.metrics import si_sdr_db
+from models_onnx.report import above, distance, tables
 from models_onnx.scenes import Judged, open_songs, scenes
 from models_onnx.systems import oracle, separate
 from realtime import StemsteerError, Tier, load_model
@@ -93,6 +101,31 @@ def test_the_oracle_is_aligned_and_far_above_the_mixture() -> None:
     found = oracle(scene, Tier(2048, 512, 256))
     error = np.square(found - scene.images).sum((1, 2)) / np.square(scene.images).sum((1, 2))
     assert error.max() < 0.1
+
+
+def test_the_peer_is_judged_at_the_width_that_suits_it_best(songs: Path) -> None:
+    judged = list(scenes(open_songs(songs), 1, 0.3, keep_width=True))
+    peer = load_model("panorama")
+
+    def mean(width_deg: float) -> float:
+        found = [separate(peer, "live", s.mixture, list(s.azimuth_deg), width_deg) for s in judged]
+        pairs = [
+            (e[k], s.images[k]) for e, s in zip(found, judged, strict=True) for k in s.targets()
+        ]
+        return float(np.mean([si_sdr_db(estimate, image) for estimate, image in pairs]))
+
+    assert best_width_deg(peer, "live", judged) == max(PEER_WIDTHS_DEG, key=mean)
+
+
+def test_bss_eval_is_in_the_rows_and_the_table_where_asked_for() -> None:
+    drawn = draw_scene(np.random.default_rng(4), samples=6000, sources=2)
+    scene = Judged(drawn.mixture, drawn.images, drawn.azimuth_deg, ("a", "b"))
+    half = (drawn.images + 0.1 * drawn.mixture).astype(np.float32)
+    rows = list(measure("half", 0, scene, half, bss=True))
+    assert all(5 < row.sir_db < 40 for row in rows)
+    assert np.isnan(next(measure("half", 0, scene, half)).sir_db)
+    titles = [column.header for column in tables(rows, "half", 20.0)[1].columns]
+    assert titles[-4:] == ["SDR", "ISR", "SIR", "SAR"]
 
 
 def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
