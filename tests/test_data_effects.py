@@ -33,6 +33,16 @@ def test_an_impulse_response_has_unit_energy_and_decorrelated_sides(kind):
     assert abs(np.corrcoef(response)[0, 1]) < 0.5
 
 
+def test_high_tones_of_a_reverb_die_away_first():
+    def brightness(sound: np.ndarray) -> float:
+        return float((np.diff(sound) ** 2).mean() / (sound**2).mean())
+
+    for seed in range(5):
+        response = impulse_response(np.random.default_rng(seed), "plate")
+        count = response.shape[1] // 4
+        assert brightness(response[:, -count:]) < 0.5 * brightness(response[:, :count])
+
+
 def test_chorus_and_haas_make_two_different_sides_of_equal_length(burst):
     for widen in (chorus, haas):
         sides = widen(np.random.default_rng(2), burst)
