@@ -36,7 +36,7 @@ class Panorama(nn.Module):
     """Mask exp(−ln 2 · (|N| / (|T| tan(width / 2)))²): one half at the edge of the opening."""
 
     def forward(self, spectrum: Tensor, direction: Tensor) -> Tensor:
-        """Give masks (F, targets, 3, bins); spectrum (F, 2, bins, 2), direction (F, targets, 2)."""
+        """Give masks (F, targets, 4, bins); spectrum (F, 2, bins, 2), direction (F, targets, 2)."""
         theta = ((direction[..., 0] + 45) * (math.pi / 180))[..., None, None]  # (F, targets, 1, 1)
         width_deg = direction[..., 1:2]  # (F, targets, 1)
         left, right = spectrum[:, None, 0], spectrum[:, None, 1]  # (F, 1, bins, 2)
@@ -45,5 +45,6 @@ class Panorama(nn.Module):
         across = (right * cos - left * sin).square().sum(-1)
         opening = torch.tan(width_deg * (math.pi / 360)).square()
         mask = torch.exp(-math.log(2) * across / (along * opening + 1e-20))
+        zero = torch.zeros_like(mask)
         spread = ((width_deg - POINT_DEG) / (SPREAD_DEG - POINT_DEG)).clamp(0, 1)
-        return torch.stack([mask, torch.zeros_like(mask), mask * spread], dim=2)
+        return torch.stack([mask, zero, zero, mask * spread], dim=2)

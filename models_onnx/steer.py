@@ -11,6 +11,9 @@ it removes it exactly, without a mask. Candidates of c come from recursive avera
 covariance of the channels at several time constants; the network chooses among them bin by bin,
 and gives the mask m, and a mask n on N for what of the target is wide.
 
+That needs the target's direction exactly: a target beside it leaks into N and is nulled too. So
+a small network first corrects the aim within the opening, from a histogram of directions.
+
 The averages are of L and R, not of T and N, so a moving direction finds them ready. Directions
 are coordinates here, not something learned.
 """
@@ -35,6 +38,9 @@ CANDIDATES = 3 + len(DECAYS)  # none, the averages, and means over 3 and 7 bins 
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
 NARROW = math.tan(math.radians(8)) ** 2
+AIM_BINS = 384  # the histogram looks up to 8 kHz
+AIM_CELLS = 24  # over one and a half openings
+AIM_WIDTH = 32
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
@@ -81,6 +87,7 @@ class Steer(nn.Module):
         self.encoders = nn.ModuleList(nn.Linear(n * FEATURES, width) for _, n in GROUPS)
         self.place = nn.Parameter(torch.randn(BANDS, width) * 0.1)
         self.opening = nn.Linear(2, width)
+        self.aim = Aim()
         self.layers = nn.ModuleList(Layer(width) for _ in range(config.layers))
         self.hidden = nn.ModuleList(nn.Linear(n * FEATURES + width, 2 * width) for _, n in GROUPS)
         self.decoders = nn.ModuleList(nn.Linear(2 * width, n * OUTPUTS) for _, n in GROUPS)
@@ -92,12 +99,12 @@ class Steer(nn.Module):
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
         layers = {f"layer{k}": (BANDS, self.config.width) for k in range(self.config.layers)}
-        return {"covariance": (len(DECAYS), 3, BINS), **layers}
+        return {"covariance": (len(DECAYS), 3, BINS), "aim": (AIM_WIDTH,), **layers}
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Give masks (B, F, targets, 3, bins) and the next states.
+        """Give masks (B, F, targets, 4, bins) and the next states.
 
         Parameters
         ----------
@@ -108,15 +115,20 @@ class Steer(nn.Module):
         direction = conditions["direction"]
         batch, frames, targets = direction.shape[:3]
         directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
-        covariance, *layers = states or self._start(spectrum, batch * targets)
+        covariance, aim, *layers = states or self._start(spectrum, batch * targets)
         with torch.no_grad():  # nothing to learn up to here
             instant = covariances(spectrum)[:, None].expand(-1, targets, -1, -1, -1)
             instant = instant.reshape(batch * targets, frames, 3, BINS)
             averages, covariance = average(instant, covariance)
-            described = describe(torch.cat([averages, instant[:, :, None]], 2), directions)
+            seen = histogram(averages, directions)
+        off_deg, aim = self.aim(seen, directions[..., 1], aim)
+        with torch.no_grad():
+            aimed = torch.stack([directions[..., 0] + off_deg, directions[..., 1]], -1)
+            described = describe(torch.cat([averages, instant[:, :, None]], 2), aimed)
         masks, following = self._decide(*described, directions[..., 1], layers)
-        masks = masks.reshape(batch, targets, frames, 3, BINS).transpose(1, 2)
-        return masks, (covariance, *following)
+        masks = turn(masks, off_deg * (math.pi / 180))
+        masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
+        return masks, (covariance, aim, *following)
 
     def _start(self, spectrum: Tensor, streams: int) -> list[Tensor]:
         return [spectrum.new_zeros(streams, *shape) for shape in self.states().values()]
@@ -150,6 +162,24 @@ class Steer(nn.Module):
         along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
         slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
         return torch.stack([along, -along * slope, across], 2), following
+
+
+class Aim(nn.Module):
+    """By how many degrees the target is off the direction given, at most half the opening."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Linear(2 * AIM_CELLS + 1, AIM_WIDTH)
+        self.time = nn.GRU(AIM_WIDTH, AIM_WIDTH, batch_first=True)
+        self.out = nn.Linear(AIM_WIDTH, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, seen: Tensor, width_deg: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """seen (B, F, 2, cells), width_deg (B, F), state (B, AIM_WIDTH) to (B, F) degrees."""
+        looked = torch.cat([seen.flatten(2), torch.log(width_deg[..., None]) * 0.3], -1)
+        hidden, state = self.time(functional.relu(self.look(looked)), state[None])
+        return torch.tanh(self.out(hidden)[..., 0]) * width_deg / 2, state[0]
 
 
 class Layer(nn.Module):
@@ -214,22 +244,66 @@ def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     return averages, averages[:, -1]
 
 
+def rotate(ll: Tensor, rr: Tensor, lr: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta."""
+    cos, sin = torch.cos(theta), torch.sin(theta)
+    cross = cos * sin * (rr - ll) + (cos * cos - sin * sin) * lr
+    across = cos * cos * rr + sin * sin * ll - 2 * cos * sin * lr
+    return ll + rr - across, across, cross
+
+
+def radians(azimuth_deg: Tensor) -> Tensor:
+    """θ = azimuth + 45°."""
+    return (azimuth_deg + 45) * (math.pi / 180)
+
+
+def histogram(averages: Tensor, direction: Tensor) -> Tensor:
+    """Directions of the bins around `direction` (B, F, 2), in the two slower averages.
+
+    Returns (B, F, 2, AIM_CELLS), each histogram summing to at most one; the cells span three
+    quarters of the opening to either side. A bin counts by the fourth root of its power.
+    """
+    ll, rr, lr = averages[:, :, -2:, :, :AIM_BINS].unbind(3)
+    along, across, cross = rotate(ll, rr, lr, radians(direction[..., 0])[..., None, None])
+    inside = (along - across).clamp(min=1e-12)
+    angle = torch.atan(2 * cross / inside) * (90 / math.pi)  # degrees off the direction
+    weight = (ll + rr + 1e-12).sqrt().sqrt() * (along > across)
+    weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-6)
+    place = angle / (direction[..., 1, None, None] * 0.75) * (AIM_CELLS / 2) + AIM_CELLS / 2 - 0.5
+    cells = torch.arange(AIM_CELLS, dtype=place.dtype, device=place.device)
+    near = (1 - (place[..., None] - cells).abs()).clamp(min=0)  # (B, F, 2, bins, cells)
+    return (weight[..., None, :] @ near)[..., 0, :]
+
+
+def turn(masks: Tensor, angle: Tensor) -> Tensor:
+    """From masks (m, w, n) in a direction `angle` (B, F) further to the filter (tt, tn, nt, nn)."""
+    cos, sin = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
+    m, w, n = masks.unbind(2)
+    own, other = m * cos - w * sin, m * sin + w * cos  # of T and N, in the direction further on
+    return torch.stack(
+        [
+            cos * own + sin * sin * n,
+            cos * other - sin * cos * n,
+            sin * own - sin * cos * n,
+            sin * other + cos * cos * n,
+        ],
+        2,
+    )
+
+
 def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Features (B, F, FEATURES, bins) and candidates of c but the first, which is zero.
 
     steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last;
     direction is (B, F, 2).
     """
-    theta = (direction[..., 0] + 45) * (math.pi / 180)
-    cos, sin = torch.cos(theta)[..., None, None], torch.sin(theta)[..., None, None]
     floor = 1e-5 * (steered[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
     now = steered[:, :, -1:]
     near = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 3, 1, 1).reshape(now.shape)
     wide = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 7, 1, 3).reshape(now.shape)
     ll, rr, lr = torch.cat([steered[:, :, :-1], near, wide, now], 2).unbind(3)
-    cross = cos * sin * (rr - ll) + (cos * cos - sin * sin) * lr  # E[Re T N*]
-    across = cos * cos * rr + sin * sin * ll - 2 * cos * sin * lr  # E[N N*]
-    along = ll + rr - across  # E[T T*]
+    theta = radians(direction[..., 0])[..., None, None]
+    along, across, cross = rotate(ll, rr, lr, theta)
     slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)[:, :, :-1]
     cross, smooth_across, smooth_along = cross[:, :, :-1], across[:, :, :-1], along[:, :, :-1]
     total = smooth_along + smooth_across + floor

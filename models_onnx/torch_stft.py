@@ -81,5 +81,8 @@ def apply_masks(masks: Tensor, spectra: Tensor, axes: str, azimuth_deg: Tensor |
         raise ValueError("steered masks need the azimuth they are steered to")
     theta = torch.deg2rad(azimuth_deg + 45)
     along, across = steer(spectra, theta).unbind(-2)
-    own = masks[..., 0, :] * along + masks[..., 1, :] * across
-    return steer(torch.stack([own, masks[..., 2, :] * across], -2), -theta)
+    filtered = [
+        masks[..., 0, :] * along + masks[..., 1, :] * across,
+        masks[..., 2, :] * along + masks[..., 3, :] * across,
+    ]
+    return steer(torch.stack(filtered, -2), -theta)

@@ -26,14 +26,14 @@ def apply_masks(
 
     Parameters
     ----------
-    azimuth_deg : (frames, targets) for a filter (m, c, n) in a direction (axes = 3); None for
-        masks of the channels (axes = 2) or of the mixture (axes = 1).
+    azimuth_deg : (frames, targets) for a filter in a direction (axes = 4: tt, tn, nt, nn); None
+        for masks of the channels (axes = 2) or of the mixture (axes = 1).
 
     Returns
     -------
     Spectra (frames, targets, 2, bins). In a direction, with u = (cos θ, sin θ), θ = azimuth + 45°,
     v = (−sin θ, cos θ), T = u·x and N = v·x of the mixture x, the target is
-    (m T + c N) u + n N v: n = 0 makes it a point at u, m = n = 1 and c = 0 is the mixture.
+    (tt T + tn N) u + (nt T + nn N) v. A point at u has nt = nn = 0; the mixture has tt = nn = 1.
     """
     mixture = spectra[:, None]
     if azimuth_deg is None:
@@ -42,8 +42,10 @@ def apply_masks(
     cos, sin = np.cos(theta), np.sin(theta)
     left, right = mixture[:, :, 0], mixture[:, :, 1]
     along, across = left * cos + right * sin, right * cos - left * sin
-    along = masks[:, :, 0] * along + masks[:, :, 1] * across
-    across = masks[:, :, 2] * across
+    along, across = (
+        masks[:, :, 0] * along + masks[:, :, 1] * across,
+        masks[:, :, 2] * along + masks[:, :, 3] * across,
+    )
     out = np.empty((*masks.shape[:2], 2, spectra.shape[-1]), np.complex64)
     np.subtract(cos * along, sin * across, out=out[:, :, 0])
     np.add(sin * along, cos * across, out=out[:, :, 1])

@@ -16,13 +16,13 @@ SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
 TIERS = ("live", "studio", "offline")
-MASK_AXES = {"mixture": 1, "channels": 2, "steered": 3}
+MASK_AXES = {"mixture": 1, "channels": 2, "steered": 4}
 """What the channel axis of the masks means, and its length.
 
 ``mixture``: one mask for both channels. ``channels``: left, right. ``steered``: a real filter
-(m, c, n) in the target's direction; of the parts of the mixture along and across it,
-T = L cos θ + R sin θ and N = R cos θ − L sin θ with θ = azimuth + 45°, the target's own are
-m T + c N and n N.
+(tt, tn, nt, nn) in the target's direction: with T = L cos θ + R sin θ along and
+N = R cos θ − L sin θ across it, θ = azimuth + 45°, the target has tt T + tn N along and
+nt T + nn N across.
 """
 
 

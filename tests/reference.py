@@ -54,12 +54,8 @@ def reference_target(
 
 
 def reference_steering(azimuth_deg: float, filters: Doubles) -> Doubles:
-    """The matrix (2, 2, bins) of a steered filter (m, c, n), each (bins,)."""
+    """The matrix (2, 2, bins) of a steered filter (tt, tn, nt, nn), each (bins,)."""
     theta = np.deg2rad(azimuth_deg + 45)
     u, v = np.array([np.cos(theta), np.sin(theta)]), np.array([-np.sin(theta), np.cos(theta)])
-    m, c, n = filters
-    return (
-        np.multiply.outer(np.outer(u, u), m)
-        + np.multiply.outer(np.outer(u, v), c)
-        + np.multiply.outer(np.outer(v, v), n)
-    )
+    outers = (np.outer(u, u), np.outer(u, v), np.outer(v, u), np.outer(v, v))
+    return sum(np.multiply.outer(o, f) for o, f in zip(outers, filters, strict=True))

@@ -12,7 +12,7 @@ def _spectra(frames, bins, seed=0):
 
 def test_a_steered_filter_is_the_matrix_of_its_definition():
     rng = np.random.default_rng(1)
-    spectra, filters = _spectra(3, 5), rng.uniform(-1, 1, (3, 2, 3, 5)).astype(np.float32)
+    spectra, filters = _spectra(3, 5), rng.uniform(-1, 1, (3, 2, 4, 5)).astype(np.float32)
     azimuth = np.array([[-45, 10], [-20, 0], [0, 45]], np.float32)
     found = apply_masks(filters, spectra, azimuth)
     for k in range(3):
@@ -23,8 +23,8 @@ def test_a_steered_filter_is_the_matrix_of_its_definition():
 
 
 def test_the_filter_of_the_mixture_leaves_the_mixture():
-    filters = np.zeros((1, 1, 3, 4), np.float32)
-    filters[:, :, [0, 2]] = 1
+    filters = np.zeros((1, 1, 4, 4), np.float32)
+    filters[:, :, [0, 3]] = 1
     spectra = _spectra(1, 4)
     found = apply_masks(filters, spectra, np.array([[17.0]], np.float32))
     np.testing.assert_allclose(found[:, 0], spectra, atol=1e-6)

@@ -82,7 +82,7 @@ def test_the_target_is_that_of_the_textbook():
 
 def test_a_steered_target_is_that_of_the_textbook():
     rng = np.random.default_rng(3)
-    filters = rng.uniform(-1, 1, (3, LIVE.bins)).astype(np.float32)
+    filters = rng.uniform(-1, 1, (4, LIVE.bins)).astype(np.float32)
     model = FakeModel(lambda *_: filters[None, None], fake_spec(mask_axes="steered"))
     separator = Separator(model, 44_100)
     separator.set(0, azimuth_deg=-12)

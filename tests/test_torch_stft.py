@@ -43,7 +43,7 @@ def test_synthesis_gives_back_the_analysed_signal_once_the_overlap_is_full(tier:
     assert torch.allclose(found[..., unfinished:], expected[..., unfinished:], atol=1e-5)
 
 
-@pytest.mark.parametrize(("axes", "size"), [("mixture", 1), ("channels", 2), ("steered", 3)])
+@pytest.mark.parametrize(("axes", "size"), [("mixture", 1), ("channels", 2), ("steered", 4)])
 @pytest.mark.parametrize("seen", [65, 40])
 def test_masks_act_as_in_the_engine(axes: str, size: int, seen: int) -> None:
     frames, targets, bins = 5, 3, 65
