@@ -87,4 +87,4 @@ class TinyNetwork(nn.Module):
         x = x.reshape(batch, targets, frames, bins).transpose(1, 2)
         ratio = levels[..., 0, :] - levels[..., 1, :]
         along = torch.sigmoid(self.bend[0] * x + self.bend[1] * ratio - self.bend[2])
-        return torch.stack([along, torch.zeros_like(along), torch.zeros_like(along)], 3), None
+        return torch.stack([along, *[torch.zeros_like(along)] * 3], 3), None
