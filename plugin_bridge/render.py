@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.audiofile import AudioReader, AudioWriter, format_like
 from plugin_bridge.automation import Automation, Steering
+from plugin_bridge.mixer import Mixer, in_time
 from plugin_bridge.stemfiles import StemFiles
 from plugin_bridge.targets import Target
 from realtime import Separator
@@ -23,6 +24,8 @@ from realtime.stft import Audio
 
 MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
+MIX = "mix"  # the file of the sum of all stems
+Pairs = Iterator[tuple[Audio, NDArray[np.float32]]]
 Progress = Callable[[int], None]
 """Told how many more samples are done."""
 
@@ -86,6 +89,7 @@ def render(
     tier: str = "offline",
     mode: str = "isolate",
     automation: Automation | None = None,
+    chains: Mapping[str, Path] | None = None,
     container: str | None = None,
     subtype: str | None = None,
     force: bool = False,
@@ -94,7 +98,8 @@ def render(
     """Write one file a target and one of what is left; with mode "remove" only what is left.
 
     With `automation` the targets move by its lanes; where it also moves levels (mix, mode, gain,
-    bypass), a target's file is what its plugin would put out.
+    bypass), a target's file is what its plugin would put out. With `chains`, JSON files by stem,
+    every stem goes through its plugins, and their sum is written as ``mix``.
 
     Raises
     ------
@@ -114,21 +119,24 @@ def render(
         conditions=steering,
     )
     samples = format_like(source, container, subtype)
+    mixer = _mixer(chains or {}, steering, source, mode)
     written = [*names, RESIDUAL] if mode == "isolate" else [RESIDUAL]
+    if mixer is not None:
+        written.append(MIX)
     paths = {name: folder / f"{name}.{samples.container}" for name in written}
 
     began = time.perf_counter()
     with StemFiles(paths, source, samples, force=force) as files:
         latency = separator.latency
         blocks = source.blocks(round(BLOCK_S * source.sample_rate))
-        for mixture, stems in separate(blocks, separator):
-            if mode == "remove":
-                files.write(stems[-1], stems[:0])
-            elif steering.plain:
-                files.write(mixture, stems[:-1])
-            else:
-                files.write_each([*steering.outputs(files.frames, stems), stems[-1]])
-            progress(mixture.shape[1])
+        pairs = separate(blocks, separator)
+        written_samples = (
+            _write(files, pairs, steering, mode)
+            if mixer is None
+            else _write_mixed(files, pairs, mixer)
+        )
+        for size in written_samples:
+            progress(size)
     took_s = time.perf_counter() - began
     directions = {target.name: target for target in targets}
     return Report(
@@ -142,6 +150,46 @@ def render(
             for name, writer in files.writers.items()
         ),
     )
+
+
+def _write(files: StemFiles, pairs: Pairs, steering: Steering, mode: str) -> Iterator[int]:
+    """Write the stems; give how many samples at a time."""
+    for mixture, stems in pairs:
+        if mode == "remove":
+            files.write(stems[-1], stems[:0])
+        elif steering.plain:
+            files.write(mixture, stems[:-1])
+        else:
+            files.write_each([*steering.outputs(files.frames, stems), stems[-1]])
+        yield mixture.shape[1]
+
+
+def _write_mixed(files: StemFiles, pairs: Pairs, mixer: Mixer) -> Iterator[int]:
+    """Write the stems as they come out of their plugins, and their sum."""
+    for stems in in_time(mixer, (stems for _, stems in pairs)):
+        files.write_each([*stems, stems.sum(0)])
+        yield stems.shape[2]
+
+
+def _mixer(
+    chains: Mapping[str, Path], steering: Steering, source: AudioReader, mode: str
+) -> Mixer | None:
+    """The plugins on the stems, if there are any, or lanes that expect some."""
+    if not chains and not any(steering.lanes.parameters(s) for s in (*steering.targets, RESIDUAL)):
+        return None
+    from plugin_bridge.host import read_chain  # pedalboard is slow to import
+
+    if mode != "isolate" or steering.moves("mix", "mode", "bypass"):
+        raise ValueError(
+            "with plugins on the stems every stem is heard: leave mode, mix and bypass out, and "
+            "set levels by gain"
+        )
+    if MIX in steering.targets:
+        raise ValueError(f"a target is called {MIX!r}, as the sum of all stems is; rename it")
+    loaded = {
+        stem: read_chain(path, source.sample_rate, source.channels) for stem, path in chains.items()
+    }
+    return Mixer(loaded, steering, source.channels)
 
 
 def _steering(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.controls import BY_NAME, INPUTS, Control
+from realtime.separator import RESIDUAL
 
 ALL = "*"
 """The target of a lane that moves every target."""
@@ -42,19 +43,21 @@ class Automation:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets that have lanes of their own, in order."""
-        return tuple(dict.fromkeys(target for target, _ in self.lanes if target != ALL))
+        names = (target for target, _ in self.lanes if target not in (ALL, RESIDUAL))
+        return tuple(dict.fromkeys(names))
 
     def check_targets(self, names: Sequence[str]) -> None:
         """Raise ValueError if a lane is for a target that is not in `names`."""
         for target, name in self.lanes:
-            if target not in (*names, ALL):
+            stems = (*names, RESIDUAL) if "/" in name else names
+            if target not in (*stems, ALL):
                 raise ValueError(
                     f"the automation of {name} is for {target!r}, but there are {', '.join(names)}"
                 )
 
     def parameters(self, target: str) -> list[str]:
         """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
-        return [name for owner, name in self.lanes if owner in (target, ALL) and "/" in name]
+        return [name for owner, name in self.lanes if owner == target and "/" in name]
 
 
 def lane_of(name: str, points: Sequence[Point]) -> Lane:

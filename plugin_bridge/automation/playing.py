@@ -118,6 +118,10 @@ class Playing:
         """The lane of a control as it has been played."""
         return self._lanes.get((target, name)) or self._automation.lane(target, name)
 
+    def parameters(self, target: str) -> list[str]:
+        """Names of all parameters of plugins on a stem: any may be played."""
+        return list(self._parameters.get(target, ()))
+
     def recorded(self) -> dict[Key, Lane]:
         """All lanes since `record` was set to an empty dictionary, with what went before a hand."""
         played = {key: lane_of(key[1], points) for key, points in (self.record or {}).items()}

@@ -27,6 +27,9 @@ class Lanes(Protocol):
     def lane(self, target: str, name: str) -> Lane | None:
         """The lane of a control of a target, if there is one."""
 
+    def parameters(self, target: str) -> list[str]:
+        """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+
 
 class Steering:
     """A condition source for `Separator`: the lanes' values at the time of each frame.
@@ -81,19 +84,31 @@ class Steering:
         lane = self.lanes.lane(target, name) or self._rest.get((target, name))
         return lane or Lane.level(BY_NAME[name].default)
 
+    def gain(self, target: str, first_sample: int, samples: int) -> NDArray[np.float32]:
+        """Amplitude factors of the control `gain`, sample by sample; its lowest is silence."""
+        return self._amplitude(target, self._times(first_sample, samples)).astype(np.float32)
+
     def shares(self, target: str, first_sample: int, samples: int) -> tuple[Times, Times]:
         """How much of the target and of all else goes into a target's output, sample by sample.
 
         By `mode`, `mix`, `gain` and `bypass`, at the samples of the input that the output shows:
         with isolate (target, rest) = (g, g (1 − mix)), with remove the other way round.
         """
-        times_s: Times = np.arange(first_sample, first_sample + samples) / self.sample_rate
-        mix, mode, gain_db, bypass = (
-            self.values(target, name, times_s) for name in ("mix", "mode", "gain", "bypass")
+        times_s = self._times(first_sample, samples)
+        mix, mode, bypass = (
+            self.values(target, name, times_s) for name in ("mix", "mode", "bypass")
         )
         own, rest = 1 - mix * mode, 1 - mix * (1 - mode)
-        gain = np.where(gain_db <= BY_NAME["gain"].low, 0.0, 10 ** (gain_db / 20))
+        gain = self._amplitude(target, times_s)
         return bypass + (1 - bypass) * gain * own, bypass + (1 - bypass) * gain * rest
+
+    def _times(self, first_sample: int, samples: int) -> Times:
+        times_s: Times = np.arange(first_sample, first_sample + samples) / self.sample_rate
+        return times_s
+
+    def _amplitude(self, target: str, times_s: Times) -> Times:
+        gain_db = self.values(target, "gain", times_s)
+        return np.where(gain_db <= BY_NAME["gain"].low, 0.0, 10 ** (gain_db / 20))
 
     def output(self, target: str, first_sample: int, own: Audio, rest: Audio) -> Audio:
         """What a plugin would put out, from its target and from all else (channels, n)."""
@@ -110,9 +125,13 @@ class Steering:
 
     @property
     def plain(self) -> bool:
-        """Whether every output is its target alone: no lane and no value moves its level."""
-        return not any(
+        """Whether every output is its target alone: nothing moves its level."""
+        return not self.moves(*LEVELS)
+
+    def moves(self, *names: str) -> bool:
+        """Whether a lane or a value of any target moves one of these controls."""
+        return any(
             self.lanes.lane(target, name) or (target, name) in self._rest
             for target in self.targets
-            for name in LEVELS
+            for name in names
         )

@@ -36,6 +36,10 @@ def render(
     automation: Annotated[
         Path | None, typer.Option(help="File of lanes: .csv, .json, .mid or a REAPER .rpp.")
     ] = None,
+    chain: Annotated[
+        list[str] | None,
+        typer.Option(help="STEM=FILE.json: plugins for a target or the residual; again for more."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name or path of a model; see `stemsteer models`.")
     ] = None,
@@ -71,6 +75,7 @@ def render(
             tier=tier,
             mode=mode,
             automation=lanes,
+            chains=chain_files(chain),
             container=container,
             subtype=subtype,
             force=force,
@@ -106,6 +111,17 @@ def _wanted(
         DEFAULT_DIRECTION[1] if width is None else width,
     )
     return [Target(name, *start) for name in names]
+
+
+def chain_files(options: list[str] | None) -> dict[str, Path]:
+    """The chains of options STEM=FILE."""
+    files = {}
+    for option in options or ():
+        stem, sign, file = option.partition("=")
+        if not (stem and sign and file) or stem in files:
+            raise typer.BadParameter(f"--chain {option}: expected STEM=FILE.json, each stem once")
+        files[stem] = Path(file)
+    return files
 
 
 def _print_stems(report: Report) -> None:

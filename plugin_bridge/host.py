@@ -1,0 +1,293 @@
+"""Plugins on a stem: a chain of pedalboard effects and of the user's VST3 or Audio Units.
+
+A chain is a JSON file::
+
+    {"gain_db": -3,
+     "plugins": [{"plugin": "Reverb", "parameters": {"room_size": 0.8, "wet_level": 0.3}},
+                 {"plugin": "~/.vst3/Echo.vst3", "name": "echo", "preset": "long.vstpreset"}]}
+
+`plugin` is an effect of pedalboard or a path, `name` what lanes and OSC call it by (else that of
+the plugin, small), `plugin_name` chooses one of several in a file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pedalboard
+
+from plugin_bridge.controls import Control
+from plugin_bridge.mixer import PIECE
+from realtime.spec import StemsteerError
+from realtime.stft import Audio
+
+LOAD_S = 30.0
+LONGEST_S = 4.0  # of latency
+_SETTLED_S = 0.3
+_SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
+_BOUNDLESS = 1e9
+_WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
+
+
+@dataclass(frozen=True)
+class PluginSpec:
+    """One plugin of a chain as its file asks for it."""
+
+    plugin: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    plugin_name: str | None = None
+
+
+def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
+    """Load the chain in a JSON file.
+
+    Raises StemsteerError if the file is none, or if a plugin is missing, is none, crashes or does
+    not have a parameter.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = content["plugins"] if isinstance(content, dict) else content
+        gain_db = float(content.get("gain_db", 0)) if isinstance(content, dict) else 0.0
+        specs = [_spec(entry) for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StemsteerError(f"{path} is no chain of plugins: {error!r}") from error
+    if len({spec.name for spec in specs}) < len(specs):
+        raise StemsteerError(f'{path}: two plugins have the same name; give each a "name"')
+    if not math.isfinite(gain_db):
+        raise StemsteerError(f"{path}: gain_db is {gain_db}, expected a number")
+    plugins = {spec.name: _load(spec, path) for spec in specs}
+    return Chain(plugins, gain_db, sample_rate, channels, str(path))
+
+
+class Chain:
+    """Plugins in a row on the sound of one stem, fed in pieces of `PIECE` samples.
+
+    Equation: the output is the input through the plugins, `latency` samples later, times the gain.
+    """
+
+    def __init__(
+        self,
+        plugins: Mapping[str, Any],
+        gain_db: float,
+        sample_rate: float,
+        channels: int,
+        where: str,
+    ) -> None:
+        self.plugins, self.where = dict(plugins), where
+        self._gain = np.float32(10 ** (gain_db / 20))
+        self._rate, self._channels = sample_rate, channels
+        self._board = pedalboard.Pedalboard(list(plugins.values()))
+        self._set: dict[str, float] = {}
+        self._at_first: dict[str, float] = {}
+        self._reported, held_back = 0, 0
+        if plugins:
+            held_back = self._measure()
+            self._reported = self._report()
+        # a plugin's latency may come as missing samples, as late ones, or as both
+        self._extra = max(0, self._reported - held_back)
+        self.latency = held_back + self._extra
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sound, and put back the parameters that were moved."""
+        for name, value in list(self._at_first.items()):
+            self.set(name, value)
+        self._at_first.clear()
+        if self.plugins:
+            self._begin()
+        self._to_skip = self._extra
+
+    def process(self, piece: Audio) -> Audio:
+        """Take `PIECE` samples (channels, PIECE), give what is ready of them.
+
+        Raises StemsteerError if a plugin has changed its latency.
+        """
+        if not self.plugins:
+            return piece * self._gain
+        out = self._run(piece)
+        if self._report() != self._reported:
+            raise StemsteerError(
+                f"{self.where}: a plugin changed its latency from {self._reported} to "
+                f"{self._report()} samples while it ran; begin again with that setting"
+            )
+        skipped = min(self._to_skip, out.shape[1])
+        self._to_skip -= skipped
+        return out[:, skipped:] * self._gain
+
+    def controls(self) -> dict[str, Control]:
+        """The parameters that can be moved, as ``plugin/parameter``."""
+        return {
+            f"{name}/{parameter}": _control(plugin, name, parameter)
+            for name, plugin in self.plugins.items()
+            for parameter in _numbers(plugin)
+        }
+
+    def set(self, name: str, value: float) -> None:
+        """Move a parameter ``plugin/parameter``, if it is not there yet.
+
+        Raises StemsteerError if there is none of the name, or the plugin refuses the value.
+        """
+        if self._set.get(name) == value:
+            return
+        plugin, _, parameter = name.partition("/")
+        if plugin not in self.plugins:
+            raise StemsteerError(
+                f"{self.where} has no plugin {plugin!r}; it has {', '.join(self.plugins) or 'none'}"
+            )
+        now = getattr(self.plugins[plugin], parameter, value)
+        _set(self.plugins[plugin], parameter, value, self.where)
+        self._at_first.setdefault(name, float(now))
+        self._set[name] = value
+
+    def _run(self, piece: Audio) -> Audio:
+        out: Audio = self._board.process(piece, self._rate, buffer_size=PIECE, reset=False)
+        return out
+
+    def _begin(self) -> None:
+        """Bring the plugins to the state in which each stream begins."""
+        for samples in (_SETTLING_PIECES * PIECE, 0):
+            silence = np.zeros((self._channels, samples), np.float32)
+            self._board.process(silence, self._rate, buffer_size=PIECE, reset=True)
+
+    def _measure(self) -> int:
+        """The most samples that are held back, once there is any sound at all."""
+        self._begin()
+        silence = np.zeros((self._channels, PIECE), np.float32)
+        fed, given, most, since = 0, 0, 0, 0
+        while since < _SETTLED_S * self._rate:
+            fed += PIECE
+            given += self._run(silence).shape[1]
+            since = since + PIECE if given and fed - given <= most else 0
+            most = max(most, fed - given)
+            if fed > LONGEST_S * self._rate:
+                raise StemsteerError(
+                    f"{self.where}: a plugin holds back more than {LONGEST_S:g} s of sound"
+                )
+        return most
+
+    def _report(self) -> int:
+        latencies = (getattr(p, "reported_latency_samples", 0) for p in self.plugins.values())
+        return sum(latencies)
+
+
+def _spec(entry: Mapping[str, Any]) -> PluginSpec:
+    plugin = str(entry["plugin"])
+    name = str(entry.get("name") or Path(plugin).stem.lower())
+    known = {"plugin", "name", "parameters", "preset", "plugin_name"}
+    if extra := set(entry) - known:
+        raise ValueError(f"unknown word {min(extra)!r} in a plugin")
+    if "/" in name:
+        raise ValueError(f"name is {name!r}, expected one without /")
+    return PluginSpec(
+        plugin, name, dict(entry.get("parameters", {})), entry.get("preset"),
+        entry.get("plugin_name"),
+    )  # fmt: skip
+
+
+def _load(spec: PluginSpec, where: Path) -> Any:
+    effect = getattr(pedalboard, spec.plugin, None)
+    if isinstance(effect, type) and issubclass(effect, pedalboard.Plugin):
+        return _load_effect(effect, spec, where)
+    path = where.parent / Path(spec.plugin).expanduser()
+    if not path.exists():
+        raise StemsteerError(
+            f"{where}: {spec.plugin!r} is no effect of pedalboard, and there is no file {path}"
+        )
+    _probe(path, spec.plugin_name, where)
+    try:
+        plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)
+        if spec.preset:
+            plugin.load_preset(str(where.parent / spec.preset))
+    except (ImportError, ValueError, OSError, RuntimeError) as error:
+        raise StemsteerError(f"{where}: {path} cannot be used: {error}") from error
+    if plugin.is_instrument:
+        raise StemsteerError(f"{where}: {path} is an instrument, expected an effect")
+    for parameter, value in spec.parameters.items():
+        _set(plugin, parameter, value, str(where))
+    return plugin
+
+
+def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
+    if spec.plugin in _WHOLE_FILES_ONLY:
+        raise StemsteerError(f"{where}: {spec.plugin} cannot be used on a stream")
+    try:
+        return effect(**spec.parameters)
+    except (TypeError, ValueError, RuntimeError) as error:
+        words = str(error).partition("\n")[0]
+        raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
+
+
+def _probe(path: Path, plugin_name: str | None, where: Path) -> None:
+    """Load a plugin in a process of its own first: one that crashes takes only that along."""
+    program = (
+        "import sys, pedalboard\n"
+        "pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)"
+    )
+    command = [sys.executable, "-c", program, str(path), plugin_name or ""]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_S)
+    except subprocess.TimeoutExpired:
+        raise StemsteerError(f"{where}: {path} does not load within {LOAD_S:g} s") from None
+    if done.returncode < 0:
+        raise StemsteerError(
+            f"{where}: {path} crashes when it is loaded (signal {-done.returncode}); "
+            "leave it out, or try it in another host"
+        )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise StemsteerError(f"{where}: {path} is no plugin that can be used: {reason}")
+
+
+def _is_external(plugin: Any) -> bool:
+    return isinstance(plugin, pedalboard.ExternalPlugin)
+
+
+def _numbers(plugin: Any) -> Sequence[str]:
+    """Names of the parameters that are numbers."""
+    if _is_external(plugin):
+        return [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
+    return [
+        name for name in dir(plugin)
+        if not name.startswith("_") and isinstance(getattr(plugin, name), (float, int))
+        and name not in ("is_effect", "is_instrument")
+    ]  # fmt: skip
+
+
+def _control(plugin: Any, owner: str, name: str) -> Control:
+    low, high = -_BOUNDLESS, _BOUNDLESS
+    if _is_external(plugin):
+        parameter = plugin.parameters[name]
+        if parameter.type is float:
+            low, high = float(parameter.min_value), float(parameter.max_value)
+        else:
+            low, high = 0.0, 1.0
+    now = float(getattr(plugin, name))
+    words = f"{name} of {owner}"
+    return Control(-1, f"{owner}/{name}", words, "float", low, high, now, "", 0.02, None, words)
+
+
+def _set(plugin: Any, name: str, value: Any, where: str) -> None:
+    """Set a parameter; pedalboard takes a wrong name of a VST3 for an attribute of its own."""
+    external = _is_external(plugin)
+    known = list(plugin.parameters) if external else _numbers(plugin)
+    if name not in known:
+        raise StemsteerError(
+            f"{where}: there is no parameter {name!r}; there are {', '.join(known)}"
+        )
+    try:
+        if external and plugin.parameters[name].type is bool:
+            value = bool(value >= 0.5) if isinstance(value, float) else value
+        setattr(plugin, name, value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        words = str(error).partition("\n")[0]
+        raise StemsteerError(f"{where}: {name} cannot be {value!r}: {words}") from error
