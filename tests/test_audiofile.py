@@ -159,12 +159,12 @@ def test_a_wav_file_whose_writer_did_not_know_its_length_is_whole(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg to make such a file")
 def test_an_mp3_that_would_be_read_only_in_part_is_refused(tmp_path):
-    song = np.concatenate([0 * noise(20 * RATE_HZ), noise(20 * RATE_HZ)])
+    song = np.concatenate([noise(20 * RATE_HZ), 0 * noise(40 * RATE_HZ)])[:, [0, 0]]
     soundfile.write(tmp_path / "a.wav", song, RATE_HZ)
     options = ["-q:a", "4", "-write_xing", "0"]
     command = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", *options, tmp_path / "a.mp3"]
     subprocess.run(command, check=True)
-    with pytest.raises(StemsteerError, match=r"variable bit rate|breaks off"):
+    with pytest.raises(StemsteerError, match="variable bit rate"):
         read(tmp_path / "a.mp3")
 
 
