@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 SMOOTHED_STEPS = 50
+CHECKS = (("valid_db", "validation, SI-SDR"), ("valid_gain_db", "validation, above the mix"))
 
 
 def read_log(log: Path) -> list[dict[str, float]]:
@@ -24,20 +25,23 @@ def read_log(log: Path) -> list[dict[str, float]]:
 
 
 def plot(log: Path, picture: Path) -> None:
-    """Draw loss, SI-SDR and validation over the steps into a PNG."""
+    """Draw loss, SNR and validation over the steps into a PNG."""
     lines = read_log(log)
     figure = Figure(figsize=(9, 6), layout="constrained")
     losses, decibels = figure.subplots(2, 1, sharex=True)
     steps = [line["step"] for line in lines]
-    for axes, key, label in [(losses, "loss", "loss"), (decibels, "si_sdr_db", "training")]:
+    for axes, key, label in [(losses, "loss", "loss"), (decibels, "snr_db", "training, SNR")]:
         values = [line[key] for line in lines]
         axes.plot(steps, values, alpha=0.2, color="C0")
         axes.plot(steps, _smoothed(values), color="C0", label=label)
     checked = [line for line in lines if "valid_db" in line]
-    for key, label in [("valid_db", "validation"), ("valid_gain_db", "validation, above the mix")]:
+    for key, label in [
+        ("valid_db", "validation, SI-SDR"),
+        ("valid_gain_db", "validation, above the mix"),
+    ]:
         decibels.plot([c["step"] for c in checked], [c[key] for c in checked], "o-", label=label)
     losses.set_ylabel("loss")
-    decibels.set_ylabel("SI-SDR, dB")
+    decibels.set_ylabel("dB")
     decibels.set_xlabel("step")
     decibels.legend()
     figure.savefig(picture, dpi=100)

@@ -2,29 +2,31 @@
 
 Compressed spectra weigh quiet partials like loud ones (Ephrat et al., "Looking to listen at the
 cocktail party", 2018; Wilson et al., "Exploring tradeoffs in models for low-latency speech
-enhancement", 2018); a small time-domain term keeps the phase-exact sum in view.
+enhancement", 2018); the signal-to-noise ratio in time keeps masks at the level of the target.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from fast_bss_eval import si_sdr
 from torch import Tensor
 
 TINY = 1e-8
-SILENT_DB = -55.0
-"""A target quieter than this, against its mixture, has no defined SI-SDR."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms, and the exponent of the compression."""
+    """Weights of the terms, and the exponent of the compression.
 
-    magnitude: float = 1.0
-    complex: float = 0.3
-    si_sdr: float = 0.002
-    exponent: float = 0.3
+    A tenth of the squared error is then about as much by the spectra as by the SNR.
+    """
+
+    magnitude: float = 2.0
+    complex: float = 0.6
+    snr: float = 0.02
+    exponent: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.exponent <= 1:
@@ -47,30 +49,29 @@ def spectral_terms(estimate: Tensor, target: Tensor, exponent: float) -> tuple[T
     return magnitude, (difference.real.square() + difference.imag.square()).mean()
 
 
+def snr_db(estimate: Tensor, target: Tensor) -> Tensor:
+    """Energy of the target over that of the error, dB, of (..., channels, samples): (...).
+
+    Its best estimate is the mean over what the target may be, so masks are not shrunk where it is
+    uncertain, as they are by compressed spectra. The gradient fades beyond 40 dB.
+    """
+    energy = target.square().sum((-2, -1)) + TINY
+    error = (target - estimate).square().sum((-2, -1))
+    return -10 * torch.log10(error / energy + 1e-4)
+
+
 def stereo_si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     """SI-SDR in dB of (..., channels, samples) with one scale for all channels; returns (...).
 
     Unlike the mean over channels it is finite for a hard-panned target, and it sees an error of
-    the level difference between the channels. The gradient fades beyond 40 dB.
+    the level difference between the channels.
     """
-    shape = target.shape[:-2]
-    flat = si_sdr(
-        target.reshape(-1, 1, target.shape[-2] * target.shape[-1]),
-        estimate.reshape(-1, 1, target.shape[-2] * target.shape[-1]),
-        clamp_db=40.0,
-    )
-    return flat.reshape(shape)
+    length = target.shape[-2] * target.shape[-1]
+    flat = si_sdr(target.reshape(-1, 1, length), estimate.reshape(-1, 1, length), clamp_db=60.0)
+    return flat.reshape(target.shape[:-2])
 
 
-def audible(target: Tensor, mixture: Tensor) -> Tensor:
-    """Whether each target (..., channels, samples) is loud enough to have an SI-SDR."""
+def audible(target: Tensor, mixture: Tensor, floor_db: float) -> Tensor:
+    """Whether targets (..., channels, samples) are louder than this against their mixture."""
     energy = target.square().sum((-2, -1))
-    return energy > mixture.square().sum((-2, -1)) * 10 ** (SILENT_DB / 10) + TINY
-
-
-def signal_term(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
-    """Mean SI-SDR in dB of the audible targets; all (..., channels, samples). 0 if none is."""
-    loud = audible(target, mixture)
-    if not loud.any():
-        return estimate.sum() * 0
-    return stereo_si_sdr(estimate[loud], target[loud]).mean()
+    return energy > mixture.square().sum((-2, -1)) * 10 ** (floor_db / 10) + TINY

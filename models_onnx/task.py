@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from models_onnx.batches import Batch
-from models_onnx.losses import LossWeights, signal_term, spectral_terms
+from models_onnx.losses import LossWeights, audible, snr_db, spectral_terms, stereo_si_sdr
 from models_onnx.torch_stft import analyse, apply_masks, synthesise, window_tensors
 from realtime.spec import ModelSpec, Tier
+
+TRAINED_DB, JUDGED_DB = -35.0, -20.0
+"""Targets quieter than this against their mixture have no SNR in training, in validation."""
 
 
 class Task:
@@ -64,20 +67,23 @@ class Task:
         estimate_some, changed_some = estimate[:, :, start::stride], changed[:, start::stride]
         target = target[:, :, : estimate_some.shape[2]]
         target = torch.where(changed_some[:, None, :, None, None], target.roll(-1, 1), target)
-        magnitude, complex_ = spectral_terms(estimate_some, target, weights.exponent)
+        unit = 1 / self._windows[0].norm()  # white noise of unit power has |S| of about one
+        magnitude, complex_ = spectral_terms(estimate_some * unit, target * unit, weights.exponent)
         signals, answers, mixture = self._signals(estimate, batch)
         steady = (batch.change >= 1).float()[:, None, None, None]
-        db = signal_term(signals, answers * steady, mixture)  # silent targets do not count
-        loss = weights.magnitude * magnitude + weights.complex * complex_ - weights.si_sdr * db
-        return {"loss": loss, "magnitude": magnitude, "complex": complex_, "si_sdr_db": db}
+        loud = audible(answers * steady, mixture, TRAINED_DB).float()
+        db = (snr_db(signals, answers) * loud).sum() / loud.sum().clamp(min=1)
+        loss = weights.magnitude * magnitude + weights.complex * complex_ - weights.snr * db
+        return {"loss": loss, "magnitude": magnitude, "complex": complex_, "snr_db": db}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
         """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
         estimate, _ = self.estimate(network, batch)
         signals, answers, mixture = self._signals(estimate, batch)
-        after = signal_term(signals, answers, mixture).item()
-        before = signal_term(mixture.expand_as(answers), answers, mixture).item()
-        return after, after - before
+        loud = audible(answers, mixture, JUDGED_DB)
+        before = stereo_si_sdr(mixture.expand_as(answers)[loud], answers[loud])
+        after = stereo_si_sdr(signals[loud], answers[loud])
+        return after.mean().item(), (after - before).mean().item()
 
     def _signals(self, estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Estimate, target and mixture in time, aligned, without the unfinished overlap."""

@@ -215,7 +215,7 @@ def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
         checked = f"  validation {line['valid_gain_db']:+.2f} dB" if "valid_db" in line else ""
         print(
             f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  "
-            f"SI-SDR {line['si_sdr_db']:.2f} dB  {line['speed']:.1f} x real time{checked}",
+            f"SNR {line['snr_db']:.2f} dB  {line['speed']:.1f} x real time{checked}",
             flush=True,
         )
 
@@ -255,7 +255,7 @@ def main(
     scenes: Annotated[int, typer.Option(help="scenes a batch, two targets each")] = 8,
     seconds: Annotated[float, typer.Option(help="length of a scene")] = 2.0,
     rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
-    si_sdr: Annotated[float, typer.Option(help="weight of the SI-SDR term")] = LossWeights.si_sdr,
+    snr: Annotated[float, typer.Option(help="weight of the SNR term")] = LossWeights.snr,
     seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(help="threads on a CPU")] = 2,
 ) -> None:
@@ -270,7 +270,7 @@ def main(
         scenes=scenes,
         seconds=seconds,
         learning_rate=rate,
-        loss=LossWeights(si_sdr=si_sdr),
+        loss=LossWeights(snr=snr),
     )
     built, spec, about = networks.build(network, config)
     if init is not None:

@@ -67,7 +67,7 @@ def test_a_miniature_training_lowers_the_loss_of_scenes_it_has_not_seen(
     torch.manual_seed(0)
     before = held_out_loss(networks.build("steer", "tiny")[0], shards)
     after = held_out_loss(networks.restore(trained)[0], shards)
-    assert after < 0.95 * before
+    assert after < before - 0.02
 
 
 def test_the_checkpoint_says_what_made_it(trained: Path) -> None:
