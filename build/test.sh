@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
-environment .venv ".[train,dev]"
+environment .venv ".[train,dev,live]"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import control, doctor, engine, models, separate
+from plugin_bridge.commands import control, doctor, engine, live, models, separate
 
 
 class Door(TyperGroup):
@@ -77,6 +77,7 @@ app.command()(engine.serve)
 app.command()(engine.status)
 app.command()(control.osc)
 app.command()(control.record)
+app.command()(live.live)
 
 
 def main() -> None:

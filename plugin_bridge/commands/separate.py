@@ -70,7 +70,7 @@ def render(
         report = render(
             source,
             choose_model(model, tier),
-            _wanted(azimuth_deg, width_deg, targets, lanes),
+            wanted_targets(azimuth_deg, width_deg, targets, lanes),
             out or Path(f"{path.stem}-stems"),
             tier=tier,
             mode=mode,
@@ -88,9 +88,10 @@ def render(
     _warn_of_clipping(report)
 
 
-def _wanted(
+def wanted_targets(
     azimuth: float | None, width: float | None, file: Path | None, lanes: Automation | None
 ) -> list[Target]:
+    """The targets that options ask for, or the lanes of an automation."""
     from plugin_bridge.targets import Target, read_targets
     from realtime.conditions import DEFAULT_DIRECTION
 
@@ -100,7 +101,7 @@ def _wanted(
                 "the directions are in --targets: leave --azimuth, --width out"
             )
         return read_targets(file)
-    if azimuth is None and lanes is None:
+    if azimuth is None and not (lanes and lanes.lanes):
         raise typer.BadParameter(
             "say where: --azimuth DEG, --targets FILE.json or --automation FILE; `stemsteer scan "
             "INPUT` shows what is where"

@@ -1,0 +1,200 @@
+"""`stemsteer live`: from the sound card, or a file in its place, through the engine and out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plugin_bridge.commands.control import Allow, Bind, Mirrored, Strict, listening
+from plugin_bridge.commands.separate import chain_files, wanted_targets
+
+if TYPE_CHECKING:
+    from plugin_bridge.live import Live, Settings
+    from plugin_bridge.soundcard import Flags
+
+
+def live(
+    azimuth_deg: Annotated[
+        float | None, typer.Option("--azimuth", help="Direction to begin with, -45 to 45 degrees.")
+    ] = None,
+    width_deg: Annotated[
+        float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
+    ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="JSON file of several targets, as of `stemsteer scan`.")
+    ] = None,
+    automation: Annotated[
+        Path | None, typer.Option(help="File of lanes that run until a hand takes them over.")
+    ] = None,
+    chain: Annotated[
+        list[str] | None, typer.Option(help="STEM=FILE.json: plugins for a stem; again for more.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
+    tier: Annotated[str, typer.Option(help="live or studio.")] = "live",
+    device: Annotated[
+        str | None, typer.Option(help="Sound card: number or part of the name; see --devices.")
+    ] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="List the sound cards.")] = False,
+    measure_latency: Annotated[
+        bool,
+        typer.Option("--measure-latency", help="Measure the card by a cable from out to in."),
+    ] = False,
+    rate_hz: Annotated[
+        float | None, typer.Option("--rate", help="Sample rate.  [the card's own]")
+    ] = None,
+    block: Annotated[int, typer.Option(help="Samples that the card gives at once.")] = 256,
+    slack: Annotated[int, typer.Option(help="Samples more for the engine to be ready.")] = 256,
+    input_file: Annotated[
+        Path | None, typer.Option(help="Take this file for a card's input, at its pace.")
+    ] = None,
+    output_file: Annotated[
+        Path | None, typer.Option(help="With --input-file: what is heard, as a WAV file.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Folder for input, stems and lanes.csv, what the hands did."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
+    port: Annotated[int, typer.Option(help="UDP port for OSC.")] = 9900,
+    bind: Bind = "127.0.0.1",
+    allow: Allow = None,
+    strict: Strict = False,
+    mirrored: Mirrored = False,
+    midi: Annotated[
+        str | None, typer.Option(help="MIDI input, by the name it begins with.")
+    ] = None,
+    midi_map: Annotated[
+        Path | None, typer.Option(help='JSON: {"10": "guitar.azimuth", "2:74": "bass.width"}.')
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so long.  [with Ctrl-C]")] = None,
+) -> None:
+    """Play: point at a sound of what comes in, and move there while it sounds."""
+    from plugin_bridge import soundcard
+    from plugin_bridge.audiofile import AudioReader
+    from plugin_bridge.automation import Automation, read_automation
+    from plugin_bridge.live import Live, Settings
+    from plugin_bridge.models import choose_model
+
+    card: str | int | None = int(device) if device and device.isdigit() else device
+    if devices:
+        _list(soundcard.devices())
+        return
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(AudioReader(input_file)) if input_file else None
+        rate_hz = reader.sample_rate if reader else rate_hz or soundcard.rate_of(card)
+        if measure_latency:
+            samples = soundcard.measure_latency(card, rate_hz, block)
+            typer.echo(f"{samples} samples, {1000 * samples / rate_hz:.1f} ms")
+            return
+        lanes = read_automation(automation, rate_hz) if automation else Automation()
+        start_deg = 0.0 if azimuth_deg is None and targets is None else azimuth_deg
+        settings = Settings(
+            targets=wanted_targets(start_deg, width_deg, targets, lanes),
+            sample_rate=rate_hz,
+            block=block,
+            slack=slack,
+            tier=tier,
+            automation=lanes,
+            chains=chain_files(chain),
+            tape=record,
+            force=force,
+        )
+        session = stack.enter_context(Live(choose_model(model, tier), settings))
+        if osc:
+            stack.enter_context(listening(session.board, port, bind, allow, strict, mirrored))
+        if midi:
+            stack.enter_context(_midi(session, midi, midi_map))
+        try:
+            if reader:
+                from plugin_bridge.live import play_file
+
+                play_file(session, reader, output_file, block=block)
+            else:
+                _play_card(session, card, settings, seconds)
+        except KeyboardInterrupt:
+            pass  # that is how a session ends
+        finally:
+            _finish(session, record)
+
+
+def _play_card(
+    session: Live, card: str | int | None, settings: Settings, seconds: float | None
+) -> None:
+    from rich.console import Console
+    from rich.live import Live as Display
+
+    from plugin_bridge import soundcard
+
+    with soundcard.stream(session.process, card, settings.sample_rate, settings.block) as (
+        card_s,
+        flags,
+    ):
+        total_ms = 1000 * (session.latency_s + card_s)
+        typer.echo(
+            f"latency {total_ms:.1f} ms: engine {1000 * session.latency_s:.1f}, "
+            f"sound card {1000 * card_s:.1f}; Ctrl-C ends",
+            err=True,
+        )
+        console = Console(stderr=True)
+        until_s = time.monotonic() + (seconds if seconds is not None else 1e9)
+        with Display(console=console, transient=True) as display:
+            while time.monotonic() < until_s:
+                if console.is_terminal:
+                    display.update(table(session, flags))
+                time.sleep(0.1)
+
+
+def table(session: Live, flags: Flags) -> Any:
+    """The display: a line a stem, and how the engine is doing."""
+    from rich.table import Table
+
+    shown = Table("stem", "azimuth", "width", "level", "", box=None)
+    board = session.board
+    for stem, level_db in session.strip.levels_db().items():
+        place = [""] * 2
+        if stem in board.instances:
+            place = [f"{board.value(stem, name):+.1f}°" for name in ("azimuth", "width")]
+        bar = "█" * max(0, round((level_db + 60) / 2))
+        shown.add_row(stem, *place, f"{level_db:.0f} dB", bar)
+    counters = session.engine.counters
+    late = f"{counters.late_blocks} of {counters.blocks} blocks late"
+    lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
+    shown.caption = f"load {counters.load:.0%}   {late}   {lost}   {session.strip.fault}"
+    return shown
+
+
+def _midi(session: Live, name: str, mapping: Path | None) -> contextlib.closing[Any]:
+    from plugin_bridge.automation.midi import ControllerMap
+    from plugin_bridge.midiport import listener, open_port
+
+    controllers = ControllerMap.read(mapping) if mapping else ControllerMap.of_table()
+    return contextlib.closing(open_port(name, listener(session.board, controllers)))
+
+
+def _finish(session: Live, record: Path | None) -> None:
+    """Say how it went, and keep what the hands did."""
+    counters = session.engine.counters
+    words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
+    typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
+    if session.strip.fault:
+        typer.secho(f"stemsteer: {session.strip.fault}", err=True, fg="red")
+    if record is not None and session.tape is not None:
+        from plugin_bridge.automation import write_automation
+
+        write_automation(record / "lanes.csv", session.board.recorded())
+        typer.echo(f"recorded in {record}, {session.tape.lost} hops lost", err=True)
+
+
+def _list(cards: list[Any]) -> None:
+    if not cards:
+        typer.echo("no sound card; start JACK, or take a file with --input-file")
+    for card in cards:
+        typer.echo(
+            f"{card.number:3}  {card.name}  ({card.system}, {card.inputs} in, {card.outputs} out, "
+            f"{card.rate_hz:g} Hz)"
+        )

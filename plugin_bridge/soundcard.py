@@ -1,0 +1,161 @@
+"""Sound cards through PortAudio: the list, a stream, and how late it is.
+
+PortAudio speaks to ALSA and JACK on Linux, Core Audio on macOS, WASAPI, ASIO and others on
+Windows. (For ASIO the environment needs SD_ENABLE_ASIO=1 before it starts.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from realtime.spec import StemsteerError
+from realtime.stft import Audio
+
+Process = Callable[[Audio], Audio]
+PROBE_S, GAP_S = 0.1, 0.5  # of noise to measure by, and how long its echo is waited for
+TRIES = 6
+
+
+@dataclass(frozen=True)
+class Device:
+    """A sound card as PortAudio lists it."""
+
+    number: int
+    name: str
+    system: str
+    inputs: int
+    outputs: int
+    rate_hz: float
+
+
+@dataclass
+class Flags:
+    """What PortAudio told of since the start: blocks that it lost."""
+
+    input_lost: int = 0
+    output_lost: int = 0
+
+
+def devices() -> list[Device]:
+    """All sound cards. Raises StemsteerError if PortAudio is not there."""
+    sounddevice = _portaudio()
+    systems = sounddevice.query_hostapis()
+    return [
+        Device(
+            number, row["name"], systems[row["hostapi"]]["name"],
+            row["max_input_channels"], row["max_output_channels"], row["default_samplerate"],
+        )
+        for number, row in enumerate(sounddevice.query_devices())
+    ]  # fmt: skip
+
+
+def rate_of(device: str | int | None) -> float:
+    """The rate at which a card runs by itself; Hz. Raises StemsteerError if there is none."""
+    sounddevice = _portaudio()
+    if not devices():
+        raise StemsteerError(
+            "this machine has no sound card that PortAudio sees; start JACK, or take a file with "
+            "--input-file and --output-file"
+        )
+    try:
+        return float(sounddevice.query_devices(device, "input")["default_samplerate"])
+    except (ValueError, sounddevice.PortAudioError) as error:
+        raise StemsteerError(
+            f"no sound card for input called {device!r} ({error}); see `stemsteer live --devices`"
+        ) from error
+
+
+@contextmanager
+def stream(
+    process: Process, device: str | int | None, sample_rate: float, block: int
+) -> Iterator[tuple[float, Flags]]:
+    """Run `process` on blocks (2, `block`) of a card; give its own latency in seconds, and flags.
+
+    A mono input is taken as two equal channels.
+
+    Raises StemsteerError if the card does not do what is asked.
+    """
+    sounddevice = _portaudio()
+    flags = Flags()
+    try:
+        inputs = min(2, sounddevice.query_devices(device, "input")["max_input_channels"])
+
+        def callback(indata: Any, outdata: Any, frames: int, _: Any, status: Any) -> None:
+            flags.input_lost += bool(status.input_overflow)
+            flags.output_lost += bool(status.output_underflow)
+            sound = np.empty((2, frames), np.float32)
+            sound[:] = indata.T
+            outdata[:] = process(sound).T
+
+        made = sounddevice.Stream(
+            sample_rate, block, device, (inputs, 2), "float32", "low", callback=callback
+        )
+    except (ValueError, sounddevice.PortAudioError) as error:
+        raise StemsteerError(
+            f"the sound card {device if device is not None else '(default)'} does not open at "
+            f"{sample_rate:g} Hz: {error}; see `stemsteer live --devices`"
+        ) from error
+    with made:
+        yield sum(made.latency), flags
+
+
+def measure_latency(device: str | int | None, sample_rate: float, block: int) -> int:
+    """Samples from a card's output to its input, which a cable must join.
+
+    Plays noise, again and again for a few seconds, and finds it in what comes in.
+
+    Raises StemsteerError if it does not come in.
+    """
+    noise = np.random.default_rng(1).standard_normal(round(PROBE_S * sample_rate)) * 0.1
+    period = np.concatenate([noise, np.zeros(round(GAP_S * sample_rate))]).astype(np.float32)
+    heard = np.zeros(TRIES * period.size, np.float32)
+    position = 0
+
+    def process(sound: Audio) -> Audio:
+        nonlocal position
+        size = min(sound.shape[1], heard.size - position)
+        heard[position : position + size] = sound[0, :size]
+        wanted = np.arange(position, position + sound.shape[1])
+        position += size
+        return np.tile(period[wanted % period.size], (2, 1))
+
+    with stream(process, device, sample_rate, block):
+        for start in range(0, heard.size, period.size):
+            while position < start + period.size:
+                time.sleep(0.02)
+            echo = heard[start : start + period.size]
+            with contextlib.suppress(StemsteerError):
+                return find(period, echo)
+    return find(period, echo)
+
+
+def find(played: np.ndarray, heard: np.ndarray) -> int:
+    """By how many samples `heard` is behind `played`. Raises StemsteerError if it is not in it."""
+    size = 2 * max(played.size, heard.size)
+    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
+    match = np.abs(np.fft.irfft(spectrum))[: heard.size]
+    best = int(np.argmax(match))
+    if match[best] < 20 * np.median(match) or match[best] == 0:
+        raise StemsteerError(
+            "what was played did not come in again: join an output of the card to its input by a "
+            "cable, turn both up, and measure again"
+        )
+    return best
+
+
+def _portaudio() -> Any:
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise StemsteerError(
+            f"live sound needs sounddevice and PortAudio ({error}); run: pip install "
+            "'stemsteer[live]', and on Linux: apt install libportaudio2"
+        ) from error
+    return sounddevice
