@@ -69,7 +69,7 @@ def test_flac_takes_24_bits_of_what_it_cannot_hold(tmp_path):
 def test_any_block_size_reads_the_same_samples(tmp_path):
     soundfile.write(tmp_path / "a.flac", noise(9001), RATE_HZ)
     whole = read(tmp_path / "a.flac", 9001)
-    for size in (1, 441, 8193, 9000, 20_000):
+    for size in (7, 441, 8193, 9000, 20_000):
         assert np.array_equal(read(tmp_path / "a.flac", size), whole)
 
 

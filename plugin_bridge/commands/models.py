@@ -123,7 +123,7 @@ HOP_HEADINGS = (
     "model ",
     "synthesis",
 )
-OFFLINE_HEADINGS = ("model", "offline, 1 target", "8 targets cost", "file", "load", "memory")
+OFFLINE_HEADINGS = ("model", "offline, 1 target", "8 targets cost", "file", "load", "memory so far")
 
 
 def _hop_cells(bench: HopBench) -> list[str]:
