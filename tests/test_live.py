@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import mido
@@ -72,26 +71,36 @@ def test_what_is_heard_is_the_target_by_the_declared_latency_later():
     assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-6
 
 
-def test_levels_and_mode_are_heard_as_they_are_played():
+def test_levels_and_mode_are_heard_when_they_are_played():
     mixture = panned(-30, RATE)
-    lanes = {("guitar", "mode"): Lane([Point(0, 1)]), ("guitar", "gain"): Lane([Point(0, -6)])}
+    lanes = {
+        ("guitar", "mode"): Lane([Point(0, 0, "step"), Point(0.5, 1)]),
+        ("guitar", "gain"): Lane([Point(0.2, -6, "step"), Point(0.25, 0)]),
+    }
     settings = Settings(GUITAR, RATE, automation=Automation(lanes))
     with Live(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
         latency = session.engine.latency
-    expected = 10 ** (-6 / 20) * offline(mixture)[1]
-    assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-6
+        steering = session.strip.steering
+    stems = offline(mixture)[:, :, : RATE - latency]
+    steering.lanes = settings.automation
+    (expected,) = steering.outputs(0, stems)
+    assert np.abs(heard[:, latency:] - expected).max() <= 1e-6
 
 
 def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
     (tmp_path / "chain.json").write_text('[{"plugin": "Reverb"}]')
     mixture = panned(-30, RATE) + panned(20, RATE)
-    settings = Settings(GUITAR, RATE, chains={"guitar": tmp_path / "chain.json"})
+    lanes = {("guitar", "gain"): Lane([Point(0, 0, "step"), Point(0.5, -20)])}
+    chains = {"guitar": tmp_path / "chain.json"}
+    settings = Settings(GUITAR, RATE, automation=Automation(lanes), chains=chains)
     with Live(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
         latency = session.engine.latency
         assert "reverb/room_size" in session.board.controls("guitar")
+        steering = session.strip.steering
     stems = offline(mixture)
+    stems[0] *= steering.gain("guitar", 0, RATE)
     board = pedalboard.Pedalboard([pedalboard.Reverb()])
     expected = board.process(stems[0], RATE) + stems[1]
     assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-4
@@ -282,7 +291,10 @@ def test_the_latency_of_a_card_is_measured_by_a_cable(jack):
 @pytest.mark.host
 def test_ctrl_c_ends_it_in_order(jack, tmp_path):
     process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
-    threading.Timer(3, process.send_signal, [signal.SIGINT]).start()
+    while "latency" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words
     assert "recorded in" in words
