@@ -100,13 +100,13 @@ class Strip:
     def _measure(self, block: Audio, stems: NDArray[np.float32]) -> None:
         size = block.shape[1]
         weight = min(1.0, size / (METER_S * self.sample_rate))
-        powers = np.einsum("scn,scn->s", stems, stems) / (self.channels * size)
-        self._powers = self._powers + weight * (powers - self._powers)
+        for index, stem in enumerate(stems):
+            flat = stem.ravel()
+            power = float(np.dot(flat, flat)) / flat.size
+            self._powers[index] += weight * (power - self._powers[index])
         newest = block[:, -FIELD:]
-        self._field = np.concatenate(
-            [self._field[:, newest.shape[1] :], np.broadcast_to(newest, (2, newest.shape[1]))],
-            axis=1,
-        )
+        self._field[:, : -newest.shape[1]] = self._field[:, newest.shape[1] :]
+        self._field[:, -newest.shape[1] :] = newest
 
 
 def directions(mixture: Audio) -> NDArray[np.float64]:

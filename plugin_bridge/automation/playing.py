@@ -12,7 +12,7 @@ from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.board import TABLE, Meters, Sheet
 from plugin_bridge.controls import Control
 
-KEPT_S = 0.25  # of what was played stays: more than any smoothing and latency
+KEPT_S = 0.15  # of what was played stays: more than any smoothing and latency
 APART_S = 0.002  # points of a recording are at least so far apart
 
 
@@ -144,7 +144,7 @@ class Playing:
             del points[0]
         point = Point(max(step_s, points[-1].time_s), value, "step")
         points.append(point)
-        self._lanes[key] = Lane(points)
+        self._lanes[key] = _lane(points)
         if self.record is not None:
             self.record[key].append(replace(point, time_s=point.time_s + self._lost_s))
 
@@ -161,7 +161,13 @@ class Playing:
         self._lost_s += self._time_s
         for key, points in self._taken.items():
             points[:] = [Point(-KEPT_S, points[-1].value, "step")]
-            self._lanes[key] = Lane(points)
+            self._lanes[key] = _lane(points)
 
     def _start(self, instance: str, name: str) -> float:
         return self._rest.get(instance, {}).get(name, self.controls(instance)[name].default)
+
+
+def _lane(points: Sequence[Point]) -> Lane:
+    if all(point.shape == "step" for point in points):
+        return Lane.steps([point.time_s for point in points], [point.value for point in points])
+    return Lane(points)

@@ -16,6 +16,7 @@ from realtime.stft import Audio
 
 Values = Mapping[str, float]  # control -> value
 LEVELS = ("mix", "mode", "gain", "bypass")
+_DEFAULTS = {name: Lane.level(control.default) for name, control in BY_NAME.items()}
 
 
 class Lanes(Protocol):
@@ -76,13 +77,14 @@ class Steering:
     def values(self, target: str, name: str, times_s: Times) -> Times:
         """Smoothed values of a control at `times_s`."""
         control, lane = BY_NAME[name], self.curve(target, name)
+        if lane.constant is not None:
+            return np.full(times_s.shape, lane.constant)
         middle = lane.mean(times_s - control.smoothing_s / 2, control.smoothing_s)
         return np.clip(middle, control.low, control.high)
 
     def curve(self, target: str, name: str) -> Lane:
         """The lane of a control, or the level that stands for it."""
-        lane = self.lanes.lane(target, name) or self._rest.get((target, name))
-        return lane or Lane.level(BY_NAME[name].default)
+        return self.lanes.lane(target, name) or self._rest.get((target, name)) or _DEFAULTS[name]
 
     def gain(self, target: str, first_sample: int, samples: int) -> NDArray[np.float32]:
         """Amplitude factors of the control `gain`, sample by sample; its lowest is silence."""

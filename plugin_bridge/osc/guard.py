@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from plugin_bridge.osc.packets import MAX_BYTES
 
 Address = tuple[str, int]  # IP address, port
-PACKETS_PER_S = 2000.0
+PACKETS_PER_S = 1000.0
 BURST = 500.0
+CROWD = 50.0  # packets that came faster than they may for long
 MAX_WAITING = 256
 
 
@@ -94,6 +95,11 @@ class Guard:
         while self._waiting and self._take():
             sender, key = next(iter(self._waiting))
             yield self._waiting.pop((sender, key)), sender
+
+    @property
+    def crowded(self) -> bool:
+        """Whether packets come so fast that it is better to take many at once."""
+        return self._tokens < BURST - CROWD
 
     @property
     def waiting(self) -> bool:

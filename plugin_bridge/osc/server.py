@@ -27,7 +27,8 @@ DEFAULT_PORT = 9900
 FARTHEST_S = 600.0  # a time tag farther ahead is taken for a mistake
 LATE_S = 0.005  # a time tag is late when it is older
 MAX_PENDING = 10_000
-_READ_AT_ONCE = 64
+_READ_AT_ONCE = 256
+CROWDED_S = 0.003
 
 
 class OscServer:
@@ -109,6 +110,8 @@ class OscServer:
                 _, _, message, sender = heapq.heappop(self._pending)
                 self._apply(message, sender)
             self.feedback.send(self._socket)
+            if self._guard.crowded:
+                time.sleep(CROWDED_S)  # fewer wake-ups, which would disturb the audio's thread
 
     def _patience_s(self) -> float:
         """Time until there is something to do anyway."""
