@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from plugin_bridge.controls import BY_NAME, INPUTS, Control
 
+Move = tuple[str, str, float]  # instance, control, value
 Meters = Mapping[str, Sequence[float]]
 TABLE = {control.name: control for control in INPUTS}
+_NOT_IN_ADDRESS = re.compile(r"[\s#*,/?\[\]{}]|[^\x21-\x7e]")
 
 
 class Board(Protocol):
@@ -30,6 +33,11 @@ class Board(Protocol):
 
     def meters(self, instance: str) -> Meters:
         """What `controls.METERS` lists, as far as it is known."""
+
+
+def part_of(name: str) -> str:
+    """How an instance is called in an OSC address."""
+    return _NOT_IN_ADDRESS.sub("_", name) or "_"
 
 
 class Sheet:

@@ -5,7 +5,8 @@ file, the MIDI controllers and the protocol page derive from it. Rows are only e
 id of a control is its place in the plugin's parameter list, and projects in the world refer to it.
 
     python -m plugin_bridge.controls header      the table as constexpr C++
-    python -m plugin_bridge.controls markdown    the table as documentation
+    python -m plugin_bridge.controls controls    the table as documentation
+    python -m plugin_bridge.controls meters      what is fed back, as documentation
 """
 
 from __future__ import annotations
@@ -256,6 +257,13 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
+def meters_markdown() -> str:
+    """The meters as Markdown, one line each."""
+    lines = ["| name | numbers | unit | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.size} | {row.unit} | {row.help} |" for row in METERS]
+    return "\n".join(lines) + "\n"
+
+
 def _constant(row: Control) -> str:
     return "k" + "".join(part.title() for part in row.name.split("_"))
 
@@ -275,10 +283,10 @@ def _row(row: Control) -> str:
 
 
 def main(what: str) -> None:
-    """Print the table as `what`: header or markdown."""
-    forms = {"header": header, "markdown": markdown}
+    """Print the table as `what`: header, controls or meters."""
+    forms = {"header": header, "controls": markdown, "meters": meters_markdown}
     if what not in forms:
-        raise SystemExit(f"controls: expected {' or '.join(forms)}, not {what!r}")
+        raise SystemExit(f"controls: expected {', '.join(forms)}, not {what!r}")
     sys.stdout.write(forms[what]())
 
 

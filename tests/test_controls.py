@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from plugin_bridge.board import Sheet
 from plugin_bridge.controls import (
     CONTROLS,
     INSTRUMENTS,
@@ -16,7 +20,10 @@ from plugin_bridge.controls import (
     MAX_INSTRUMENTS,
     control,
     header,
+    markdown,
+    meters_markdown,
 )
+from plugin_bridge.daw.conventions import Conventions
 
 FIXED = [  # what is in users' projects: lines may be added, none may change
     (0, "azimuth", -45, 45, 0),
@@ -106,6 +113,26 @@ def test_the_generated_header_says_in_cpp_what_the_table_says(tmp_path):
         for c in CONTROLS
     ]
     assert printed.splitlines() == expected
+
+
+def test_the_protocol_page_holds_the_tables_as_they_are():
+    page = (Path(__file__).parent.parent / "plugin_bridge" / "PROTOCOL.md").read_text("utf-8")
+    for name, made in (("controls", markdown()), ("meters", meters_markdown())):
+        shown = page.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
+        assert shown == made, f"write it anew: python -m plugin_bridge.controls {name}"
+    for number, name in enumerate(INSTRUMENTS):
+        assert f"{number} {name}" in page
+
+
+def test_every_address_on_the_protocol_page_is_understood():
+    page = (Path(__file__).parent.parent / "plugin_bridge" / "PROTOCOL.md").read_text("utf-8")
+    conventions = Conventions(Sheet(["a"] * 3))
+    addresses = re.findall(r"`(/(?:adm|StereoEncoder|MultiEncoder|track|strip|live)[^`\s]*)`", page)
+    assert len(addresses) >= 9
+    for address in addresses:
+        numbered = re.sub(r"\b[NMP]\b|N$", "1", address)
+        with contextlib.suppress(ValueError):  # the arguments are another matter
+            assert conventions.moves(numbered, ()) is not None, address
 
 
 def test_the_module_prints_the_header():

@@ -37,6 +37,8 @@ def test_there_are_examples_to_run():
 def test_every_command_works_in_the_order_of_the_readme(tmp_path, monkeypatch):
     shutil.copy(ROOT / "build" / "demo" / "mix.flac", tmp_path / "song.flac")
     monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"`(\w+\.\w+)`:\n```\w+\n(.*?)```", README, re.DOTALL):
+        Path(name).write_text(text)
     for words in commands():
         arguments, _, output = (words, "", "") if ">" not in words else _redirected(words)
         done = CliRunner().invoke(cli.app, arguments)

@@ -19,9 +19,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from plugin_bridge.board import Board
+from plugin_bridge.board import Board, Move, part_of
 from plugin_bridge.controls import CONTROLS, Control, control
-from plugin_bridge.osc.namespace import Move, part_of
 
 AZIMUTH, WIDTH, GAIN = control("azimuth"), control("width"), control("gain")
 

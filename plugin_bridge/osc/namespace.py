@@ -14,19 +14,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from plugin_bridge.board import Board
+from plugin_bridge.board import Board, Move, part_of
 from plugin_bridge.controls import Control
 from plugin_bridge.osc.guard import Counters
 
 ROOT = "stemsteer"
-Move = tuple[str, str, float]  # instance, control, value
 Reply = tuple[str, tuple[float | int | str, ...]]
-_NOT_IN_ADDRESS = re.compile(r"[\s#*,/?\[\]{}]|[^\x21-\x7e]")
-
-
-def part_of(name: str) -> str:
-    """How an instance is called in an address."""
-    return _NOT_IN_ADDRESS.sub("_", name) or "_"
 
 
 def address_of(instance: str, name: str) -> str:

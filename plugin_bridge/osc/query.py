@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from plugin_bridge.board import Board
+from plugin_bridge.board import Board, part_of
 from plugin_bridge.controls import METERS, Control
-from plugin_bridge.osc.namespace import ROOT, part_of
+from plugin_bridge.osc.namespace import ROOT
 from plugin_bridge.osc.server import OscServer
 from realtime.spec import StemsteerError
 
