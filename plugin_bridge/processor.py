@@ -56,7 +56,7 @@ class Processor:
         self._scale = max(1, round(ring.rate_hz / 44_100))
         self._sizes = model.spec.conditions
         self._separator = Separator(
-            model, ring.rate_hz, tier=tier, block=self.hop * MOST_HOPS, conditions=self._conditions
+            model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
         )
         self._course = Course(ring)
         self._load = self._worst_s = 0.0
