@@ -36,7 +36,7 @@ def main(descriptor: int, default_model: str) -> None:
     with socket.socket(fileno=fds[1]) as plugin:
         try:
             processor, tier, name = _prepare(hello, fds[0], preloaded, default_model)
-        except StemsteerError as error:
+        except (StemsteerError, ValueError) as error:
             _say(plugin, f"error {error}")
             _say(engine, f"error {error}")
             return

@@ -33,7 +33,8 @@ MESSAGE_BYTES = 1 << 16
 HELLO_S = 2.0  # a peer that says nothing for so long is shown out
 MOST_INSTANCES = 64
 MOST_GUESTS = 32
-LOG_BYTES, LOG_FILES = 1 << 20, 3
+CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
+LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
 _UUID = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NUMBERS = {"pid": (1, 1 << 22), "rate_hz": (8_000, 768_000), "block": (0, 1 << 20)}
@@ -51,6 +52,10 @@ class Worker:
     hello: dict[str, Any] = field(default_factory=dict)
     ring: Ring | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def is_wanted(self) -> bool:
+        """Whether its host is alive; that a host has gone is noticed a little later."""
+        return os.path.exists(f"/proc/{self.hello['pid']}")
 
     def status(self) -> dict[str, Any]:
         """What `stemsteer status` tells of an instance."""
@@ -82,6 +87,7 @@ class Server:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._guests: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, Worker] = {}  # with an instance
+        self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
         self._spare: Worker | None = self._start_worker()
         self._stopped = False
 
@@ -163,8 +169,13 @@ class Server:
         """Give the instance an audio process, which answers the plugin when it is ready."""
         if len(self._workers) >= MOST_INSTANCES:
             raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
+        recent = [t for t in self._crashes.get(hello["uuid"], []) if time.monotonic() - t < CRASH_S]
+        if len(recent) >= CRASHES:
+            raise StemsteerError(
+                f"its audio process has crashed {len(recent)} times, see {LOG_NAME}"
+            )
         ring = Ring(ring_fd, writable=False)
-        if hello["uuid"] in {w.hello["uuid"] for w in self._workers.values()}:
+        if any(w.hello["uuid"] == hello["uuid"] and w.is_wanted() for w in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker, self._spare = self._spare, None
         if worker is None or worker.process.poll() is not None:
@@ -194,6 +205,8 @@ class Server:
         worker.control.close()
         code = _end(worker.process)
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.process.pid, code)
+        if code:
+            self._crashes.setdefault(worker.hello["uuid"], []).append(time.monotonic())
 
     def _start_worker(self) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -323,7 +336,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 def _log_to_file() -> None:
     handler = logging.handlers.RotatingFileHandler(
-        state_folder() / "engine.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES
+        state_folder() / LOG_NAME, maxBytes=LOG_BYTES, backupCount=LOG_FILES
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)

@@ -61,6 +61,35 @@ def built_plugin() -> Path:
     return folder
 
 
+def compiled(name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
+    """A program of tests/cpp; built once for the same sources and flags."""
+    need("g++", str(DPF))
+    files = [ROOT / "tests" / "cpp" / f"{name}.cpp", *sources]
+    digest = hashlib.sha256(" ".join(flags).encode())
+    for file in [*files, *sorted(CPP.glob("*.h"))]:
+        digest.update(file.read_bytes())
+    program = ROOT / ".work" / f"{name}-{digest.hexdigest()[:12]}"
+    if not program.exists():
+        program.parent.mkdir(exist_ok=True)
+        folders = [f"-I{CPP}", f"-I{DPF / 'distrho' / 'src'}"]
+        command = [
+            "g++",
+            "-std=c++17",
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            *flags,
+            *folders,
+        ]
+        done = subprocess.run(
+            [*command, *files, "-o", program, "-ldl", "-lpthread"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return program
+
+
 def identity_model(path: Path) -> Path:
     """Write a model whose masks are one: the target is the mixture, exactly."""
     spec = ModelSpec(
@@ -110,7 +139,7 @@ class Desk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="desk-", dir="/tmp"))  # sockets: short paths
-        for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             (self.folder / name).mkdir(mode=0o700)
             monkeypatch.setenv(name, str(self.folder / name))
         monkeypatch.delenv("STEMSTEER_SOCKET", raising=False)

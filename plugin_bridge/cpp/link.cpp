@@ -247,6 +247,8 @@ void Link::work() {
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's business
     double started_s = -kRestart_s;
     while (!quit_) {
+        const bool has_socket = is_ours(engine_socket());
+        presence_.expected.store(has_socket || is_ours(autostart_file()));
         if (shake_hands())
             stay();
         presence_.attached.store(0);
@@ -255,8 +257,6 @@ void Link::work() {
         socket_ = -1;
         if (quit_)
             break;
-        const bool has_socket = is_ours(engine_socket());
-        presence_.expected.store(has_socket || is_ours(autostart_file()));
         if (presence_.used.load() && seconds() - started_s > kRestart_s) {
             started_s = seconds();
             const int probe = has_socket ? connect_to(engine_socket()) : -1;
@@ -309,7 +309,6 @@ bool Link::shake_hands() {
     if (stale_)
         return false;
     hello_.uuid = answer + 3;
-    presence_.expected.store(1);
     presence_.encounters.fetch_add(1);
     presence_.attached.store(1);
     return true;

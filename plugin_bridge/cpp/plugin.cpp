@@ -63,7 +63,7 @@ public:
             controls_[i] = kControls[i].normal;
         for (uint32_t i = 0; i < kStateCount; ++i)
             states_[i] = kStates[i].initial;
-        latency_ = wanted_latency(0);
+        latency_ = wanted_latency(getBufferSize());
         setLatency(latency_);
     }
 
@@ -157,8 +157,8 @@ protected:
     void activate() override {
         if (isDummyInstance())
             return;
-        largest_block_ = 0;
-        latency_ = wanted_latency(0);
+        largest_block_ = host_offline_ ? 0 : getBufferSize();
+        latency_ = wanted_latency(largest_block_);
         setLatency(latency_);
         stream_.begin(link_.ring(getSampleRate(), DISTRHO_PLUGIN_NUM_OUTPUTS),
                       DISTRHO_PLUGIN_NUM_OUTPUTS, getSampleRate(), latency_);
@@ -191,8 +191,8 @@ private:
         return latency;
     }
 
-    // Constant but for two cases, each the user's doing: another latency mode, or blocks that are
-    // too large for it in real time.
+    // Constant but for two cases: the user asks for another latency mode, or the host plays larger
+    // blocks in real time than it announced.
     void adapt_latency(uint32_t frames) {
         if (frames > largest_block_ && !host_offline_ && !stream_.offline())
             largest_block_ = frames;

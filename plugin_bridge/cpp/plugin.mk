@@ -8,6 +8,10 @@ ifeq ($(SPLIT),true)
 override CXXFLAGS += -DSTEMSTEER_SPLIT
 endif
 override LDFLAGS += -lpthread
+ifneq ($(SANITIZE),)
+override CXXFLAGS += -g -O1 -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+override LDFLAGS += -fsanitize=$(SANITIZE)
+endif
 include $(DPF_PATH)/Makefile.plugins.mk
 TARGETS = jack lv2_dsp vst3 clap
 all: $(TARGETS)

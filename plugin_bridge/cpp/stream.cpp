@@ -14,6 +14,10 @@ constexpr double kStall_s = 30;          // an engine that is there may stall so
 constexpr double kArrival_s = 5;         // an engine that is expected may take so long, offline
 constexpr double kImpatience_s = 0.25;   // the same with the policy "dry"
 constexpr double kGap_s = 0.5;           // a host that pauses so long begins anew
+constexpr double kLook_s = 1;            // between two looks at the host's speed
+constexpr double kFast = 1.05;           // of real time: faster is not live
+
+std::atomic<double> all_waits_s{0};  // of every instance in this process
 
 // NaN and infinity become silence. By bits: compilers drop std::isfinite under -ffast-math.
 inline float sane(float value) {
@@ -30,17 +34,33 @@ double seconds() {
     return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
 }
 
-bool Lead::ahead(uint32_t frames, double rate_hz, double now_s) {
-    const double lead_s = played_s_ - (now_s - start_s_);
-    if (!running_ || lead_s < 0 || now_s - last_s_ > kGap_s) {
-        running_ = true;
-        start_s_ = now_s;
-        played_s_ = 0;
+void Lead::begin(double now_s) {
+    running_ = true;
+    start_s_ = mark_s_ = now_s;
+    played_s_ = mark_played_s_ = 0;
+}
+
+double Lead::play(uint32_t frames, double rate_hz, double now_s) {
+    now_s -= all_waits_s.load(std::memory_order_relaxed);
+    const double block_s = frames / rate_hz;
+    if (!running_ || now_s - last_s_ > kGap_s || played_s_ < now_s - start_s_)
+        begin(now_s);
+    if (now_s - mark_s_ > kLook_s) {
+        if (played_s_ - mark_played_s_ < kFast * (now_s - mark_s_))
+            begin(now_s);
+        mark_s_ = now_s;
+        mark_played_s_ = played_s_;
     }
-    const bool is_ahead = played_s_ - (now_s - start_s_) > 4 * frames / rate_hz + 0.05;
-    played_s_ += frames / rate_hz;
+    const double lead_s = played_s_ - (now_s - start_s_);
+    played_s_ += block_s;
     last_s_ = now_s;
-    return is_ahead;
+    return lead_s > 4 * block_s + 0.05 ? lead_s : 0;
+}
+
+void Lead::waited(double time_s) {
+    double sum_s = all_waits_s.load(std::memory_order_relaxed);
+    while (!all_waits_s.compare_exchange_weak(sum_s, sum_s + time_s, std::memory_order_relaxed)) {
+    }
 }
 
 void Stream::begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency) {
@@ -77,8 +97,9 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t fra
     if (frames == 0)
         return;
     presence_.used.store(1, std::memory_order_relaxed);
-    const bool ahead = lead_.ahead(frames, rate_hz_, seconds());
-    offline_ = wishes.offline || ahead;
+    const double lead_s = lead_.play(frames, rate_hz_, seconds());
+    lead_s_ = wishes.offline ? kStall_s : lead_s;
+    offline_ = lead_s_ > 0;
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
     for (uint32_t offset = 0; offset < frames; offset += kChunk)
         block(inputs, outputs, offset, std::min(kChunk, frames - offset), values, wishes);
@@ -145,11 +166,12 @@ double Stream::patience_s(Wishes::Policy policy) {
     if (hopeless_ && encounters == met_)
         return 0;
     met_ = encounters;
+    const double most_s = std::min(kStall_s, 2 * lead_s_);
     if (policy == Wishes::kDry)
-        return kImpatience_s;
+        return std::min(most_s, kImpatience_s);
     if (presence_.attached.load(std::memory_order_acquire))
-        return kStall_s;
-    return presence_.expected.load(std::memory_order_relaxed) ? kArrival_s : 0;
+        return most_s;
+    return presence_.expected.load(std::memory_order_relaxed) ? std::min(most_s, kArrival_s) : 0;
 }
 
 // Only offline: wait for the engine, as long as there is hope.
@@ -165,7 +187,7 @@ bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
         header.plugin_sleeps.store(0, std::memory_order_relaxed);
     }
     hopeless_ = !is_ready;
-    lead_.waited(seconds() - begun_s);
+    Lead::waited(seconds() - begun_s);
     return is_ready;
 }
 

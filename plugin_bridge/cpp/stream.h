@@ -20,18 +20,24 @@ struct Presence {
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };
 
-// Says from the clock alone whether the host runs ahead of real time, so that waiting cannot hurt:
-// lead = time of the frames processed - time passed. A live host is never ahead by more than a few
-// blocks.
+// Says from the clock alone how far the host is ahead of real time: time of the frames processed -
+// time passed, without the time spent waiting here. A live host is never ahead by more than a few
+// blocks; one that catches up after a pause is, but soon runs at the speed of the clock again.
 class Lead {
 public:
-    bool ahead(uint32_t frames, double rate_hz, double now_s);
-    void waited(double time_s) { start_s_ += time_s; last_s_ += time_s; }
+    // How long waiting cannot hurt, seconds; 0: the host may be live. Call it once a block.
+    double play(uint32_t frames, double rate_hz, double now_s);
     void restart() { running_ = false; }
 
+    // Every instance in the process tells how long it has waited: hosts run one after the other.
+    static void waited(double time_s);
+
 private:
+    void begin(double now_s);
+
     bool running_ = false;
     double start_s_ = 0, last_s_ = 0, played_s_ = 0;
+    double mark_s_ = 0, mark_played_s_ = 0;  // where the speed was looked at
 };
 
 class Stream {
@@ -81,6 +87,7 @@ private:
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
     bool offline_ = false;
+    double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
     bool hopeless_ = false;  // waiting was in vain; not again before an engine is met
     uint32_t met_ = 0;       // encounters when hope was lost
 

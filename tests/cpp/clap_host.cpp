@@ -1,0 +1,361 @@
+// A small CLAP host: runs one plugin over a raw file and prints what it saw as JSON.
+//   clap_host plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
+//             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F]
+// Files are 32-bit floats, interleaved: 2 channels in, as many out as the plugin has. With paced=1 it
+// keeps the pace of a sound card, at real-time priority where that is permitted; SIGTERM ends it.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <dlfcn.h>
+#include <sched.h>
+#include <string>
+#include <vector>
+
+#include "clap/entry.h"
+#include "clap/ext/audio-ports.h"
+#include "clap/ext/latency.h"
+#include "clap/ext/params.h"
+#include "clap/ext/state.h"
+#include "clap/plugin-factory.h"
+
+namespace {
+
+struct Change {
+    unsigned parameter;
+    double value;
+    size_t frame;
+};
+
+struct Options {
+    std::string plugin, id, in, out, load, save;
+    double rate_hz = 44100;
+    std::vector<unsigned> blocks = {512};
+    std::vector<Change> changes;
+    std::vector<size_t> restarts;
+    bool offline = false, paced = false;
+};
+
+struct Render {  // clap.render
+    bool (*is_hard)(const clap_plugin_t*);
+    bool (*set)(const clap_plugin_t*, int32_t);
+};
+
+bool restart_wanted = false;
+volatile std::sig_atomic_t ended = 0;
+
+void nothing(const clap_host_t*) {}
+void want_restart(const clap_host_t*) { restart_wanted = true; }
+void flagged(const clap_host_t*, uint32_t) {}
+
+const void* host_extension(const clap_host_t*, const char* id) {
+    static const clap_host_latency_t latency = {nothing};
+    static const clap_host_state_t state = {nothing};
+    static const clap_host_params_t params = {
+        flagged, [](const clap_host_t*, clap_id, clap_param_clear_flags) {}, nothing};
+    if (!std::strcmp(id, CLAP_EXT_LATENCY))
+        return &latency;
+    if (!std::strcmp(id, CLAP_EXT_STATE))
+        return &state;
+    return std::strcmp(id, CLAP_EXT_PARAMS) ? nullptr : &params;
+}
+
+const clap_host_t host = {CLAP_VERSION, nullptr, "clap_host", "Stemsteer", "", "1", host_extension,
+                          want_restart, nothing, nothing};
+
+[[noreturn]] void fail(const std::string& what) {
+    std::fprintf(stderr, "clap_host: %s\n", what.c_str());
+    std::exit(2);
+}
+
+std::vector<char> read_file(const std::string& path) {
+    std::FILE* const file = std::fopen(path.c_str(), "rb");
+    if (!file)
+        fail("cannot read " + path);
+    std::vector<char> bytes;
+    char part[65536];
+    for (size_t n; (n = std::fread(part, 1, sizeof part, file)) > 0;)
+        bytes.insert(bytes.end(), part, part + n);
+    std::fclose(file);
+    return bytes;
+}
+
+void write_file(const std::string& path, const void* data, size_t bytes) {
+    std::FILE* const file = std::fopen(path.c_str(), "wb");
+    if (!file || std::fwrite(data, 1, bytes, file) != bytes || std::fclose(file) != 0)
+        fail("cannot write " + path);
+}
+
+Options parse(int count, char** words) {
+    Options options;
+    for (int i = 1; i < count; ++i) {
+        const std::string word = words[i];
+        const size_t at = word.find('=');
+        const std::string key = word.substr(0, at), value = word.substr(at + 1);
+        if (key == "plugin") options.plugin = value;
+        else if (key == "id") options.id = value;
+        else if (key == "in") options.in = value;
+        else if (key == "out") options.out = value;
+        else if (key == "load") options.load = value;
+        else if (key == "save") options.save = value;
+        else if (key == "rate") options.rate_hz = std::atof(value.c_str());
+        else if (key == "offline") options.offline = value == "1";
+        else if (key == "paced") options.paced = value == "1";
+        else if (key == "restart") options.restarts.push_back(std::stoul(value));
+        else if (key == "set") {
+            Change change;
+            if (std::sscanf(value.c_str(), "%u:%lf:%zu", &change.parameter, &change.value,
+                            &change.frame) != 3)
+                fail("set=" + value);
+            options.changes.push_back(change);
+        } else if (key == "blocks") {
+            options.blocks.clear();
+            for (size_t begin = 0; begin < value.size(); begin = value.find(',', begin) + 1) {
+                options.blocks.push_back(unsigned(std::stoul(value.substr(begin))));
+                if (value.find(',', begin) == std::string::npos)
+                    break;
+            }
+        } else fail("unknown option " + word);
+    }
+    return options;
+}
+
+struct Events {
+    std::vector<clap_event_param_value_t> list;
+    clap_input_events_t in;
+    clap_output_events_t out;
+    double values[64] = {};  // of output parameters
+
+    Events() {
+        in = {this,
+              [](const clap_input_events_t* self) {
+                  return uint32_t(static_cast<Events*>(self->ctx)->list.size());
+              },
+              [](const clap_input_events_t* self, uint32_t i) -> const clap_event_header_t* {
+                  return &static_cast<Events*>(self->ctx)->list[i].header;
+              }};
+        out = {this, [](const clap_output_events_t* self, const clap_event_header_t* event) {
+                   if (event->type == CLAP_EVENT_PARAM_VALUE) {
+                       const auto* value = reinterpret_cast<const clap_event_param_value_t*>(event);
+                       if (value->param_id < 64)
+                           static_cast<Events*>(self->ctx)->values[value->param_id] = value->value;
+                   }
+                   return true;
+               }};
+    }
+
+    void add(unsigned parameter, double value) {
+        clap_event_param_value_t event = {};
+        event.header = {sizeof event, 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_VALUE, 0};
+        event.param_id = parameter;
+        event.note_id = event.port_index = event.channel = event.key = -1;
+        event.value = value;
+        list.push_back(event);
+    }
+};
+
+double now_s() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
+void sleep_until(double time_s) {
+    timespec until;
+    until.tv_sec = time_t(time_s);
+    until.tv_nsec = long((time_s - double(until.tv_sec)) * 1e9);
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+}
+
+class Session {
+public:
+    Session(const clap_plugin_t* plugin, const Options& options)
+        : plugin_(plugin), options_(options) {
+        const auto* ports = static_cast<const clap_plugin_audio_ports_t*>(
+            plugin->get_extension(plugin, CLAP_EXT_AUDIO_PORTS));
+        for (uint32_t i = 0; i < ports->count(plugin, false); ++i) {
+            clap_audio_port_info_t info;
+            ports->get(plugin, i, false, &info);
+            groups_.push_back(info.channel_count);
+            channels_ += info.channel_count;
+        }
+    }
+
+    void run() {
+        const std::vector<char> bytes = read_file(options_.in);
+        const size_t frames = bytes.size() / (2 * sizeof(float));
+        const float* const samples = reinterpret_cast<const float*>(bytes.data());
+        std::vector<float> written(frames * channels_);
+        largest_ = std::max(1u, *std::max_element(options_.blocks.begin(), options_.blocks.end()));
+        activate();
+        const sched_param priority = {20};
+        if (options_.paced)
+            sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
+        const double begun_s = now_s();
+        size_t turn = 0, at = 0;
+        for (; at < frames && !ended; ++turn) {
+            const unsigned wanted = options_.blocks[turn % options_.blocks.size()];
+            const unsigned n = unsigned(std::min<size_t>(wanted, frames - at));
+            for (const size_t restart : options_.restarts)
+                if (at <= restart && restart < at + n)
+                    restart_plugin();
+            block(samples + 2 * at, written.data() + channels_ * at, n, at);
+            at += n;
+            if (options_.paced)
+                sleep_until(begun_s + double(at) / options_.rate_hz);
+        }
+        deactivate();
+        write_file(options_.out, written.data(), at * channels_ * sizeof(float));
+    }
+
+    void report() {
+        std::sort(costs_us_.begin(), costs_us_.end());
+        const auto at = [&](double share) {
+            return costs_us_.empty() ? 0.0 : costs_us_[size_t(share * double(costs_us_.size() - 1))];
+        };
+        std::printf("{\"latency\": %u, \"channels\": %u, \"cost_us\": {\"median\": %.1f, "
+                    "\"p99\": %.1f, \"max\": %.1f}, \"restart_wanted\": %s, \"outputs\": [",
+                    latency_, channels_, at(0.5), at(0.99), at(1), restart_wanted ? "true" : "false");
+        for (int i = 0; i < 16; ++i)
+            std::printf("%s%g", i ? ", " : "", events_.values[i]);
+        std::printf("]}\n");
+    }
+
+private:
+    void activate() {
+        if (!plugin_->activate(plugin_, options_.rate_hz, 1, largest_) ||
+            !plugin_->start_processing(plugin_))
+            fail("the plugin does not start");
+        const auto* latency = static_cast<const clap_plugin_latency_t*>(
+            plugin_->get_extension(plugin_, CLAP_EXT_LATENCY));
+        latency_ = latency->get(plugin_);
+    }
+
+    void deactivate() {
+        plugin_->stop_processing(plugin_);
+        plugin_->deactivate(plugin_);
+    }
+
+    void restart_plugin() {
+        deactivate();
+        activate();
+    }
+
+    void block(const float* from, float* to, unsigned frames, size_t position) {
+        std::vector<std::vector<float>> in(2, std::vector<float>(frames)),
+            out(channels_, std::vector<float>(frames, 1e9f));
+        std::vector<float*> in_rows, out_rows;
+        for (unsigned channel = 0; channel < 2; ++channel) {
+            for (unsigned i = 0; i < frames; ++i)
+                in[channel][i] = from[2 * i + channel];
+            in_rows.push_back(in[channel].data());
+        }
+        for (auto& row : out)
+            out_rows.push_back(row.data());
+        events_.list.clear();
+        for (const Change& change : options_.changes)
+            if (position <= change.frame && change.frame < position + std::max(frames, 1u))
+                events_.add(change.parameter, change.value);
+
+        const clap_audio_buffer_t input = {in_rows.data(), nullptr, 2, 0, 0};
+        std::vector<clap_audio_buffer_t> outputs;
+        unsigned channel = 0;
+        for (const unsigned size : groups_) {
+            outputs.push_back({out_rows.data() + channel, nullptr, size, 0, 0});
+            channel += size;
+        }
+        clap_process_t process = {};
+        process.steady_time = int64_t(position);
+        process.frames_count = frames;
+        process.audio_inputs = &input;
+        process.audio_outputs = outputs.data();
+        process.audio_inputs_count = 1;
+        process.audio_outputs_count = uint32_t(outputs.size());
+        process.in_events = &events_.in;
+        process.out_events = &events_.out;
+        const double begun_s = now_s();
+        if (plugin_->process(plugin_, &process) == CLAP_PROCESS_ERROR)
+            fail("process failed");
+        costs_us_.push_back(1e6 * (now_s() - begun_s));
+        for (channel = 0; channel < channels_; ++channel)
+            for (unsigned i = 0; i < frames; ++i)
+                to[channels_ * i + channel] = out[channel][i];
+    }
+
+    const clap_plugin_t* plugin_;
+    const Options& options_;
+    std::vector<unsigned> groups_;
+    unsigned channels_ = 0, largest_ = 0, latency_ = 0;
+    Events events_;
+    std::vector<double> costs_us_;
+};
+
+void load_state(const clap_plugin_t* plugin, const std::string& path) {
+    struct Source {
+        std::vector<char> bytes;
+        size_t at = 0;
+    } source = {read_file(path)};
+    const clap_istream_t stream = {
+        &source, [](const clap_istream_t* self, void* buffer, uint64_t size) -> int64_t {
+            Source& from = *static_cast<Source*>(self->ctx);
+            const size_t n = std::min<size_t>(size, from.bytes.size() - from.at);
+            std::memcpy(buffer, from.bytes.data() + from.at, n);
+            from.at += n;
+            return int64_t(n);
+        }};
+    const auto* state =
+        static_cast<const clap_plugin_state_t*>(plugin->get_extension(plugin, CLAP_EXT_STATE));
+    if (!state->load(plugin, &stream))
+        fail("the state is refused");
+}
+
+void save_state(const clap_plugin_t* plugin, const std::string& path) {
+    std::vector<char> bytes;
+    const clap_ostream_t stream = {
+        &bytes, [](const clap_ostream_t* self, const void* buffer, uint64_t size) -> int64_t {
+            auto& to = *static_cast<std::vector<char>*>(self->ctx);
+            const char* const from = static_cast<const char*>(buffer);
+            to.insert(to.end(), from, from + size);
+            return int64_t(size);
+        }};
+    const auto* state =
+        static_cast<const clap_plugin_state_t*>(plugin->get_extension(plugin, CLAP_EXT_STATE));
+    if (!state->save(plugin, &stream))
+        fail("the state cannot be saved");
+    write_file(path, bytes.data(), bytes.size());
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const Options options = parse(count, words);
+    std::signal(SIGTERM, [](int) { ended = 1; });
+    void* const library = dlopen(options.plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        fail(dlerror());
+    const auto* entry = static_cast<const clap_plugin_entry_t*>(dlsym(library, "clap_entry"));
+    if (!entry || !entry->init(options.plugin.c_str()))
+        fail("no CLAP plugin");
+    const auto* factory =
+        static_cast<const clap_plugin_factory_t*>(entry->get_factory(CLAP_PLUGIN_FACTORY_ID));
+    const clap_plugin_t* plugin = factory->create_plugin(factory, &host, options.id.c_str());
+    if (!plugin || !plugin->init(plugin))
+        fail("no plugin " + options.id);
+    const auto* render = static_cast<const Render*>(plugin->get_extension(plugin, "clap.render"));
+    if (!render || !render->set(plugin, options.offline))
+        fail("no clap.render");
+    if (!options.load.empty())
+        load_state(plugin, options.load);
+    {
+        Session session(plugin, options);
+        session.run();
+        if (!options.save.empty())
+            save_state(plugin, options.save);
+        session.report();
+    }
+    plugin->destroy(plugin);
+    entry->deinit();
+    return 0;
+}
