@@ -94,6 +94,7 @@ def listening(
 ) -> Iterator[OscServer]:
     """An OSC server and its description over HTTP; faults go to the error stream, once each."""
     from plugin_bridge.osc import OscServer
+    from plugin_bridge.osc.apart import summary
     from plugin_bridge.osc.query import QueryServer
 
     server = OscServer(
@@ -108,11 +109,7 @@ def listening(
     with server, QueryServer(server, board, server.port):
         typer.echo(f"listening for OSC on {bind} port {server.port}", err=True)
         yield server
-    counts = server.counters
-    faults = ", ".join(f"{count} {kind}" for kind, count in counts.faults().items())
-    typer.echo(
-        f"{counts.packets} packets, {counts.applied} moves; {faults or 'no fault'}", err=True
-    )
+    typer.echo(summary(server), err=True)
 
 
 def _wait(server: OscServer) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.commands.control import Allow, Bind, Mirrored, Strict, listening
+from plugin_bridge.commands.control import Allow, Bind, Mirrored, Strict
 from plugin_bridge.commands.separate import chain_files, wanted_targets
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def live(
     from plugin_bridge.automation import Automation, read_automation
     from plugin_bridge.live import Live, Settings
     from plugin_bridge.models import choose_model
+    from plugin_bridge.osc.apart import Options, OscApart
 
     card: str | int | None = int(device) if device and device.isdigit() else device
     if devices:
@@ -106,7 +107,9 @@ def live(
         )
         session = stack.enter_context(Live(choose_model(model, tier), settings))
         if osc:
-            stack.enter_context(listening(session.board, port, bind, allow, strict, mirrored))
+            options = Options(bind, port, tuple(allow or ()), strict, mirrored)
+            apart = stack.enter_context(OscApart(session.board, options))
+            typer.echo(f"listening for OSC on {bind} port {apart.port}", err=True)
         if midi:
             stack.enter_context(_midi(session, midi, midi_map))
         try:

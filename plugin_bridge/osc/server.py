@@ -28,6 +28,7 @@ FARTHEST_S = 600.0  # a time tag farther ahead is taken for a mistake
 LATE_S = 0.005  # a time tag is late when it is older
 MAX_PENDING = 10_000
 _READ_AT_ONCE = 256
+QUEUE_BYTES = 1 << 20  # of packets that the system keeps for us, if it allows so much
 CROWDED_S = 0.003
 
 
@@ -214,6 +215,7 @@ def _bind(host: str, port: int, has_allowed: bool) -> socket.socket:
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
     try:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:

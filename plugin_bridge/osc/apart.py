@@ -1,0 +1,198 @@
+"""The OSC server in a process of its own.
+
+A busy Python thread beside the audio's takes the interpreter from it for milliseconds at a time.
+So, where sound is played, packets are read over there, and here arrive only the moves, gathered
+for two milliseconds, the last of each control.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+from plugin_bridge.board import Board, Meters, Sheet
+from plugin_bridge.controls import Control
+from plugin_bridge.osc.query import QueryServer
+from plugin_bridge.osc.server import OscServer
+from realtime.spec import StemsteerError
+
+GATHER_S = 0.002
+SHOW_S = 0.25  # between two looks at the board when nobody asks
+START_S = 30.0
+STALE_S = 0.01
+Values = dict[tuple[str, str], float]
+Shown = tuple[Values, dict[str, Meters]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to listen; see `OscServer`."""
+
+    host: str
+    port: int
+    allowed: tuple[str, ...] = ()
+    strict: bool = False
+    mirrored: bool = False
+
+
+class OscApart:
+    """An `OscServer` for a board, in another process; `port` once it is entered.
+
+    Raises
+    ------
+    StemsteerError if it cannot listen.
+    """
+
+    def __init__(self, board: Board, options: Options) -> None:
+        self._board = board
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        controls = {name: dict(board.controls(name)) for name in board.instances}
+        self._process = context.Process(
+            target=_serve, args=(far, options, controls), name="stemsteer-osc", daemon=True
+        )
+        self._process.start()
+        far.close()
+        self._thread = threading.Thread(target=self._relay, name="stemsteer-osc", daemon=True)
+        self.port = self._await()
+
+    def __enter__(self) -> OscApart:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._pipe.send(None)  # it answers the same, so that both ends know
+        self._thread.join(timeout=5)
+        self._process.join(timeout=5)
+        self._pipe.close()
+
+    def _await(self) -> int:
+        answer = self._pipe.recv() if self._pipe.poll(START_S) else "it did not start in time"
+        if isinstance(answer, int):
+            return answer
+        self._process.join(timeout=5)
+        raise StemsteerError(str(answer))
+
+    def _relay(self) -> None:
+        """Put moves on the board; show it when asked, and now and then."""
+        try:
+            while True:
+                if self._pipe.poll(SHOW_S):
+                    message = self._pipe.recv()
+                    if message is None:
+                        return
+                    moves, asked = message
+                    for (instance, name), value in moves.items():
+                        self._board.play(instance, name, value)
+                    if not asked:
+                        continue
+                self._pipe.send(self._shown())
+        except (EOFError, OSError):  # the other process is gone: hands are off, sound goes on
+            return
+
+    def _shown(self) -> Shown:
+        board = self._board
+        values = {(i, n): board.value(i, n) for i in board.instances for n in board.controls(i)}
+        return values, {instance: board.meters(instance) for instance in board.instances}
+
+
+class _Mirror(Sheet):
+    """The board as it is seen over there."""
+
+    def __init__(self, pipe: Connection, controls: Mapping[str, Mapping[str, Control]]) -> None:
+        super().__init__(list(controls))
+        self._pipe, self._controls = pipe, controls
+        self._moves: Values = {}
+        self._meters: dict[str, Meters] = {}
+        self._asked, self._shown_s = False, 0.0
+        self._bell = threading.Event()
+        self.left = False
+        threading.Thread(target=self._forward, daemon=True).start()
+
+    def controls(self, instance: str) -> Mapping[str, Control]:
+        return self._controls[instance]
+
+    def value(self, instance: str, name: str) -> float:
+        return self._values.get((instance, name), self._controls[instance][name].default)
+
+    def play(self, instance: str, name: str, value: float) -> None:
+        with self._lock:
+            self._values[instance, name] = self._moves[instance, name] = value
+        self._bell.set()
+
+    def meters(self, instance: str) -> Meters:
+        if time.monotonic() - self._shown_s > STALE_S:
+            self._asked = True
+            self._bell.set()
+        return self._meters.get(instance, {})
+
+    def take(self, shown: Shown) -> None:
+        """The board as it was a moment ago; what has been moved since stays."""
+        values, self._meters = shown
+        with self._lock:
+            self._values.update({k: v for k, v in values.items() if k not in self._moves})
+        self._shown_s = time.monotonic()
+
+    def _forward(self) -> None:
+        while self._bell.wait() and not self.left:
+            time.sleep(GATHER_S)
+            self._bell.clear()
+            with self._lock:
+                moves, self._moves = self._moves, {}
+                asked, self._asked = self._asked, False
+            self._pipe.send((moves, asked))
+
+
+def _serve(
+    pipe: Connection, options: Options, controls: Mapping[str, Mapping[str, Control]]
+) -> None:
+    """The other process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that plays
+    if hasattr(os, "nice"):
+        os.nice(5)  # the sound comes first
+    mirror = _Mirror(pipe, controls)
+    try:
+        server = OscServer(
+            mirror,
+            host=options.host,
+            port=options.port,
+            allowed=options.allowed,
+            strict=options.strict,
+            mirrored=options.mirrored,
+            report=lambda words: _say(words),
+        )
+        query = QueryServer(server, mirror, server.port)
+    except (StemsteerError, ValueError) as error:
+        pipe.send(str(error))
+        return
+    with server, query:
+        pipe.send(server.port)
+        try:
+            while (shown := pipe.recv()) is not None:
+                mirror.take(shown)
+        except (EOFError, OSError):
+            return
+    mirror.left = True
+    _say(summary(server))
+    pipe.send(None)
+
+
+def summary(server: OscServer) -> str:
+    """What came in, in a line."""
+    counts = server.counters
+    faults: Sequence[str] = [f"{count} {kind}" for kind, count in counts.faults().items()]
+    return f"{counts.packets} packets, {counts.applied} moves; {', '.join(faults) or 'no fault'}"
+
+
+def _say(words: str) -> None:
+    print(f"stemsteer: {words}", file=sys.stderr, flush=True)
