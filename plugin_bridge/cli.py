@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.commands import control, doctor, engine, live, models, separate
+from plugin_bridge.commands import control, doctor, engine, live, models, plugin, separate
 
 
 class Door(TyperGroup):
@@ -75,6 +75,7 @@ app.command()(models.bench)
 app.command()(doctor.doctor)
 app.command()(engine.serve)
 app.command()(engine.status)
+app.add_typer(plugin.plugin, name="plugin")
 app.command()(control.osc)
 app.command()(control.record)
 app.command()(live.live)

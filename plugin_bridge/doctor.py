@@ -50,8 +50,17 @@ def examine() -> list[Check]:
         _formats(),
         *_extras(),
         _shared_memory(),
+        *_plugin(),
         _machine(),
     ]
+
+
+def _plugin() -> Iterator[Check]:
+    """The plugin in DAWs, and its engine; not needed for anything else."""
+    from plugin_bridge.install import state
+
+    for name, found, remedy in state():
+        yield Check(name, found, remedy, needed=False)
 
 
 def _python() -> Check:

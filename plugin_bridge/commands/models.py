@@ -39,6 +39,9 @@ def bench(
     ] = None,
     hops: Annotated[int, typer.Option(min=100, help="Hops to time.")] = 2000,
     seconds: Annotated[float, typer.Option(min=4, help="Sound to separate offline.")] = 30.0,
+    instances: Annotated[
+        int, typer.Option(min=0, help="Instead: so many plugin instances at once in real time.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -47,6 +50,9 @@ def bench(
     from plugin_bridge.models import found_models
     from realtime import find_model
 
+    if instances:
+        _rehearse(names or ["panorama"], instances, seconds, as_json)
+        return
     if names:
         paths = [find_model(name) for name in names]
     else:
@@ -92,6 +98,22 @@ def _cells(found: Found) -> list[str]:
         spec.licence,
         spec.description,
     ]
+
+
+def _rehearse(names: list[str], instances: int, seconds: float, as_json: bool) -> None:
+    """Print whether so many instances are served in time."""
+    from plugin_bridge.rehearsal import rehearse
+
+    results = [rehearse(name, instances, seconds) for name in names]
+    if as_json:
+        typer.echo(json.dumps([vars(result) for result in results], indent=2))
+        return
+    for r in results:
+        typer.echo(
+            f"{r.model}: {r.instances} instances, {r.late} of {r.blocks} blocks late, load "
+            f"{r.load:.0%} of one core, worst call {r.worst_hop_ms:.1f} ms; longest pause of the "
+            f"machine {r.longest_pause_ms:.1f} ms"
+        )
 
 
 def _print_bench(results: list[ModelBench], *, markdown: bool) -> None:
