@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import signal
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +84,10 @@ app.command()(live.live)
 
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
+    if getattr(sys, "frozen", False):
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     signal.signal(signal.SIGTERM, _terminate)
     app()
 

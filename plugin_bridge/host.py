@@ -229,6 +229,8 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
 
 def _probe(path: Path, plugin_name: str | None, where: Path) -> None:
     """Load a plugin in a process of its own first: one that crashes takes only that along."""
+    if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
+        return
     program = (
         "import sys, pedalboard\n"
         "pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)"

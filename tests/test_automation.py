@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import mido
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from plugin_bridge.automation import (
     read_automation,
     write_automation,
 )
+from plugin_bridge.automation.rpp import parse
 from realtime import Separator, StemsteerError, load_model
 
 RATE = 44_100
@@ -189,6 +193,20 @@ def test_a_fine_controller_reaches_values_between_the_coarse_ones(tmp_path):
 def test_a_file_that_is_no_automation_gets_a_clear_answer(tmp_path, name, text, words):
     with pytest.raises(StemsteerError, match=words):
         read(tmp_path, name, text)
+
+
+def test_projects_that_reaper_wrote_are_read_to_the_end():
+    folder = os.environ.get("STEMSTEER_REAL")
+    if not folder:
+        pytest.skip("STEMSTEER_REAL names no folder of real recordings")
+    projects = [p for p in (Path(folder) / "rpp").iterdir() if p.suffix.lower() == ".rpp"]
+    assert len(projects) >= 2
+    for path in projects:
+        project = parse(path.read_text(errors="replace"))
+        assert project.entry("TEMPO") is not None
+        assert any(chunk.name == "TRACK" for chunk in project.chunks)
+        with pytest.raises(StemsteerError, match="no track has an active envelope"):
+            read_automation(path, RATE)
 
 
 def test_a_missing_file_gets_a_clear_answer(tmp_path):

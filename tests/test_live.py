@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from plugin_bridge import cli, midiport, soundcard
 from plugin_bridge.audiofile import AudioReader
-from plugin_bridge.automation import Automation, Lane, Point
+from plugin_bridge.automation import Automation, Lane, Point, midi
 from plugin_bridge.automation.midi import ControllerMap
 from plugin_bridge.board import Sheet
 from plugin_bridge.host import Chain
@@ -147,7 +147,7 @@ def test_a_midi_controller_moves_what_it_is_mapped_to():
 
 def test_a_midi_input_that_is_not_there_is_said():
     with pytest.raises(StemsteerError, match="MIDI"):
-        midiport.open_port("no such controller", lambda message: None)
+        midi.open_port("no such controller", lambda message: None)
 
 
 def test_an_echo_is_found_and_its_absence_said():

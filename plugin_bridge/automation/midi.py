@@ -9,7 +9,7 @@ controllers 0 to 31 may be fine: their lower seven bits come as the controller 3
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,23 @@ def read(path: Path, sample_rate: float) -> Automation:
     if not points:
         raise ValueError("none of its controllers moves a control")
     return Automation({key: lane_of(key[1], rows) for key, rows in points.items()})
+
+
+def open_port(name: str, hear: Callable[[Any], None]) -> Any:
+    """Open a MIDI input by its name or the beginning of it.
+
+    Raises StemsteerError if there is none, or no MIDI on this machine.
+    """
+    try:
+        names = mido.get_input_names()
+        found = next((port for port in names if port.startswith(name)), None)
+        if found is None:
+            raise StemsteerError(f"no MIDI input {name!r}; there are {', '.join(names) or 'none'}")
+        return mido.open_input(found, callback=hear)
+    except (ImportError, OSError, RuntimeError, SystemError) as error:
+        raise StemsteerError(
+            f"no MIDI on this machine ({error}); run: pip install 'stemsteer[live]'"
+        ) from error
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:

@@ -172,8 +172,8 @@ def table(session: Live, flags: Flags) -> Any:
 
 
 def _midi(session: Live, name: str, mapping: Path | None) -> contextlib.closing[Any]:
-    from plugin_bridge.automation.midi import ControllerMap
-    from plugin_bridge.midiport import listener, open_port
+    from plugin_bridge.automation.midi import ControllerMap, open_port
+    from plugin_bridge.midiport import listener
 
     controllers = ControllerMap.read(mapping) if mapping else ControllerMap.of_table()
     return contextlib.closing(open_port(name, listener(session.board, controllers)))
