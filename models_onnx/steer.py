@@ -62,10 +62,10 @@ CONFIGS = {
 
 def spec(config: SteerConfig) -> ModelSpec:
     tier = Tier(window=2048, synthesis=512, hop=256, lookahead=config.lookahead)
-    tiers = {"studio": tier, "offline": tier} if config.lookahead else {"live": tier}
+    names = ["studio", "offline"] if config.lookahead else ["live", "studio", "offline"]
     return ModelSpec(
         name="steer",
-        tiers=tiers,
+        tiers=dict.fromkeys(names, tier),
         conditions={"direction": 2},
         mask_axes="steered",
         bins=BINS,
