@@ -14,6 +14,7 @@ from fast_bss_eval import si_sdr
 from torch import Tensor
 
 TINY = 1e-8
+ENOUGH_DB = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ def snr_db(estimate: Tensor, target: Tensor) -> Tensor:
     """Energy of the target over that of the error, dB, of (..., channels, samples): (...).
 
     Its best estimate is the mean over what the target may be, so masks are not shrunk where it is
-    uncertain, as they are by compressed spectra. The gradient fades beyond 40 dB.
+    uncertain, as they are by compressed spectra. The gradient fades at `ENOUGH_DB`: scenes that are easy would
+    otherwise ask for masks of exactly one, and drown those that are not.
     """
     energy = target.square().sum((-2, -1)) + TINY
     error = (target - estimate).square().sum((-2, -1))
-    return -10 * torch.log10(error / energy + 1e-4)
+    return -10 * torch.log10(error / energy + 10 ** (-ENOUGH_DB / 10))
 
 
 def stereo_si_sdr(estimate: Tensor, target: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from models_onnx.losses import LossWeights, audible, snr_db, spectral_terms, ste
 from models_onnx.torch_stft import analyse, apply_masks, synthesise, window_tensors
 from realtime.spec import ModelSpec, Tier
 
-TRAINED_DB, JUDGED_DB = -35.0, -20.0
+TRAINED_DB, JUDGED_DB = -25.0, -20.0
 """Targets quieter than this against their mixture have no SNR in training, in validation."""
 
 
