@@ -54,8 +54,8 @@ def snr_db(estimate: Tensor, target: Tensor) -> Tensor:
     """Energy of the target over that of the error, dB, of (..., channels, samples): (...).
 
     Its best estimate is the mean over what the target may be, so masks are not shrunk where it is
-    uncertain, as they are by compressed spectra. The gradient fades at `ENOUGH_DB`: scenes that are easy would
-    otherwise ask for masks of exactly one, and drown those that are not.
+    uncertain, as they are by compressed spectra. The gradient fades at `ENOUGH_DB`: easy scenes
+    would otherwise ask for masks of exactly one, and drown those that are not.
     """
     energy = target.square().sum((-2, -1)) + TINY
     error = (target - estimate).square().sum((-2, -1))
