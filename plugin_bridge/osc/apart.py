@@ -1,8 +1,8 @@
 """The OSC server in a process of its own.
 
 A busy Python thread beside the audio's takes the interpreter from it for milliseconds at a time.
-So, where sound is played, packets are read over there, and here arrive only the moves, gathered
-for two milliseconds, the last of each control.
+So, where sound is played, packets are read over there, and here arrive only the moves, at most one
+every two milliseconds with the last of each control.
 """
 
 from __future__ import annotations
@@ -145,12 +145,12 @@ class _Mirror(Sheet):
 
     def _forward(self) -> None:
         while self._bell.wait() and not self.left:
-            time.sleep(GATHER_S)
             self._bell.clear()
             with self._lock:
                 moves, self._moves = self._moves, {}
                 asked, self._asked = self._asked, False
             self._pipe.send((moves, asked))
+            time.sleep(GATHER_S)  # what comes meanwhile goes together
 
 
 def _serve(
