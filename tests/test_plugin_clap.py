@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from bridge import CPP, built_plugin, compiled, desk, level_db, need, noise, panned
-from claphost import CONNECTED, DROPOUTS, Run
+from claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
@@ -75,6 +75,15 @@ def test_the_second_output_of_the_sibling_is_what_was_taken_away(own_desk, tmp_p
     swapped, _ = run.end()
     np.testing.assert_allclose(swapped[:2], y[2:], atol=1e-6)
     np.testing.assert_allclose(swapped[2:], y[:2], atol=1e-6)
+
+
+def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(own_desk, tmp_path):
+    own_desk.start(own_desk.identity)
+    x = noise(60 * RATE_HZ, scale=0.2)
+    run = Run(tmp_path, x, "blocks=512", gain=HALF_DB)
+    y, _ = run.end()
+    kinds = played(y, x, 512)
+    assert (kinds[40:] == 2).all()  # the first blocks could have been live
 
 
 def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(own_desk, tmp_path):

@@ -99,6 +99,18 @@ def test_the_sound_is_that_of_a_separator_with_the_same_automation(own_desk):
     np.testing.assert_allclose(y[:, :frames], expected[:, :frames], atol=1e-5)
 
 
+def test_each_instance_may_have_a_model_of_its_own(own_desk):
+    own_desk.start(own_desk.identity)
+    tracks = [Track(offline=True), Track(model="panorama", offline=True)]
+    assert len(own_desk.workers()) == 2
+    x = noise(8192)
+    exact, separated = (pass_through(track, x, azimuth=-45, width=5) for track in tracks)
+    np.testing.assert_allclose(exact, x[:, : exact.shape[1]], atol=2e-7)
+    assert np.abs(separated - exact).max() > 0.01
+    models = sorted(i["model"].split("/")[-1] for i in own_desk.instances())
+    assert models == ["identity.onnx", "panorama"]
+
+
 def test_the_socket_is_the_users_own_and_nothing_listens_on_the_network(own_desk):
     pid = own_desk.start()
     assert stat.S_IMODE(own_desk.runtime.stat().st_mode) == 0o700
