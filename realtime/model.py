@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else importing it leaves an id in ~/.cache
+import onnxruntime as ort
 
 from realtime.conditions import Conditions
 from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec, StemsteerError

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -126,3 +129,9 @@ def test_buffers_are_kept_for_few_sizes_only():
         spectrum = np.zeros((frames, 2, 1025, 2), np.float32)
         stepper.step(spectrum, {"direction": np.zeros((frames, 1, 2), np.float32)})
     assert len(stepper._buffers) <= 4
+
+
+def test_the_runtime_leaves_no_identity_behind(tmp_path):
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", "import realtime"], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []
