@@ -5,13 +5,23 @@ set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
 environment .venv ".[train,dev,live,host]"
-# Real hosts for the tests of the plugin. Tests whose host is missing say so in the summary.
-for program in g++ make jackd jalv ardour7-export; do
-    command -v "$program" >/dev/null || hosts=missing
+# Real hosts for the plugin, soundfonts for the renderer, other people's tools for the protocols.
+# Tests that miss one of them are skipped and say so in the summary.
+missing=""
+for needed in g++:g++ make:make jackd:jackd2 jalv:jalv ardour7-export:ardour oscsend:liblo-tools \
+    ffmpeg:ffmpeg; do
+    command -v "${needed%%:*}" >/dev/null || missing="$missing ${needed##*:}"
 done
-if [ "${hosts:-}" = missing ] || [ ! -d /usr/share/dpf ]; then
-    debian g++ make dpf-source jackd2 jalv ardour ||
-        say "HOST TESTS WILL BE SKIPPED: the plugin is not tested in the hosts that are missing"
+for needed in /usr/share/dpf:dpf-source /usr/share/sounds/sf2/TimGM6mb.sf2:timgm6mb-soundfont \
+    /usr/share/sounds/sf2/FluidR3_GM.sf2:fluid-soundfont-gm; do
+    [ -e "${needed%%:*}" ] || missing="$missing ${needed##*:}"
+done
+for needed in libfluidsynth.so.3:libfluidsynth3 libportaudio.so.2:libportaudio2; do
+    ls /usr/lib/*/"${needed%%:*}" >/dev/null 2>&1 || missing="$missing ${needed##*:}"
+done
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086 -- a list of words
+    debian $missing || say "TESTS WILL BE SKIPPED: missing are$missing"
 fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 .venv/bin/ruff check --quiet
