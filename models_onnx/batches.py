@@ -46,7 +46,7 @@ class Aims:
     exact : only points, which hit their source, at a width of 20° (for validation).
     """
 
-    doubt: float = 0.6
+    doubt: float = 0.4
     opening: float = 0.15
     nothing: float = 0.07
     change: float = 0.2

@@ -1,4 +1,4 @@
-"""The flagship: null the neighbours of a direction, then mask what is left, per bin.
+"""The flagship: null the neighbours of a direction, then mask what is left.
 
 A source panned to θ is absent from N = R cos θ − L sin θ and whole in T = L cos θ + R sin θ. With
 s the target, uncorrelated with what is in N, the best linear estimate of s from both is (the real
@@ -6,16 +6,18 @@ multichannel Wiener filter of two channels, factored)::
 
     s = m · (T − c N),    c = E[Re T N*] / E[N N*],    m = P_s / (P_s + what is left)
 
-c is a generalised sidelobe canceller (Griffiths & Jim, 1982): where one neighbour dominates a bin,
-it removes it exactly, without a mask. Candidates of c come from recursive averages of the
-covariance of the channels at several time constants; the network chooses among them bin by bin,
-and gives the mask m, and a mask n on N for what of the target is wide.
+c is a generalised sidelobe canceller (Griffiths & Jim, 1982): where one neighbour dominates, it
+removes it exactly, without a mask. Candidates of c come from recursive averages of the covariance
+of the channels at several time constants; the network chooses among them, and gives the mask m,
+and a mask n on N for what of the target is wide.
 
 That needs the target's direction exactly: a target beside it leaks into N and is nulled too. So
 a small network first corrects the aim within the opening, from a histogram of directions.
 
 The averages are of L and R, not of T and N, so a moving direction finds them ready. Directions
 are coordinates here, not something learned.
+
+All of it happens in cells: one bin each below 5.5 kHz, two up to 11 kHz, four above.
 """
 
 from __future__ import annotations
@@ -31,30 +33,39 @@ from torch.nn import functional
 from realtime.spec import ModelSpec, Tier
 
 BINS = 1024
-GROUPS = ((16, 8), (16, 16), (16, 40))  # (bands, bins a band): 172 Hz wide below, 860 Hz above
-BANDS = sum(bands for bands, _ in GROUPS)
-DECAYS = (0.6, 0.9, 0.98)  # of the averages, per frame of 5.8 ms
-CANDIDATES = 3 + len(DECAYS)  # none, the averages, and means over 3 and 7 bins of this frame
+CELLS = 512
+ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards
+BANDS = 64  # of eight cells: 172 Hz wide below, 1.4 kHz at the top
+PER_BAND = CELLS // BANDS
+DECAYS = (0.95, 0.993)  # of the averages, per frame of 5.8 ms: 0.11 and 0.83 s
+CANDIDATES = 2 + len(DECAYS)  # none, the averages, and the mean over 5 cells of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
 NARROW = math.tan(math.radians(8)) ** 2
-AIM_BINS = 384  # the histogram looks up to 8 kHz
-AIM_CELLS = 24  # over one and a half openings
+AIM_CELLS = 192  # the histogram looks up to 4.1 kHz
+AIM_PLACES = 20  # over one and a half openings
 AIM_WIDTH = 32
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
 @dataclass(frozen=True)
 class SteerConfig:
-    """Sizes of the network. `lookahead` is in frames of 5.8 ms."""
+    """Sizes of the network. `lookahead` is in frames of 5.8 ms.
 
-    width: int = 48
+    encoded, share : numbers a band, in the encoder and to and from the core.
+    core, layers : of the recurrent core, which sees all bands.
+    """
+
+    encoded: int = 48
+    share: int = 16
+    core: int = 256
     layers: int = 2
+    inner: int = 64
     lookahead: int = 0
 
 
 CONFIGS = {
-    "tiny": SteerConfig(width=16, layers=1),
+    "tiny": SteerConfig(encoded=16, share=4, core=32, layers=1, inner=24),
     "small": SteerConfig(),
     "studio": SteerConfig(lookahead=8),
 }
@@ -75,31 +86,31 @@ def spec(config: SteerConfig) -> ModelSpec:
 
 
 class Steer(nn.Module):
-    """Masks of targets by direction; see the module.
-
-    Parameters are shared by all bands of a group and, in the recurrent layers, by all bands.
-    """
+    """Masks of targets by direction; see the module."""
 
     def __init__(self, config: SteerConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.width
-        self.encoders = nn.ModuleList(nn.Linear(n * FEATURES, width) for _, n in GROUPS)
-        self.place = nn.Parameter(torch.randn(BANDS, width) * 0.1)
-        self.opening = nn.Linear(2, width)
+        own, share, core = PER_BAND * FEATURES, config.share, config.core
+        self.encode = Bands(own, config.encoded)
+        self.shrink = Bands(config.encoded, share)
+        self.opening = nn.Linear(2, core)
         self.aim = Aim()
-        self.layers = nn.ModuleList(Layer(width) for _ in range(config.layers))
-        self.hidden = nn.ModuleList(nn.Linear(n * FEATURES + width, 2 * width) for _, n in GROUPS)
-        self.decoders = nn.ModuleList(nn.Linear(2 * width, n * OUTPUTS) for _, n in GROUPS)
-        for decoder, (_, n) in zip(self.decoders, GROUPS, strict=True):
-            nn.init.normal_(decoder.weight, std=0.02)
+        self.enter = nn.Linear(BANDS * share, core)
+        self.layers = nn.ModuleList(nn.GRU(core, core, batch_first=True) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(core) for _ in range(config.layers))
+        self.leave = nn.Linear(core, BANDS * share)
+        self.hidden = Bands(own + config.encoded + share, config.inner)
+        self.decode = Bands(config.inner, PER_BAND * OUTPUTS)
+        with torch.no_grad():
+            self.decode.weight.mul_(0.2)
             start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
-            decoder.bias.data = start.repeat_interleave(n)
+            self.decode.bias.copy_(start.repeat_interleave(PER_BAND).expand(BANDS, 1, -1))
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
-        layers = {f"layer{k}": (BANDS, self.config.width) for k in range(self.config.layers)}
-        return {"covariance": (len(DECAYS), 3, BINS), "aim": (AIM_WIDTH,), **layers}
+        layers = {f"layer{k}": (self.config.core,) for k in range(self.config.layers)}
+        return {"covariance": (len(DECAYS), 3, CELLS), "aim": (AIM_WIDTH,), **layers}
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
@@ -115,53 +126,69 @@ class Steer(nn.Module):
         direction = conditions["direction"]
         batch, frames, targets = direction.shape[:3]
         directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
-        covariance, aim, *layers = states or self._start(spectrum, batch * targets)
-        with torch.no_grad():  # nothing to learn up to here
-            instant = covariances(spectrum)[:, None].expand(-1, targets, -1, -1, -1)
-            instant = instant.reshape(batch * targets, frames, 3, BINS)
-            averages, covariance = average(instant, covariance)
-            seen = histogram(averages, directions)
+        exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
+        with torch.no_grad(), exact:  # nothing to learn up to here
+            instant = pool(covariances(spectrum))
+            if states:
+                covariance, aim, *layers = states
+                instant = repeat(instant, targets)
+                averages, covariance = average(instant, covariance)
+            else:
+                zero = spectrum.new_zeros
+                averages, covariance = average(instant, zero(batch, len(DECAYS), 3, CELLS))
+                instant, averages = repeat(instant, targets), repeat(averages, targets)
+                aim = zero(batch * targets, AIM_WIDTH)
+                layers = [zero(batch * targets, self.config.core) for _ in self.layers]
+            seen = histogram(averages[:, :, 0], directions)
         off_deg, aim = self.aim(seen, directions[..., 1], aim)
         with torch.no_grad():
-            aimed = torch.stack([directions[..., 0] + off_deg, directions[..., 1]], -1)
-            described = describe(torch.cat([averages, instant[:, :, None]], 2), aimed)
-        masks, following = self._decide(*described, directions[..., 1], layers)
+            theta = radians(directions[..., 0] + off_deg)
+            features, slopes = describe(averages, instant, theta)
+        masks, following = self._decide(features, slopes, directions[..., 1], layers)
         masks = turn(masks, off_deg * (math.pi / 180))
-        masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
+        masks = spread(masks.reshape(batch, targets, frames, 4, CELLS).transpose(1, 2))
         return masks, (covariance, aim, *following)
-
-    def _start(self, spectrum: Tensor, streams: int) -> list[Tensor]:
-        return [spectrum.new_zeros(streams, *shape) for shape in self.states().values()]
 
     def _decide(
         self, features: Tensor, slopes: Tensor, width_deg: Tensor, states: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Masks (B, F, 3, bins) from the features and candidates of `describe`.
+        """Masks (B, F, 3, cells) from the features and candidates of `describe`.
 
-        width_deg is (B, F); states are those of the layers, (B, bands, width).
+        width_deg is (B, F); states are those of the layers, (B, core).
         """
         batch, frames = width_deg.shape
-        pieces = split(features)
+        # (B, F, features, cells) -> (bands, B F, features · cells a band)
+        own = features.reshape(batch * frames, FEATURES, BANDS, PER_BAND)
+        own = own.permute(2, 0, 1, 3).reshape(BANDS, batch * frames, FEATURES * PER_BAND)
+        encoded = functional.relu(self.encode(own))
+        shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
-        opening = self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
-        hidden = torch.cat([e(p) for e, p in zip(self.encoders, pieces, strict=True)], 2)
-        hidden = hidden + self.place + opening[:, :, None]  # (B, F, bands, width)
+        x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
         following = []
-        for layer, state in zip(self.layers, states, strict=True):
-            hidden, state = layer(hidden, state)
-            following.append(state)
-        outputs, first = [], 0
-        parts = zip(pieces, GROUPS, self.hidden, self.decoders, strict=True)
-        for piece, (bands, _), inner, decoder in parts:
-            own = torch.cat([piece, hidden[:, :, first : first + bands]], -1)
-            out = decoder(functional.relu(inner(own)))  # (B, F, bands, outputs · bins a band)
-            out = out.reshape(batch, frames, bands, OUTPUTS, -1).transpose(2, 3)
-            outputs.append(out.reshape(batch, frames, OUTPUTS, -1))
-            first += bands
-        raw = torch.cat(outputs, 3)  # (B, F, outputs, bins)
+        for layer, norm, state in zip(self.layers, self.norms, states, strict=True):
+            out, state = layer(norm(x), state[None])
+            x = x + out
+            following.append(state[0])
+        context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
+        hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
+        raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, PER_BAND)
+        raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, CELLS)
         along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
         slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
         return torch.stack([along, -along * slope, across], 2), following
+
+
+class Bands(nn.Module):
+    """A linear layer for every band: (bands, n, inputs) to (bands, n, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(BANDS, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(BANDS, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(x, self.weight) + self.bias
 
 
 class Aim(nn.Module):
@@ -169,52 +196,17 @@ class Aim(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.look = nn.Linear(2 * AIM_CELLS + 1, AIM_WIDTH)
+        self.look = nn.Linear(AIM_PLACES + 1, AIM_WIDTH)
         self.time = nn.GRU(AIM_WIDTH, AIM_WIDTH, batch_first=True)
         self.out = nn.Linear(AIM_WIDTH, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, seen: Tensor, width_deg: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """seen (B, F, 2, cells), width_deg (B, F), state (B, AIM_WIDTH) to (B, F) degrees."""
-        looked = torch.cat([seen.flatten(2), torch.log(width_deg[..., None]) * 0.3], -1)
+        """seen (B, F, places), width_deg (B, F), state (B, AIM_WIDTH) to (B, F) degrees."""
+        looked = torch.cat([seen, torch.log(width_deg[..., None]) * 0.3], -1)
         hidden, state = self.time(functional.relu(self.look(looked)), state[None])
         return torch.tanh(self.out(hidden)[..., 0]) * width_deg / 2, state[0]
-
-
-class Layer(nn.Module):
-    """Every band through time by one GRU, then the bands among themselves; both residual."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.norm_time, self.norm_bands = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.time = nn.GRU(width, width, batch_first=True)
-        self.out = nn.Linear(width, width)
-        self.bands_in, self.bands_out = nn.Linear(BANDS, 2 * BANDS), nn.Linear(2 * BANDS, BANDS)
-        self.channels = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, F, bands, width), state (B, bands, width)."""
-        batch, frames = x.shape[:2]
-        series = self.norm_time(x).transpose(1, 2).reshape(batch * BANDS, frames, self.width)
-        series, state = self.time(series, state.reshape(1, batch * BANDS, self.width))
-        series = self.out(series).reshape(batch, BANDS, frames, self.width).transpose(1, 2)
-        x = x + series
-        mixed = self.norm_bands(x).transpose(2, 3)  # (B, F, width, bands)
-        mixed = self.bands_out(functional.relu(self.bands_in(mixed))).transpose(2, 3)
-        return x + self.channels(functional.relu(mixed)), state.reshape(batch, BANDS, self.width)
-
-
-def split(features: Tensor) -> list[Tensor]:
-    """Cut (B, F, features, bins) into groups (B, F, bands, features · bins a band)."""
-    batch, frames = features.shape[:2]
-    pieces, first = [], 0
-    for bands, n in GROUPS:
-        piece = features[..., first : first + bands * n].reshape(batch, frames, -1, bands, n)
-        pieces.append(piece.transpose(2, 3).reshape(batch, frames, bands, -1))
-        first += bands * n
-    return pieces
 
 
 def covariances(spectrum: Tensor) -> Tensor:
@@ -223,16 +215,42 @@ def covariances(spectrum: Tensor) -> Tensor:
     return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
 
 
+def pool(power: Tensor) -> Tensor:
+    """Sum over the bins of each cell: (..., bins) to (..., cells)."""
+    pieces, first = [], 0
+    for cells, bins in ZONES:
+        piece = power[..., first : first + cells * bins]
+        pieces.append(piece.reshape(*piece.shape[:-1], cells, bins).sum(-1))
+        first += cells * bins
+    return torch.cat(pieces, -1)
+
+
+def spread(masks: Tensor) -> Tensor:
+    """Every bin takes the mask of its cell: (..., cells) to (..., bins)."""
+    pieces, first = [], 0
+    for cells, bins in ZONES:
+        piece = masks[..., first : first + cells, None]
+        pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
+        first += cells
+    return torch.cat(pieces, -1)
+
+
+def repeat(values: Tensor, targets: int) -> Tensor:
+    """(B, ...) to (B · targets, ...)."""
+    shape = values.shape
+    return values[:, None].expand(-1, targets, *shape[1:]).reshape(-1, *shape[1:])
+
+
 def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Recursive averages y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
 
-    instant (B, F, 3, bins) and state (B, decays, 3, bins) give (B, F, decays, 3, bins) and the
+    instant (B, F, 3, cells) and state (B, decays, 3, cells) give (B, F, decays, 3, cells) and the
     next state. Written as a product with the matrix d^(k−j), so that one graph serves any F.
     """
     frames = instant.shape[1]
     steps = torch.arange(frames, dtype=instant.dtype, device=instant.device)
     ages = steps[:, None] - steps[None, :]  # (F, F)
-    flat = instant.flatten(2)  # (B, F, 3 bins)
+    flat = instant.flatten(2)  # (B, F, 3 cells)
     outs = []
     for k, decay in enumerate(DECAYS):
         weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
@@ -246,10 +264,11 @@ def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
 
 def rotate(ll: Tensor, rr: Tensor, lr: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta."""
-    cos, sin = torch.cos(theta), torch.sin(theta)
-    cross = cos * sin * (rr - ll) + (cos * cos - sin * sin) * lr
-    across = cos * cos * rr + sin * sin * ll - 2 * cos * sin * lr
-    return ll + rr - across, across, cross
+    total, half = ll + rr, (ll - rr) * 0.5
+    cos, sin = torch.cos(2 * theta), torch.sin(2 * theta)
+    tilt = half * cos + lr * sin
+    along = (total * 0.5 + tilt).clamp(min=0)
+    return along, (total - along).clamp(min=0), lr * cos - half * sin
 
 
 def radians(azimuth_deg: Tensor) -> Tensor:
@@ -258,20 +277,21 @@ def radians(azimuth_deg: Tensor) -> Tensor:
 
 
 def histogram(averages: Tensor, direction: Tensor) -> Tensor:
-    """Directions of the bins around `direction` (B, F, 2), in the two slower averages.
+    """Directions of the cells around `direction` (B, F, 2), in averages (B, F, 3, cells).
 
-    Returns (B, F, 2, AIM_CELLS), each histogram summing to at most one; the cells span three
-    quarters of the opening to either side. A bin counts by the fourth root of its power.
+    Returns (B, F, AIM_PLACES), summing to at most one; the places span three quarters of the
+    opening to either side. A cell counts by the fourth root of its power.
     """
-    ll, rr, lr = averages[:, :, -2:, :, :AIM_BINS].unbind(3)
-    along, across, cross = rotate(ll, rr, lr, radians(direction[..., 0])[..., None, None])
+    ll, rr, lr = averages[..., :AIM_CELLS].unbind(2)
+    along, across, cross = rotate(ll, rr, lr, radians(direction[..., 0])[..., None])
     inside = (along - across).clamp(min=1e-12)
     angle = torch.atan(2 * cross / inside) * (90 / math.pi)  # degrees off the direction
     weight = (ll + rr + 1e-12).sqrt().sqrt() * (along > across)
     weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-6)
-    place = angle / (direction[..., 1, None, None] * 0.75) * (AIM_CELLS / 2) + AIM_CELLS / 2 - 0.5
-    cells = torch.arange(AIM_CELLS, dtype=place.dtype, device=place.device)
-    near = (1 - (place[..., None] - cells).abs()).clamp(min=0)  # (B, F, 2, bins, cells)
+    scale = AIM_PLACES / 2
+    place = angle / (direction[..., 1, None] * 0.75) * scale + scale - 0.5
+    places = torch.arange(AIM_PLACES, dtype=place.dtype, device=place.device)
+    near = (1 - (place[..., None] - places).abs()).clamp(min=0)  # (B, F, cells, places)
     return (weight[..., None, :] @ near)[..., 0, :]
 
 
@@ -291,24 +311,21 @@ def turn(masks: Tensor, angle: Tensor) -> Tensor:
     )
 
 
-def describe(steered: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (B, F, FEATURES, bins) and candidates of c but the first, which is zero.
+def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (B, F, FEATURES, cells) and candidates of c but the first, which is zero.
 
-    steered holds the covariances of L and R, (B, F, decays + 1, 3, bins), the instant one last;
-    direction is (B, F, 2).
+    averages (B, F, decays, 3, cells) and instant (B, F, 3, cells) are covariances of L and R;
+    theta is (B, F).
     """
-    floor = 1e-5 * (steered[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
-    now = steered[:, :, -1:]
-    near = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 3, 1, 1).reshape(now.shape)
-    wide = functional.avg_pool1d(now[:, :, 0].flatten(0, 1), 7, 1, 3).reshape(now.shape)
-    ll, rr, lr = torch.cat([steered[:, :, :-1], near, wide, now], 2).unbind(3)
-    theta = radians(direction[..., 0])[..., None, None]
-    along, across, cross = rotate(ll, rr, lr, theta)
-    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)[:, :, :-1]
-    cross, smooth_across, smooth_along = cross[:, :, :-1], across[:, :, :-1], along[:, :, :-1]
-    total = smooth_along + smooth_across + floor
-    left_over = (smooth_along - slopes * cross).clamp(min=0)
-    along, across = along[:, :, -1:].clamp(min=0), across[:, :, -1:].clamp(min=0)
+    floor = 1e-5 * (averages[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
+    near = functional.avg_pool1d(instant.flatten(0, 1), 5, 1, 2).reshape(instant.shape)
+    ll, rr, lr = torch.cat([averages, near[:, :, None]], 2).unbind(3)
+    theta = theta[..., None, None]
+    along, across, cross = rotate(ll, rr, lr, theta)  # (B, F, candidates − 1, cells)
+    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)
+    total = along + across + floor
+    left_over = (along - slopes * cross).clamp(min=0)
+    along, across, _ = rotate(*instant[:, :, None].unbind(3), theta)
     features = [
         torch.log(along / floor + 1) * 0.1,
         torch.log(across / floor + 1) * 0.1,

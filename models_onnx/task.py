@@ -24,7 +24,7 @@ class Task:
         self.tier: Tier = spec.tier(tier)
         self.device = torch.device(device)
         self._windows = window_tensors(self.tier, device)
-        self._half = device == "cuda" or (device == "cpu" and torch.cpu._is_amx_tile_supported())
+        self._half = device == "cuda" or (device == "cpu" and _cpu_has_bfloat16())
 
     def estimate(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Separate a batch.
@@ -92,3 +92,7 @@ class Task:
         start = self.tier.window - hop
         span = slice(start, start + signals.shape[-1])
         return signals, batch.targets[..., span], batch.mixture[:, None, :, span]
+
+
+def _cpu_has_bfloat16() -> bool:
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -41,14 +41,14 @@ class Mixing:
     peak : peaks of the mixture are below this.
     """
 
-    sources: tuple[int, int] = (1, 7)
+    sources: tuple[int, int] = (2, 6)
     gain_db: tuple[float, float] = (-14.0, 2.0)
     wet: tuple[float, float] = (0.2, 1.3)
     dry: float = 0.25
     rate: float = 0.09
     silent: float = 0.03
     near: float = 0.25
-    balance: float = 0.0
+    balance: float = 0.4
     centre: float = 0.1
     peak: float = 0.95
 
