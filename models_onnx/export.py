@@ -44,8 +44,9 @@ class OneStream(nn.Module):
         values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]
         streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)
         conditions = dict(zip(self.conditions, values, strict=True))
-        masks, following = self.network(streams, conditions, others[count:])
-        return masks[:, :, 0].transpose(0, 1), *following
+        masks, following, logit = self.network(streams, conditions, others[count:])
+        activity = () if logit is None else (torch.sigmoid(logit[:, :, 0]).transpose(0, 1),)
+        return masks[:, :, 0].transpose(0, 1), *activity, *following
 
 
 class ExportError(Exception):
@@ -58,14 +59,13 @@ def export(
     path: str | os.PathLike[str],
     *,
     states: Mapping[str, tuple[int, ...]] | None = None,
-    activity: bool = False,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
 
     Parameters
     ----------
     network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
-        it gives the masks, then the activity if `activity`, then the next states.
+        it gives the masks, then the activity if it has one, then the next states.
     states : shape of each state without its leading axis, the targets.
 
     Raises
@@ -77,6 +77,8 @@ def export(
     part = path.with_suffix(".onnx.part")
     network = network.eval()
     inputs = ["spectrum", *spec.conditions, *(f"state_{name}" for name in states)]
+    example = _example(spec, states, frames=3)
+    activity = _tells_activity(network, example, states)
     outputs = ["masks", *(["activity"] if activity else []), *(f"next_{name}" for name in states)]
     axes = {"spectrum": {0: "frames"}, "masks": {0: "frames"}, "activity": {0: "frames"}}
     axes |= {name: {0: "frames"} for name in spec.conditions}
@@ -87,7 +89,6 @@ def export(
             axes[f"state_{name}"] = axes[f"next_{name}"] = {0: "targets"}
     if spec.bins is None:
         axes["spectrum"][2] = axes["masks"][3] = "bins"
-    example = _example(spec, states, frames=3)
     try:
         with torch.no_grad():
             torch.onnx.export(
@@ -150,6 +151,14 @@ def check_agreement(
             f"expected at most {tolerance:.0e}: nothing was written"
         )
     return worst
+
+
+@torch.no_grad()
+def _tells_activity(
+    network: nn.Module, example: Mapping[str, Tensor], states: Mapping[str, tuple[int, ...]]
+) -> bool:
+    given = network(*example.values())
+    return not isinstance(given, Tensor) and len(given) == 2 + len(states)
 
 
 def _targets(spec: ModelSpec) -> int:

@@ -27,6 +27,7 @@ class LossWeights:
     magnitude: float = 2.0
     complex: float = 0.6
     snr: float = 0.02
+    activity: float = 0.02
     exponent: float = 0.5
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models_onnx.answer import Answer
 from realtime.spec import ModelSpec, Tier
 
 BINS = 1024
@@ -99,6 +100,7 @@ class Steer(nn.Module):
         self.enter = nn.Linear(BANDS * share, core)
         self.layers = nn.ModuleList(nn.GRU(core, core, batch_first=True) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(core) for _ in range(config.layers))
+        self.active = nn.Linear(core, 1)
         self.leave = nn.Linear(core, BANDS * share)
         self.hidden = Bands(own + config.encoded + share, config.inner)
         self.decode = Bands(config.inner, PER_BAND * OUTPUTS)
@@ -114,8 +116,8 @@ class Steer(nn.Module):
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Give masks (B, F, targets, 4, bins) and the next states.
+    ) -> Answer:
+        """Give masks (B, F, targets, 4, bins), activity and the next states.
 
         Parameters
         ----------
@@ -144,15 +146,16 @@ class Steer(nn.Module):
         with torch.no_grad():
             theta = radians(directions[..., 0] + off_deg)
             features, slopes = describe(averages, instant, theta)
-        masks, following = self._decide(features, slopes, directions[..., 1], layers)
-        masks = turn(masks, off_deg * (math.pi / 180))
-        masks = spread(masks.reshape(batch, targets, frames, 4, CELLS).transpose(1, 2))
-        return masks, (covariance, aim, *following)
+        masks, logit, following = self._decide(features, slopes, directions[..., 1], layers)
+        masks = spread(turn(masks, off_deg * (math.pi / 180)))
+        masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
+        logit = logit.reshape(batch, targets, frames).transpose(1, 2)
+        return Answer(masks, (covariance, aim, *following), logit)
 
     def _decide(
         self, features: Tensor, slopes: Tensor, width_deg: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Masks (B, F, 3, cells) from the features and candidates of `describe`.
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
 
         width_deg is (B, F); states are those of the layers, (B, core).
         """
@@ -175,7 +178,8 @@ class Steer(nn.Module):
         raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, CELLS)
         along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
         slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
-        return torch.stack([along, -along * slope, across], 2), following
+        masks = torch.stack([along, -along * slope, across], 2)
+        return masks, self.active(x)[..., 0], following
 
 
 class Bands(nn.Module):

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from models_onnx.answer import Answer
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, audible, snr_db, spectral_terms, stereo_si_sdr
 from models_onnx.torch_stft import analyse, apply_masks, synthesise, window_tensors
 from realtime.spec import ModelSpec, Tier
 
+ACTIVE_DB = -30.0
+"""A target sounds in a frame if its power there is above this against the mixture's mean."""
 TRAINED_DB, JUDGED_DB = -25.0, -20.0
 """Targets quieter than this against their mixture have no SNR in training, in validation."""
+
+
+class Estimate(NamedTuple):
+    """What a network makes of a batch.
+
+    spectra (scenes, targets, frames, 2, bins); changed (scenes, frames): which question a frame
+    answers, False for the target's own, True for its neighbour's; activity_logit (scenes,
+    targets, frames), of networks that have one.
+    """
+
+    spectra: Tensor
+    changed: Tensor
+    activity_logit: Tensor | None
+
+
+def sounding(spectra: Tensor) -> Tensor:
+    """Whether a target sounds in a frame: (..., frames, 2, bins) to (..., frames).
+
+    The spectra are scaled so that noise of the mixture's power has |S|² of one.
+    """
+    power = (spectra.real.square() + spectra.imag.square()).mean((-2, -1))
+    return power > 10 ** (ACTIVE_DB / 10)
 
 
 class Task:
@@ -26,14 +53,8 @@ class Task:
         self._windows = window_tensors(self.tier, device)
         self._half = device == "cuda" or (device == "cpu" and _cpu_has_bfloat16())
 
-    def estimate(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Separate a batch.
-
-        Returns
-        -------
-        Spectra (scenes, targets, frames, 2, bins), and for each of these frames which question
-        it answers, (scenes, frames): False for the target's own, True for its neighbour's.
-        """
+    def estimate(self, network: nn.Module, batch: Batch) -> Estimate:
+        """Separate a batch."""
         spectra = analyse(batch.mixture, self._windows[0], self.tier.hop)  # (B, F, 2, bins)
         frames, ahead = spectra.shape[1], self.tier.lookahead
         place = torch.arange(frames, device=self.device) / frames
@@ -44,13 +65,17 @@ class Task:
             conditions[name] = torch.where(changed[..., None, None], other, value[:, None])
         seen = torch.view_as_real(spectra[..., : self.spec.bins])  # (B, F, 2, bins, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            masks, _ = network(seen, conditions)
-        masks = masks.float().transpose(1, 2)[:, :, ahead:]  # (B, K, F, axes, bins)
+            answer: Answer = network(seen, conditions)
+        logit = answer.activity_logit
+        if logit is not None:
+            logit = logit.float().transpose(1, 2)[:, :, ahead:]
+        masks = answer.masks.float().transpose(1, 2)[:, :, ahead:]  # (B, K, F, axes, bins)
         azimuth_deg = None
         if self.spec.mask_axes == "steered":
             azimuth_deg = conditions["direction"][..., 0].transpose(1, 2)[:, :, ahead:]
         spectra = spectra[:, None, : frames - ahead]
-        return apply_masks(masks, spectra, self.spec.mask_axes, azimuth_deg), changed[:, ahead:]
+        estimate = apply_masks(masks, spectra, self.spec.mask_axes, azimuth_deg)
+        return Estimate(estimate, changed[:, ahead:], logit)
 
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
@@ -60,7 +85,7 @@ class Task:
         batch = dataclasses.replace(
             batch, mixture=batch.mixture * scale, targets=batch.targets * scale[:, None]
         )
-        estimate, changed = self.estimate(self.network, batch)
+        estimate, changed, logit = self.estimate(self.network, batch)
         start = step % stride
         hop = self.tier.hop
         target = analyse(batch.targets[..., start * hop :], self._windows[0], hop * stride)
@@ -74,11 +99,16 @@ class Task:
         loud = audible(answers * steady, mixture, TRAINED_DB).float()
         db = (snr_db(signals, answers) * loud).sum() / loud.sum().clamp(min=1)
         loss = weights.magnitude * magnitude + weights.complex * complex_ - weights.snr * db
-        return {"loss": loss, "magnitude": magnitude, "complex": complex_, "snr_db": db}
+        terms = {"magnitude": magnitude, "complex": complex_, "snr_db": db}
+        if logit is not None:
+            sounds = sounding(target * unit).to(logit.dtype)
+            terms["activity"] = binary_cross_entropy_with_logits(logit[:, :, start::stride], sounds)
+            loss = loss + weights.activity * terms["activity"]
+        return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
         """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
-        estimate, _ = self.estimate(network, batch)
+        estimate = self.estimate(network, batch).spectra
         signals, answers, mixture = self._signals(estimate, batch)
         loud = audible(answers, mixture, JUDGED_DB)
         before = stereo_si_sdr(mixture.expand_as(answers)[loud], answers[loud])
