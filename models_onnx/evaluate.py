@@ -8,7 +8,7 @@ made from the true sources. Everything runs through `realtime.separator`, as in 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,8 @@ from rich.progress import track
 
 from models_onnx import metrics, report
 from models_onnx.scenes import Judged, open_songs, scenes
-from models_onnx.systems import oracle, separate
+from models_onnx.systems import listen, oracle, separate, sounding
+from models_onnx.task import ACTIVE_DB
 from realtime.model import Model, load_model
 
 Floats = NDArray[np.float32]
@@ -36,7 +37,8 @@ class Row:
     """One target of one scene by one system, and all that is measured of it; see `metrics`.
 
     `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
-    removed. `error_deg` is by how much the direction was wrong. `sdr_db` to `sar_db` are those of
+    removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
+    `error_deg` is by how much the direction was wrong. `sdr_db` to `sar_db` are those of
     BSS Eval, where asked for.
     """
 
@@ -54,6 +56,7 @@ class Row:
     silence_db: float
     removed_db: float
     kept_db: float
+    activity_f1: float = float("nan")
     sdr_db: float = float("nan")
     isr_db: float = float("nan")
     sir_db: float = float("nan")
@@ -61,9 +64,18 @@ class Row:
 
 
 def measure(
-    system: str, number: int, scene: Judged, estimates: Floats, *, bss: bool = False
+    system: str,
+    number: int,
+    scene: Judged,
+    estimates: Floats,
+    *,
+    f1: Sequence[float] = (),
+    bss: bool = False,
 ) -> Iterator[Row]:
-    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow)."""
+    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow).
+
+    f1 is that of the activity of every source, where it is known.
+    """
     scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
     for k in scene.targets():
         image, estimate = scene.images[k], estimates[k]
@@ -87,6 +99,7 @@ def measure(
             metrics.silence_db(estimate, image),
             removed,
             kept,
+            f1[k] if f1 else float("nan"),
             *(float(scores[name][k]) for name in scores),
         )
 
@@ -152,11 +165,16 @@ def evaluate(
     for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
         copies, azimuth_deg = np.broadcast_to(scene.mixture, scene.images.shape), scene.azimuth_deg
         estimates = {"mix": copies, "mix/N": copies / np.float32(len(copies))}
+        f1: dict[str, list[float]] = {}
         for name, model, tier, width in systems:
-            estimates[name] = separate(model, tier, scene.mixture, list(azimuth_deg), width)
+            estimates[name], told = listen(model, tier, scene.mixture, list(azimuth_deg), width)
+            if told is not None:
+                true = sounding(scene, model.spec.tier(tier), ACTIVE_DB)[:, : told.shape[1]]
+                f1[name] = list(map(metrics.activity_f1, told > 0.5, true))
         estimates["oracle"] = oracle(scene, windows)
         for name, found in estimates.items():
-            rows += measure(name, number, scene, found, bss=number < bss_scenes)
+            told_f1, bss = f1.get(name, ()), number < bss_scenes
+            rows += measure(name, number, scene, found, f1=told_f1, bss=bss)
     for name, model, tier, width in systems:
         rows += wrong_directions(name, model, tier, judged[:error_scenes], width)
     return rows, peer_width_deg

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from models_onnx.networks import NETWORKS, restore
+from models_onnx.networks import HALF, NETWORKS, restore
 from models_onnx.panorama import SPEC as PANORAMA
 from models_onnx.panorama import Panorama
 from realtime.model import WEIGHTS, OnnxModel
@@ -26,6 +27,8 @@ from realtime.spec import METADATA_KEY, ModelSpec
 OPSET = 17
 STEPS = 200
 TOLERANCE = 1e-4
+LARGE = 1024
+"""Weights of so many numbers or more are stored in float16."""
 
 
 class OneStream(nn.Module):
@@ -75,7 +78,7 @@ def export(
     states = dict(states or {})
     path = Path(path)
     part = path.with_suffix(".onnx.part")
-    network = network.eval()
+    network = rounded(network).eval()
     inputs = ["spectrum", *spec.conditions, *(f"state_{name}" for name in states)]
     example = _example(spec, states, frames=3)
     activity = _tells_activity(network, example, states)
@@ -99,9 +102,11 @@ def export(
                 output_names=outputs,
                 dynamic_axes={k: v for k, v in axes.items() if k in inputs + outputs},
                 opset_version=OPSET,
+                do_constant_folding=False,  # weights keep their names: see `networks.weights_of`
                 dynamo=False,
             )
         model = onnx.load(part)
+        halve(model.graph)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model)
         onnx.save(model, part)
@@ -110,6 +115,33 @@ def export(
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def rounded(network: nn.Module) -> nn.Module:
+    """A copy whose larger weights are what float16 holds of them."""
+    network = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.numel() >= LARGE:
+                weight.copy_(weight.half())
+    return network
+
+
+def halve(graph: onnx.GraphProto) -> None:
+    """Store large weights in float16; ONNX Runtime casts them once, when it loads the file."""
+    casts = []
+    for weight in graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < LARGE:
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))
+        casts.append(
+            onnx.helper.make_node("Cast", [name + HALF], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def check_agreement(

@@ -6,11 +6,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
 from torch import nn
 
 from models_onnx import checkpoints, steer
 from realtime.spec import ModelSpec
 
+HALF = ".half"
+"""Weights stored in float16 have this behind their name."""
 NETWORKS = {"steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec)}
 
 
@@ -51,3 +57,25 @@ def restore(path: Path) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
         "commit": found["commit"],
     }
     return network.eval(), dataclasses.replace(spec(sizes), training=training), found
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Give `network` the weights of an exported file or of a checkpoint of the same sizes.
+
+    Raises CheckpointError if they are not those of such a network.
+    """
+    if path.suffix != ".onnx":
+        weights = checkpoints.load(path)["average"]
+    else:
+        weights = {
+            weight.name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(
+                numpy_helper.to_array(weight).astype(np.float32)
+            )
+            for weight in onnx.load(path).graph.initializer
+        }
+    try:
+        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise checkpoints.CheckpointError(
+            f"{path} does not hold the weights of this network: {error}"
+        ) from error

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from models_onnx.evaluate import Row
 
 DISTANCES_DEG = (0.0, 5.0, 10.0, 20.0, 91.0)
+F1 = "activity F1"
 MEDIANS = {
     "SD-SDR": "sd_sdr_db",
     "level difference error": "level_difference_error_db",
     "energy at silence": "silence_db",
     "removed: target": "removed_db",
     "removed: rest": "kept_db",
+    F1: "activity_f1",
     "SDR": "sdr_db",
     "ISR": "isr_db",
     "SIR": "sir_db",
@@ -103,7 +105,10 @@ def _medians(rows: Sequence[Row]) -> Table:
             found[title] = [np.array(v)[np.isfinite(v)] for v in values]
             table.add_column(title, justify="right")
     for k, system in enumerate(systems(rows)):
-        cells = [f"{np.median(v[k]):.1f}" if v[k].size else "–" for v in found.values()]
+        cells = [
+            f"{np.median(v[k]):.{2 if title == F1 else 1}f}" if v[k].size else "–"
+            for title, v in found.items()
+        ]
         table.add_row(system, *cells)
     return table
 

@@ -98,7 +98,9 @@ class Steer(nn.Module):
         self.opening = nn.Linear(2, core)
         self.aim = Aim()
         self.enter = nn.Linear(BANDS * share, core)
-        self.layers = nn.ModuleList(nn.GRU(core, core, batch_first=True) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            nn.GRU(core, core, batch_first=True) for _ in range(config.layers)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(core) for _ in range(config.layers))
         self.active = nn.Linear(core, 1)
         self.leave = nn.Linear(core, BANDS * share)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models_onnx.scenes import Judged
 from realtime.model import Model
-from realtime.separator import Separator
+from realtime.separator import MAX_FRAMES, Separator
 from realtime.spec import Tier
 from realtime.stft import analyse, synthesise, windows
 
@@ -21,12 +21,44 @@ def separate(
     model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
 ) -> Floats:
     """Stream a mixture (2, n) through a model; one target a direction: (targets, 2, n)."""
+    return listen(model, tier, mixture, azimuth_deg, width_deg)[0]
+
+
+def listen(
+    model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
+) -> tuple[Floats, Floats | None]:
+    """As `separate`, and the activity (targets, hops) if the model tells it.
+
+    Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
+    """
     separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
     for target, azimuth in enumerate(azimuth_deg):
         separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
-    latency = separator.latency
-    stems = np.concatenate([separator.process(mixture), separator.flush()], axis=2)
-    return stems[:-1, :, latency:]
+    latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
+    stems, activity = [], []
+    for start in range(0, mixture.shape[1], piece):
+        stems.append(separator.process(mixture[:, start : start + piece]))
+        if separator.activity is not None:
+            activity.append(separator.activity.copy())
+    stems.append(separator.flush())
+    told = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
+    return np.concatenate(stems, axis=2)[:-1, :, latency:], told
+
+
+def sounding(scene: Judged, tier: Tier, level_db: float) -> NDArray[np.bool_]:
+    """Whether each source sounds in the frames of `tier`: (sources, hops).
+
+    It does where its power is above `level_db` against the mixture's mean.
+    """
+    window = windows(tier)[0]
+
+    def power(signal: Floats) -> Floats:
+        padded = np.pad(signal, ((0, 0), (tier.window - tier.hop, 0)))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, tier.window, 1)[:, :: tier.hop]
+        return np.einsum("cfn,n->f", np.square(frames), np.square(window)) / 2
+
+    mean = np.mean(np.square(scene.mixture)) * np.sum(np.square(window))
+    return np.stack([power(image) for image in scene.images]) > mean * 10 ** (level_db / 10)
 
 
 def oracle(scene: Judged, tier: Tier) -> Floats:

@@ -250,7 +250,9 @@ def main(
     hours: Annotated[float | None, typer.Option(help="length of the run")] = None,
     steps: Annotated[int | None, typer.Option(help="length of the run, instead of hours")] = None,
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
-    init: Annotated[Path | None, typer.Option(help="checkpoint to take the weights from")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="checkpoint or exported file to take the weights from")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(help="scenes a batch, two targets each")] = 8,
     seconds: Annotated[float, typer.Option(help="length of a scene")] = 2.0,
@@ -274,7 +276,7 @@ def main(
     )
     built, spec, about = networks.build(network, config)
     if init is not None:
-        built.load_state_dict(checkpoints.load(init)["average"])
+        networks.load_weights(built, init)
     pool, names = songs.open_pool(data)
     draw = songs.training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
     run = Run(Task(built, spec, next(iter(spec.tiers)), device), plan, about, names)

@@ -35,6 +35,7 @@ class FakeModel:
 
     def __init__(self, rule: Callable[..., Floats], spec: ModelSpec | None = None) -> None:
         self.rule, self.spec = rule, spec or fake_spec()
+        self.activity: Callable[[NDArray[np.int64]], Floats] | None = None  # of the frames
 
     def stepper(self, targets: int) -> FakeStepper:
         return FakeStepper(self, targets)
@@ -51,7 +52,11 @@ class FakeStepper:
         masks = self.model.rule(frames, spectrum, conditions)
         axes = MASK_AXES[self.model.spec.mask_axes]
         shape = (spectrum.shape[0], self.targets, axes, spectrum.shape[2])
-        return {"masks": np.broadcast_to(masks, shape).astype(np.float32)}
+        outputs = {"masks": np.broadcast_to(masks, shape).astype(np.float32)}
+        if self.model.activity is not None:
+            told = np.float32(self.model.activity(frames))[:, None]
+            outputs["activity"] = np.repeat(told, self.targets, 1)
+        return outputs
 
     def reset(self) -> None:
         self.frame = 0

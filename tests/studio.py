@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models_onnx.answer import Answer
 from models_onnx.batches import Aims, Batch, draw_batch
 from models_onnx.torch_stft import steer
 from realtime.spec import ModelSpec, Tier
@@ -75,7 +76,7 @@ class TinyNetwork(nn.Module):
 
     def forward(
         self, spectrum: Tensor, conditions: dict[str, Tensor], states: None = None
-    ) -> tuple[Tensor, None]:
+    ) -> Answer:
         batch, frames, _, bins, _ = spectrum.shape
         targets = conditions["direction"].shape[2]
         theta = torch.deg2rad(conditions["direction"][..., 0] + 45)  # (B, F, K)
@@ -87,4 +88,4 @@ class TinyNetwork(nn.Module):
         x = x.reshape(batch, targets, frames, bins).transpose(1, 2)
         ratio = levels[..., 0, :] - levels[..., 1, :]
         along = torch.sigmoid(self.bend[0] * x + self.bend[1] * ratio - self.bend[2])
-        return torch.stack([along, *[torch.zeros_like(along)] * 3], 3), None
+        return Answer(torch.stack([along, *[torch.zeros_like(along)] * 3], 3))

@@ -18,11 +18,13 @@ from models_onnx.evaluate import (
     main,
     measure,
 )
-from models_onnx.metrics import si_sdr_db
+from models_onnx.metrics import activity_f1, si_sdr_db
 from models_onnx.report import above, distance, tables
 from models_onnx.scenes import Judged, open_songs, scenes
-from models_onnx.systems import oracle, separate
+from models_onnx.systems import listen, oracle, separate, sounding
+from models_onnx.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
+from tests.fakes import fake_spec, identity
 from tests.studio import draw_scene, tones
 
 RATE_HZ = 44_100
@@ -94,6 +96,35 @@ def test_separation_through_the_engine_is_aligned_with_its_input() -> None:
         assert found.shape == (2, 2, 9001)
         errors = [np.abs(np.roll(found[0], k, 1) - mixture).mean() for k in (-1, 0, 1)]
         assert np.argmin(errors) == 1
+
+
+def test_a_source_sounds_where_its_power_is_above_the_level() -> None:
+    tier = Tier(1024, 512, 256, lookahead=2)
+    images = np.random.default_rng(0).standard_normal((2, 2, 20 * 256)).astype(np.float32)
+    images[1, :, : 10 * 256] = 0
+    scene = Judged(images.sum(0), images, np.array([-20.0, 20.0]), ("a", "b"))
+    found = sounding(scene, tier, -30.0)
+    assert found.shape == (2, 20)
+    assert found[0].all()
+    assert found[1].tolist() == [False] * 10 + [True] * 10
+
+
+def test_activity_is_that_of_the_frames_and_judged_only_where_it_is_told(songs: Path) -> None:
+    scene = next(scenes(open_songs(songs), 1, 0.5, keep_width=True))
+    tier = Tier(2048, 512, 256, lookahead=3)
+    model = identity(fake_spec(tiers={"studio": tier}))
+    model.activity = lambda frames: frames % 2
+    _, told = listen(model, "studio", scene.mixture, [0.0, 10.0], 20.0)
+    hops = scene.mixture.shape[1] // 256
+    expected = np.arange(3, hops) % 2
+    np.testing.assert_array_equal(told, [expected, expected])
+    rows = evaluate([("told", model, "studio")], [scene], 20.0, 0)[0]
+    true = sounding(scene, tier, ACTIVE_DB)[:, : hops - 3]
+    judged = [row for row in rows if row.system == "told"]
+    assert [row.activity_f1 for row in judged] == [
+        activity_f1(expected > 0.5, true[row.target]) for row in judged
+    ]
+    assert all(np.isnan(row.activity_f1) for row in rows if row.system != "told")
 
 
 def test_the_oracle_is_aligned_and_far_above_the_mixture() -> None:

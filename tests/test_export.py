@@ -1,10 +1,13 @@
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
 from models_onnx import steer
-from models_onnx.export import ExportError, OneStream, export
+from models_onnx.checkpoints import CheckpointError
+from models_onnx.export import ExportError, OneStream, export, rounded
+from models_onnx.networks import load_weights
 from models_onnx.panorama import SPEC, Panorama
 from realtime import Separator, load_model
 from tests.contract import verify_streaming
@@ -41,7 +44,7 @@ def tiny(tmp_path_factory):
     export(
         OneStream(network, ["direction"]), steer.spec(network.config), path, states=network.states()
     )
-    return network, path
+    return rounded(network), path
 
 
 def test_steer_keeps_the_streaming_contract(tiny):
@@ -55,7 +58,7 @@ def test_steer_is_the_same_function_in_torch_on_whole_scenes(tiny):
     direction = np.tile(np.float32([[[-20, 15], [30, 40]]]), (20, 1, 1))
     found = load_model(path).stepper(2).step(spectra, {"direction": direction})["masks"]
     with torch.no_grad():
-        masks, _ = network(
+        masks, _, _ = network(
             torch.from_numpy(spectra)[None], {"direction": torch.from_numpy(direction)[None]}
         )
     np.testing.assert_allclose(found, masks[0].numpy(), atol=1e-4)
@@ -70,12 +73,54 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     u = np.array([np.cos(theta), np.sin(theta)])[None, :, None]
     w = np.array([np.cos(theta + angle), np.sin(theta + angle)])[None, :, None]
     mixture = torch.view_as_real(torch.from_numpy(target * u + neighbour * w)).float()[None]
-    instant = steer.covariances(mixture)
-    averages, _ = steer.average(instant, torch.zeros(1, len(steer.DECAYS), 3, steer.BINS))
-    direction = torch.tensor([-10.0, 20.0]).expand(1, frames, 2)
-    _, slopes = steer.describe(torch.cat([averages, instant[:, :, None]], 2), direction)
+    instant = steer.pool(steer.covariances(mixture))
+    averages, _ = steer.average(instant, torch.zeros(1, len(steer.DECAYS), 3, steer.CELLS))
+    theta = steer.radians(torch.full((1, frames), -10.0))
+    _, slopes = steer.describe(averages, instant, theta)
     slowest = slopes[0, -1, len(steer.DECAYS) - 1]
     assert slowest.mean().item() == pytest.approx(1 / np.tan(angle), abs=0.05)
+
+
+def test_cells_share_the_masks_of_their_bins_and_sum_their_power():
+    power = torch.arange(float(steer.BINS))
+    cells = steer.pool(power)
+    assert cells[[0, 255, 256, 383, 384, 511]].tolist() == [
+        0, 255, 256 + 257, 510 + 511, 512 + 513 + 514 + 515, 1020 + 1021 + 1022 + 1023,
+    ]  # fmt: skip
+    spread = steer.spread(torch.arange(float(steer.CELLS)))
+    assert spread.shape == (steer.BINS,)
+    assert spread[[0, 255, 256, 257, 511, 512, 515, 1023]].tolist() == [
+        0, 255, 256, 256, 383, 384, 384, 511,
+    ]  # fmt: skip
+
+
+def test_rotating_the_covariances_is_rotating_the_channels():
+    left, right = torch.randn(2, 50, 2)
+    theta = torch.tensor(0.7)
+    along = left * torch.cos(theta) + right * torch.sin(theta)
+    across = right * torch.cos(theta) - left * torch.sin(theta)
+    expected = ((x * y).sum() for x, y in ((along, along), (across, across), (along, across)))
+    given = ((left * left).sum(), (right * right).sum(), (left * right).sum())
+    for found, wanted in zip(steer.rotate(*given, theta), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_an_exported_file_gives_its_weights_back(tiny):
+    network, path = tiny
+    other = steer.Steer(network.config)
+    load_weights(other, path)
+    for found, wanted in zip(other.parameters(), network.parameters(), strict=True):
+        assert torch.equal(found, wanted)
+    with pytest.raises(CheckpointError, match="not hold the weights"):
+        load_weights(steer.Steer(steer.CONFIGS["small"]), path)
+
+
+def test_large_weights_are_stored_in_half_the_bytes(tiny):
+    network, path = tiny
+    kinds = {w.name: w.data_type for w in onnx.load(path).graph.initializer}
+    assert kinds["network.encode.weight.half"] == onnx.TensorProto.FLOAT16
+    assert kinds["network.aim.out.weight"] == onnx.TensorProto.FLOAT
+    assert path.stat().st_size < 3 * sum(w.numel() for w in network.parameters()) + 300_000
 
 
 def test_the_averages_are_those_of_the_recursion():
