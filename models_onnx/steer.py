@@ -51,10 +51,14 @@ STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled compl
 
 @dataclass(frozen=True)
 class SteerConfig:
-    """Sizes of the network. `lookahead` is in frames of 5.8 ms.
+    """Sizes of the network, and what it may do.
 
     encoded, share : numbers a band, in the encoder and to and from the core.
     core, layers : of the recurrent core, which sees all bands.
+    inner : numbers a band between a cell's features and its masks.
+    lookahead : in frames of 5.8 ms.
+    null, aim : whether neighbours are nulled, and whether the aim is corrected; without them for
+        comparison.
     """
 
     encoded: int = 48
@@ -63,12 +67,16 @@ class SteerConfig:
     layers: int = 2
     inner: int = 64
     lookahead: int = 0
+    null: bool = True
+    aim: bool = True
 
 
 CONFIGS = {
     "tiny": SteerConfig(encoded=16, share=4, core=32, layers=1, inner=24),
     "small": SteerConfig(),
     "studio": SteerConfig(lookahead=8),
+    "mask-only": SteerConfig(null=False),
+    "unaimed": SteerConfig(aim=False),
 }
 
 
@@ -114,7 +122,10 @@ class Steer(nn.Module):
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
         layers = {f"layer{k}": (self.config.core,) for k in range(self.config.layers)}
-        return {"covariance": (len(DECAYS), 3, CELLS), "aim": (AIM_WIDTH,), **layers}
+        shapes = {"covariance": (len(DECAYS), 3, CELLS), "aim": (AIM_WIDTH,), **layers}
+        if self.config.lookahead:
+            shapes["waiting"] = (self.config.lookahead, 3, CELLS)
+        return shapes
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
@@ -134,38 +145,53 @@ class Steer(nn.Module):
         with torch.no_grad(), exact:  # nothing to learn up to here
             instant = pool(covariances(spectrum))
             if states:
-                covariance, aim, *layers = states
+                covariance, aim, *rest = states
                 instant = repeat(instant, targets)
                 averages, covariance = average(instant, covariance)
             else:
-                zero = spectrum.new_zeros
-                averages, covariance = average(instant, zero(batch, len(DECAYS), 3, CELLS))
+                averages, covariance = average(instant, self._zeros(batch, "covariance"))
                 instant, averages = repeat(instant, targets), repeat(averages, targets)
-                aim = zero(batch * targets, AIM_WIDTH)
-                layers = [zero(batch * targets, self.config.core) for _ in self.layers]
+                aim, *rest = [
+                    self._zeros(batch * targets, name) for name in list(self.states())[1:]
+                ]
             seen = histogram(averages[:, :, 0], directions)
         off_deg, aim = self.aim(seen, directions[..., 1], aim)
-        with torch.no_grad():
+        if not self.config.aim:
+            off_deg = torch.zeros_like(off_deg)
+        layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
+        with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + off_deg)
             features, slopes = describe(averages, instant, theta)
-        masks, logit, following = self._decide(features, slopes, directions[..., 1], layers)
+            now = features
+            if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
+                queue = torch.cat([waiting[0], instant], 1)
+                features, slopes = describe(averages, queue[:, :frames], theta)
+                waiting = [queue[:, -self.config.lookahead :]]
+        masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
         masks = spread(turn(masks, off_deg * (math.pi / 180)))
         masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
         logit = logit.reshape(batch, targets, frames).transpose(1, 2)
-        return Answer(masks, (covariance, aim, *following), logit)
+        return Answer(masks, (covariance, aim, *following, *waiting), logit)
+
+    def _zeros(self, streams: int, state: str) -> Tensor:
+        return self.active.weight.new_zeros(streams, *self.states()[state])
 
     def _decide(
-        self, features: Tensor, slopes: Tensor, width_deg: Tensor, states: Sequence[Tensor]
+        self,
+        now: Tensor,
+        features: Tensor,
+        slopes: Tensor,
+        width_deg: Tensor,
+        states: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
 
-        width_deg is (B, F); states are those of the layers, (B, core).
+        now, features : of the newest frames, and of those that are masked.
+        width_deg : (B, F).
+        states : those of the layers, (B, core).
         """
         batch, frames = width_deg.shape
-        # (B, F, features, cells) -> (bands, B F, features · cells a band)
-        own = features.reshape(batch * frames, FEATURES, BANDS, PER_BAND)
-        own = own.permute(2, 0, 1, 3).reshape(BANDS, batch * frames, FEATURES * PER_BAND)
-        encoded = functional.relu(self.encode(own))
+        encoded = functional.relu(self.encode(by_band(now)))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
@@ -175,11 +201,16 @@ class Steer(nn.Module):
             x = x + out
             following.append(state[0])
         context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
+        own = by_band(features)
+        if self.config.lookahead:
+            encoded = functional.relu(self.encode(own))
         hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
         raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, PER_BAND)
         raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, CELLS)
         along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
         slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
+        if not self.config.null:
+            slope = torch.zeros_like(slope)
         masks = torch.stack([along, -along * slope, across], 2)
         return masks, self.active(x)[..., 0], following
 
@@ -239,6 +270,12 @@ def spread(masks: Tensor) -> Tensor:
         pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
         first += cells
     return torch.cat(pieces, -1)
+
+
+def by_band(features: Tensor) -> Tensor:
+    """(B, F, FEATURES, cells) to (bands, B · F, FEATURES · cells a band)."""
+    cut = features.reshape(-1, FEATURES, BANDS, PER_BAND).permute(2, 0, 1, 3)
+    return cut.reshape(BANDS, -1, FEATURES * PER_BAND)
 
 
 def repeat(values: Tensor, targets: int) -> Tensor:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -33,10 +35,10 @@ def test_a_file_that_disagrees_with_the_network_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+@pytest.fixture(scope="module", params=[0, 3], ids=["live", "look-ahead"])
+def tiny(request, tmp_path_factory):
     torch.manual_seed(0)
-    network = steer.Steer(steer.CONFIGS["tiny"])
+    network = steer.Steer(replace(steer.CONFIGS["tiny"], lookahead=request.param))
     for parameter in network.parameters():  # masks that depend on everything
         parameter.data += 0.05 * torch.randn_like(parameter)
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
@@ -49,7 +51,8 @@ def tiny(tmp_path_factory):
 
 def test_steer_keeps_the_streaming_contract(tiny):
     model = load_model(tiny[1])
-    verify_streaming(lambda: Separator(model, 44_100, targets=2), tolerance=1e-5)
+    tier = next(iter(model.spec.tiers))
+    verify_streaming(lambda: Separator(model, 44_100, targets=2, tier=tier), tolerance=1e-5)
 
 
 def test_steer_is_the_same_function_in_torch_on_whole_scenes(tiny):
@@ -79,6 +82,26 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     _, slopes = steer.describe(averages, instant, theta)
     slowest = slopes[0, -1, len(steer.DECAYS) - 1]
     assert slowest.mean().item() == pytest.approx(1 / np.tan(angle), abs=0.05)
+
+
+def test_the_last_frames_wait_for_their_look_ahead():
+    ahead = steer.Steer(replace(steer.CONFIGS["tiny"], lookahead=4)).eval()
+    spectra = torch.randn(1, 12, 2, steer.BINS, 2)
+    direction = {"direction": torch.tensor([10.0, 20.0]).expand(1, 12, 1, 2)}
+    with torch.no_grad():
+        waiting = ahead(spectra, direction).states[-1]
+    assert torch.equal(waiting, steer.pool(steer.covariances(spectra))[:, -4:])
+
+
+def test_a_mask_without_null_leaves_the_other_direction_alone():
+    masked = steer.Steer(replace(steer.CONFIGS["tiny"], null=False, aim=False)).eval()
+    spectra = torch.randn(1, 12, 2, steer.BINS, 2)
+    direction = {"direction": torch.tensor([10.0, 20.0]).expand(1, 12, 1, 2)}
+    with torch.no_grad():
+        masks = masked(spectra, direction).masks
+        nulled = steer.Steer(steer.CONFIGS["tiny"]).eval()(spectra, direction).masks
+    assert not masks[:, :, :, 1:3].any()
+    assert nulled[:, :, :, 1].abs().max() > 0.01
 
 
 def test_cells_share_the_masks_of_their_bins_and_sum_their_power():
