@@ -97,12 +97,12 @@ def lagging(lookahead: int) -> FakeModel:
     return FakeModel(rule, fake_spec(tiers={"studio": tier}))
 
 
-def slow(seconds: float) -> FakeModel:
-    """An identity that takes its time with every call."""
+def slow(seconds: float, mask: float = 1.0) -> FakeModel:
+    """A constant mask, by default the identity, that takes its time with every call."""
 
     def rule(frames: NDArray[np.int64], spectrum: Floats, conditions: object) -> Floats:
         time.sleep(seconds)
-        return np.ones((1, 1, 1, 1), np.float32)
+        return np.full((1, 1, 1, 1), mask, np.float32)
 
     return FakeModel(rule)
 

@@ -34,6 +34,14 @@ def test_the_glide_ends_at_the_goal_itself():
     assert np.array_equal(held(1, 200)["direction"][-1, 0], np.float32([-45, 90]))
 
 
+def test_after_a_reset_there_is_nothing_to_glide_from():
+    held = _held()
+    held(0, 1)
+    held.set("direction", 0, np.array([40, 20], np.float32))
+    held.reset()
+    assert held(0, 1)["direction"][0, 0, 0] == 40
+
+
 def test_any_cut_of_the_frames_gives_the_same_bits():
     whole, parts = _held(), _held()
     for held in (whole, parts):

@@ -25,6 +25,12 @@ def _play(engine, signal, wait):
     return np.concatenate(outs, axis=-1)
 
 
+def _tone(samples):
+    """A sine of 200 Hz on both channels; its largest step is 0.0285."""
+    tone = np.sin(2 * np.pi * 200 / RATE * np.arange(samples)).astype(np.float32)
+    return np.stack([tone, tone])
+
+
 def _until_done(engine):
     """Wait for the worker, as the clock of a sound card would; at most a second."""
     for _ in range(1_000):
@@ -78,30 +84,44 @@ def test_an_engine_that_is_not_started_plays_dry():
     np.testing.assert_allclose(out[0, :, settled:], expected, atol=1e-6)
 
 
+def test_dry_targets_share_the_mixture():
+    signal = noise(2, 9_000)
+    separator = Separator(counting(), RATE, block=256, targets=2)
+    out = _play(Engine(separator, block=BLOCK), signal, lambda _: None)
+    assert np.array_equal(out[0], out[1])
+    settled = 6_000
+    latency = Engine(separator, block=BLOCK).latency
+    np.testing.assert_allclose(
+        out.sum(0)[:, settled:], signal[:, settled - latency : -latency], atol=1e-6
+    )
+
+
 def test_going_dry_and_coming_back_makes_no_click():
-    tone = np.sin(2 * np.pi * 200 / RATE * np.arange(40_000)).astype(np.float32)
-    signal = np.stack([tone, tone])
+    signal = _tone(40_000)
     turns = iter(range(10_000))
 
     def wait(engine):
         if 60 < next(turns) < 70:
-            return  # the worker falls behind: dry
+            return  # the worker falls behind: dry, where it would be silent
         _until_done(engine)
 
-    with _engine(slow(0.001)) as engine:
+    with _engine(slow(0.001, mask=0.0)) as engine:
         out = _play(engine, signal, wait)
-    assert np.abs(np.diff(out[0, 0, engine.latency :])).max() < 0.06  # the tone's own is 0.0285
+    steps = np.abs(np.diff(out[0, 0, engine.latency :]))
+    assert np.abs(out[0]).max() > 0.9, "it was dry for a while"
+    assert steps.max() < 0.0285 + 1 / 64 + 0.01  # the tone's own, and the fade's
 
 
-def test_a_crash_of_the_model_is_counted_and_survived():
-    signal = noise(2, 60_000)
+def test_a_crash_of_the_model_is_counted_and_never_heard():
+    signal = _tone(60_000)
     with _engine(crashing(40)) as engine:
         out = _play(engine, signal, _until_done)
         counters = engine.counters
     assert counters.faults == 1
     assert counters.jumps == 1
+    # the fades begin at the sample before: once more the tone's own step
     np.testing.assert_allclose(
-        out.sum(0)[:, -20_000:], signal[:, -20_000 - engine.latency : -engine.latency], atol=1e-5
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=0.03
     )
 
 

@@ -170,6 +170,8 @@ def test_damaged_samples_are_silenced_and_counted(value):
     assert np.abs(out).max() < 1
     clean = signal.copy()
     clean[0, 4_000:4_003] = 0
+    separator.process(signal)
+    assert separator.invalid_samples == 6, "they add up"
     assert np.array_equal(Separator(load_model("panorama"), 44_100).process(clean), out)
 
 
@@ -180,6 +182,26 @@ def test_a_model_that_gives_nan_is_started_anew_and_its_target_dry():
     assert np.isfinite(out).all()
     assert np.abs(out[0]).max() > 0.1, "the bad frame is dry"
     assert not out[0, :, -4_000:].any(), "the model works again"
+
+
+def test_a_model_whose_state_is_spoilt_forgets_it():
+    def spoilt(frames, spectrum, conditions):  # from its 10th frame on, until it is started anew
+        return np.where(frames >= 10, np.nan, 0)[:, None, None, None]
+
+    separator = Separator(FakeModel(spoilt), 44_100)
+    for block in np.split(noise(2, 12_800), 50, axis=1):
+        separator.process(block)
+    assert separator.model_faults == 4, "one in eleven hops, not all but ten"
+
+
+def test_after_a_reset_a_direction_does_not_glide_from_where_it_was():
+    separator, fresh = (Separator(load_model("panorama"), 44_100) for _ in range(2))
+    separator.set(0, azimuth_deg=-40)
+    separator.process(noise(2, 9_000))
+    for one in (separator, fresh):
+        one.set(0, azimuth_deg=40)
+    separator.reset()
+    assert np.array_equal(*(one.process(noise(2, 9_000)) for one in (separator, fresh)))
 
 
 def test_denormal_samples_cost_no_sense():
