@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from realtime import Engine, Separator
-from tests.fakes import counting, crashing, identity, slow
+from tests.fakes import FakeModel, counting, crashing, identity, slow
 from tests.signals import noise
 
 RATE = 44_100
@@ -123,6 +123,21 @@ def test_a_crash_of_the_model_is_counted_and_never_heard():
     np.testing.assert_allclose(
         out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=0.03
     )
+
+
+def test_after_a_crash_the_model_starts_anew():
+    seen = []
+
+    def rule(frames, spectrum, conditions):
+        seen.append(int(frames[0]))
+        if len(seen) == 41:
+            raise RuntimeError("the model crashed")
+        return np.ones((1, 1, 1, 1), np.float32)
+
+    with _engine(FakeModel(rule)) as engine:
+        _play(engine, noise(2, 60 * 256), _until_done)
+    assert seen[:41] == list(range(41))
+    assert seen[41:50] == list(range(9))
 
 
 def test_a_worker_far_behind_skips_ahead():
