@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from plugin_bridge.door import ask_status
 from plugin_bridge.places import autostart_file, config_folder
-from plugin_bridge.serve import ask_status
 from realtime.spec import StemsteerError
 
 CPP = Path(__file__).resolve().parent / "cpp"

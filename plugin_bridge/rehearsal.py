@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_bridge.serve import ask_status
+from plugin_bridge.door import ask_status
 from plugin_bridge.track import Track
 from realtime.spec import StemsteerError
 

@@ -21,7 +21,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from plugin_bridge.serve import ask_status
+from plugin_bridge.door import ask_status
 from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError, Tier
 
 ROOT = Path(__file__).resolve().parent.parent

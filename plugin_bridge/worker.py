@@ -1,0 +1,88 @@
+"""An audio process as the engine sees it; what runs in it is `instance.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from plugin_bridge.door import MESSAGE_BYTES
+from plugin_bridge.shm import Ring
+
+FIGURES = ("load", "worst_hop_ms", "dropouts", "blocks", "block", "latency", "jumps", "hops")
+
+log = logging.getLogger("stemsteer.engine")
+
+
+class Worker:
+    """A process that has loaded `model` and waits for an instance, or serves one."""
+
+    def __init__(self, model: str) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", "plugin_bridge.instance"]
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno()), model],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                cwd=Path(__file__).resolve().parent.parent,
+            )
+        self.hello: dict[str, Any] = {}
+        self._ring: Ring | None = None
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def employ(self, hello: dict[str, Any], ring: Ring, fds: list[int]) -> None:
+        """Give it the instance that says hello; it answers the plugin itself when it is ready.
+
+        `fds` are those of the ring and of the socket to the plugin, and stay the caller's.
+        """
+        self.hello, self._ring = hello, ring
+        socket.send_fds(self.control, [json.dumps(hello).encode()], fds)
+
+    def hear(self) -> bool:
+        """Take what it says; False: it has ended."""
+        message = b""
+        with contextlib.suppress(OSError):
+            message = self.control.recv(MESSAGE_BYTES)
+        if message.startswith(b"{"):
+            self._facts = json.loads(message)
+        elif message:
+            log.error("instance %d: %s", self.pid, message.decode(errors="replace"))
+        return bool(message)
+
+    def is_for(self, uuid: str) -> bool:
+        """Whether it serves that instance for a host that is alive; a death is noticed later."""
+        return self.hello["uuid"] == uuid and os.path.exists(f"/proc/{self.hello['pid']}")
+
+    def status(self) -> dict[str, Any]:
+        """What `stemsteer status` tells of an instance."""
+        assert self._ring is not None
+        figures = {name: self._ring[name] for name in (*FIGURES, "offline")}
+        return {**self.hello, **self._facts, **figures, "worker": self.pid}
+
+    def end(self) -> int:
+        """Wait until it has ended, by force if it must be; its exit status.
+
+        It ends of itself when `control` is closed, which is done first for all that are to end.
+        """
+        self.control.close()
+        try:
+            return self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
