@@ -1,6 +1,6 @@
-"""The audio process of one plugin instance: `python -m plugin_bridge.instance SOCKET MODEL`.
+"""The audio process of one plugin instance: `instance.py SOCKET PAGE MODEL LANES`.
 
-The engine starts it. It loads its model, waits to be given a ring, and ends with the
+The engine starts it (`worker.py`). It loads its model, waits to be given a ring, and ends with the
 plugin or with the engine.
 """
 
@@ -14,7 +14,13 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
+from plugin_bridge.automation import ALL, Lane, read_automation
+from plugin_bridge.board import part_of
+from plugin_bridge.controls import BY_NAME, PLAYED
+from plugin_bridge.course import Course
+from plugin_bridge.hands import Hands
 from plugin_bridge.processor import Processor, Replaced, choose_tier
 from plugin_bridge.shm import Ring
 from realtime import OnnxModel, StemsteerError, load_model
@@ -24,8 +30,14 @@ PRIORITY = 5  # of SCHED_FIFO: below that of audio servers and hosts
 _MESSAGE_BYTES = 1 << 16
 
 
-def main(descriptor: int, default_model: str) -> None:
-    """Serve one plugin; `descriptor` is a socket to the engine."""
+def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
+    """Serve one plugin.
+
+    Parameters
+    ----------
+    descriptor, page : file descriptors of a socket to the engine and of what hands move.
+    lanes : file of lanes, or empty.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's business
     engine = socket.socket(fileno=descriptor)
     preloaded = _preload(default_model)
@@ -35,7 +47,14 @@ def main(descriptor: int, default_model: str) -> None:
     hello = json.loads(message)
     with socket.socket(fileno=fds[1]) as plugin:
         try:
-            processor, tier, name = _prepare(hello, fds[0], preloaded, default_model)
+            ring = Ring(fds[0])
+            os.close(fds[0])
+            name = str(hello["model"] or default_model)
+            model = preloaded if preloaded and name == default_model else load_model(name, "live")
+            tier = choose_tier(model.spec, ring.rate_hz, hello["latency"], hello["block"])
+            course = Course(ring, _lanes(lanes, ring.rate_hz, hello["name"], hello["number"]))
+            processor = Processor(ring, model, tier, course, Hands(page))
+            _prepare(processor)
         except (StemsteerError, ValueError) as error:
             _say(plugin, f"error {error}")
             _say(engine, f"error {error}")
@@ -52,22 +71,27 @@ def _preload(name: str) -> OnnxModel | None:
     return None
 
 
-def _prepare(
-    hello: dict[str, object], ring_fd: int, preloaded: OnnxModel | None, default_model: str
-) -> tuple[Processor, str, str]:
-    ring = Ring(ring_fd)
-    os.close(ring_fd)
-    name = str(hello.get("model") or default_model)
-    latency, block = int(str(hello["latency"])), int(str(hello["block"]))
-    model = preloaded if name == default_model and preloaded else load_model(name, "live")
-    tier = choose_tier(model.spec, ring.rate_hz, latency, block)
-    processor = Processor(ring, model, tier)
+def _lanes(path: str, rate_hz: float, name: str, number: int) -> dict[int, Lane]:
+    """The lanes of a file that are for an instance, by its name or number, or for all."""
+    if not path:
+        return {}
+    lanes = read_automation(Path(path), rate_hz).lanes
+    called = {ALL, str(number), part_of(name)}
+    ranked = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)  # its own count more
+    return {
+        BY_NAME[control].id: lane
+        for (target, control), lane in ranked
+        if part_of(target) in called or target == ALL
+        if control in PLAYED
+    }
+
+
+def _prepare(processor: Processor) -> None:
     processor.warm_up()
     processor.take_over()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing here makes cycles
-    return processor, tier, name
 
 
 def _serve(processor: Processor, plugin: socket.socket, engine: socket.socket) -> None:
@@ -113,4 +137,4 @@ def _say(peer: socket.socket, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5])

@@ -8,8 +8,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.controls import CONTROLS
+from plugin_bridge.controls import BY_NAME, CONTROLS
 from plugin_bridge.course import Course
+from plugin_bridge.hands import Hands
 from plugin_bridge.shm import FRAMES, Ring
 from realtime import ModelSpec, OnnxModel, Separator
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
@@ -18,6 +19,8 @@ ID = {control.name: control.id for control in CONTROLS}
 LATE_FRAMES = 8192  # of audio a live engine makes up for; what is older, nobody waits for
 BEHIND_FRAMES = 24_576  # of audio an offline engine that comes late begins with
 MOST_HOPS = 16  # in one call of the model
+LEVELS = ("mix", "mode", "gain", "bypass")
+METER_S = 0.1  # over which levels are averaged
 _LOAD_SMOOTHING = 0.05
 
 
@@ -46,11 +49,19 @@ class Processor:
 
         output(p) = gain · (mix · stem(p) + (1 − mix) · x(p)),  stem = t (isolate) or r (remove)
 
-    and, with four outputs, gain · (the other stem) on the second pair. `x` comes from the ring
+    and, with four outputs, gain · (the other stem) on the second pair; with bypass x(p), and
+    silence there. `x` comes from the ring
     itself, so that mix = 0 and gain = 0 dB is bit-exact.
+
+    Parameters
+    ----------
+    course : of the parameters.
+    hands : the page on which hands outside move controls and are shown meters.
     """
 
-    def __init__(self, ring: Ring, model: OnnxModel, tier: str) -> None:
+    def __init__(
+        self, ring: Ring, model: OnnxModel, tier: str, course: Course, hands: Hands
+    ) -> None:
         self.ring = ring
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
         self._scale = max(1, round(ring.rate_hz / 44_100))
@@ -58,7 +69,7 @@ class Processor:
         self._separator = Separator(
             model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
         )
-        self._course = Course(ring)
+        self._course, self._hands = course, hands
         self._load = self._worst_s = 0.0
         self._pid = os.getpid()
         self.position = -1
@@ -110,9 +121,12 @@ class Processor:
         begun_s = time.perf_counter()
         ring, frames = self.ring, hops * self.hop
         self._course.update(self._start)
+        for control, value in self._hands.moved():
+            self._course.move(control, value, self.position)
         block = ring.read(ring.input, self.position, frames)
-        target, residual = self._separator.process(block)
+        target, residual = stems = self._separator.process(block)
         self.position += frames
+        self._show(stems)
 
         last = self.position - self._separator.latency
         first = max(self._from, last - frames)
@@ -130,19 +144,20 @@ class Processor:
         """What the plugin plays (outputs, frames) from position `first` on."""
         frames = target.shape[1]
         dry = self.ring.read(self.ring.input, first, frames)
-        mix, mode, gain_db = self._ramps(first, frames)
-        gain = 10 ** (gain_db / 20)
+        mix, mode, gain_db, bypass = self._ramps(first, frames)
+        gain = np.where(gain_db > BY_NAME["gain"].low, 10 ** (gain_db / 20), 0)
+        gain, mix = gain + bypass * (1 - gain), mix * (1 - bypass)
         swapped = mode * (residual - target)
         stem = target + swapped
-        out = gain * (dry + mix * (stem - dry))
+        out: NDArray[np.float32] = gain * (dry + mix * (stem - dry))
         if self.ring.outputs == 4:
-            out = np.concatenate([out, gain * (residual - swapped)])
+            out = np.concatenate([out, (1 - bypass) * gain * (residual - swapped)])
         return out.astype(np.float32, copy=False)
 
     def _ramps(self, first: int, frames: int) -> tuple[NDArray[np.float32], ...]:
-        """Mix, mode and gain of each frame, or of all at once where they do not move."""
+        """`LEVELS` of each frame, or of all at once where they do not move."""
         edges = np.arange(first, first + frames + self.hop, self.hop)
-        values = self._course.at(edges)[:, [ID["mix"], ID["mode"], ID["gain"]]]
+        values = self._course.at(edges)[:, [ID[name] for name in LEVELS]]
         if (values == values[0]).all():
             return tuple(values[0])
         at = np.arange(first, first + frames)
@@ -161,6 +176,16 @@ class Processor:
             conditions["direction"][:, 0, 0] = np.clip(values[:, ID["azimuth"]], *AZIMUTH_DEG)
             conditions["direction"][:, 0, 1] = np.clip(values[:, ID["width"]], *WIDTH_DEG)
         return conditions
+
+    def _show(self, stems: NDArray[np.float32]) -> None:
+        """To the hands: where the controls are, and the meters."""
+        activity = self._separator.activity
+        self._hands.show(self._course.goal(self.position))
+        self._hands.measure(
+            stems,
+            min(1.0, stems.shape[2] / (METER_S * self.ring.rate_hz)),
+            None if activity is None else float(activity[-1, 0]),
+        )
 
     def _count(self, hops: int, took_s: float) -> None:
         share = took_s * self.ring.rate_hz / (hops * self.hop)

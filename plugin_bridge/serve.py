@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from plugin_bridge.door import (
@@ -29,6 +30,7 @@ from plugin_bridge.door import (
 )
 from plugin_bridge.places import engine_socket, state_folder
 from plugin_bridge.shm import Ring
+from plugin_bridge.tracks import Tracks
 from plugin_bridge.worker import Worker, log
 from realtime.spec import StemsteerError
 
@@ -44,14 +46,16 @@ class Server:
     Parameters
     ----------
     model : name or path of the model of plugins that ask for none.
+    tracks : the board on which the instances are put.
+    lanes : file of lanes, for the instances that it names.
 
     Raises
     ------
     StemsteerError if another engine runs already.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, tracks: Tracks, lanes: Path | None = None) -> None:
+        self._model, self._tracks, self._lanes = model, tracks, lanes
         self._begun_s = time.monotonic()
         self._path = engine_socket()
         self._lock = lock_for(self._path)
@@ -61,7 +65,7 @@ class Server:
         self._guests: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, Worker] = {}  # with an instance
         self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
-        self._spare: Worker | None = Worker(self._model)
+        self._spare: Worker | None = self._hire()
         self._stopped = False
 
     def stop(self, *_: object) -> None:
@@ -148,18 +152,24 @@ class Server:
         ring = Ring(ring_fd, writable=False)
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
-        guest.setblocking(True)
-        worker = self._spare if self._spare and self._spare.runs else Worker(self._model)
+        worker = self._spare if self._spare and self._spare.runs else self._hire()
         self._spare = None
-        worker.employ(hello, ring, [ring_fd, guest.fileno()])
+        worker.hello, worker.ring = hello, ring
+        hello["name"], hello["number"] = self._tracks.add(worker)
+        guest.setblocking(True)
+        worker.employ([ring_fd, guest.fileno()])
         self._workers[worker.control] = worker
         self._selector.register(worker.control, selectors.EVENT_READ)
         log.info("instance %d: %s", worker.pid, hello)
-        self._spare = Worker(self._model)
+        self._spare = self._hire()
+
+    def _hire(self) -> Worker:
+        return Worker(self._model, self._lanes)
 
     def _dismiss(self, worker: Worker) -> None:
         self._selector.unregister(worker.control)
         del self._workers[worker.control]
+        self._tracks.remove(worker)
         code = worker.end()
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
         if code:
@@ -189,10 +199,10 @@ class Server:
         log.info("engine %d has stopped", os.getpid())
 
 
-def serve(model: str) -> None:
-    """Run the engine until SIGTERM or Ctrl-C."""
+def serve(model: str, tracks: Tracks, lanes: Path | None = None) -> None:
+    """Run the engine until SIGTERM or Ctrl-C; see `Server`."""
     _log_to_file()
-    server = Server(model)
+    server = Server(model, tracks, lanes)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     server.run()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from realtime.spec import StemsteerError
 
 MAGIC = b"STMRING\n"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 4096
 FRAMES = 32_768
 RECORDS = 1024
@@ -33,7 +33,13 @@ ORIGIN = 1 << 20
 OUTPUTS = (2, 4)
 
 RECORD = np.dtype(
-    [("position", "<u8"), ("frames", "<u4"), ("reserved", "<u4"), ("values", "<f4", (VALUES,))]
+    [
+        ("position", "<u8"),
+        ("frames", "<u4"),
+        ("rolling", "<u4"),
+        ("song", "<i8"),
+        ("values", "<f4", (VALUES,)),
+    ]
 )
 _FIELDS: dict[str, tuple[str, int]] = {  # name: (type, offset)
     "magic": ("S8", 0),

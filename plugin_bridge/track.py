@@ -53,6 +53,7 @@ class Track:
         self.position = self.ring["written"]
         self._recorded = 0
         self._values: dict[str, float] = {}
+        self._song: int | None = None
         self.hello = {
             "hello": 1,
             "uuid": secrets.token_hex(16),
@@ -85,24 +86,29 @@ class Track:
         self.hello["uuid"] = answer[3:]
         return connection
 
-    def push(self, block: NDArray[np.float32], **values: float) -> None:
-        """Give the engine a block (2, frames); `values` are controls by name."""
+    def push(self, block: NDArray[np.float32], *, song: int | None = None, **values: float) -> None:
+        """Give the engine a block (2, frames); `values` are controls by name.
+
+        `song` is where the host's song is at its first frame, if it plays.
+        """
         ring, frames = self.ring, block.shape[1]
         ring.write(ring.input, self.position, block)
-        if values != self._values or not self._recorded:
-            self._record({**DEFAULTS, **values}, frames)
+        if values != self._values or song != self._song or not self._recorded:
+            self._record({**DEFAULTS, **values}, frames, song)
             self._values = values
+        self._song = None if song is None else song + frames
         self.position += frames
         ring["block"] = frames
         ring["blocks"] = ring["blocks"] + 1
         ring["written"] = self.position
         ring.ring_bell("input_bell", "engine_sleeps")
 
-    def _record(self, values: dict[str, float], frames: int) -> None:
+    def _record(self, values: dict[str, float], frames: int, song: int | None) -> None:
         record = np.zeros(VALUES, np.float32)
         for control in CONTROLS:
             record[control.id] = values.get(control.name, 0)
-        self.ring.records[self._recorded % RECORDS] = (self.position, frames, 0, record)
+        place = (song is not None, song or 0)
+        self.ring.records[self._recorded % RECORDS] = (self.position, frames, *place, record)
         self._recorded += 1
         self.ring["recorded"] = self._recorded
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.door import MESSAGE_BYTES
+from plugin_bridge.hands import Hands
 from plugin_bridge.shm import Ring
 
 FIGURES = ("load", "worst_hop_ms", "dropouts", "blocks", "block", "latency", "jumps", "hops")
@@ -21,20 +22,27 @@ log = logging.getLogger("stemsteer.engine")
 
 
 class Worker:
-    """A process that has loaded `model` and waits for an instance, or serves one."""
+    """A process that has loaded `model` and waits for an instance, or serves one.
 
-    def __init__(self, model: str) -> None:
+    Parameters
+    ----------
+    lanes : file of lanes, of which each instance follows its own.
+    """
+
+    def __init__(self, model: str, lanes: Path | None = None) -> None:
+        self.hands = Hands()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, "-m", "plugin_bridge.instance"]
+            fds = theirs.fileno(), self.hands.fd
+            words = [*map(str, fds), model, str(lanes.absolute() if lanes else "")]
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), model],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "plugin_bridge.instance", *words],
+                pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 cwd=Path(__file__).resolve().parent.parent,
             )
         self.hello: dict[str, Any] = {}
-        self._ring: Ring | None = None
+        self.ring: Ring | None = None
         self._facts: dict[str, Any] = {}
 
     @property
@@ -46,13 +54,12 @@ class Worker:
         """Whether the process is there."""
         return self._process.poll() is None
 
-    def employ(self, hello: dict[str, Any], ring: Ring, fds: list[int]) -> None:
-        """Give it the instance that says hello; it answers the plugin itself when it is ready.
+    def employ(self, fds: list[int]) -> None:
+        """Give it its instance, `hello` and `ring`; it answers the plugin when it is ready.
 
         `fds` are those of the ring and of the socket to the plugin, and stay the caller's.
         """
-        self.hello, self._ring = hello, ring
-        socket.send_fds(self.control, [json.dumps(hello).encode()], fds)
+        socket.send_fds(self.control, [json.dumps(self.hello).encode()], fds)
 
     def hear(self) -> bool:
         """Take what it says; False: it has ended."""
@@ -71,8 +78,8 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What `stemsteer status` tells of an instance."""
-        assert self._ring is not None
-        figures = {name: self._ring[name] for name in (*FIGURES, "offline")}
+        assert self.ring is not None
+        figures = {name: self.ring[name] for name in (*FIGURES, "offline")}
         return {**self.hello, **self._facts, **figures, "worker": self.pid}
 
     def end(self) -> int:
@@ -81,6 +88,7 @@ class Worker:
         It ends of itself when `control` is closed, which is done first for all that are to end.
         """
         self.control.close()
+        self.hands.close()
         try:
             return self._process.wait(1.0)
         except subprocess.TimeoutExpired:

@@ -149,10 +149,10 @@ class Desk:
         self.identity = identity_model(self.folder / "identity.onnx")
         self.engine: subprocess.Popen[bytes] | None = None
 
-    def start(self, model: str | Path = "panorama") -> int:
+    def start(self, model: str | Path = "panorama", *options: str) -> int:
         """Start an engine; returns its pid when it answers."""
         command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", str(model)]
-        self.engine = subprocess.Popen(command, cwd=ROOT)
+        self.engine = subprocess.Popen([*command, *options], cwd=ROOT)
         until(lambda: self.status() is not None, "the engine answers")
         return self.engine.pid
 

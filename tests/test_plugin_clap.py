@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from bridge import CPP, built_plugin, compiled, desk, level_db, need, noise, panned
+from bridge import CPP, LATENCY, built_plugin, compiled, desk, level_db, need, noise, panned
 from claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
 
 pytestmark = pytest.mark.host
@@ -105,3 +105,14 @@ def test_the_rings_code_has_no_data_race():
     done = subprocess.run(["setarch", "-R", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING: ThreadSanitizer" not in done.stderr
+
+
+def test_lanes_follow_the_song_of_the_host_in_seconds(own_desk, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,gain\n10,-20\n12,-20\n12,0\n")
+    own_desk.start(own_desk.identity, "--automation", str(lanes))
+    x = np.ones((2, 2 * RATE_HZ), np.float32)
+    y, _ = Run(tmp_path, x, "offline=1", "song=11", "blocks=441,64").end()
+    edge = RATE_HZ + LATENCY  # second 12 of the song, as late as the sound
+    np.testing.assert_allclose(y[0, LATENCY : edge - 882], 0.1, atol=1e-5)
+    np.testing.assert_allclose(y[0, edge + 882 :], 1, atol=1e-5)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import numpy as np
 import pedalboard
 import pytest
 from bridge import built_plugin, desk, level_db, noise, panned, until
+from pythonosc.udp_client import SimpleUDPClient
 
 from realtime import Separator, load_model
 
@@ -90,6 +94,23 @@ def test_mix_and_gain_scale_the_separated_sound_and_mix_zero_is_the_input_exactl
     plugin.gain_db = -6.0
     quiet = plugin.process(x, RATE_HZ, buffer_size=512)
     np.testing.assert_allclose(quiet, half * 10 ** (plugin.gain_db / 20), atol=1e-6)
+
+
+def test_osc_moves_the_plugin_until_its_own_parameter_moves(own_desk):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own_desk.start(own_desk.identity, "--osc", "--osc-port", str(port))
+    x, plugin = noise(RATE_HZ), load()
+    client = SimpleUDPClient("127.0.0.1", port)
+    np.testing.assert_allclose(plugin.process(x, RATE_HZ), x, atol=2e-7)
+    client.send_message("/stemsteer/1/gain", -20.0)
+    time.sleep(0.5)
+    y = plugin.process(x, RATE_HZ)
+    np.testing.assert_allclose(y[:, 2048:], 0.1 * x[:, 2048:], atol=1e-6)
+    plugin.gain_db = -6.0
+    y = plugin.process(x, RATE_HZ)
+    np.testing.assert_allclose(y, x * 10 ** (plugin.gain_db / 20), atol=1e-6)
 
 
 def test_bypass_is_the_input_exactly_and_as_late_as_the_sound(own_desk):

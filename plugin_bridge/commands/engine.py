@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from plugin_bridge.commands.control import Allow, Bind, Mirrored, Port, Strict, listening
 
 DEFAULT_MODEL = "panorama"
 
@@ -14,13 +18,31 @@ def serve(
     model: Annotated[
         str, typer.Option(help="Model of the plugins that ask for none: a name or a path.")
     ] = DEFAULT_MODEL,
+    automation: Annotated[
+        Path | None,
+        typer.Option(help="File of lanes that follow the host's song, by the tracks' names."),
+    ] = None,
+    osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = False,
+    osc_port: Port = 9900,
+    bind: Bind = "127.0.0.1",
+    allow: Allow = None,
+    strict: Strict = False,
+    mirrored: Mirrored = False,
 ) -> None:
     """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
+    from plugin_bridge.automation import read_automation
     from plugin_bridge.serve import serve as run
+    from plugin_bridge.tracks import Tracks
     from realtime import find_model
 
-    find_model(model)  # a wrong name is told here, not to every plugin
-    run(model)
+    find_model(model)  # what is wrong is told here, not to every plugin
+    if automation:
+        read_automation(automation, 44_100)
+    tracks = Tracks()
+    with contextlib.ExitStack() as stack:
+        if osc:
+            stack.enter_context(listening(tracks, osc_port, bind, allow, strict, mirrored))
+        run(model, tracks, automation)
 
 
 def status(
@@ -48,7 +70,7 @@ def _describe(answer: dict[str, Any]) -> str:
         )
     for i in answer["instances"]:
         lines.append(
-            f"{(i['label'] or i['uuid'][:8]):16.16} {i['host']:12.12} {i['format']:6} "
+            f"{i['name']:16.16} {i['host']:12.12} {i['format']:6} "
             f"{i['model'] or answer['model']:10.10} {i['rate_hz']:6d} {i['block']:5d} "
             f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:6.1f} ms"
         )

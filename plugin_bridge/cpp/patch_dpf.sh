@@ -23,3 +23,9 @@ answer='    if (std::strcmp(id, "clap.render") == 0)\n        return \&clap_plug
 sed -i -e "s|$class|$way\n\n&|" -e "\|$door|i #include \"clap_render.h\"\n" \
     -e "\|$door|{n;s|\$|\n$answer|}" DistrhoPluginCLAP.cpp
 once DistrhoPluginCLAP.cpp 'return &clap_plugin_render;'
+
+# DPF takes CLAP's steady time, which never goes back, for the place in the song.
+steady='process->steady_time >= 0 ? process->steady_time : 0;'
+song='static_cast<uint64_t>(std::max<int64_t>(0, transport->song_pos_seconds) * (fPlugin.getSampleRate() / CLAP_SECTIME_FACTOR) + 0.5);'
+once DistrhoPluginCLAP.cpp "$steady"
+sed -i "s|$steady|$song|" DistrhoPluginCLAP.cpp

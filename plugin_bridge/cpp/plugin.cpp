@@ -175,7 +175,8 @@ protected:
         wishes.offline = host_offline_ || controls_[kOffline] > 0.5f;
         wishes.policy = policy_;
         adapt_latency(frames);
-        stream_.run(inputs, outputs, frames, values, wishes);
+        const TimePosition& time = getTimePosition();
+        stream_.run(inputs, outputs, frames, values, {int64_t(time.frame), time.playing}, wishes);
     }
 
 private:

@@ -16,7 +16,7 @@
 namespace stemsteer {
 
 constexpr char kMagic[8] = {'S', 'T', 'M', 'R', 'I', 'N', 'G', '\n'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint32_t kHeaderBytes = 4096;
 constexpr uint32_t kFrames = 32768;  // capacity of the audio rings
 constexpr uint32_t kRecords = 1024;  // capacity of the parameter ring
@@ -25,11 +25,12 @@ constexpr uint32_t kInputs = 2;      // channels to the engine
 constexpr uint64_t kOrigin = 1 << 20;  // counters begin here, so that position - latency is >= 0
 
 // The parameters from `position` on: they move in a straight line over `frames` frames from the
-// values of the record before to these.
+// values of the record before to these. And where the host's song is at `position`.
 struct Record {
     uint64_t position;
     uint32_t frames;
-    uint32_t reserved;
+    uint32_t rolling;  // 1: the song goes on frame by frame, 0: it stands
+    int64_t song;      // frames since the song's beginning
     float values[kValues];
 };
 
@@ -72,7 +73,7 @@ struct Header {
     std::atomic<uint32_t> engine_sleeps;            // 1: ring `input_bell`
 };
 
-static_assert(sizeof(Record) == 80, "a record is 80 bytes");
+static_assert(sizeof(Record) == 88, "a record is 88 bytes");
 static_assert(sizeof(Header) <= kHeaderBytes, "the header fits its page");
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters are plain memory");
 static_assert(std::atomic<float>::is_always_lock_free, "figures are plain memory");

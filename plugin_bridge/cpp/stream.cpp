@@ -93,7 +93,7 @@ float Stream::load() const {
 }
 
 void Stream::run(const float* const* inputs, float* const* outputs, uint32_t frames,
-                 const float values[kValues], const Wishes& wishes) {
+                 const float values[kValues], const Transport& transport, const Wishes& wishes) {
     if (frames == 0)
         return;
     presence_.used.store(1, std::memory_order_relaxed);
@@ -102,13 +102,15 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t fra
     offline_ = lead_s_ > 0;
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
     for (uint32_t offset = 0; offset < frames; offset += kChunk)
-        block(inputs, outputs, offset, std::min(kChunk, frames - offset), values, wishes);
+        block(inputs, outputs, offset, std::min(kChunk, frames - offset), values,
+              {transport.song + (transport.rolling ? offset : 0), transport.rolling}, wishes);
 }
 
 void Stream::block(const float* const* inputs, float* const* outputs, uint32_t offset,
-                   uint32_t frames, const float values[kValues], const Wishes& wishes) {
+                   uint32_t frames, const float values[kValues], Transport transport,
+                   const Wishes& wishes) {
     take(inputs, offset, frames);
-    record(values, frames);
+    record(values, transport, frames);
     publish(frames);
 
     const uint64_t last = written_ - latency_, first = last - frames;
@@ -130,19 +132,24 @@ void Stream::take(const float* const* inputs, uint32_t offset, uint32_t frames) 
     }
 }
 
-// A record is needed when a value moves, and once more so that it stops moving.
-void Stream::record(const float values[kValues], uint32_t frames) {
+// A record is needed when a value moves, and once more so that it stops moving; and when the song
+// does not go on as it did.
+void Stream::record(const float values[kValues], const Transport& transport, uint32_t frames) {
     const bool moves = std::memcmp(values, values_, sizeof values_) != 0;
-    if (moves || moving_ || written_ == start_) {
+    const bool leaps = transport.rolling != transport_.rolling || transport.song != transport_.song;
+    if (moves || moving_ || leaps || written_ == start_) {
         Record& record = ring_.records[recorded_ % kRecords];
         record.position = written_;
         record.frames = frames;
+        record.rolling = transport.rolling;
+        record.song = transport.song;
         for (uint32_t i = 0; i < kValues; ++i)
             record.values[i] = sane(values[i]);
         ring_.header->recorded.store(++recorded_, std::memory_order_release);
         std::memcpy(values_, values, sizeof values_);
     }
     moving_ = moves;
+    transport_ = {transport.song + (transport.rolling ? frames : 0), transport.rolling};
 }
 
 void Stream::publish(uint32_t frames) {

@@ -12,6 +12,12 @@ struct Wishes {
     enum Policy { kWait, kDry, kSilence } policy = kWait;
 };
 
+// Where the host's song is at the first frame of a block, and whether it goes on.
+struct Transport {
+    int64_t song = 0;
+    bool rolling = false;
+};
+
 // Whether an engine is there, and whether to hope for one; written by the link's thread.
 struct Presence {
     std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
@@ -53,7 +59,7 @@ public:
     // Take `frames` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
     // second pair is what was taken away from the first. Inputs and outputs may be the same memory.
     void run(const float* const* inputs, float* const* outputs, uint32_t frames,
-             const float values[kValues], const Wishes& wishes);
+             const float values[kValues], const Transport& transport, const Wishes& wishes);
 
     bool offline() const { return offline_; }
     uint64_t dropouts() const { return dropouts_; }
@@ -62,9 +68,9 @@ public:
 
 private:
     void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t frames,
-               const float values[kValues], const Wishes& wishes);
+               const float values[kValues], Transport transport, const Wishes& wishes);
     void take(const float* const* inputs, uint32_t offset, uint32_t frames);
-    void record(const float values[kValues], uint32_t frames);
+    void record(const float values[kValues], const Transport& transport, uint32_t frames);
     void publish(uint32_t frames);
     bool ready(uint64_t first, uint64_t last) const;
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
@@ -83,6 +89,7 @@ private:
     uint64_t blocks_ = 0, dropouts_ = 0;
     std::atomic<uint64_t> lost_offline_{0};
     float values_[kValues] = {};
+    Transport transport_;   // where the song is if it goes on as it did
     bool moving_ = false;   // the last record moved a value
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began

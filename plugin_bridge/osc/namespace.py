@@ -69,7 +69,10 @@ class Namespace:
     def play(self, move: Move) -> None:
         """Move a control by a value in its unit, clamped to its range or, if strict, refused."""
         instance, name, value = move
-        control = self.board.controls(instance)[name]
+        control = self.board.controls(instance).get(name)
+        if control is None:
+            self.fault("unknown_address", f"{instance} has no {name} that could be moved from here")
+            return
         if math.isnan(value):
             self.fault("wrong_type", f"{name} is not a number, expected {control.range}")
             return

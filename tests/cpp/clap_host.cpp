@@ -36,6 +36,7 @@ struct Options {
     std::vector<Change> changes;
     std::vector<size_t> restarts;
     bool offline = false, paced = false;
+    double song_s = -1;  // where the song is at the first frame; < 0: the host has none
 };
 
 struct Render {  // clap.render
@@ -103,6 +104,7 @@ Options parse(int count, char** words) {
         else if (key == "rate") options.rate_hz = std::atof(value.c_str());
         else if (key == "offline") options.offline = value == "1";
         else if (key == "paced") options.paced = value == "1";
+        else if (key == "song") options.song_s = std::atof(value.c_str());
         else if (key == "restart") options.restarts.push_back(std::stoul(value));
         else if (key == "set") {
             Change change;
@@ -269,6 +271,13 @@ private:
         clap_process_t process = {};
         process.steady_time = int64_t(position);
         process.frames_count = frames;
+        clap_event_transport_t transport = {};
+        if (options_.song_s >= 0) {
+            const double song_s = options_.song_s + position / options_.rate_hz;
+            transport.flags = CLAP_TRANSPORT_IS_PLAYING | CLAP_TRANSPORT_HAS_SECONDS_TIMELINE;
+            transport.song_pos_seconds = clap_sectime(song_s * CLAP_SECTIME_FACTOR + 0.5);
+            process.transport = &transport;
+        }
         process.audio_inputs = &input;
         process.audio_outputs = outputs.data();
         process.audio_inputs_count = 1;

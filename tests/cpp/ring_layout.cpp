@@ -46,6 +46,8 @@ int main() {
     std::printf("ORIGIN %llu 0\n", (unsigned long long)stemsteer::kOrigin);
     std::printf("record.position %zu 8\n", offsetof(Record, position));
     std::printf("record.frames %zu 4\n", offsetof(Record, frames));
+    std::printf("record.rolling %zu 4\n", offsetof(Record, rolling));
+    std::printf("record.song %zu 8\n", offsetof(Record, song));
     std::printf("record.values %zu %zu\n", offsetof(Record, values), sizeof(Record::values));
     std::printf("record %zu 0\n", sizeof(Record));
     std::printf("bytes2 %zu 0\n", stemsteer::ring_bytes(2));

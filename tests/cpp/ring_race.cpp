@@ -92,7 +92,7 @@ int main() {
             }
             const float* const inputs[] = {in[0].data(), in[1].data()};
             float* const outputs[] = {out[0].data(), out[1].data()};
-            stream.run(inputs, outputs, frames, values, wishes);
+            stream.run(inputs, outputs, frames, values, {}, wishes);
             for (int channel = 0; channel < 2; ++channel)
                 for (uint32_t i = 0; i < frames; ++i) {
                     const uint64_t at = count + i;

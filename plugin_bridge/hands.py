@@ -1,0 +1,93 @@
+"""What hands outside have moved, and what they are shown: a page of memory for each audio process.
+
+The daemon makes it and hears the hands; the audio process looks at it once a hop, without a system
+call. Each field has one writer: the daemon `moves` and `wanted`, the audio process the rest.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plugin_bridge.shm import VALUES
+
+_PAGE = np.dtype(
+    [
+        ("moves", "<u4", (VALUES,)),  # of each control so far; counted after `wanted` is stored
+        ("wanted", "<f4", (VALUES,)),
+        ("taken", "<u4", (VALUES,)),  # of the moves
+        ("values", "<f4", (VALUES,)),
+        ("powers", "<f4", (2,)),  # of target and residual
+        ("activity", "<f4"),  # NaN: the model does not tell
+    ]
+)
+
+
+class Hands:
+    """The page, mapped; `fd` is its file descriptor.
+
+    Parameters
+    ----------
+    fd : of a page that another process has made; None makes one.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        self.fd = os.memfd_create("stemsteer-hands", os.MFD_CLOEXEC) if fd is None else fd
+        if fd is None:
+            os.ftruncate(self.fd, _PAGE.itemsize)
+        self._memory = mmap.mmap(self.fd, _PAGE.itemsize)
+        self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
+        if fd is None:
+            self._page["activity"] = np.nan
+
+    def play(self, control: int, value: float) -> None:
+        """Move a control."""
+        self._page["wanted"][control] = value
+        self._page["moves"][control] += 1
+
+    def value(self, control: int) -> float:
+        """Where a control is, or is asked to go."""
+        page = self._page
+        waits = page["moves"][control] != page["taken"][control]
+        return float(page["wanted" if waits else "values"][control])
+
+    @property
+    def levels_db(self) -> tuple[float, float]:
+        """RMS of target and residual of late, full scale is 0."""
+        target, residual = 10 * np.log10(np.maximum(self._page["powers"], 1e-12))
+        return float(target), float(residual)
+
+    @property
+    def activity(self) -> float | None:
+        """How surely the target plays, if the model tells."""
+        value = float(self._page["activity"])
+        return None if np.isnan(value) else value
+
+    def moved(self) -> list[tuple[int, float]]:
+        """Controls that have been moved since the last call, and where to."""
+        moves = self._page["moves"].copy()
+        news = np.flatnonzero(moves != self._page["taken"])
+        wanted = [(int(k), float(self._page["wanted"][k])) for k in news]
+        self._page["taken"] = moves
+        return wanted
+
+    def show(self, values: ArrayLike) -> None:
+        """Say where the controls are."""
+        self._page["values"] = values
+
+    def measure(self, stems: NDArray[np.float32], weight: float, activity: float | None) -> None:
+        """Average the power of (2, channels, n) target and residual into what is shown."""
+        for index, stem in enumerate(stems):
+            flat = stem.ravel()
+            power = float(np.dot(flat, flat)) / flat.size
+            self._page["powers"][index] += weight * (power - self._page["powers"][index])
+        if activity is not None:
+            self._page["activity"] = activity
+
+    def close(self) -> None:
+        """Close the file descriptor; the memory goes with the object."""
+        os.close(self.fd)

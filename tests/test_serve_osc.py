@@ -1,0 +1,270 @@
+"""OSC and lanes inside `stemsteer serve`: real packets, a real engine, tracks on its ring."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from bridge import ROOT, desk, noise, until
+from pythonosc.udp_client import SimpleUDPClient
+
+from plugin_bridge.automation import Lane, Point
+from plugin_bridge.controls import BY_NAME
+from plugin_bridge.osc.packets import decode, encode
+from plugin_bridge.track import Track
+
+RATE_HZ, HOP, BLOCK = 44_100, 256, 512
+
+
+@pytest.fixture
+def own_desk(monkeypatch):
+    with desk(monkeypatch) as own:
+        yield own
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Stage:
+    """An engine that listens for OSC, and tracks that play ones into its ring."""
+
+    def __init__(self, own, *options, model=None):
+        self.port = free_port()
+        own.start(model or own.identity, "--osc", "--osc-port", str(self.port), *options)
+        self.own, self.client = own, SimpleUDPClient("127.0.0.1", self.port)
+
+    def ask(self, address, *arguments):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            ear.settimeout(5)
+            ear.sendto(encode(address, arguments), ("127.0.0.1", self.port))
+            heard = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    heard += [(m.address, m.arguments) for m in decode(ear.recv(65_536))]
+                    ear.settimeout(0.2)
+            return heard
+
+    def send(self, address, value):
+        """Move a control, and wait until the engine says that it has heard."""
+        self.client.send_message(address, value)
+        until(
+            lambda: any(np.isclose(v[0], value) for _, v in self.ask("/stemsteer/get", address)),
+            f"{address} is {value}",
+        )
+
+
+def play(track, blocks, song=None, **values):
+    """Push ones; the output from the first of these blocks on, but for the last hop."""
+    start = track.position
+    for k in range(blocks):
+        place = None if song is None else song + k * BLOCK
+        track.push(np.ones((2, BLOCK), np.float32), song=place, **values)
+        assert track.wait(track.position - HOP)
+    return track.read(start, blocks * BLOCK - HOP)[0]
+
+
+def test_a_message_moves_the_track_that_it_names_and_no_other(own_desk):
+    stage = Stage(own_desk)
+    tracks = [Track(label="Guitar L/R", offline=True), Track(offline=True)]
+    for track in tracks:
+        play(track, 4)
+    assert stage.ask("/stemsteer/list") == [
+        ("/stemsteer/list", (1, "Guitar_L_R")),
+        ("/stemsteer/list", (2, "track_2")),
+    ]
+    stage.client.send_message("/stemsteer/Guitar_L_R/gain", -20.0)
+    stage.client.send_message("/stemsteer/2/mode", "remove")
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/2/mode")[0][1] == (1,), "it is heard")
+    first, second = (play(track, 8) for track in tracks)
+    np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
+    np.testing.assert_allclose(second[-256:], 0.0, atol=1e-5)
+    assert np.abs(np.diff(first)).max() < 0.01  # spread over 20 ms, no click
+    names = {i["name"]: i["number"] for i in own_desk.instances()}
+    assert names == {"Guitar L/R": 1, "track_2": 2}
+
+
+def test_what_moved_last_has_the_control(own_desk):
+    stage = Stage(own_desk)
+    track = Track(label="a", offline=True)
+    np.testing.assert_allclose(play(track, 8, gain=-6.0)[-256:], 10 ** (-6 / 20), atol=1e-5)
+    stage.client.send_message("/stemsteer/a/gain", -20.0)
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-20,), "heard")
+    np.testing.assert_allclose(play(track, 8, gain=-6.0)[-256:], 0.1, atol=1e-5)
+    # another parameter of the plugin moves: the hand keeps this one
+    np.testing.assert_allclose(play(track, 8, gain=-6.0, azimuth=9)[-256:], 0.1, atol=1e-5)
+    np.testing.assert_allclose(
+        play(track, 8, gain=-12.0, azimuth=9)[-256:], 10 ** (-12 / 20), atol=1e-5
+    )
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-12,), "told")
+
+
+def test_bypass_and_silence_by_osc(own_desk):
+    stage = Stage(own_desk)
+    track = Track(label="a", offline=True)
+    play(track, 4, gain=-12.0)
+    stage.client.send_message("/stemsteer/a/bypass", 1)
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/bypass")[0][1] == (1,), "heard")
+    np.testing.assert_array_equal(play(track, 8, gain=-12.0)[-256:], 1.0)
+    stage.client.send_message("/stemsteer/a/bypass", 0)
+    stage.client.send_message("/stemsteer/a/gain", -60.0)
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-60,), "heard")
+    np.testing.assert_array_equal(play(track, 8, gain=-12.0)[-256:], 0.0)
+
+
+def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(own_desk):
+    stage = Stage(own_desk)
+    track = Track(label="a", offline=True)
+    for packet in (b"", b"/x", b"\xff" * 4000, encode("/stemsteer/a/latency_mode", (2.0,))):
+        stage.client._sock.sendto(packet, ("127.0.0.1", stage.port))
+    stage.client.send_message("/stemsteer/nobody/gain", 0.0)
+    stage.client.send_message("/strip/plugin/parameter", [1, 1, 10, 2.0])  # Ardour's latency mode
+    assert stage.ask("/stemsteer/ping")[0][0] == "/stemsteer/pong"
+    assert stage.ask("/stemsteer/get", "/stemsteer/a/latency_mode") == []
+    np.testing.assert_allclose(play(track, 4)[-256:], 1.0, atol=1e-6)
+
+
+def test_values_levels_latency_load_and_dropouts_are_fed_back(own_desk):
+    stage = Stage(own_desk)
+    track = Track(label="a", offline=True)
+    left = np.zeros((2, BLOCK), np.float32)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.settimeout(5)
+        ear.bind(("127.0.0.1", 0))
+        ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", stage.port))
+        heard = {}
+        for k in range(200):
+            left[0] = 0.5 * np.sin(0.1 * (np.arange(BLOCK) + k * BLOCK))
+            track.push(left, width=33)
+            assert track.wait(track.position - HOP)
+        deadline = time.monotonic() + 10
+        while heard.get("/stemsteer/a/width") != (33,) or "/stemsteer/a/directions" not in heard:
+            heard |= {m.address: m.arguments for m in decode(ear.recv(65_536))}
+            assert time.monotonic() < deadline, heard
+        ear.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while time.monotonic() < deadline:
+                heard |= {m.address: m.arguments for m in decode(ear.recv(65_536))}
+    meters = {name: heard[f"/stemsteer/a/{name}"] for name in ("latency", "load", "dropouts")}
+    assert meters["latency"] == (1024,)
+    assert meters["dropouts"] == (0,)
+    assert 0 < meters["load"][0] < 1
+    assert heard["/stemsteer/a/level_target"][0] == pytest.approx(-12.04, abs=0.1)  # of two
+    assert heard["/stemsteer/a/level_residual"][0] < -90
+    shares = heard["/stemsteer/a/directions"]
+    assert len(shares) == 45
+    assert shares[0] > 0.99  # hard left
+    with urllib.request.urlopen(f"http://127.0.0.1:{stage.port}/stemsteer/a/width?VALUE") as answer:
+        assert json.load(answer) == {"VALUE": [33]}
+
+
+def test_tracks_come_and_go_while_osc_is_heard(own_desk):
+    stage = Stage(own_desk)
+    tracks = [Track(label="same"), Track(label="same"), Track()]
+    assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same", "same_2", "track_3"]
+    tracks[0].close()
+    until(lambda: len(own_desk.instances()) == 2, "it is gone")
+    assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same_2", "track_3"]
+
+
+def lanes_file(folder, text):
+    path = folder / "lanes.csv"
+    path.write_text(text)
+    return path
+
+
+def test_lanes_follow_the_song_of_the_host(own_desk, tmp_path):
+    lane = Lane([Point(1.0, -24.0), Point(3.0, 0.0)])
+    lanes = lanes_file(tmp_path, "seconds,bass.gain,2.gain,mix\n1,-24,-3,1\n3,0,,\n")
+    own_desk.start(own_desk.identity, "--automation", str(lanes))
+    track, other, third = (Track(label=n, offline=True) for n in ("bass", "", "third"))
+    begin = 2 * RATE_HZ - 20 * BLOCK
+    y = play(track, 40, song=begin)
+    times_s = (begin + np.arange(len(y))) / RATE_HZ
+    expected = 10 ** (lane.mean(times_s - 0.01, 0.02) / 20)
+    np.testing.assert_allclose(y, expected, atol=2e-4)
+    # the host goes back to another place, then stands there
+    y = play(track, 4, song=RATE_HZ)
+    np.testing.assert_allclose(y[-256:], expected_at(lane, RATE_HZ + 3 * BLOCK, 256), atol=2e-4)
+    np.testing.assert_allclose(play(other, 4, song=0)[-256:], 10 ** (-3 / 20), atol=1e-4)
+    np.testing.assert_allclose(play(third, 4, song=0)[-256:], 1, atol=1e-6)
+
+
+def expected_at(lane, first, frames):
+    times_s = (first + np.arange(frames)) / RATE_HZ
+    return 10 ** (lane.mean(times_s - 0.01, 0.02) / 20)
+
+
+def test_a_hand_takes_a_lane_over_until_the_song_starts_again(own_desk, tmp_path):
+    lanes = lanes_file(tmp_path, "seconds,a.gain\n0,-20\n")
+    stage = Stage(own_desk, "--automation", str(lanes))
+    track = Track(label="a", offline=True)
+    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
+    stage.client.send_message("/stemsteer/a/gain", -6.0)
+    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-6,), "heard")
+    y = play(track, 8, song=8 * BLOCK)
+    np.testing.assert_allclose(y[-256:], 10 ** (-6 / 20), atol=1e-5)
+    track.ring["offline"] = 0  # a render whose song stands has the stream for a song
+    play(track, 2)
+    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
+    y = play(track, 8, song=8 * BLOCK, gain=-12.0)  # the plugin's parameter moves
+    np.testing.assert_allclose(y[-256:], 10 ** (-12 / 20), atol=1e-5)
+
+
+def test_a_render_without_a_song_has_the_stream_for_one(own_desk, tmp_path):
+    lanes = lanes_file(tmp_path, "samples,gain\n0,-20\n8192,-20\n8192,0\n")
+    own_desk.start(own_desk.identity, "--automation", str(lanes))
+    y = play(Track(offline=True), 24)
+    smoothing = BY_NAME["gain"].smoothing_s * RATE_HZ
+    np.testing.assert_allclose(y[: int(8192 - smoothing)], 0.1, atol=1e-5)
+    np.testing.assert_allclose(y[int(8192 + smoothing) :], 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--automation", "no.csv"], "there is no such file"),
+        (["--osc", "--bind", "0.0.0.0"], "name who may send"),
+        (["--osc", "--osc-port", "PORT"], "choose another with"),
+    ],
+)
+def test_what_is_wrong_is_said_at_the_start(own_desk, options, words):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        options = [o.replace("PORT", str(taken.getsockname()[1])) for o in options]
+        command = [sys.executable, "-m", "plugin_bridge.cli", "serve", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+def test_the_same_lanes_live_and_rendered_give_the_same_sound(own_desk, tmp_path):
+    from plugin_bridge.automation import Steering, read_automation
+    from realtime import Separator, load_model
+
+    lanes = lanes_file(tmp_path, "seconds,a.azimuth,a.width\n0,-40,15\n1,40,25\n")
+    own_desk.start("panorama", "--automation", str(lanes))
+    x = noise(BLOCK * 80)
+    track = Track(label="a", offline=True)
+    start = track.position
+    for k in range(80):
+        track.push(x[:, BLOCK * k : BLOCK * (k + 1)], song=BLOCK * k)
+        assert track.wait(track.position - HOP)
+    y = track.read(start + 19 * BLOCK, 60 * BLOCK)
+
+    model = load_model("panorama")
+    tier = model.spec.tier_at("live", RATE_HZ)
+    steering = Steering(read_automation(lanes, RATE_HZ), ["a"], tier, RATE_HZ)
+    separator = Separator(model, RATE_HZ, targets=["a"], block=HOP, conditions=steering)
+    whole = np.concatenate([separator.process(b) for b in np.split(x, 160, axis=1)], axis=2)
+    expected = whole[0, :, separator.latency :][:, 19 * BLOCK : 79 * BLOCK]
+    np.testing.assert_allclose(y, expected, atol=1e-6)
