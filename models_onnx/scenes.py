@@ -111,7 +111,7 @@ def scenes(
         instance, around its new direction; otherwise it is a point.
     """
     mixing = Mixing(
-        sources=(2, 5), rate=0.0, silent=0.0, near=0.0, centre=0.0,
+        sources=(2, 5), rate=0.0, silent=0.0, near=0.0, centre=0.0, balance=0.0,
         wet=(1.0, 1.0), dry=0.0 if keep_width else 1.0,
     )  # fmt: skip
     if isinstance(songs, StemFolders):
