@@ -11,9 +11,11 @@ class Answer(NamedTuple):
     """The outputs of a network for B mixtures and K targets of each.
 
     masks (B, F, K, axes, bins); states, the next ones, each (B · K, ...); activity_logit
-    (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity.
+    (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity;
+    off_deg (B, F, K), from those that correct the direction: by how much further right they look.
     """
 
     masks: Tensor
     states: tuple[Tensor, ...] = ()
     activity_logit: Tensor | None = None
+    off_deg: Tensor | None = None

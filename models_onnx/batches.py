@@ -5,6 +5,7 @@ Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,47 +60,63 @@ class Batch:
 
     mixture (scenes, 2, samples), targets (scenes, targets, 2, samples), conditions by name
     (scenes, targets, size), direction in degrees: azimuth and width; change (scenes,): the
-    fraction of the time after which the questions of a scene change places, 1 for never.
+    fraction of the time after which the questions of a scene change places, 1 for never;
+    off_deg (scenes, targets): by how much the target's direction is further right than the one
+    asked for, NaN where that is not one source.
     """
 
     mixture: Tensor
     targets: Tensor
     conditions: Mapping[str, Tensor]
     change: Tensor
+    off_deg: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
         conditions = {k: v.to(device) for k, v in self.conditions.items()}
         return Batch(
-            self.mixture.to(device), self.targets.to(device), conditions, self.change.to(device)
+            self.mixture.to(device),
+            self.targets.to(device),
+            conditions,
+            self.change.to(device),
+            self.off_deg.to(device),
         )
 
 
-def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> tuple[Floats, tuple[float, float]]:
-    """Ask one question of a scene. Returns the target (2, samples) and (azimuth_deg, width_deg)."""
+@dataclass(frozen=True)
+class Question:
+    """A direction asked for, and its answer: the target (2, samples); see `Batch`."""
+
+    target: Floats
+    azimuth_deg: float
+    width_deg: float
+    off_deg: float = math.nan
+
+
+def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> Question:
+    """Ask one question of a scene."""
     kind = 1.0 if aims.exact else rng.random()
     if kind < aims.nothing:
         empty = _empty_direction(rng, scene.azimuth_deg)
         if empty is not None:
-            return np.zeros_like(scene.mixture), empty
+            return Question(np.zeros_like(scene.mixture), *empty)
     source = int(rng.integers(len(scene.images)))
     if kind > 1 - aims.opening and not aims.exact:
         return _opening(rng, scene, source)
     width_deg = 20.0 if aims.exact else float(rng.uniform(*POINT_WIDTHS_DEG))
-    azimuth_deg = float(scene.azimuth_deg[source])
+    true_deg = azimuth_deg = float(scene.azimuth_deg[source])
     if not aims.exact and rng.random() < aims.doubt:
         azimuth_deg += float(rng.uniform(-0.5, 0.5)) * width_deg
-    return scene.images[source], (float(np.clip(azimuth_deg, -45, 45)), width_deg)
+    azimuth_deg = float(np.clip(azimuth_deg, -45, 45))
+    return Question(scene.images[source], azimuth_deg, width_deg, true_deg - azimuth_deg)
 
 
-def _opening(
-    rng: np.random.Generator, scene: Scene, source: int
-) -> tuple[Floats, tuple[float, float]]:
+def _opening(rng: np.random.Generator, scene: Scene, source: int) -> Question:
     width_deg = float(rng.uniform(*OPENING_WIDTHS_DEG))
     shift_deg = float(rng.uniform(-0.4, 0.4)) * width_deg
     azimuth_deg = float(np.clip(scene.azimuth_deg[source] + shift_deg, -45, 45))
     inside = np.abs(scene.azimuth_deg - azimuth_deg) <= width_deg / 2
-    return scene.images[inside].sum(0), (azimuth_deg, width_deg)
+    return Question(scene.images[inside].sum(0), azimuth_deg, width_deg)
 
 
 def _empty_direction(rng: np.random.Generator, azimuth_deg: Floats) -> tuple[float, float] | None:
@@ -115,20 +132,21 @@ def draw_batch(
     rng: np.random.Generator, draw_scene: DrawScene, scenes: int, targets: int, aims: Aims
 ) -> Batch:
     """Draw scenes and ask `targets` questions of each."""
-    mixtures, answers, directions, changes = [], [], [], []
+    mixtures, changes = [], []
+    questions: list[list[Question]] = []
     for _ in range(scenes):
         scene = draw_scene(rng)
-        asked = [aim(rng, scene, aims) for _ in range(targets)]
+        questions.append([aim(rng, scene, aims) for _ in range(targets)])
         mixtures.append(scene.mixture)
-        answers.append(np.stack([target for target, _ in asked]))
-        directions.append([direction for _, direction in asked])
         changing = targets > 1 and rng.random() < aims.change
         changes.append(rng.uniform(0.3, 0.8) if changing else 1.0)
+    directions = [[(q.azimuth_deg, q.width_deg) for q in asked] for asked in questions]
     return Batch(
         torch.from_numpy(np.stack(mixtures)),
-        torch.from_numpy(np.stack(answers)),
+        torch.from_numpy(np.stack([[q.target for q in asked] for asked in questions])),
         {"direction": torch.tensor(directions, dtype=torch.float32)},
         torch.tensor(changes, dtype=torch.float32),
+        torch.tensor([[q.off_deg for q in asked] for asked in questions], dtype=torch.float32),
     )
 
 

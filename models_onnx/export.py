@@ -47,9 +47,10 @@ class OneStream(nn.Module):
         values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]
         streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)
         conditions = dict(zip(self.conditions, values, strict=True))
-        masks, following, logit = self.network(streams, conditions, others[count:])
+        answer = self.network(streams, conditions, others[count:])
+        logit = answer.activity_logit
         activity = () if logit is None else (torch.sigmoid(logit[:, :, 0]).transpose(0, 1),)
-        return masks[:, :, 0].transpose(0, 1), *activity, *following
+        return answer.masks[:, :, 0].transpose(0, 1), *activity, *answer.states
 
 
 class ExportError(Exception):

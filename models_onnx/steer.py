@@ -170,8 +170,10 @@ class Steer(nn.Module):
         masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
         masks = spread(turn(masks, off_deg * (math.pi / 180)))
         masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
-        logit = logit.reshape(batch, targets, frames).transpose(1, 2)
-        return Answer(masks, (covariance, aim, *following, *waiting), logit)
+        logit, off_deg = (
+            x.reshape(batch, targets, frames).transpose(1, 2) for x in (logit, off_deg)
+        )
+        return Answer(masks, (covariance, aim, *following, *waiting), logit, off_deg)
 
     def _zeros(self, streams: int, state: str) -> Tensor:
         return self.active.weight.new_zeros(streams, *self.states()[state])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 from models_onnx.answer import Answer
 from models_onnx.batches import Batch
@@ -25,13 +25,14 @@ class Estimate(NamedTuple):
     """What a network makes of a batch.
 
     spectra (scenes, targets, frames, 2, bins); changed (scenes, frames): which question a frame
-    answers, False for the target's own, True for its neighbour's; activity_logit (scenes,
-    targets, frames), of networks that have one.
+    answers, False for the target's own, True for its neighbour's; activity_logit and off_deg
+    (scenes, targets, frames), of networks that have them.
     """
 
     spectra: Tensor
     changed: Tensor
     activity_logit: Tensor | None
+    off_deg: Tensor | None
 
 
 def sounding(spectra: Tensor) -> Tensor:
@@ -66,16 +67,17 @@ class Task:
         seen = torch.view_as_real(spectra[..., : self.spec.bins])  # (B, F, 2, bins, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             answer: Answer = network(seen, conditions)
-        logit = answer.activity_logit
-        if logit is not None:
-            logit = logit.float().transpose(1, 2)[:, :, ahead:]
+        logit, off_deg = (
+            x if x is None else x.float().transpose(1, 2)[:, :, ahead:]
+            for x in (answer.activity_logit, answer.off_deg)
+        )
         masks = answer.masks.float().transpose(1, 2)[:, :, ahead:]  # (B, K, F, axes, bins)
         azimuth_deg = None
         if self.spec.mask_axes == "steered":
             azimuth_deg = conditions["direction"][..., 0].transpose(1, 2)[:, :, ahead:]
         spectra = spectra[:, None, : frames - ahead]
         estimate = apply_masks(masks, spectra, self.spec.mask_axes, azimuth_deg)
-        return Estimate(estimate, changed[:, ahead:], logit)
+        return Estimate(estimate, changed[:, ahead:], logit, off_deg)
 
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
@@ -85,13 +87,14 @@ class Task:
         batch = dataclasses.replace(
             batch, mixture=batch.mixture * scale, targets=batch.targets * scale[:, None]
         )
-        estimate, changed, logit = self.estimate(self.network, batch)
+        estimate, changed, logit, off_deg = self.estimate(self.network, batch)
         start = step % stride
         hop = self.tier.hop
+        some = slice(start, None, stride)
         target = analyse(batch.targets[..., start * hop :], self._windows[0], hop * stride)
-        estimate_some, changed_some = estimate[:, :, start::stride], changed[:, start::stride]
+        estimate_some, changed_some = estimate[:, :, some], changed[:, None, some]
         target = target[:, :, : estimate_some.shape[2]]
-        target = torch.where(changed_some[:, None, :, None, None], target.roll(-1, 1), target)
+        target = torch.where(changed_some[..., None, None], target.roll(-1, 1), target)
         unit = 1 / self._windows[0].norm()  # white noise of unit power has |S| of about one
         magnitude, complex_ = spectral_terms(estimate_some * unit, target * unit, weights.exponent)
         signals, answers, mixture = self._signals(estimate, batch)
@@ -100,10 +103,16 @@ class Task:
         db = (snr_db(signals, answers) * loud).sum() / loud.sum().clamp(min=1)
         loss = weights.magnitude * magnitude + weights.complex * complex_ - weights.snr * db
         terms = {"magnitude": magnitude, "complex": complex_, "snr_db": db}
+        sounds = sounding(target * unit)
         if logit is not None:
-            sounds = sounding(target * unit).to(logit.dtype)
-            terms["activity"] = binary_cross_entropy_with_logits(logit[:, :, start::stride], sounds)
+            terms["activity"] = binary_cross_entropy_with_logits(logit[:, :, some], sounds.float())
             loss = loss + weights.activity * terms["activity"]
+        if off_deg is not None:
+            true_deg = batch.off_deg[..., None]
+            true_deg = torch.where(changed_some, true_deg.roll(-1, 1), true_deg)
+            known = sounds & true_deg.isfinite()
+            terms["aim_deg"] = smooth_l1_loss(off_deg[:, :, some][known], true_deg[known])
+            loss = loss + weights.aim * terms["aim_deg"].nan_to_num()
         return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
