@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from plugin_bridge.decoders import ogg_ends, open_file
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, StemsteerError
 from realtime.stft import Audio
 
@@ -44,8 +45,7 @@ class AudioReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        _check_path(self.path)
-        self._file = _open(self.path)
+        self._file = open_file(self.path)
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self.frames = int(self._file.frames)
@@ -108,7 +108,7 @@ class AudioReader:
         for given, there in ((int(a), int(b)) for a, b in _SHORT.findall(self._file.extra_info)):
             if there < given and given not in _UNKNOWN_SIZES:
                 raise self._broken_off(self.frames)
-        if self.format == "OGG" and not _ogg_ends(self.path):
+        if self.format == "OGG" and not ogg_ends(self.path):
             raise self._broken_off(self.frames)
 
     def _check_end(self, position: int) -> None:
@@ -254,80 +254,3 @@ class AudioWriter:
             f"{self.path.parent}: writing broke off after {self.frames} samples; the disk may be "
             "full: make room, or choose another folder with --out"
         )
-
-
-class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
-    """soundfile's file, opened in such a way that one can tell how much of it is left."""
-
-    def __init__(self, path: Path) -> None:
-        self._raw = open(path, "rb")  # noqa: SIM115
-        try:
-            by_number = os.name == "posix"  # elsewhere file numbers do not cross libraries
-            super().__init__(self._raw.fileno() if by_number else path, closefd=False)
-        except BaseException:
-            self._raw.close()
-            raise
-
-    def unread(self) -> int:
-        """Bytes behind the position that decoding has come to."""
-        size = os.fstat(self._raw.fileno()).st_size
-        return size - os.lseek(self._raw.fileno(), 0, os.SEEK_CUR) if os.name == "posix" else 0
-
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
-
-
-class _PedalboardFile:
-    """What AudioReader needs of a file, by pedalboard."""
-
-    extra_info = ""
-
-    def __init__(self, path: Path) -> None:
-        from pedalboard.io import ReadableAudioFile
-
-        self._file = ReadableAudioFile(str(path))
-        self.samplerate, self.channels = self._file.samplerate, self._file.num_channels
-        self.frames, self.format = self._file.frames, path.suffix[1:].upper()
-        bits = re.fullmatch(r"int(\d+)", self._file.file_dtype)
-        self.subtype = f"PCM_{bits[1]}" if bits else "FLOAT"
-
-    def read(self, size: int, **_: object) -> NDArray[np.float32]:
-        return self._file.read(size).T
-
-    def unread(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _open(path: Path) -> _SoundFile | _PedalboardFile:
-    try:
-        return _SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a file named .raw
-        try:
-            return _PedalboardFile(path)
-        except ValueError:
-            raise StemsteerError(
-                f"{path} is not audio that can be read here; expected WAV, FLAC, AIFF, Ogg or MP3; "
-                "convert it first, for example: ffmpeg -i IN OUT.wav"
-            ) from error
-
-
-def _check_path(path: Path) -> None:
-    if not path.exists():
-        raise StemsteerError(f"{path} does not exist; expected an audio file")
-    if not path.is_file():
-        raise StemsteerError(f"{path} is not a file; expected an audio file")
-    if not path.stat().st_size:
-        raise StemsteerError(f"{path} is empty; expected an audio file")
-
-
-def _ogg_ends(path: Path) -> bool:
-    """Whether the last page of an Ogg file is flagged as the last (RFC 3533, header type 4)."""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 2**16 - 512))  # a page is no longer
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    return page >= 0 and bool(tail[page + 5] & 4)

@@ -1,0 +1,92 @@
+"""What opens an audio file: libsndfile, and where it gives up, pedalboard."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from realtime.spec import StemsteerError
+
+
+class ByLibsndfile(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile's file, opened in such a way that one can tell how much of it is left."""
+
+    def __init__(self, path: Path) -> None:
+        self._raw = open(path, "rb")  # noqa: SIM115
+        try:
+            by_number = os.name == "posix"  # elsewhere file numbers do not cross libraries
+            super().__init__(self._raw.fileno() if by_number else path, closefd=False)
+        except BaseException:
+            self._raw.close()
+            raise
+
+    def unread(self) -> int:
+        """Bytes behind the position that decoding has come to."""
+        size = os.fstat(self._raw.fileno()).st_size
+        return size - os.lseek(self._raw.fileno(), 0, os.SEEK_CUR) if os.name == "posix" else 0
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class ByPedalboard:
+    """What AudioReader needs of a file, by pedalboard."""
+
+    extra_info = ""
+
+    def __init__(self, path: Path) -> None:
+        from pedalboard.io import ReadableAudioFile
+
+        self._file = ReadableAudioFile(str(path))
+        self.samplerate, self.channels = self._file.samplerate, self._file.num_channels
+        self.frames, self.format = self._file.frames, path.suffix[1:].upper()
+        bits = re.fullmatch(r"int(\d+)", self._file.file_dtype)
+        self.subtype = f"PCM_{bits[1]}" if bits else "FLOAT"
+
+    def read(self, size: int, **_: object) -> NDArray[np.float32]:
+        return self._file.read(size).T
+
+    def unread(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_file(path: Path) -> ByLibsndfile | ByPedalboard:
+    """Open an audio file. Raises StemsteerError if it is missing, empty, or not audio."""
+    _check_path(path)
+    try:
+        return ByLibsndfile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a file named .raw
+        try:
+            return ByPedalboard(path)
+        except ValueError:
+            raise StemsteerError(
+                f"{path} is not audio that can be read here; expected WAV, FLAC, AIFF, Ogg or MP3; "
+                "convert it first, for example: ffmpeg -i IN OUT.wav"
+            ) from error
+
+
+def _check_path(path: Path) -> None:
+    if not path.exists():
+        raise StemsteerError(f"{path} does not exist; expected an audio file")
+    if not path.is_file():
+        raise StemsteerError(f"{path} is not a file; expected an audio file")
+    if not path.stat().st_size:
+        raise StemsteerError(f"{path} is empty; expected an audio file")
+
+
+def ogg_ends(path: Path) -> bool:
+    """Whether the last page of an Ogg file is flagged as the last (RFC 3533, header type 4)."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 512))  # a page is no longer
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    return page >= 0 and bool(tail[page + 5] & 4)
