@@ -228,7 +228,9 @@ def main() -> None:
         parser.error(f"{options.model} is trained: give --checkpoint")
     network, spec, _ = restore(options.checkpoint)
     out = options.out or WEIGHTS / f"{options.model}-{next(iter(spec.tiers))}.onnx"
-    print(export(OneStream(network, list(spec.conditions)), spec, out, states=network.states()))
+    conditions = list(spec.conditions)
+    stream = network.streaming() if spec.targets else OneStream(network, conditions)
+    print(export(stream, spec, out, states=network.states()))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from models_onnx import checkpoints, steer
+from models_onnx import checkpoints, spain_xumx, steer
 from realtime.spec import ModelSpec
 
 HALF = ".half"
 """Weights stored in float16 have this behind their name."""
-NETWORKS = {"steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec)}
+NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec]]] = {
+    "steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec),
+    "spain-xumx": (
+        spain_xumx.SpainXumx,
+        spain_xumx.XumxConfig,
+        spain_xumx.CONFIGS,
+        spain_xumx.spec,
+    ),
+}
 
 
 def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:

@@ -1,0 +1,306 @@
+"""SpaIn-Net: X-UMX told where each of its sources is.
+
+One branch a source (Sawata et al., "All for one and one for all: improving music separation by
+bridging networks", ICASSP 2021; Stöter et al., "Open-Unmix", 2019), joined by two bridges that
+average over the branches; each branch is told the direction of its own source (Petermann & Kim,
+"SpaIn-Net: spatially-informed stereophonic music source separation", ICASSP 2022)::
+
+    x_k = tanh(norm(W [standardised magnitudes, condition_k]))      encode
+    y   = mean over k of x_k                                        bridge 1
+    z   = mean over k of [x_k, LSTM_k(y)]                           bridge 2
+    mask_k = relu(scale · norm(V relu(norm(U z))) + mean)           decode
+
+The masks, one a channel and ≥ 0, multiply the mixture. The condition, an azimuth in degrees, is
+
+none : not told to the network.
+concat : concatenated to the magnitudes of each channel, over 45° (the paper's D-1).
+positional : the same with a positional code of the azimuth (D-F).
+adain : a scale and a shift of the normalised encoding and of the decoder's, learned from the code.
+    Statistics are those of the batch norm: those of a clip would need its future.
+
+The width of a direction is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from models_onnx.interleaved import Interleaved
+from realtime.spec import ModelSpec, Tier
+
+CONDITIONINGS = ("none", "concat", "positional", "adain")
+TASKS = {
+    "band": ("guitar", "strings", "bass", "piano"),
+    "guitars": ("guitar1", "guitar2", "bass", "piano"),
+}
+"""The two experiments of the paper; guitar1 stands to the left of guitar2."""
+RANGE_DEG = 45.0
+Recurrence = Callable[[int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class XumxConfig:
+    """Sizes of the network.
+
+    Parameters
+    ----------
+    sources : names of the sources, one branch each.
+    condition : one of `CONDITIONINGS`; `code` is the size of the positional code.
+    tier : geometry in which it runs. It sees the lowest `seen` bins and masks the lowest `bins`.
+    every : it learns at every so many frames of the tier. In a stream as many interleaved copies
+        of the recurrent states take turns, so each sees what training saw, and every frame is used.
+    """
+
+    sources: tuple[str, ...] = TASKS["band"]
+    condition: str = "none"
+    code: int = 2048
+    window: int = 4096
+    synthesis: int = 4096
+    hop: int = 1024
+    seen: int = 1487
+    bins: int = 2049
+    hidden: int = 512
+    layers: int = 3
+    bidirectional: bool = True
+    dropout: float = 0.4
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))
+        if self.condition not in CONDITIONINGS:
+            raise ValueError(f"condition is {self.condition!r}, expected one of {CONDITIONINGS}")
+        if self.code % 2 or self.hidden % 2:
+            raise ValueError(f"code and hidden must be even: {self}")
+
+    @property
+    def tier(self) -> Tier:
+        return Tier(self.window, self.synthesis, self.hop)
+
+
+_SMALL = XumxConfig(
+    code=64, window=2048, synthesis=512, hop=256, seen=744, bins=744, hidden=128, layers=2,
+    bidirectional=False, dropout=0.1, every=4,
+)  # fmt: skip
+
+
+def _configs() -> dict[str, XumxConfig]:
+    found = {}
+    for task, sources in TASKS.items():
+        for condition in CONDITIONINGS:
+            name = f"{task}-{condition}"
+            found[f"paper-{name}"] = XumxConfig(sources, condition)
+            found[name] = replace(_SMALL, sources=sources, condition=condition)
+            found[f"{name}-blstm"] = replace(found[name], bidirectional=True)
+    return found
+
+
+CONFIGS = _configs()
+"""``paper-<task>-<condition>``, ``<task>-<condition>`` (small) and ``<task>-<condition>-blstm``."""
+
+
+def spec(config: XumxConfig) -> ModelSpec:
+    """What a file of this network says about itself; only one that runs in time has tiers to use.
+
+    The bidirectional form needs the whole clip and runs in torch alone; its spec has its windows.
+    """
+    conditions = {} if config.condition == "none" else {"direction": 2}
+    return ModelSpec(
+        name="spain-xumx",
+        tiers=dict.fromkeys(("live", "studio", "offline"), config.tier),
+        conditions=conditions,
+        mask_axes="channels",
+        bins=config.bins,
+        targets=config.sources,
+        description="system 1, SpaIn-Net: X-UMX told where each source is",
+        licence="GPL-3.0-or-later",
+    )
+
+
+def positional_code(azimuth_deg: Tensor, size: int) -> Tensor:
+    """The positional code of azimuths (...): (..., size).
+
+    e_k = |φ| / 45^(2⌊k/2⌋ / size), even k sin(e_k), odd k cos(e_k); for φ < 0 the exponents run
+    the other way, k → size − 1 − k, so left and right are told apart and the code is continuous.
+    """
+    k = torch.arange(size, device=azimuth_deg.device)
+    slow = RANGE_DEG ** (-2.0 * torch.div(k, 2, rounding_mode="floor") / size)
+    rates = torch.where(azimuth_deg[..., None] < 0, slow.flip(0), slow)
+    phase = azimuth_deg[..., None].abs() * rates
+    return torch.where(k % 2 == 0, torch.sin(phase), torch.cos(phase))
+
+
+class Encoder(nn.Module):
+    """Magnitudes (B, F, 2, seen) and a code (B, F, size) to an encoding (B, F, hidden)."""
+
+    def __init__(self, config: XumxConfig) -> None:
+        super().__init__()
+        code = {"concat": 1, "positional": config.code}.get(config.condition, 0)
+        self.mean = nn.Parameter(torch.zeros(config.seen))
+        self.scale = nn.Parameter(torch.ones(config.seen))
+        self.linear = nn.Linear(2 * (config.seen + code), config.hidden, bias=False)
+        self.norm = Norm(config.hidden, config)
+
+    def forward(self, magnitudes: Tensor, code: Tensor | None, adaptive: Tensor | None) -> Tensor:
+        x = (magnitudes - self.mean) * self.scale  # (B, F, 2, seen)
+        if code is not None:
+            x = torch.cat([x, code[:, :, None].expand(-1, -1, 2, -1)], -1)
+        return torch.tanh(self.norm(self.linear(x.flatten(2)), adaptive))
+
+
+class Norm(nn.Module):
+    """Batch norm of (B, F, size), then, in AdaIN, a scale and a shift from a code (B, F, code)."""
+
+    def __init__(self, size: int, config: XumxConfig) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(size)
+        self.adapt = nn.Linear(config.code, 2 * size) if config.condition == "adain" else None
+        if self.adapt is not None:
+            nn.init.normal_(self.adapt.weight, std=0.02)
+            nn.init.zeros_(self.adapt.bias)
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        out: Tensor = self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        if self.adapt is None or code is None:
+            return out
+        scale, shift = self.adapt(code).chunk(2, -1)
+        return out * (1 + scale) + shift
+
+
+class Decoder(nn.Module):
+    """What the second bridge gives, (B, F, 2 · hidden), to masks (B, F, 2, bins)."""
+
+    def __init__(self, config: XumxConfig) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * config.hidden, config.hidden, bias=False)
+        self.norm = Norm(config.hidden, config)
+        self.out = nn.Linear(config.hidden, 2 * config.bins, bias=False)
+        self.out_norm = nn.BatchNorm1d(2 * config.bins)
+        self.scale = nn.Parameter(torch.ones(config.bins))
+        self.mean = nn.Parameter(torch.ones(config.bins))
+
+    def forward(self, x: Tensor, adaptive: Tensor | None) -> Tensor:
+        x = torch.relu(self.norm(self.hidden(x), adaptive))
+        x = self.out_norm(self.out(x).flatten(0, 1)).reshape(*x.shape[:2], 2, -1)
+        return torch.relu(x * self.scale + self.mean)
+
+
+class SpainXumx(nn.Module):
+    """Masks of all sources; see the module."""
+
+    def __init__(self, config: XumxConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.hidden
+        self.encoders = nn.ModuleList(Encoder(config) for _ in config.sources)
+        self.lstms = nn.ModuleList(
+            nn.LSTM(
+                size,
+                size // 2 if config.bidirectional else size,
+                config.layers,
+                batch_first=True,
+                bidirectional=config.bidirectional,
+                dropout=config.dropout,
+            )
+            for _ in config.sources
+        )
+        self.decoders = nn.ModuleList(Decoder(config) for _ in config.sources)
+
+    def forward(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Give masks (B, F, sources, 2, bins), from silence on; there are no states to carry.
+
+        Parameters
+        ----------
+        spectrum : (B, F, 2, bins, 2).
+        conditions : ``direction`` (B, F, sources, 2), unless the network is not told.
+        """
+        plain = list(self.lstms)
+        return self.separate(spectrum, conditions, lambda k, y: plain[k](y)[0]), ()
+
+    def separate(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], remember: Recurrence
+    ) -> Tensor:
+        """The masks, given `remember`, which runs the recurrent layers of one branch."""
+        codes = self._codes(conditions)
+        adain = self.config.condition == "adain"
+        adaptive = codes if adain else [None] * len(codes)
+        concat = [None] * len(codes) if adain else codes
+        seen = magnitude(spectrum[..., : self.config.seen, :])  # (B, F, 2, seen)
+        encodings = [
+            encoder(seen, *told)
+            for encoder, *told in zip(self.encoders, concat, adaptive, strict=True)
+        ]
+        bridge = torch.stack(encodings).mean(0)  # (B, F, hidden)
+        branches = [torch.cat([x, remember(k, bridge)], -1) for k, x in enumerate(encodings)]
+        bridge = torch.stack(branches).mean(0)  # (B, F, 2 · hidden)
+        masks = [decoder(bridge, a) for decoder, a in zip(self.decoders, adaptive, strict=True)]
+        return torch.stack(masks, 2)
+
+    def standardise(self, spectra: Tensor) -> None:
+        """Set the encoders' mean and scale to those of training spectra (B, F, 2, bins) complex."""
+        seen = spectra[..., : self.config.seen].abs().flatten(0, 2)
+        mean, deviation = seen.mean(0), seen.std(0)
+        for encoder in self.encoders:
+            encoder.mean.data = mean.clone()
+            encoder.scale.data = 1 / deviation.clamp(min=1e-4 * float(deviation.max()))
+
+    def streaming(self) -> Streaming:
+        """The network as `ModelSpec` has it: one stream, states carried."""
+        return Streaming(self)
+
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each state of a stream without its leading axis, the sources."""
+        size = (self.config.layers, self.config.every, self.config.hidden)
+        return {"hidden": size, "cell": size}
+
+    def _codes(self, conditions: Mapping[str, Tensor]) -> list[Tensor | None]:
+        config = self.config
+        if config.condition == "none":
+            return [None] * len(config.sources)
+        azimuth_deg = conditions["direction"][..., 0]  # (B, F, sources)
+        if config.condition == "concat":
+            return list((azimuth_deg / RANGE_DEG)[..., None].unbind(2))
+        return list(positional_code(azimuth_deg, config.code).unbind(2))
+
+
+class Streaming(nn.Module):
+    """A unidirectional network frame by frame: tensors in a row, states carried.
+
+    Raises ValueError if the network also runs backwards in time.
+    """
+
+    def __init__(self, network: SpainXumx) -> None:
+        super().__init__()
+        if network.config.bidirectional:
+            raise ValueError("a bidirectional network needs the whole clip: it cannot stream")
+        self.network = network
+        self.lstms = nn.ModuleList(
+            Interleaved(lstm, network.config.every) for lstm in network.lstms
+        )
+
+    def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """spectrum (F, 2, bins, 2), the direction if told, hidden and cell states, to masks
+        (F, sources, 2, bins) and next states (sources, layers, every, hidden).
+        """
+        hidden, cell = others[-2:]
+        conditions = {"direction": others[0][None]} if len(others) == 3 else {}
+        following: list[tuple[Tensor, Tensor]] = []
+
+        def remember(k: int, y: Tensor) -> Tensor:
+            out, h, c = self.lstms[k](y[0], hidden[k], cell[k])
+            following.append((h, c))
+            return out[None]
+
+        masks = self.network.separate(spectrum[None], conditions, remember)[0]
+        hs, cs = zip(*following, strict=True)
+        return masks, torch.stack(hs), torch.stack(cs)
+
+
+def magnitude(spectrum: Tensor) -> Tensor:
+    """√(re² + im²) of (..., 2), its gradient finite at zero."""
+    return (spectrum.square().sum(-1) + 1e-12).sqrt()
