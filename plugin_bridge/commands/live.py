@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 
 def live(
-    azimuth_deg: Annotated[
-        float | None, typer.Option("--azimuth", help="Direction to begin with, -45 to 45 degrees.")
+    azimuths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--azimuth",
+            metavar="[NAME=]DEG",
+            help="Direction to begin with, -45 to 45 degrees; again, with names, for several.",
+        ),
     ] = None,
     width_deg: Annotated[
         float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
@@ -93,9 +98,12 @@ def live(
             typer.echo(f"{samples} samples, {1000 * samples / rate_hz:.1f} ms")
             return
         lanes = read_automation(automation, rate_hz) if automation else Automation()
-        start_deg = 0.0 if azimuth_deg is None and targets is None else azimuth_deg
+        chosen = choose_model(model, tier)
+        own = chosen.spec.targets
+        if azimuths is None and targets is None:
+            azimuths = [f"{own[0]}=0" if own else "0"]
         settings = Settings(
-            targets=wanted_targets(start_deg, width_deg, targets, lanes),
+            targets=wanted_targets(azimuths, width_deg, targets, lanes, own),
             sample_rate=rate_hz,
             block=block,
             slack=slack,
@@ -105,7 +113,7 @@ def live(
             tape=record,
             force=force,
         )
-        session = stack.enter_context(Live(choose_model(model, tier), settings))
+        session = stack.enter_context(Live(chosen, settings))
         if osc:
             options = Options(bind, port, tuple(allow or ()), strict, mirrored)
             apart = stack.enter_context(OscApart(session.board, options))

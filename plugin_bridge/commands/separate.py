@@ -22,9 +22,14 @@ Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo
 
 def render(
     path: Input,
-    azimuth_deg: Annotated[
-        float | None,
-        typer.Option("--azimuth", help="Direction, -45 (hard left) to 45 (hard right) degrees."),
+    azimuths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--azimuth",
+            metavar="[NAME=]DEG",
+            help="Direction, -45 (hard left) to 45 (hard right) degrees; again, with names, for "
+            "several. Of a model's own sources, those not named are in the centre.",
+        ),
     ] = None,
     width_deg: Annotated[
         float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
@@ -67,10 +72,11 @@ def render(
 
     with AudioReader(path) as source, _progress(source) as progress:
         lanes = read_automation(automation, source.sample_rate) if automation else None
+        chosen = choose_model(model, tier)
         report = render(
             source,
-            choose_model(model, tier),
-            wanted_targets(azimuth_deg, width_deg, targets, lanes),
+            chosen,
+            wanted_targets(azimuths, width_deg, targets, lanes, chosen.spec.targets),
             out or Path(f"{path.stem}-stems"),
             tier=tier,
             mode=mode,
@@ -89,29 +95,72 @@ def render(
 
 
 def wanted_targets(
-    azimuth: float | None, width: float | None, file: Path | None, lanes: Automation | None
+    azimuths: list[str] | None,
+    width_deg: float | None,
+    file: Path | None,
+    lanes: Automation | None,
+    own: tuple[str, ...],
 ) -> list[Target]:
-    """The targets that options ask for, or the lanes of an automation."""
+    """The targets that options ask for, or the lanes of an automation.
+
+    `own` are the names of a model that has targets of its own: all of them, in their order.
+    """
     from plugin_bridge.targets import Target, read_targets
     from realtime.conditions import DEFAULT_DIRECTION
 
-    if file is not None:
-        if azimuth is not None or width is not None:
-            raise typer.BadParameter(
-                "the directions are in --targets: leave --azimuth, --width out"
-            )
-        return read_targets(file)
-    if azimuth is None and not (lanes and lanes.lanes):
+    if file is not None and not (azimuths is None and width_deg is None):
+        raise typer.BadParameter("the directions are in --targets: leave --azimuth, --width out")
+    moved = lanes.targets if lanes else ()
+    everywhere, named = _directions(azimuths or [])
+    if file is None and everywhere is None and not named and not (lanes and lanes.lanes):
+        name = f"{own[0]}=" if own else ""
         raise typer.BadParameter(
-            "say where: --azimuth DEG, --targets FILE.json or --automation FILE; `stemsteer scan "
-            "INPUT` shows what is where"
+            f"say where: --azimuth {name}DEG, --targets FILE.json or --automation FILE; "
+            "`stemsteer scan INPUT` shows what is where"
         )
-    names = (lanes.targets if lanes else ()) or ("target",)
-    start = (
-        DEFAULT_DIRECTION[0] if azimuth is None else azimuth,
-        DEFAULT_DIRECTION[1] if width is None else width,
-    )
-    return [Target(name, *start) for name in names]
+    if own and everywhere is not None:
+        raise typer.BadParameter(
+            f"the model has targets of its own: say which, --azimuth {own[0]}={everywhere:g}; "
+            f"there are {', '.join(own)}"
+        )
+    centre, opening = DEFAULT_DIRECTION
+    width_deg = opening if width_deg is None else width_deg
+    given = {name: Target(name, azimuth_deg, width_deg) for name, azimuth_deg in named.items()} or {
+        target.name: target for target in (read_targets(file) if file else ())
+    }
+    unknown = [name for name in given if own and name not in own]
+    if unknown:
+        raise typer.BadParameter(
+            f"the model has no target {', '.join(unknown)}; it has {', '.join(own)}"
+        )
+    if file is not None and not own:
+        return list(given.values())
+    start = Target("target", centre if everywhere is None else everywhere, width_deg)
+    names = own or tuple(dict.fromkeys([*given, *moved])) or (start.name,)
+    return [given.get(name) or Target(name, start.azimuth_deg, start.width_deg) for name in names]
+
+
+def _directions(options: list[str]) -> tuple[float | None, dict[str, float]]:
+    """Options DEG, once, or NAME=DEG: the one direction, or those by name."""
+    everywhere, named = None, {}
+    for option in options:
+        name, sign, number = option.rpartition("=")
+        try:
+            azimuth_deg = float(number)
+        except ValueError:
+            azimuth_deg = None
+        if azimuth_deg is None or (sign and not name) or name in named or everywhere is not None:
+            raise typer.BadParameter(
+                f"{option!r}: expected DEG, or NAME=DEG once for each name, as guitar=-30",
+                param_hint="'--azimuth'",
+            )
+        if sign:
+            named[name] = azimuth_deg
+        else:
+            everywhere = azimuth_deg
+    if named and everywhere is not None:
+        raise typer.BadParameter("give directions with names or one without, not both")
+    return everywhere, named
 
 
 def chain_files(options: list[str] | None) -> dict[str, Path]:
