@@ -122,8 +122,8 @@ def rounded(network: nn.Module) -> nn.Module:
     """A copy whose larger weights are what float16 holds of them."""
     network = copy.deepcopy(network)
     with torch.no_grad():
-        for weight in network.parameters():
-            if weight.numel() >= LARGE:
+        for weight in (*network.parameters(), *network.buffers()):
+            if weight.numel() >= LARGE and weight.is_floating_point():
                 weight.copy_(weight.half())
     return network
 

@@ -5,24 +5,30 @@ The loop, its log and its checkpoints are those of `models_onnx.train`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models_onnx import checkpoints, networks
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, stereo_si_sdr
+from models_onnx.scenes import Judged
 from models_onnx.spain_data import Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import TINY, combination_matrix, combined, multi_domain_of_masks
-from models_onnx.spain_xumx import SpainXumx
+from models_onnx.spain_xumx import SpainXumx, spec
 from models_onnx.task import Task
-from models_onnx.torch_stft import analyse, apply_masks
+from models_onnx.torch_stft import analyse, apply_masks, synthesise
 from models_onnx.train import Plan, Run, keep_memory, train
 from realtime.spec import ModelSpec
 
+Floats = NDArray[np.float32]
 VALIDATION_SEED = 2_000_000_000
 
 
@@ -76,23 +82,44 @@ class SpainTask(Task):
             "loss": error + waveform, "magnitude": error, "waveform": waveform, "snr_db": db.mean()
         }  # fmt: skip
 
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the estimates, and by how much it is above that of the mixture.
+    def every_frame(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Spectra of the estimates (scenes, sources, frames, 2, bins), at the hop of the tier.
 
         Each of the interleaved streams of frames is run as in training.
         """
-        hop, every = self.tier.hop, self.hop // self.tier.hop
-        spectra = analyse(batch.mixture, self._windows[0], hop)
-        masks = spectra.real.new_zeros(
-            len(spectra), len(self.spec.targets), *spectra.shape[1:3], self.spec.bins
-        )
+        every = self.hop // self.tier.hop
+        spectra = analyse(batch.mixture, self._windows[0], self.tier.hop)
+        scenes, frames = spectra.shape[:2]
+        masks = torch.zeros(scenes, len(self.spec.targets), frames, 2, self.spec.bins)
+        masks = masks.to(self.device)
         for phase in range(every):
             masks[:, :, phase::every] = self.masks(network, batch, spectra[:, phase::every])
-        estimate = apply_masks(masks, spectra[:, None], self.spec.mask_axes, None)
+        return apply_masks(masks, spectra[:, None], self.spec.mask_axes, None)
+
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
+        """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
+        estimate = self.every_frame(network, batch)
         signals, answers, mixture = self._signals(estimate, batch)
         before = stereo_si_sdr(mixture.expand_as(answers), answers)
         after = stereo_si_sdr(signals, answers)
         return after.mean().item(), (after - before).mean().item()
+
+
+@torch.no_grad()
+def separate_clip(network: SpainXumx, scene: Judged, azimuth_deg: Floats) -> Floats:
+    """The sources (sources, 2, n) of a whole scene told these directions, also backwards in time.
+
+    With the windows and hops of the live tier, so that only the recurrent layers differ.
+    """
+    task = SpainTask(network.eval(), spec(network.config), combinations=False)
+    tier, samples = task.tier, scene.mixture.shape[1]
+    margin = (tier.window - tier.hop, tier.window)
+    batch = as_batch([replace(scene, azimuth_deg=azimuth_deg)])
+    batch = replace(batch, mixture=functional.pad(batch.mixture, margin))
+    signals = synthesise(task.every_frame(network, batch), task._windows[1], tier.hop)
+    start = tier.synthesis - tier.hop
+    found: Floats = signals[0, :, :, start : start + samples].numpy()
+    return found
 
 
 def main(
@@ -119,11 +146,11 @@ def main(
         hours=hours, steps=steps, seed=seed, scenes=scenes, seconds=seconds, learning_rate=rate,
         weight_decay=1e-5, clip=5.0, average=0.99,
     )  # fmt: skip
-    network, spec, about = networks.build("spain-xumx", config)
+    network, described, about = networks.build("spain-xumx", config)
     assert isinstance(network, SpainXumx)
     about |= {"noise": noise}
-    task = SpainTask(network, spec, device, combinations=combinations)
-    stems = Stems(data, spec.targets)
+    task = SpainTask(network, described, device, combinations=combinations)
+    stems = Stems(data, described.targets)
     draw = training_batches(stems, seed, scenes, seconds, noise=noise)
     with torch.no_grad():
         network.standardise(task.seen(draw(2**31).to(task.device)))
@@ -132,7 +159,7 @@ def main(
         run.resume(out)
     checks = []
     if validation is not None:
-        held = Stems([validation], spec.targets)
+        held = Stems([validation], described.targets)
         checks = [as_batch(list(judged_scenes(held, 12, 4.0, VALIDATION_SEED)))]
     train(run, draw, checks, out)
 

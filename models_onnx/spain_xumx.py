@@ -163,7 +163,7 @@ class Norm(nn.Module):
             nn.init.zeros_(self.adapt.bias)
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
-        out: Tensor = self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        out: Tensor = self.norm(x.flatten(0, 1)).reshape(x.shape)
         if self.adapt is None or code is None:
             return out
         scale, shift = self.adapt(code).chunk(2, -1)

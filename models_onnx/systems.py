@@ -32,7 +32,8 @@ def listen(
     Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
     """
     separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
-    for target, azimuth in enumerate(azimuth_deg):
+    told = azimuth_deg if "direction" in model.spec.conditions else ()
+    for target, azimuth in enumerate(told):
         separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
     latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
     stems, activity = [], []
@@ -41,8 +42,8 @@ def listen(
         if separator.activity is not None:
             activity.append(separator.activity.copy())
     stems.append(separator.flush())
-    told = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
-    return np.concatenate(stems, axis=2)[:-1, :, latency:], told
+    heard = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
+    return np.concatenate(stems, axis=2)[:-1, :, latency:], heard
 
 
 def sounding(scene: Judged, tier: Tier, level_db: float) -> NDArray[np.bool_]:

@@ -242,3 +242,13 @@ def test_standardising_makes_the_seen_bins_of_zero_mean_and_unit_deviation():
     standard = (seen - network.encoders[1].mean) * network.encoders[1].scale
     torch.testing.assert_close(standard.flatten(0, 2).mean(0), torch.zeros(100), atol=1e-4, rtol=0)
     torch.testing.assert_close(standard.flatten(0, 2).std(0), torch.ones(100), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("condition", CONDITIONINGS)
+def test_every_conditioning_is_exported_for_any_number_of_frames(condition, tmp_path):
+    network = tiny(condition)
+    spec = spain_xumx.spec(network.config)
+    path = export(network.streaming(), spec, tmp_path / "m.onnx", states=network.states())
+    told = {"direction": np.zeros((5, 4, 2), np.float32)}
+    masks = load_model(path).stepper(4).step(np.ones((5, 2, 120, 2), np.float32), told)["masks"]
+    assert masks.shape == (5, 4, 2, 120)
