@@ -96,13 +96,15 @@ def _cut(rng: np.random.Generator, source: Source, samples: int) -> np.ndarray:
 
 def as_batch(scenes: Sequence[Judged], noise_deg: np.ndarray | float = 0.0) -> Batch:
     """Scenes as a batch; `noise_deg` (scenes, sources) is by how much they are told wrong."""
-    azimuth_deg = np.stack([scene.azimuth_deg for scene in scenes]) + noise_deg
-    azimuth = torch.from_numpy(np.clip(azimuth_deg, -45, 45).astype(np.float32))
+    true = np.stack([scene.azimuth_deg for scene in scenes])
+    told = np.clip(true + noise_deg, -45, 45).astype(np.float32)
+    azimuth = torch.from_numpy(told)
     return Batch(
         torch.from_numpy(np.stack([scene.mixture for scene in scenes])),
         torch.from_numpy(np.stack([scene.images for scene in scenes])),
         {"direction": torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)},
         torch.ones(len(scenes)),
+        torch.from_numpy(true - told),
     )
 
 

@@ -28,8 +28,8 @@ def combination_matrix(sources: int) -> Tensor:
 
 def combined(sources: Tensor, matrix: Tensor) -> Tensor:
     """Sums of sources (B, K, ...) by a matrix (combinations, K): (B, combinations, ...)."""
-    flat = matrix.to(sources) @ sources.flatten(2)
-    return flat.unflatten(2, sources.shape[2:])
+    flat: Tensor = matrix.to(sources) @ sources.flatten(2)
+    return flat.reshape(*flat.shape[:2], *sources.shape[2:])
 
 
 def weighted_sdr(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class SpainTask(Task):
         """Masks (scenes, sources, frames, 2, bins) for spectra (scenes, frames, 2, bins)."""
         frames = spectra.shape[1]
         told = {k: v[:, None].expand(-1, frames, -1, -1) for k, v in batch.conditions.items()}
-        masks, _ = network(torch.view_as_real(spectra[..., : self.spec.bins]), told)
+        masks: Tensor = network(torch.view_as_real(spectra[..., : self.spec.bins]), told)[0]
         return masks.transpose(1, 2)
 
     def losses(
@@ -89,11 +89,10 @@ class SpainTask(Task):
         """
         every = self.hop // self.tier.hop
         spectra = analyse(batch.mixture, self._windows[0], self.tier.hop)
-        scenes, frames = spectra.shape[:2]
-        masks = torch.zeros(scenes, len(self.spec.targets), frames, 2, self.spec.bins)
-        masks = masks.to(self.device)
-        for phase in range(every):
-            masks[:, :, phase::every] = self.masks(network, batch, spectra[:, phase::every])
+        parts = [self.masks(network, batch, spectra[:, k::every]) for k in range(every)]
+        masks = parts[0].new_empty(*parts[0].shape[:2], spectra.shape[1], *parts[0].shape[3:])
+        for phase, part in enumerate(parts):
+            masks[:, :, phase::every] = part
         return apply_masks(masks, spectra[:, None], self.spec.mask_axes, None)
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
