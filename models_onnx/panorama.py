@@ -18,6 +18,7 @@ from realtime.spec import ModelSpec, Tier
 SPEC = ModelSpec(
     name="panorama",
     tiers={
+        "direct": Tier(window=2048, synthesis=256, hop=128),
         "live": Tier(window=2048, synthesis=512, hop=256),
         "studio": Tier(window=4096, synthesis=4096, hop=1024),
         "offline": Tier(window=4096, synthesis=4096, hop=1024),

@@ -26,8 +26,8 @@ INSTRUMENTS = (
 )  # fmt: skip
 """What `instrument` can be, by number; append only, at most 64. ``any``: the timbre is free."""
 MAX_INSTRUMENTS = 64  # fixed: a host keeps the parameter as a share of its range
-LATENCY_MODES = (1024, 2048, 4096)
-"""Latency in samples at 44.1 kHz of each `latency_mode`."""
+LATENCY_MODES = (1024, 2048, 4096, 512)
+"""Latency in samples at 44.1 kHz of each `latency_mode`; 512 takes a model's tier `direct`."""
 MODES = ("isolate", "remove")
 
 
@@ -148,8 +148,9 @@ CONTROLS: tuple[Control, ...] = (
         "the mixture untouched, as late as the separated sound",
     ),
     Control(
-        9, "latency_mode", "Latency Mode", "choice", 0, 2, 0, "", 0.0, None,
-        "latency in samples at 44.1 kHz; more leaves the engine more time",
+        9, "latency_mode", "Latency Mode", "choice", 0, len(LATENCY_MODES) - 1, 0, "", 0.0,
+        None,
+        "latency in samples at 44.1 kHz; more leaves the engine more time, 512 takes a quick model",
         tuple(str(samples) for samples in LATENCY_MODES),
     ),
     Control(

@@ -12,7 +12,7 @@ from plugin_bridge.controls import BY_NAME, CONTROLS
 from plugin_bridge.course import Course
 from plugin_bridge.hands import Hands
 from plugin_bridge.shm import FRAMES, Ring
-from realtime import ModelSpec, OnnxModel, Separator
+from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
 
 ID = {control.name: control.id for control in CONTROLS}
@@ -27,14 +27,25 @@ _LOAD_SMOOTHING = 0.05
 def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
     """The tier that hears furthest ahead of those that a plugin's latency pays.
 
-    A block of the host and a hop of the model must fit beside the tier's own latency.
+    A block of the host and a hop of the model must fit beside the tier's own latency. A block
+    longer than both comes from a host that renders, and the plugin waits for it.
+
+    Raises
+    ------
+    StemsteerError if the model has no tier that is quick enough.
     """
-    for name in ("studio", "live"):
+    needed = {}
+    for name in ("studio", "live", "direct"):
         if name in spec.tiers:
-            tier = spec.tier_at(name, rate_hz)
-            if tier.latency + tier.hop + block <= latency:
+            own = spec.tier_at(name, rate_hz).latency + spec.tier_at(name, rate_hz).hop
+            needed[name] = own + min(block, own)
+            if needed[name] <= latency:
                 return name
-    return "live" if "live" in spec.tiers else next(iter(spec.tiers))
+    least = min(needed.values(), default=0)
+    raise StemsteerError(
+        f"{spec.name} needs a latency of {least} samples for blocks of {block}, the plugin has "
+        f"{latency}: choose a larger Latency Mode, or a model that has the tier 'direct'"
+    )
 
 
 class Replaced(Exception):  # noqa: N818  (it is no error)

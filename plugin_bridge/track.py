@@ -83,6 +83,7 @@ class Track:
         if not answer.startswith("ok "):
             connection.close()
             raise StemsteerError(f"the engine refuses: {answer or 'it closed the socket'}")
+        connection.setblocking(False)
         self.hello["uuid"] = answer[3:]
         return connection
 
@@ -135,7 +136,7 @@ class Track:
     def attached(self) -> bool:
         """Whether the engine still holds the ring."""
         with contextlib.suppress(BlockingIOError):
-            return self._socket.recv(512, socket.MSG_DONTWAIT) != b""
+            return self._socket.recv(512) != b""
         return True
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
-TIERS = ("live", "studio", "offline")
+TIERS = ("direct", "live", "studio", "offline")
 MASK_AXES = {"mixture": 1, "channels": 2, "steered": 4}
 """What the channel axis of the masks means, and its length.
 

@@ -94,7 +94,7 @@ def identity_model(path: Path) -> Path:
     """Write a model whose masks are one: the target is the mixture, exactly."""
     spec = ModelSpec(
         name="identity",
-        tiers={"live": Tier(1024, 512, 256)},
+        tiers={"direct": Tier(1024, 256, 128), "live": Tier(1024, 512, 256)},
         conditions={"direction": 2},
         mask_axes="mixture",
     )

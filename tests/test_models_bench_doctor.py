@@ -95,7 +95,7 @@ def test_render_refuses_a_broken_model_in_one_line(folder, name, words):
 
 
 def test_the_preferred_model_that_has_the_tier_is_taken():
-    for tier in ("live", "studio", "offline"):
+    for tier in ("direct", "live", "studio", "offline"):
         model = choose_model(None, tier)
         assert model.spec.name in PREFERRED
         assert tier in model.spec.tiers

@@ -15,6 +15,7 @@ import pytest
 from bridge import ROOT, desk, noise, until
 
 from plugin_bridge.places import engine_socket
+from plugin_bridge.processor import choose_tier
 from plugin_bridge.shm import make_ring
 from plugin_bridge.track import Track
 from realtime import Separator, load_model
@@ -252,3 +253,19 @@ def test_a_killed_engine_takes_its_audio_processes_along_and_can_be_started_anew
 def test_without_an_engine_a_track_is_told_what_to_do(own_desk):
     with pytest.raises(StemsteerError, match="no engine answers"):
         Track()
+
+
+@pytest.mark.parametrize(
+    ("latency", "block", "tier"),
+    [(512, 64, "direct"), (512, 256, "direct"), (512, 4096, "direct"), (1024, 64, "live"),
+     (1024, 512, "live"), (1024, 4096, "live"), (4096, 512, "live"), (8192, 512, "studio")],
+)  # fmt: skip
+def test_the_latency_of_the_plugin_pays_the_tier(latency, block, tier):
+    assert choose_tier(load_model("panorama").spec, 44_100, latency, block) == tier
+
+
+def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(own_desk):
+    own_desk.start()
+    assert Track(latency=512, block=128).attached
+    with pytest.raises(StemsteerError, match="steer needs a latency of 640 samples for blocks of"):
+        Track(latency=512, block=128, model="steer")

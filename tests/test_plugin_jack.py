@@ -25,11 +25,11 @@ TAIL_S = 2.0
 
 
 @contextlib.contextmanager
-def jack_server(monkeypatch):
+def jack_server(monkeypatch, period=PERIOD):
     """A JACK server of our own without a sound card."""
     monkeypatch.setenv("JACK_DEFAULT_SERVER", f"stemsteer-{os.getpid()}")
     monkeypatch.setenv("JACK_NO_AUDIO_RESERVATION", "1")
-    command = ["jackd", "-R", "-d", "dummy", "-r", str(RATE_HZ), "-p", str(PERIOD)]
+    command = ["jackd", "-R", "-d", "dummy", "-r", str(RATE_HZ), "-p", str(period)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             yield
@@ -128,6 +128,36 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound_and_cause_no_xrun(
     assert (kinds == 0).sum() <= 12 * (faults + 2) + still["stalled_s"] * RATE_HZ / PERIOD
     assert 2 in kinds[-60:]
     assert player.xruns <= still["stalled_s"] * RATE_HZ / PERIOD
+
+
+@pytest.mark.parametrize("period", [64, 128, 256])
+def test_a_latency_of_512_is_kept_by_a_quick_model_and_small_blocks(monkeypatch, tmp_path, period):
+    need("jackd", "jalv", "jack_lsp")
+    for bundle in built_plugin().glob("*.lv2"):
+        shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
+    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    with desk(monkeypatch) as own, jack_server(monkeypatch, period):
+        own.start("panorama")
+        time.sleep(1)
+        command = ["jalv", "-c", "latency_mode=3", "urn:stemsteer:stemsteer"]
+        jalv = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        try:
+            until(lambda: [i for i in own.instances() if i.get("tier") == "direct"], "direct", 30)
+            until(lambda: any(i["hops"] > 500 for i in own.instances()), "it runs", 30)
+            before = own.busiest()
+            with stalls() as still:
+                time.sleep(SOAK_S)
+                after = own.busiest()
+        finally:
+            jalv.kill()
+            jalv.wait()
+    assert (after["latency"], after["tier"], after["block"]) == (512, "direct", period)
+    late, blocks = (after[name] - before[name] for name in ("dropouts", "blocks"))
+    print(f"latency 512, blocks of {period}: {late} of {blocks} late, load {after['load']:.0%}, "
+          f"worst call {after['worst_hop_ms']:.1f} ms; the machine stood still for "
+          f"{still['stalled_s']:.2f} s, at most {1000 * still['longest_s']:.1f} ms")  # fmt: skip
+    assert blocks > 0.9 * SOAK_S * RATE_HZ / period
+    assert late <= 0.01 * blocks + 2 * still["stalled_s"] * RATE_HZ / period
 
 
 def fault(own, number):

@@ -76,7 +76,7 @@ def test_the_report_lists_what_was_done(song, tmp_path):
     assert residual["azimuth_deg"] is None
 
 
-@pytest.mark.parametrize("tier", ["live", "studio", "offline"])
+@pytest.mark.parametrize("tier", ["direct", "live", "studio", "offline"])
 def test_integer_stems_sum_to_the_mix_to_the_last_bit(song, tmp_path, tier):
     targets = tmp_path / "targets.json"
     targets.write_text(

@@ -34,7 +34,7 @@ enum ControlId : unsigned {
 
 constexpr const char* kInstrumentChoices[] = {"any", "drums", "percussion", "mallets", "piano", "keys", "organ", "accordion", "guitar", "harp", "bass", "violin", "viola", "cello", "double_bass", "strings", "trumpet", "trombone", "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed", "vocals", "choir", "synth", "fx", "other"};
 constexpr const char* kModeChoices[] = {"isolate", "remove"};
-constexpr const char* kLatencyModeChoices[] = {"1024", "2048", "4096"};
+constexpr const char* kLatencyModeChoices[] = {"1024", "2048", "4096", "512"};
 constexpr unsigned kControlCount = 14;
 constexpr Control kControls[kControlCount] = {
     {0, "azimuth", "Azimuth", "deg", "where the sound is: -45 hard left, 0 centre, 45 hard right, by the constant-power law", -45.0f, 45.0f, 0.0f, false, false, false, nullptr, 0},
@@ -46,12 +46,12 @@ constexpr Control kControls[kControlCount] = {
     {6, "mode", "Mode", "", "isolate: the sound alone; remove: everything but the sound", 0.0f, 1.0f, 0.0f, true, false, false, kModeChoices, 2},
     {7, "gain", "Gain", "dB", "level of the output", -60.0f, 12.0f, 0.0f, false, false, false, nullptr, 0},
     {8, "bypass", "Bypass", "", "the mixture untouched, as late as the separated sound", 0.0f, 1.0f, 0.0f, true, true, false, nullptr, 0},
-    {9, "latency_mode", "Latency Mode", "", "latency in samples at 44.1 kHz; more leaves the engine more time", 0.0f, 2.0f, 0.0f, true, false, false, kLatencyModeChoices, 3},
+    {9, "latency_mode", "Latency Mode", "", "latency in samples at 44.1 kHz; more leaves the engine more time, 512 takes a quick model", 0.0f, 3.0f, 0.0f, true, false, false, kLatencyModeChoices, 4},
     {10, "offline", "Offline Render", "", "wait for the engine instead of playing dry: for bounces in hosts that do not say so", 0.0f, 1.0f, 0.0f, true, true, false, nullptr, 0},
     {11, "connected", "Connected", "", "whether an engine processes the sound", 0.0f, 1.0f, 0.0f, true, true, true, nullptr, 0},
     {12, "dropouts", "Dropouts", "", "blocks for which the engine was late", 0.0f, 1000000.0f, 0.0f, true, false, true, nullptr, 0},
     {13, "load", "Load", "", "share of real time that the engine needs", 0.0f, 1.0f, 0.0f, false, false, true, nullptr, 0},
 };
-constexpr unsigned kLatencyModes[] = {1024, 2048, 4096};
+constexpr unsigned kLatencyModes[] = {1024, 2048, 4096, 512};
 
 }  // namespace stemsteer

@@ -279,6 +279,7 @@ bool Link::shake_hands() {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (ring_fd_ < 0)
             return false;
+        hello_.latency = latency();
         hello = to_json(hello_);
         fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
         stale_ = false;
@@ -329,9 +330,14 @@ void Link::stay() {
             log_line(std::string("engine: ") + text);
         report_losses();
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (stale_)
+        if (stale_ || latency() != hello_.latency)
             return;
     }
+}
+
+// The ring's: the audio thread may have changed it since the last greeting.
+uint32_t Link::latency() const {
+    return Ring::at(memory_).header->latency.load(std::memory_order_relaxed);
 }
 
 void Link::pause(int time_ms) {

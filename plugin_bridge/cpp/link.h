@@ -38,6 +38,7 @@ public:
 private:
     void work();
     bool shake_hands();
+    uint32_t latency() const;
     void stay();
     void pause(int time_ms);
     void close_ring();

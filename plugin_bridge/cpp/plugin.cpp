@@ -15,10 +15,12 @@ using namespace stemsteer;
 
 namespace {
 
-constexpr uint32_t kSynthesis = 512;  // an engine needs so many frames beside the host's block
+// An engine needs so many frames beside the host's block: half of the least latency of a mode.
+constexpr uint32_t kSynthesis = 512, kDirectSynthesis = 256;
+constexpr uint32_t kDirect = 512;
 constexpr double kArrival_s = 1.5;    // activation may wait so long for an engine that is there
 
-enum StateId : uint32_t { kSchema, kUuid, kLabel, kModel, kOfflinePolicy, kPreset, kStateCount };
+enum StateId : uint32_t { kSchema, kUuid, kLabel, kModel, kOfflinePolicy, kStateCount };
 
 struct StateInfo {
     const char *key, *label, *initial;
@@ -30,7 +32,6 @@ constexpr StateInfo kStates[kStateCount] = {
     {"label", "Label", ""},
     {"model", "Model", ""},
     {"offline_policy", "Offline policy: wait, dry or silence", "wait"},
-    {"preset", "Preset", "{}"},
 };
 
 // Windows keep their duration, so at twice the rate everything takes twice the frames.
@@ -186,8 +187,11 @@ private:
     // that is not offline.
     uint32_t wanted_latency(uint32_t block) const {
         const uint32_t scale = rate_scale(getSampleRate());
-        uint32_t latency = scale * kLatencyModes[std::min(2u, unsigned(controls_[kLatencyMode] + 0.5f))];
-        while (latency < scale * kSynthesis + block && latency < kFrames / 4)
+        constexpr unsigned kLast = sizeof kLatencyModes / sizeof *kLatencyModes - 1;
+        const uint32_t mode = kLatencyModes[std::min(kLast, unsigned(controls_[kLatencyMode] + 0.5f))];
+        const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
+        uint32_t latency = scale * mode;
+        while (latency < scale * synthesis + block && latency < kFrames / 4)
             latency *= 2;
         return latency;
     }
@@ -215,7 +219,7 @@ private:
         hello.format = binary_format();
         hello.rate_hz = getSampleRate();
         hello.block = getBufferSize();
-        hello.latency = latency_;
+        hello.latency = latency_;  // until the audio thread changes it
         hello.outputs = DISTRHO_PLUGIN_NUM_OUTPUTS;
         greeted_ = true;
         link_.greet(hello);
