@@ -9,10 +9,11 @@ environment .venv ".[train,dev,live,host]"
 # Tests that miss one of them are skipped and say so in the summary.
 missing=""
 for needed in g++:g++ make:make jackd:jackd2 jalv:jalv ardour7-export:ardour oscsend:liblo-tools \
-    ffmpeg:ffmpeg; do
+    ffmpeg:ffmpeg systemd-analyze:systemd; do
     command -v "${needed%%:*}" >/dev/null || missing="$missing ${needed##*:}"
 done
-for needed in /usr/share/dpf:dpf-source /usr/share/sounds/sf2/TimGM6mb.sf2:timgm6mb-soundfont \
+for needed in /usr/share/dpf:dpf-source /usr/lib/vst3/ZaMaximX2.vst3:zam-plugins \
+    /usr/share/sounds/sf2/TimGM6mb.sf2:timgm6mb-soundfont \
     /usr/share/sounds/sf2/FluidR3_GM.sf2:fluid-soundfont-gm; do
     [ -e "${needed%%:*}" ] || missing="$missing ${needed##*:}"
 done

@@ -127,12 +127,18 @@ def _replace(source: Path, place: Path) -> None:
     fresh.replace(place)
 
 
+def _quoted(word: str) -> str:
+    """A word of a systemd command line, where % and $ have a meaning."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
+
+
 def _write_starters() -> list[Path]:
     starts, unit = autostart_file(), unit_file()
     command = engine_command()
     for file, text in (
         (starts, "\n".join(command) + "\n"),
-        (unit, UNIT.format(command=" ".join(f'"{word}"' for word in command))),
+        (unit, UNIT.format(command=" ".join(map(_quoted, command)))),
     ):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_text(text)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import stat
 import subprocess
 import sys
 
+import pedalboard
 import pytest
-from bridge import ROOT, built_plugin, desk
+from bridge import DPF, ROOT, built_plugin, desk, need
+
+from plugin_bridge.install import _quoted, engine_command
 
 
 @pytest.fixture
@@ -55,6 +60,25 @@ def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace
     left = {path.name for path in files(own_desk.folder) - before}
     assert left <= {"engine.lock", "engine.log"}
     assert "nothing" in stemsteer("plugin", "uninstall").stdout
+
+
+@pytest.mark.host
+def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(own_desk):
+    need("g++", "make", str(DPF))
+    done = stemsteer("plugin", "install")
+    assert done.returncode == 0, done.stderr
+    plugin = pedalboard.load_plugin(str(own_desk.folder / ".vst3" / "Stemsteer.vst3"))
+    assert "azimuth_deg" in plugin.parameters
+    unit = own_desk.folder / "XDG_CONFIG_HOME" / "systemd" / "user" / "stemsteer.service"
+    (command,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    assert shlex.split(command) == engine_command()
+    need("systemd-analyze")
+    verify = subprocess.run(["systemd-analyze", "--user", "verify", unit], capture_output=True)
+    assert (verify.returncode, verify.stderr) == (0, b"")
+
+
+def test_what_has_a_meaning_in_a_unit_is_escaped():
+    assert _quoted('/home/a b/50%/$x"') == '"/home/a b/50%%/$$x\\""'
 
 
 def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(own_desk, tmp_path):
