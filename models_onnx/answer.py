@@ -12,10 +12,12 @@ class Answer(NamedTuple):
 
     masks (B, F, K, axes, bins); states, the next ones, each (B · K, ...); activity_logit
     (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity;
-    off_deg (B, F, K), from those that correct the direction: by how much further right they look.
+    off_deg and right_logit (B, F, K), from those that correct the direction: by how much further
+    right the target is, and whether it is not.
     """
 
     masks: Tensor
     states: tuple[Tensor, ...] = ()
     activity_logit: Tensor | None = None
     off_deg: Tensor | None = None
+    right_logit: Tensor | None = None

@@ -155,12 +155,11 @@ class Steer(nn.Module):
                     self._zeros(batch * targets, name) for name in list(self.states())[1:]
                 ]
             seen = histogram(averages[:, :, 0], directions)
-        off_deg, aim = self.aim(seen, directions[..., 1], aim)
-        if not self.config.aim:
-            off_deg = torch.zeros_like(off_deg)
+        off_deg, right, aim = self.aim(seen, directions[..., 1], aim)
+        aside_deg = (off_deg * (right < 0) * self.config.aim).detach()
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
         with torch.no_grad(), exact:
-            theta = radians(directions[..., 0] + off_deg)
+            theta = radians(directions[..., 0] + aside_deg)
             features, slopes = describe(averages, instant, theta)
             now = features
             if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
@@ -168,12 +167,10 @@ class Steer(nn.Module):
                 features, slopes = describe(averages, queue[:, :frames], theta)
                 waiting = [queue[:, -self.config.lookahead :]]
         masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
-        masks = spread(turn(masks, off_deg * (math.pi / 180)))
+        masks = spread(turn(masks, aside_deg * (math.pi / 180)))
         masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
-        logit, off_deg = (
-            x.reshape(batch, targets, frames).transpose(1, 2) for x in (logit, off_deg)
-        )
-        return Answer(masks, (covariance, aim, *following, *waiting), logit, off_deg)
+        told = (x.reshape(batch, targets, frames).transpose(1, 2) for x in (logit, off_deg, right))
+        return Answer(masks, (covariance, aim, *following, *waiting), *told)
 
     def _zeros(self, streams: int, state: str) -> Tensor:
         return self.active.weight.new_zeros(streams, *self.states()[state])
@@ -231,21 +228,32 @@ class Bands(nn.Module):
 
 
 class Aim(nn.Module):
-    """By how many degrees the target is off the direction given, at most half the opening."""
+    """Whether the target is in the direction given, and if not, by how many degrees it is off.
+
+    A yes or no, since a small correction of a right direction costs more than it ever gains: what
+    is not nulled exactly is hardly nulled.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.look = nn.Linear(AIM_PLACES + 1, AIM_WIDTH)
         self.time = nn.GRU(AIM_WIDTH, AIM_WIDTH, batch_first=True)
-        self.out = nn.Linear(AIM_WIDTH, 1)
+        self.out = nn.Linear(AIM_WIDTH, 2)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, seen: Tensor, width_deg: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """seen (B, F, places), width_deg (B, F), state (B, AIM_WIDTH) to (B, F) degrees."""
+    def forward(
+        self, seen: Tensor, width_deg: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """seen (B, F, places), width_deg (B, F), state (B, AIM_WIDTH).
+
+        Returns the offset in degrees, at most half the opening, and the logit of being right,
+        both (B, F), and the next state.
+        """
         looked = torch.cat([seen, torch.log(width_deg[..., None]) * 0.3], -1)
         hidden, state = self.time(functional.relu(self.look(looked)), state[None])
-        return torch.tanh(self.out(hidden)[..., 0]) * width_deg / 2, state[0]
+        offset, right = self.out(hidden).unbind(-1)
+        return torch.tanh(offset) * width_deg / 2, right, state[0]
 
 
 def covariances(spectrum: Tensor) -> Tensor:
