@@ -12,7 +12,9 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from plugin_bridge.board import Sheet
 from plugin_bridge.osc.apart import Options, OscApart
+from plugin_bridge.osc.bench import bench_osc
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
+from realtime import load_model
 from realtime.spec import StemsteerError
 
 
@@ -98,3 +100,12 @@ def test_a_port_in_use_is_said_here(rig):
         OscApart(Sheet(["a"]), Options("127.0.0.1", rig[1]))
     with pytest.raises(StemsteerError, match="name who may send"):
         OscApart(Sheet(["a"]), Options("0.0.0.0", 0))
+
+
+def test_a_bench_tells_what_osc_costs_beside_live_sound():
+    result = bench_osc(load_model("panorama"), 1.0)
+    assert result.blocks == 172
+    assert 0 < result.messages <= 5000
+    assert result.memory_after_mb > 20
+    assert -50 < result.delay_median_ms <= result.delay_p99_ms < 200
+    assert result.hop_ms == pytest.approx(5.8, abs=0.1)

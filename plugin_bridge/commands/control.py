@@ -26,6 +26,9 @@ Strict = Annotated[
 Mirrored = Annotated[
     bool, typer.Option("--mirrored", help="Take left for right in the conventions of others.")
 ]
+Announce = Annotated[
+    bool, typer.Option("--announce", help="Announce OSCQuery by zeroconf, where --bind listens.")
+]
 Targets = Annotated[str, typer.Option(help="Names of what is played, with commas between.")]
 
 
@@ -36,6 +39,7 @@ def osc(
     allow: Allow = None,
     strict: Strict = False,
     mirrored: Mirrored = False,
+    announce: Announce = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write the layout for TouchOSC and the pattern file for REAPER there."),
@@ -51,7 +55,7 @@ def osc(
         def play(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
 
-    with listening(Shown(_names(targets)), port, bind, allow, strict, mirrored) as server:
+    with listening(Shown(_names(targets)), port, bind, allow, strict, mirrored, announce) as server:
         _wait(server)
 
 
@@ -63,6 +67,7 @@ def record(
     allow: Allow = None,
     strict: Strict = False,
     mirrored: Mirrored = False,
+    announce: Announce = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Keep what arrives by OSC as lanes for `stemsteer render --automation`; Ctrl-C ends it.
@@ -80,7 +85,7 @@ def record(
     path.touch()  # a folder that is not there is said before anything is played
     recording = Recording(_names(targets))
     with (
-        listening(recording, port, bind, allow, strict, mirrored) as server,
+        listening(recording, port, bind, allow, strict, mirrored, announce) as server,
         contextlib.suppress(KeyboardInterrupt),
     ):
         _wait(server)
@@ -90,10 +95,17 @@ def record(
 
 @contextlib.contextmanager
 def listening(
-    board: Board, port: int, bind: str, allow: list[str] | None, strict: bool, mirrored: bool
+    board: Board,
+    port: int,
+    bind: str,
+    allow: list[str] | None,
+    strict: bool,
+    mirrored: bool,
+    announce: bool,
 ) -> Iterator[OscServer]:
     """An OSC server and its description over HTTP; faults go to the error stream, once each."""
     from plugin_bridge.osc import OscServer
+    from plugin_bridge.osc.announce import announced
     from plugin_bridge.osc.apart import summary
     from plugin_bridge.osc.query import QueryServer
 
@@ -106,7 +118,8 @@ def listening(
         mirrored=mirrored,
         report=lambda words: typer.secho(f"stemsteer: {words}", err=True, fg="yellow"),
     )
-    with server, QueryServer(server, board, server.port):
+    announcement = announced(bind, server.port) if announce else contextlib.nullcontext()
+    with server, QueryServer(server, board, server.port), announcement:
         typer.echo(f"listening for OSC on {bind} port {server.port}", err=True)
         yield server
     typer.echo(summary(server), err=True)

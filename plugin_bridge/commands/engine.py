@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugin_bridge.commands.control import Allow, Bind, Mirrored, Port, Strict, listening
+from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, Port, Strict, listening
 
 DEFAULT_MODEL = "panorama"
 
@@ -28,6 +28,7 @@ def serve(
     allow: Allow = None,
     strict: Strict = False,
     mirrored: Mirrored = False,
+    announce: Announce = False,
 ) -> None:
     """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
     from plugin_bridge.automation import read_automation
@@ -41,7 +42,9 @@ def serve(
     tracks = Tracks()
     with contextlib.ExitStack() as stack:
         if osc:
-            stack.enter_context(listening(tracks, osc_port, bind, allow, strict, mirrored))
+            stack.enter_context(
+                listening(tracks, osc_port, bind, allow, strict, mirrored, announce)
+            )
         run(model, tracks, automation)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.commands.control import Allow, Bind, Mirrored, Strict
+from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, Strict
 from plugin_bridge.commands.separate import chain_files, wanted_targets
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def live(
     allow: Allow = None,
     strict: Strict = False,
     mirrored: Mirrored = False,
+    announce: Announce = False,
     midi: Annotated[
         str | None, typer.Option(help="MIDI input, by the name it begins with.")
     ] = None,
@@ -115,7 +116,7 @@ def live(
         )
         session = stack.enter_context(Live(chosen, settings))
         if osc:
-            options = Options(bind, port, tuple(allow or ()), strict, mirrored)
+            options = Options(bind, port, tuple(allow or ()), strict, mirrored, announce)
             apart = stack.enter_context(OscApart(session.board, options))
             typer.echo(f"listening for OSC on {bind} port {apart.port}", err=True)
         if midi:

@@ -42,6 +42,9 @@ def bench(
     instances: Annotated[
         int, typer.Option(min=0, help="Instead: so many plugin instances at once in real time.")
     ] = 0,
+    osc: Annotated[
+        bool, typer.Option("--osc", help="Instead: what OSC costs beside live sound.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -52,6 +55,9 @@ def bench(
 
     if instances:
         _rehearse(names or ["panorama"], instances, seconds, as_json)
+        return
+    if osc:
+        _bench_osc(names[0] if names else "panorama", seconds, as_json)
         return
     if names:
         paths = [find_model(name) for name in names]
@@ -114,6 +120,25 @@ def _rehearse(names: list[str], instances: int, seconds: float, as_json: bool) -
             f"{r.load:.0%} of one core, worst call {r.worst_hop_ms:.1f} ms; longest pause of the "
             f"machine {r.longest_pause_ms:.1f} ms"
         )
+
+
+def _bench_osc(name: str, seconds: float, as_json: bool) -> None:
+    """Print what feedback, a flood and a move by OSC do to a live session."""
+    from plugin_bridge.osc.bench import bench_osc
+    from realtime import load_model
+
+    r = bench_osc(load_model(name, "live"), seconds)
+    if as_json:
+        typer.echo(json.dumps(vars(r), indent=2))
+        return
+    typer.echo(
+        f"feedback at 60 Hz: {r.feedback_share:.1%} of a core, {r.late_with_feedback} of {r.blocks}"
+        f" blocks late, without it {r.late_alone}\n"
+        f"{r.messages} messages in {r.seconds:g} s: {r.late_in_flood} of {r.blocks} blocks late, "
+        f"memory {r.memory_before_mb:.1f} MB before, {r.memory_after_mb:.1f} MB after\n"
+        f"message to sound, beside the latency: median {r.delay_median_ms:.1f} ms, "
+        f"p99 {r.delay_p99_ms:.1f} ms; one hop is {r.hop_ms:.1f} ms"
+    )
 
 
 def _print_bench(results: list[ModelBench], *, markdown: bool) -> None:

@@ -7,6 +7,7 @@ every two milliseconds with the last of each control.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from types import TracebackType
 
 from plugin_bridge.board import Board, Meters, Sheet
 from plugin_bridge.controls import Control
+from plugin_bridge.osc.announce import announced
 from plugin_bridge.osc.query import QueryServer
 from plugin_bridge.osc.server import OscServer
 from realtime.spec import StemsteerError
@@ -41,6 +43,7 @@ class Options:
     allowed: tuple[str, ...] = ()
     strict: bool = False
     mirrored: bool = False
+    announce: bool = False
 
 
 class OscApart:
@@ -63,6 +66,11 @@ class OscApart:
         far.close()
         self._thread = threading.Thread(target=self._relay, name="stemsteer-osc", daemon=True)
         self.port = self._await()
+
+    @property
+    def pid(self) -> int:
+        """Of the other process."""
+        return self._process.pid or 0
 
     def __enter__(self) -> OscApart:
         self._thread.start()
@@ -161,21 +169,12 @@ def _serve(
     if hasattr(os, "nice"):
         os.nice(5)  # the sound comes first
     mirror = _Mirror(pipe, controls)
-    try:
-        server = OscServer(
-            mirror,
-            host=options.host,
-            port=options.port,
-            allowed=options.allowed,
-            strict=options.strict,
-            mirrored=options.mirrored,
-            report=lambda words: _say(words),
-        )
-        query = QueryServer(server, mirror, server.port)
-    except (StemsteerError, ValueError) as error:
-        pipe.send(str(error))
-        return
-    with server, query:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = _listen(stack, mirror, options)
+        except (StemsteerError, ValueError) as error:
+            pipe.send(str(error))
+            return
         pipe.send(server.port)
         try:
             while (shown := pipe.recv()) is not None:
@@ -185,6 +184,23 @@ def _serve(
     mirror.left = True
     _say(summary(server))
     pipe.send(None)
+
+
+def _listen(stack: contextlib.ExitStack, mirror: _Mirror, options: Options) -> OscServer:
+    server = OscServer(
+        mirror,
+        host=options.host,
+        port=options.port,
+        allowed=options.allowed,
+        strict=options.strict,
+        mirrored=options.mirrored,
+        report=lambda words: _say(words),
+    )
+    stack.enter_context(server)
+    stack.enter_context(QueryServer(server, mirror, server.port))
+    if options.announce:
+        stack.enter_context(announced(options.host, server.port))
+    return server
 
 
 def summary(server: OscServer) -> str:
