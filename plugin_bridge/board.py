@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ class Board(Protocol):
         """What `controls.METERS` lists, as far as it is known."""
 
 
+@functools.lru_cache(1024)
 def part_of(name: str) -> str:
     """How an instance is called in an OSC address."""
     return _NOT_IN_ADDRESS.sub("_", name) or "_"

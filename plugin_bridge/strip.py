@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -109,13 +110,17 @@ class Strip:
         self._field[:, -newest.shape[1] :] = newest
 
 
+@functools.lru_cache(4)
+def _window(samples: int) -> NDArray[np.float64]:
+    return np.hanning(samples)
+
+
 def directions(mixture: Audio) -> NDArray[np.float64]:
     """Shares of the energy of (2, n) samples by direction, `DIRECTIONS` from left to right.
 
     A bin is at atan2(|R|, |L|) − 45°; all shares are 0 where there is silence.
     """
-    window = np.hanning(mixture.shape[1])
-    left, right = np.abs(np.fft.rfft(mixture * window))
+    left, right = np.abs(np.fft.rfft(mixture * _window(mixture.shape[1])))
     azimuth_deg = np.degrees(np.arctan2(right, left)) - 45
     energy = left**2 + right**2
     place = np.minimum((azimuth_deg + 45) * DIRECTIONS / 90, DIRECTIONS - 1).astype(np.intp)
