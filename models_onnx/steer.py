@@ -156,7 +156,9 @@ class Steer(nn.Module):
                 ]
             seen = histogram(averages[:, :, 0], directions)
         off_deg, right, aim = self.aim(seen, directions[..., 1], aim)
-        aside_deg = (off_deg * (right < 0) * self.config.aim).detach()
+        aside_deg = off_deg.detach().masked_fill(right.detach() >= 0, 0)
+        if not self.config.aim:
+            aside_deg = torch.zeros_like(off_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
