@@ -17,6 +17,7 @@ from plugin_bridge.automation import Automation, Steering
 from plugin_bridge.mixer import Mixer, in_time
 from plugin_bridge.stemfiles import StemFiles
 from plugin_bridge.targets import Target
+from plugin_bridge.wiener import refined
 from realtime import Separator
 from realtime.model import Model
 from realtime.separator import RESIDUAL
@@ -90,6 +91,7 @@ def render(
     mode: str = "isolate",
     automation: Automation | None = None,
     chains: Mapping[str, Path] | None = None,
+    wiener: int = 0,
     container: str | None = None,
     subtype: str | None = None,
     force: bool = False,
@@ -99,7 +101,8 @@ def render(
 
     With `automation` the targets move by its lanes; where it also moves levels (mix, mode, gain,
     bypass), a target's file is what its plugin would put out. With `chains`, JSON files by stem,
-    every stem goes through its plugins, and their sum is written as ``mix``.
+    every stem goes through its plugins, and their sum is written as ``mix``. `wiener` passes of
+    `plugin_bridge.wiener` refine the stems before that; only offline, and of stereo.
 
     Raises
     ------
@@ -108,6 +111,11 @@ def render(
     """
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}")
+    if wiener and (wiener < 0 or tier != "offline" or source.channels != 2):
+        raise ValueError(
+            f"{wiener} Wiener passes of {source.channels} channels in the tier {tier!r}: they need "
+            "the tier offline and two channels"
+        )
     names = [target.name for target in targets]
     steering = _steering(automation or Automation(), model, targets, tier, source.sample_rate)
     separator = Separator(
@@ -130,6 +138,8 @@ def render(
         latency = separator.latency
         blocks = source.blocks(round(BLOCK_S * source.sample_rate))
         pairs = separate(blocks, separator)
+        if wiener:
+            pairs = refined(pairs, wiener, source.sample_rate)
         written_samples = (
             _write(files, pairs, steering, mode)
             if mixer is None

@@ -52,6 +52,9 @@ def render(
     mode: Annotated[
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
     ] = "isolate",
+    wiener: Annotated[
+        int, typer.Option(help="Passes of a Wiener filter over all stems; offline.")
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
     ] = None,
@@ -82,6 +85,7 @@ def render(
             mode=mode,
             automation=lanes,
             chains=chain_files(chain),
+            wiener=wiener,
             container=container,
             subtype=subtype,
             force=force,
