@@ -1,15 +1,18 @@
 """Separate the bundled song and say how good it was; `sh build/demo.sh` runs this.
 
-Writes to ./demo: the picture of the stereo field, and a folder of stems for each model.
+Writes to ./demo: the picture of the stereo field, and a folder of stems for each model. With
+``--model NAME`` only that model; one that has sources of its own is told where they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +33,12 @@ WIDTH_DEG = 25.0
 console = Console(width=96, highlight=False)
 
 
-def main(folder: Path) -> None:
-    """Do everything the demonstration shows."""
+def main(folder: Path, name: str | None) -> None:
+    """Do everything the demonstration shows, with all models or with one."""
     song = json.loads((SONG / "song.json").read_text(encoding="utf-8"))
     mix = read(SONG / song["mix"])
-    truth = known_sounds(song)
+    shown = models() if name is None else [load_model(name, "offline")]
+    truth = known_sounds(song, shown[0].spec.targets)
     targets = [Target(name, azimuth_deg, WIDTH_DEG) for name, azimuth_deg, _ in truth]
     sounds = {name: sound for name, _, sound in truth}
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,14 +55,15 @@ def main(folder: Path) -> None:
 
     say(f"\n[bold]2. Take it apart by direction[/], a width of {WIDTH_DEG:g}° each")
     scores = {"the mix as it is": {name: si_sdr_db(mix, sound) for name, sound in sounds.items()}}
-    for model in models():
+    for model in shown:
         report = take_apart(folder, model, targets)
         estimates = {stem.name: read(Path(stem.path)) for stem in report.stems}
         name = model.spec.name
         scores[name] = {n: si_sdr_db(estimates[n], sound) for n, sound in sounds.items()}
         say(f"   {name}: {folder}/{name}/  {1 / report.real_time_factor:.0f} x real time")
         say(f"      the stems sum to the mix: {sum_error(estimates, mix)}")
-    oracle = ratio_masks(mix, sounds)
+    rest = {"": mix - np.sum(list(sounds.values()), axis=0)}
+    oracle = ratio_masks(mix, sounds | rest)
     scores["oracle ratio mask"] = {n: si_sdr_db(oracle[n], s) for n, s in sounds.items()}
 
     say("\n[bold]3. How good it was[/], SI-SDR in dB against the known stems, more is better")
@@ -66,20 +71,40 @@ def main(folder: Path) -> None:
     say(
         "   The level of an estimate does not count in SI-SDR: the mix divided by the number of\n"
         "   stems scores as the mix does. The oracle is a mask made with the answer at hand.\n"
-        f"   Listen: {folder}/mix.flac, then {folder}/{models()[0].spec.name}/guitar.flac"
+        f"   Listen: {folder}/mix.flac, then {folder}/{shown[0].spec.name}/guitar.flac"
     )
 
 
-def known_sounds(song: Mapping[str, object]) -> list[tuple[str, float, Audio]]:
-    """Name, azimuth and stereo sound of each direction; stems of one direction are one sound."""
-    together: dict[float, tuple[list[str], list[Audio]]] = {}
-    for stem in song["stems"]:  # type: ignore[attr-defined]
-        theta = np.radians(stem["azimuth_deg"] + 45)
-        gains = np.array([[np.cos(theta)], [np.sin(theta)]], np.float32)
-        names, sounds = together.setdefault(stem["azimuth_deg"], ([], []))
-        names.append(stem["name"])
-        sounds.append(gains * read(SONG / stem["file"]))
-    return [("+".join(n), az, np.sum(s, axis=0)) for az, (n, s) in sorted(together.items())]
+def known_sounds(
+    song: Mapping[str, Any], sources: tuple[str, ...]
+) -> list[tuple[str, float, Audio]]:
+    """Name, azimuth and stereo sound of each direction; stems of one direction are one sound.
+
+    For a model with sources of its own: of each of them, in its order.
+    """
+    places = {stem["name"]: stem["azimuth_deg"] for stem in song["stems"]}
+    sounds = {stem["name"]: panned(stem) for stem in song["stems"]}
+    if sources:
+        missing = [name for name in sources if name not in sounds]
+        if missing:
+            raise StemsteerError(f"the song has no {', '.join(missing)}: take another model")
+        return [(name, places[name], sounds[name]) for name in sources]
+    together: dict[float, list[str]] = {}
+    for name, azimuth_deg in places.items():
+        together.setdefault(azimuth_deg, []).append(name)
+    return [
+        ("+".join(names), azimuth_deg, np.sum([sounds[name] for name in names], axis=0))
+        for azimuth_deg, names in sorted(together.items())
+    ]
+
+
+def panned(stem: Mapping[str, Any]) -> Audio:
+    """The stereo sound of a stem of the song."""
+    theta = np.radians(stem["azimuth_deg"] + 45)
+    sound: Audio = np.array([[np.cos(theta)], [np.sin(theta)]], np.float32) * read(
+        SONG / stem["file"]
+    )
+    return sound
 
 
 def models() -> list[OnnxModel]:
@@ -148,4 +173,11 @@ def say(words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
+    parser = argparse.ArgumentParser(description="Take the bundled song apart.")
+    parser.add_argument("folder", nargs="?", default="demo", type=Path)
+    parser.add_argument("--model", help="name of a model, instead of those that do for all sounds")
+    options = parser.parse_args()
+    try:
+        main(options.folder, options.model)
+    except StemsteerError as error:
+        sys.exit(f"stemsteer: {error}")
