@@ -110,13 +110,28 @@ def test_a_scene_is_four_points_of_the_right_instruments(stems):
         assert np.abs(across).max() < 1e-6  # what is wide is left out
 
 
-def test_two_guitars_are_distinct_and_in_order(stems):
-    drawn = stems("guitars")
+class Steady(Songs):
+    """Stem k is a tone at 500 (k + 1) Hz, and what is wide of it one at 9 kHz."""
+
+    def sources(self, index: int) -> list[Source]:
+        time_s = np.arange(2 * RATE_HZ) / RATE_HZ
+        frequencies_hz = np.array([500.0 * (index + 1), 9000.0, 9000.0])
+        stem = np.sin(2 * np.pi * frequencies_hz[:, None] * time_s).astype(np.float32)
+        label = Label(self.classes[index], "")
+        return [Source(label, stem.shape[1], lambda start, count: stem[:, start : start + count])]
+
+
+def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
+    songs = Steady(("guitar", "bass", "piano", "guitar"))
+    monkeypatch.setattr("models_onnx.spain_data.open_songs", lambda folder: songs)
+    drawn = Stems([tmp_path], TASKS["guitars"])
     for seed in range(20):
         scene = drawn.draw(np.random.default_rng(seed), 0.3)
         assert scene.azimuth_deg[0] <= scene.azimuth_deg[1]
-        one, two = (image / np.abs(image).max() for image in scene.images[:2])
-        assert not np.allclose(np.abs(one), np.abs(two))
+        spectra = np.abs(np.fft.rfft(scene.images)).sum(1)  # of both channels
+        tones_hz = spectra.argmax(1) / 0.3
+        assert sorted(np.round(tones_hz / 500)[:2]) == [1, 4]
+        assert spectra[:, 2650:].max() < 0.01 * spectra.max()  # 9 kHz: what is wide is left out
 
 
 def test_guitars_of_which_there_is_one_are_refused(monkeypatch, tmp_path):
