@@ -15,8 +15,9 @@ The masks, one a channel and ≥ 0, multiply the mixture. The condition, an azim
 none : not told to the network.
 concat : concatenated to the magnitudes of each channel, over 45° (the paper's D-1).
 positional : the same with a positional code of the azimuth (D-F).
-adain : a scale and a shift of the normalised encoding and of the decoder's, learned from the code.
-    Statistics are those of the batch norm: those of a clip would need its future.
+adain : a scale and a shift behind every norm, learned from the code. Statistics are those of the
+    batch norm: those of a clip would need its future. Behind the last norm they are gains of
+    every bin of either channel: what a direction says most directly.
 
 The width of a direction is not looked at.
 """
@@ -178,13 +179,13 @@ class Decoder(nn.Module):
         self.hidden = nn.Linear(2 * config.hidden, config.hidden, bias=False)
         self.norm = Norm(config.hidden, config)
         self.out = nn.Linear(config.hidden, 2 * config.bins, bias=False)
-        self.out_norm = nn.BatchNorm1d(2 * config.bins)
+        self.out_norm = Norm(2 * config.bins, config)
         self.scale = nn.Parameter(torch.ones(config.bins))
         self.mean = nn.Parameter(torch.ones(config.bins))
 
     def forward(self, x: Tensor, adaptive: Tensor | None) -> Tensor:
         x = torch.relu(self.norm(self.hidden(x), adaptive))
-        x = self.out_norm(self.out(x).flatten(0, 1)).reshape(*x.shape[:2], 2, -1)
+        x = self.out_norm(self.out(x), adaptive).reshape(*x.shape[:2], 2, -1)
         return torch.relu(x * self.scale + self.mean)
 
 
