@@ -185,7 +185,7 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor, adaptive: Tensor | None) -> Tensor:
         x = torch.relu(self.norm(self.hidden(x), adaptive))
-        x = self.out_norm(self.out(x), adaptive).reshape(*x.shape[:2], 2, -1)
+        x = torch.stack(self.out_norm(self.out(x), adaptive).chunk(2, -1), 2)  # (B, F, 2, bins)
         return torch.relu(x * self.scale + self.mean)
 
 
