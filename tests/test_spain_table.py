@@ -1,0 +1,48 @@
+"""The table of SpaIn-Net: orders, floors and intervals."""
+
+import numpy as np
+
+from models_onnx.scenes import Judged
+from models_onnx.spain_table import FLOOR_DB, best_order, judge, score, tables
+from models_onnx.spain_xumx import TASKS
+
+
+def scene(task="guitars"):
+    images = np.random.default_rng(0).standard_normal((4, 2, 4000)).astype(np.float32)
+    azimuth_deg = np.array([-20, 10, 0, 30], np.float32)
+    return Judged(images.sum(0), images, azimuth_deg, TASKS[task])
+
+
+def test_only_sources_of_one_instrument_change_places():
+    judged = scene()
+    swapped = judged.images[[1, 0, 2, 3]]
+    assert np.array_equal(best_order(judged, swapped), judged.images)
+    wrong = judged.images[[0, 1, 3, 2]]  # bass and piano: no excuse
+    assert np.array_equal(best_order(judged, wrong), wrong)
+
+
+def test_silence_scores_the_floor_and_half_the_level_six_decibels():
+    judged = scene("band")
+    estimates = 0.5 * judged.images
+    estimates[1] = 0
+    scores = score("band", "x", 0, judged, 0.0, estimates)
+    assert scores[1].si_sdr_db == FLOOR_DB
+    assert scores[0].si_sdr_db > 50
+    assert abs(scores[0].sdr_db - 20 * np.log10(2)) < 1e-3
+
+
+def test_only_what_is_told_directions_is_told_wrong_ones():
+    told = []
+
+    def system(judged, azimuth_deg):
+        told.append(np.abs(azimuth_deg - judged.azimuth_deg).max())
+        return judged.images[[1, 0, 2, 3]]
+
+    scores = list(judge("guitars", {"none": system, "adain": system}, [scene(), scene()], 1))
+    assert np.round(told).tolist() == [0, 0, 2, 4, 8, 16, 0, 0]
+    assert {s.error_deg for s in scores if s.system == "adain"} == {0, 2, 4, 8, 16}
+    assert {s.error_deg for s in scores if s.system != "adain"} == {0}
+    text = tables(scores)
+    assert "| none, either order | " in text
+    assert "guitar1, guitar2, bass, piano; 2 scenes" in text
+    assert "direction wrong by, 1 scenes" in text
