@@ -13,22 +13,29 @@ def scene(task="guitars"):
     return Judged(images.sum(0), images, azimuth_deg, TASKS[task])
 
 
+def nearly(images):
+    """Estimates that are not so good as to have no finite SI-SDR."""
+    return images + np.float32(1e-2) * np.random.default_rng(1).standard_normal(
+        images.shape
+    ).astype(np.float32)
+
+
 def test_only_sources_of_one_instrument_change_places():
     judged = scene()
-    swapped = judged.images[[1, 0, 2, 3]]
-    assert np.array_equal(best_order(judged, swapped), judged.images)
-    wrong = judged.images[[0, 1, 3, 2]]  # bass and piano: no excuse
+    right = nearly(judged.images)
+    assert np.array_equal(best_order(judged, right[[1, 0, 2, 3]]), right)
+    wrong = right[[0, 1, 3, 2]]  # bass and piano: no excuse
     assert np.array_equal(best_order(judged, wrong), wrong)
 
 
 def test_silence_scores_the_floor_and_half_the_level_six_decibels():
     judged = scene("band")
-    estimates = 0.5 * judged.images
+    estimates = 0.5 * nearly(judged.images)
     estimates[1] = 0
     scores = score("band", "x", 0, judged, 0.0, estimates)
     assert scores[1].si_sdr_db == FLOOR_DB
-    assert scores[0].si_sdr_db > 50
-    assert abs(scores[0].sdr_db - 20 * np.log10(2)) < 1e-3
+    assert scores[0].si_sdr_db > 35
+    assert abs(scores[0].sdr_db - 20 * np.log10(2)) < 0.01
 
 
 def test_only_what_is_told_directions_is_told_wrong_ones():
@@ -36,7 +43,7 @@ def test_only_what_is_told_directions_is_told_wrong_ones():
 
     def system(judged, azimuth_deg):
         told.append(np.abs(azimuth_deg - judged.azimuth_deg).max())
-        return judged.images[[1, 0, 2, 3]]
+        return nearly(judged.images)[[1, 0, 2, 3]]
 
     scores = list(judge("guitars", {"none": system, "adain": system}, [scene(), scene()], 1))
     assert np.round(told).tolist() == [0, 0, 2, 4, 8, 16, 0, 0]
