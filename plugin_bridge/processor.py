@@ -32,8 +32,14 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
 
     Raises
     ------
-    StemsteerError if the model has no tier that is quick enough.
+    StemsteerError if the model has no tier that is quick enough, or wants a direction for each of
+    several sources, since a plugin has one.
     """
+    if len(spec.targets) > 1:
+        raise StemsteerError(
+            f"{spec.name} wants a direction for each of {', '.join(spec.targets)}, a plugin has "
+            "one: use it with stemsteer render or live, or choose another model"
+        )
     needed = {}
     for name in ("studio", "live", "direct"):
         if name in spec.tiers:

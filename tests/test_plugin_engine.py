@@ -264,6 +264,11 @@ def test_the_latency_of_the_plugin_pays_the_tier(latency, block, tier):
     assert choose_tier(load_model("panorama").spec, 44_100, latency, block) == tier
 
 
+def test_a_model_with_several_sources_is_not_for_a_plugin():
+    with pytest.raises(StemsteerError, match="for each of guitar"):
+        choose_tier(load_model("spain-xumx").spec, 44_100, 4096, 256)
+
+
 def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(own_desk):
     own_desk.start()
     assert Track(latency=512, block=128).attached
