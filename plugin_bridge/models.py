@@ -8,11 +8,8 @@ from pathlib import Path
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.model import weights_folders
 
-PREFERRED = ("panorama", "steer")
-"""Models that are taken when none is named: the first one that is there and has the tier.
-
-`steer` comes first when it is better wherever `panorama` is good; see models_onnx/MODELS.md.
-"""
+PREFERRED = ("steer", "panorama")
+"""Models that are taken when none is named: the first one that is there and has the tier."""
 
 
 @dataclass(frozen=True)
