@@ -55,14 +55,16 @@ def weights_folders() -> list[Path]:
 def find_model(name: str, tier: str | None = None) -> Path:
     """Find the file of a model by name (``<name>-<tier>.onnx``, else ``<name>.onnx``) or path.
 
+    Offline, where time does not count, a studio file serves before one for all tiers.
+
     Raises StemsteerError if there is none.
     """
     if name.endswith(".onnx") or os.sep in name:
         if Path(name).is_file():
             return Path(name)
         raise StemsteerError(f"no model file at {name}: give a path to an .onnx file or a name")
-    files = [f"{name}-{tier}.onnx"] if tier else []
-    for file in [*files, f"{name}.onnx"]:
+    tiers = {None: [], "offline": ["offline", "studio"]}.get(tier, [tier])
+    for file in [*(f"{name}-{t}.onnx" for t in tiers), f"{name}.onnx"]:
         for folder in weights_folders():
             if (folder / file).is_file():
                 return folder / file

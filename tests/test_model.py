@@ -108,6 +108,10 @@ def test_a_model_for_the_tier_goes_before_the_common_one(tmp_path, monkeypatch):
     special = write_model(tmp_path / "mine-live.onnx")
     assert find_model("mine", "live") == special
     assert find_model("mine", "studio") == common
+    assert find_model("mine", "offline") == common
+    (studio := tmp_path / "mine-studio.onnx").write_bytes(b"")
+    assert find_model("mine", "studio") == find_model("mine", "offline") == studio
+    assert find_model("mine", "live") == special
 
 
 def test_a_model_with_fixed_targets_takes_no_other_number(tmp_path):
