@@ -63,7 +63,8 @@ def test_models_lists_what_is_there_with_its_latency_and_licence():
     assert panorama["tiers"]["live"] == pytest.approx(latency_ms, abs=0.1)
 
 
-def test_models_shows_a_broken_file_with_its_fault_and_goes_on(folder):
+def test_models_shows_a_broken_file_with_its_fault_and_goes_on(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # no line is broken within words that are looked for
     done = stemsteer("models", "--json")
     faults = {m["path"]: m.get("fault") for m in json.loads(done.stdout)}
     assert faults[str(folder / "good.onnx")] is None
