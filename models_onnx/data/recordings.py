@@ -32,7 +32,7 @@ class Recording:
 
     path: Path
     name: str
-    library: str
+    collection: str
     pitch: float | None
     piece: str
     seconds: float
@@ -104,7 +104,7 @@ def _recording(folder: Path | str, row: dict[str, str]) -> Recording:
     return Recording(
         path=path,
         name=row["class"],
-        library="/".join(Path(row["path"]).parts[2:3]),
+        collection="/".join(Path(row["path"]).parts[2:3]),
         pitch=pitch,
         piece=row["dynamic"],
         seconds=float(row["seconds"]),
@@ -120,7 +120,7 @@ def _libraries(folder: Path | str, rows: list[dict[str, str]]) -> list[Library]:
         if row["kind"] == "note" and row["pitch_check"] in ("", "ok") and row["class"] in FAMILY_OF:
             note = _recording(folder, row)
             if note.pitch is not None or note.name in ("drums", "percussion"):
-                groups[note.name, note.library].append(note)
+                groups[note.name, note.collection].append(note)
     return [
         Library(name, title, tuple(sorted(notes, key=lambda n: (n.pitch or 0.0, str(n.path)))))
         for (name, title), notes in groups.items()
