@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import onnx
@@ -34,11 +35,13 @@ LATENCY = 1024
 def need(*programs: str) -> None:
     """Skip the test, loudly, if a program (or DPF) is missing; fail where hosts are required."""
     missing = [p for p in programs if not (shutil.which(p) or Path(p).exists())]
-    if not missing:
-        return
-    message = (
-        f"HOST TEST NOT RUN: {', '.join(missing)} missing (Debian packages: see build/test.sh)"
-    )
+    if missing:
+        absent(f"{', '.join(missing)} missing (Debian packages: see build/test.sh)")
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test, loudly, for what is absent; fail where hosts are required."""
+    message = f"HOST TEST NOT RUN: {what}"
     if os.environ.get(REQUIRED) == "required":
         pytest.fail(message)
     warnings.warn(message, stacklevel=2)

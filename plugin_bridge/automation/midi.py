@@ -9,7 +9,7 @@ controllers 0 to 31 may be fine: their lower seven bits come as the controller 3
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,14 @@ class ControllerMap:
             return key, _scaled(key, (coarse * 128 + value) / (127 * 128 + 127))
         return None
 
+    def check_targets(self, names: Sequence[str]) -> None:
+        """Raise ValueError if a controller moves a target that is not in `names`."""
+        for target, name in self._wires.values():
+            if target not in (*names, ALL):
+                raise ValueError(
+                    f"a MIDI controller moves {target}.{name}, but there are {', '.join(names)}"
+                )
+
     def _find(self, channel: int, number: int) -> Key | None:
         return self._wires.get((channel, number)) or self._wires.get((None, number))
 
@@ -83,23 +91,6 @@ def read(path: Path, sample_rate: float) -> Automation:
     if not points:
         raise ValueError("none of its controllers moves a control")
     return Automation({key: lane_of(key[1], rows) for key, rows in points.items()})
-
-
-def open_port(name: str, hear: Callable[[Any], None]) -> Any:
-    """Open a MIDI input by its name or the beginning of it.
-
-    Raises StemsteerError if there is none, or no MIDI on this machine.
-    """
-    try:
-        names = mido.get_input_names()
-        found = next((port for port in names if port.startswith(name)), None)
-        if found is None:
-            raise StemsteerError(f"no MIDI input {name!r}; there are {', '.join(names) or 'none'}")
-        return mido.open_input(found, callback=hear)
-    except (ImportError, OSError, RuntimeError, SystemError) as error:
-        raise StemsteerError(
-            f"no MIDI on this machine ({error}); run: pip install 'stemsteer[live]'"
-        ) from error
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from plugin_bridge.commands.separate import chain_files, wanted_targets
 
 if TYPE_CHECKING:
     from plugin_bridge.live import Live, Settings
+    from plugin_bridge.midiport import Port
     from plugin_bridge.soundcard import Flags
 
 
@@ -43,7 +45,9 @@ def live(
     device: Annotated[
         str | None, typer.Option(help="Sound card: number or part of the name; see --devices.")
     ] = None,
-    devices: Annotated[bool, typer.Option("--devices", help="List the sound cards.")] = False,
+    devices: Annotated[
+        bool, typer.Option("--devices", help="List sound cards and MIDI inputs.")
+    ] = False,
     measure_latency: Annotated[
         bool,
         typer.Option("--measure-latency", help="Measure the card by a cable from out to in."),
@@ -72,7 +76,7 @@ def live(
     mirrored: Mirrored = False,
     announce: Announce = False,
     midi: Annotated[
-        str | None, typer.Option(help="MIDI input, by the name it begins with.")
+        str | None, typer.Option(help="MIDI input, by part of its name; see --devices.")
     ] = None,
     midi_map: Annotated[
         Path | None, typer.Option(help='JSON: {"10": "guitar.azimuth", "2:74": "bass.width"}.')
@@ -90,6 +94,7 @@ def live(
     card: str | int | None = int(device) if device and device.isdigit() else device
     if devices:
         _list(soundcard.devices())
+        _list_midi()
         return
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(AudioReader(input_file)) if input_file else None
@@ -119,8 +124,9 @@ def live(
             options = Options(bind, port, tuple(allow or ()), strict, mirrored, announce)
             apart = stack.enter_context(OscApart(session.board, options))
             typer.echo(f"listening for OSC on {bind} port {apart.port}", err=True)
-        if midi:
-            stack.enter_context(_midi(session, midi, midi_map))
+        if midi is not None:
+            source = stack.enter_context(_midi(session, midi, midi_map))
+            typer.echo(f"listening for MIDI on {source.name} ({source.system})", err=True)
         try:
             if reader:
                 from plugin_bridge.live import play_file
@@ -180,12 +186,13 @@ def table(session: Live, flags: Flags) -> Any:
     return shown
 
 
-def _midi(session: Live, name: str, mapping: Path | None) -> contextlib.closing[Any]:
-    from plugin_bridge.automation.midi import ControllerMap, open_port
-    from plugin_bridge.midiport import listener
+def _midi(session: Live, words: str, mapping: Path | None) -> AbstractContextManager[Port]:
+    from plugin_bridge.automation.midi import ControllerMap
+    from plugin_bridge.midiport import listener, opened
 
     controllers = ControllerMap.read(mapping) if mapping else ControllerMap.of_table()
-    return contextlib.closing(open_port(name, listener(session.board, controllers)))
+    controllers.check_targets(session.board.instances)
+    return opened(words, listener(session.board, controllers))
 
 
 def _finish(session: Live, record: Path | None) -> None:
@@ -210,3 +217,12 @@ def _list(cards: list[Any]) -> None:
             f"{card.number:3}  {card.name}  ({card.system}, {card.inputs} in, {card.outputs} out, "
             f"{card.rate_hz:g} Hz)"
         )
+
+
+def _list_midi() -> None:
+    from plugin_bridge import midiport
+
+    inputs = list(midiport.ports())
+    typer.echo("MIDI inputs:" if inputs else "no MIDI input")
+    for port in inputs:
+        typer.echo(f"     {port.name}  ({port.system})")
