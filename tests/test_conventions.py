@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import xml.etree.ElementTree as ET
 import zlib
 
+import numpy as np
 import pytest
 
 from plugin_bridge.board import Sheet
@@ -25,54 +27,70 @@ def played(conventions, *messages):
     return moves
 
 
-@pytest.mark.parametrize(
-    ("messages", "moves"),
-    [
-        # ADM-OSC: "-90 is on the Right, 0 is in front"
-        ([("/adm/obj/1/azim", -22.5)], [("guitar", "azimuth", 22.5)]),
-        ([("/adm/obj/2/azim", 30.0)], [("lead vocals", "azimuth", -30)]),
-        ([("/adm/obj/1/azim", 90.0)], [("guitar", "azimuth", -45)]),
-        ([("/adm/obj/1/azim", 170.0)], [("guitar", "azimuth", -10)]),
-        ([("/adm/obj/1/aed", -22.5, 12.5, 0.5)], [("guitar", "azimuth", 22.5)]),
-        ([("/adm/prog/2/obj/1/azim", -22.5)], [("guitar", "azimuth", 22.5)]),
-        ([("/adm/obj/1/xyz", -1.0, 0.5, 0.0)], [("guitar", "azimuth", -45)]),
-        ([("/adm/obj/1/x", 0.5)], [("guitar", "azimuth", 22.5)]),
-        ([("/adm/obj/1/w", 45.5)], [("guitar", "width", 45.5)]),
-        ([("/adm/obj/1/gain", 0.5)], [("guitar", "gain", pytest.approx(-6.02, abs=0.01))]),
-        ([("/adm/obj/1/gain", 0.0)], [("guitar", "gain", -60)]),
-        ([("/adm/obj/9/azim", 0.0)], []),
-        ([("/adm/obj/1/elev", 12.5)], []),
-        # IEM: azimuth in degrees to the left, as the ambisonic convention has it
-        ([("/StereoEncoder/azimuth", 30.0)], [("guitar", "azimuth", -30)]),
-        ([("/StereoEncoder/azimuth", -180.0)], [("guitar", "azimuth", 0)]),
-        ([("/StereoEncoder/width", -60.0)], [("guitar", "width", 60)]),
-        ([("/MultiEncoder/azimuth1", 10.0)], [("lead vocals", "azimuth", -10)]),
-        # REAPER, by the pattern file: shares, and names before them
-        ([("/track/2/pan", 0.75)], [("lead vocals", "azimuth", 22.5)]),
-        ([("/track/7/name", "Guitar"), ("/track/7/pan", 0.0)], [("guitar", "azimuth", -45)]),
-        ([("/track/7/pan", 0.0)], []),
-        ([("/track/1/fx/2/fxparam/4/name", "Width (deg)"),
-          ("/track/1/fx/2/fxparam/4/value", 1.0)], [("guitar", "width", 90)]),
-        ([("/track/1/fx/2/fxparam/5/name", "Threshold"),
-          ("/track/1/fx/2/fxparam/5/value", 1.0)], []),
-        ([("/track/1/fx/2/fxparam/6/name", "Timbre Strength"),
-          ("/track/1/fx/2/fxparam/6/value", 0.5)], [("guitar", "strength", 0.5)]),
-        # Ardour: strips from 1, parameters from 1
-        ([("/strip/pan_stereo_position", 1, 0.25)], [("guitar", "azimuth", -22.5)]),
-        ([("/strip/name", 5, "Lead Vocals"), ("/strip/pan_stereo_position", 5, 1.0)],
-         [("lead vocals", "azimuth", 45)]),
-        ([("/strip/plugin/parameter", 1, 1, 2, 33.0)], [("guitar", "width", 33)]),
-        ([("/strip/plugin/parameter", 1, 1, 14, 0.5)], []),
-        # AbletonOSC: tracks from 0, pan from -1 to 1, parameters by the names it was asked for
-        ([("/live/track/get/panning", 1, -1.0)], [("lead vocals", "azimuth", -45)]),
-        ([("/live/track/get/name", 4, "guitar"), ("/live/track/get/panning", 4, 0.5)],
-         [("guitar", "azimuth", 22.5)]),
-        ([("/live/device/get/parameters/name", 0, 1, "Device On", "Azimuth"),
-          ("/live/device/get/parameter/value", 0, 1, 1, 0.0)], [("guitar", "azimuth", -45)]),
-    ],
-)  # fmt: skip
+DOCUMENTED = [
+    # ADM-OSC: "-90 is on the Right, 0 is in front"
+    ([("/adm/obj/1/azim", -22.5)], [("guitar", "azimuth", 22.5)]),
+    ([("/adm/obj/2/azim", 30.0)], [("lead vocals", "azimuth", -30)]),
+    ([("/adm/obj/1/azim", 90.0)], [("guitar", "azimuth", -45)]),
+    ([("/adm/obj/1/azim", 170.0)], [("guitar", "azimuth", -10)]),
+    ([("/adm/obj/1/aed", -22.5, 12.5, 0.5)], [("guitar", "azimuth", 22.5)]),
+    ([("/adm/prog/2/obj/1/azim", -22.5)], [("guitar", "azimuth", 22.5)]),
+    ([("/adm/obj/1/xyz", -1.0, 0.5, 0.0)], [("guitar", "azimuth", -45)]),
+    ([("/adm/obj/1/x", 0.5)], [("guitar", "azimuth", 22.5)]),
+    ([("/adm/obj/1/w", 45.5)], [("guitar", "width", 45.5)]),
+    ([("/adm/obj/1/gain", 0.5)], [("guitar", "gain", pytest.approx(-6.02, abs=0.01))]),
+    ([("/adm/obj/1/gain", 0.0)], [("guitar", "gain", -60)]),
+    ([("/adm/obj/9/azim", 0.0)], []),
+    ([("/adm/obj/1/elev", 12.5)], []),
+    # IEM: azimuth in degrees to the left, as the ambisonic convention has it
+    ([("/StereoEncoder/azimuth", 30.0)], [("guitar", "azimuth", -30)]),
+    ([("/StereoEncoder/azimuth", -180.0)], [("guitar", "azimuth", 0)]),
+    ([("/StereoEncoder/width", -60.0)], [("guitar", "width", 60)]),
+    ([("/MultiEncoder/azimuth1", 10.0)], [("lead vocals", "azimuth", -10)]),
+    # REAPER, by the pattern file: shares, and names before them
+    ([("/track/2/pan", 0.75)], [("lead vocals", "azimuth", 22.5)]),
+    ([("/track/7/name", "Guitar"), ("/track/7/pan", 0.0)], [("guitar", "azimuth", -45)]),
+    ([("/track/7/pan", 0.0)], []),
+    ([("/track/1/fx/2/fxparam/4/name", "Width (deg)"),
+      ("/track/1/fx/2/fxparam/4/value", 1.0)], [("guitar", "width", 90)]),
+    ([("/track/1/fx/2/fxparam/5/name", "Threshold"),
+      ("/track/1/fx/2/fxparam/5/value", 1.0)], []),
+    ([("/track/1/fx/2/fxparam/6/name", "Timbre Strength"),
+      ("/track/1/fx/2/fxparam/6/value", 0.5)], [("guitar", "strength", 0.5)]),
+    # Ardour: strips from 1, parameters from 1
+    ([("/strip/pan_stereo_position", 1, 0.25)], [("guitar", "azimuth", -22.5)]),
+    ([("/strip/name", 5, "Lead Vocals"), ("/strip/pan_stereo_position", 5, 1.0)],
+     [("lead vocals", "azimuth", 45)]),
+    ([("/strip/plugin/parameter", 1, 1, 2, 33.0)], [("guitar", "width", 33)]),
+    ([("/strip/plugin/parameter", 1, 1, 14, 0.5)], []),
+    # AbletonOSC: tracks from 0, pan from -1 to 1, parameters by the names it was asked for
+    ([("/live/track/get/panning", 1, -1.0)], [("lead vocals", "azimuth", -45)]),
+    ([("/live/track/get/name", 4, "guitar"), ("/live/track/get/panning", 4, 0.5)],
+     [("guitar", "azimuth", 22.5)]),
+    ([("/live/device/get/parameters/name", 0, 1, "Device On", "Azimuth"),
+      ("/live/device/get/parameter/value", 0, 1, 1, 0.0)], [("guitar", "azimuth", -45)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("messages", "moves"), DOCUMENTED)
 def test_a_documented_message_moves_what_it_says(messages, moves):
     assert played(Conventions(BOARD), *messages) == moves
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("message", [messages[-1] for messages, _ in DOCUMENTED])
+def test_a_number_that_is_none_is_refused_or_clamped(message, number):
+    """Each number of each message in turn; a move without a number is refused by the namespace."""
+    address, *arguments = message
+    for place, _ in enumerate(arguments):
+        damaged = [*arguments[:place], number, *arguments[place + 1 :]]
+        with contextlib.suppress(ValueError):
+            played(Conventions(BOARD), (address, *damaged))
+
+
+def test_a_gain_that_is_no_number_is_not_silence():
+    with pytest.raises(ValueError, match="gain is not a number"):
+        played(Conventions(BOARD), ("/adm/obj/1/gain", np.nan))
 
 
 def test_mirrored_takes_left_for_right():

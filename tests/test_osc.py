@@ -23,7 +23,7 @@ from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.guard import AllowList, Counters, Guard
 from plugin_bridge.osc.namespace import matches
 from plugin_bridge.osc.packets import MalformedError, decode, encode, encode_bundle
-from plugin_bridge.osc.query import QueryServer
+from plugin_bridge.osc.query import QueryServer, host_info
 from realtime.spec import StemsteerError
 
 LOCAL = ("127.0.0.1", 5000)
@@ -258,6 +258,12 @@ def test_a_bundle_from_the_past_is_applied_and_counted_and_one_from_far_ahead_le
         ("/stemsteer/guitar/azimuth", (90.0,), "out_of_range", 45),
         ("/stemsteer/guitar/azimuth", (float("-inf"),), "out_of_range", -45),
         ("/stemsteer/subscribe", (30.0, 99_999.0), "wrong_type", 0),
+        ("/stemsteer/subscribe", (30.0, float("nan")), "wrong_type", 0),
+        ("/stemsteer/subscribe", (30.0, float("inf")), "wrong_type", 0),
+        ("/stemsteer/subscribe", (float("nan"),), "wrong_type", 0),
+        ("/stemsteer/subscribe", (0.0,), "wrong_type", 0),
+        ("/strip/pan_stereo_position", (float("inf"), 0.5), "wrong_type", 0),
+        ("/adm/obj/1/azim", (float("inf"),), "wrong_type", 0),
     ],
 )
 def test_a_fault_is_counted_every_time_and_told_once(rig, address, arguments, kind, value):
@@ -393,6 +399,7 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
     with QueryServer(rig.server, rig.board, 0) as query:
         _, info = fetch(query.port, "/?HOST_INFO")
         assert (info["OSC_PORT"], info["OSC_TRANSPORT"]) == (rig.server.port, "UDP")
+        assert info["OSC_IP"] == "127.0.0.1"
         _, whole = fetch(query.port, "/")
         guitar = whole["CONTENTS"]["stemsteer"]["CONTENTS"]["guitar"]["CONTENTS"]
         assert list(guitar) == [control.name for control in INPUTS]
@@ -408,3 +415,8 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
             fetch(query.port, "/stemsteer/drums")
         with pytest.raises(urllib.error.HTTPError, match="400"):
             fetch(query.port, "/?COLOUR")
+
+
+def test_who_listens_everywhere_names_no_address_to_send_to():
+    with OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]) as server:
+        assert "OSC_IP" not in host_info(server)

@@ -47,7 +47,7 @@ class Conventions:
             if match := pattern.fullmatch(address):
                 try:
                     return list(read(self, match, arguments))
-                except (TypeError, IndexError, AttributeError) as error:
+                except (TypeError, IndexError, AttributeError, ArithmeticError) as error:
                     raise ValueError(f"{address} has {list(arguments)!r}") from error
         return None
 
@@ -149,7 +149,7 @@ class Conventions:
 
 
 def _db(gain: float) -> float:
-    return GAIN.clamp(20 * math.log10(gain)) if gain > 0 else GAIN.low
+    return GAIN.low if gain <= 0 else GAIN.clamp(20 * math.log10(gain))  # NaN is refused there
 
 
 def _by_title(title: str) -> Control | None:

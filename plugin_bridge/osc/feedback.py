@@ -39,7 +39,7 @@ class Feedback:
     def subscribe(self, receiver: Address, rate_hz: float) -> None:
         """Begin or renew; at most 60 times a second. It tells everything once."""
         known = receiver in self._subscribers
-        if (known or len(self._subscribers) < MAX_SUBSCRIBERS) and rate_hz > 0:
+        if known or len(self._subscribers) < MAX_SUBSCRIBERS:
             now_s = time.monotonic()
             interval_s = 1 / min(rate_hz, FASTEST_HZ)
             self._subscribers[receiver] = _Subscriber(interval_s, now_s, now_s + KEPT_S)

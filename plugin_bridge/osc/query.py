@@ -38,8 +38,7 @@ class QueryServer:
             self._server = ThreadingHTTPServer((osc.host, port), handler)
         except (OSError, OverflowError) as error:
             raise StemsteerError(
-                f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another with "
-                "--query-port"
+                f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another port"
             ) from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
@@ -98,10 +97,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def host_info(osc: OscServer) -> Node:
-    """Where OSC is received, and what the description holds."""
+    """Where OSC is received, and what the description holds.
+
+    Received everywhere, there is no OSC_IP, which means: where this answer came from.
+    """
+    everywhere = osc.host in ("0.0.0.0", "::")
     return {
         "NAME": "Stemsteer",
-        "OSC_IP": osc.host,
+        **({} if everywhere else {"OSC_IP": osc.host}),
         "OSC_PORT": osc.port,
         "OSC_TRANSPORT": "UDP",
         "EXTENSIONS": dict.fromkeys(ATTRIBUTES, True),

@@ -188,13 +188,16 @@ class OscServer:
 
     def _subscription(self, verb: str, message: Message, sender: Address) -> None:
         numbers = [n for n in message.arguments if isinstance(n, (int, float))]
-        port = int(numbers[1]) if len(numbers) > 1 else sender[1]
-        if not 0 < port < 65_536:
-            self.namespace.fault("wrong_type", f"{message.address}: port {port} is none")
+        rate_hz = numbers[0] if numbers else 30.0
+        port = numbers[1] if len(numbers) > 1 else sender[1]
+        if not 1 <= port < 65_536:  # so NaN is none
+            self.namespace.fault("wrong_type", f"{message.address}: port {port:g} is none")
+        elif verb == "subscribe" and not rate_hz > 0:
+            self.namespace.fault("wrong_type", f"{message.address}: rate {rate_hz:g} Hz is none")
         elif verb == "unsubscribe":
-            self.feedback.unsubscribe((sender[0], port))
+            self.feedback.unsubscribe((sender[0], int(port)))
         else:
-            self.feedback.subscribe((sender[0], port), float(numbers[0]) if numbers else 30.0)
+            self.feedback.subscribe((sender[0], int(port)), rate_hz)
 
     def _reply(self, sender: Address, replies: Sequence[Reply]) -> None:
         for address, arguments in replies:
@@ -221,8 +224,8 @@ def _bind(host: str, port: int, has_allowed: bool) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise StemsteerError(
-            f"cannot listen for OSC on {host} port {port}: {error}; choose another with --port, "
-            "or stop what uses it"
+            f"cannot listen for OSC on {host} port {port}: {error}; choose another with --port "
+            "(of serve: --osc-port), or stop what uses it"
         ) from error
     listener.setblocking(False)
     return listener
