@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from plugin_bridge.automation import Automation, Steering
 from plugin_bridge.automation.playing import Playing
 from plugin_bridge.board import Meters
 from plugin_bridge.mixer import Mixer
+from plugin_bridge.stemfiles import check_free
 from plugin_bridge.strip import Strip
 from plugin_bridge.tape import Tape
 from plugin_bridge.targets import Target
@@ -115,17 +118,30 @@ class Live:
         }
 
 
-def play_file(live: Live, source: AudioReader, to: Path | None, *, block: int) -> None:
+def play_file(
+    live: Live,
+    source: AudioReader,
+    to: Path | None,
+    *,
+    block: int,
+    seconds: float | None = None,
+    force: bool = False,
+) -> None:
     """A file in the place of a sound card: at its pace, from disk and, if wanted, to disk.
 
-    The output is `latency_s` late and that much longer than the file, as on a card.
+    The output is `latency_s` late and that much longer than the file, as on a card, or than the
+    first `seconds` of it.
+
+    Raises StemsteerError if `to` is there already and not to be replaced by `force`.
     """
     writer = None
     if to is not None:
+        check_free(to, source.path, force)
         writer = AudioWriter(to, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.frames)
     begun_s, played = time.perf_counter(), 0
     try:
-        for samples in _with_tail(source, live.engine.latency, block):
+        blocks = None if seconds is None else math.ceil(seconds * source.sample_rate / block)
+        for samples in _with_tail(source, blocks, live.engine.latency, block):
             due_s = begun_s + played / source.sample_rate
             time.sleep(max(0.0, due_s - time.perf_counter()))
             heard = live.process(samples)
@@ -145,8 +161,8 @@ def _load(settings: Settings) -> Mapping[str, Chain]:
     return {stem: read_chain(p, settings.sample_rate, 2) for stem, p in settings.chains.items()}
 
 
-def _with_tail(source: AudioReader, tail: int, block: int) -> Iterator[Audio]:
-    for samples in source.blocks(block):
+def _with_tail(source: AudioReader, blocks: int | None, tail: int, block: int) -> Iterator[Audio]:
+    for samples in itertools.islice(source.blocks(block), blocks):
         yield np.ascontiguousarray(np.broadcast_to(samples, (2, samples.shape[1])))
     for first in range(0, tail, block):
         yield np.zeros((2, min(block, tail - first)), np.float32)

@@ -33,7 +33,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Stem:
-    """A file that was written; a level is None where there is only silence."""
+    """A file that was written; a direction is None where it moves, a level where it is silent."""
 
     name: str
     path: str
@@ -148,7 +148,7 @@ def render(
         for size in written_samples:
             progress(size)
     took_s = time.perf_counter() - began
-    directions = {target.name: target for target in targets}
+    directions = {name: _direction(steering, name) for name in names}
     return Report(
         input=str(source.path),
         sample_rate=source.sample_rate,
@@ -156,7 +156,7 @@ def render(
         latency_samples=latency,
         real_time_factor=round(took_s * source.sample_rate / files.frames, 6),
         stems=tuple(
-            _stem(name, paths[name], directions.get(name), writer)
+            _stem(name, paths[name], directions.get(name, {}), writer)
             for name, writer in files.writers.items()
         ),
     )
@@ -214,13 +214,20 @@ def _steering(
     return Steering(automation, names, model.spec.tier_at(tier, sample_rate), sample_rate, starts)
 
 
-def _stem(name: str, path: Path, target: Target | None, writer: AudioWriter) -> Stem:
+def _direction(steering: Steering, target: str) -> dict[str, float | None]:
+    """Azimuth and width of a target; None where it moves."""
+    return {name: steering.curve(target, name).constant for name in ("azimuth", "width")}
+
+
+def _stem(
+    name: str, path: Path, direction: Mapping[str, float | None], writer: AudioWriter
+) -> Stem:
     size = writer.frames * writer.channels
     return Stem(
         name=name,
         path=str(path),
-        azimuth_deg=target.azimuth_deg if target else None,
-        width_deg=target.width_deg if target else None,
+        azimuth_deg=direction.get("azimuth"),
+        width_deg=direction.get("width"),
         peak_db=_db(writer.peak),
         rms_db=_db(math.sqrt(writer.power / size)),
         clipped=writer.clipped,

@@ -42,7 +42,7 @@ class StemFiles:
         force: bool = False,
     ) -> None:
         for path in paths.values():
-            _check_free(path, source.path, force)
+            check_free(path, source.path, force)
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
         self._paths = dict(paths)
@@ -104,13 +104,15 @@ class StemFiles:
             self.discard()
 
 
-def _check_free(path: Path, source: Path, force: bool) -> None:
+def check_free(path: Path, source: Path, force: bool) -> None:
     if path.exists() and path.samefile(source):
-        raise StemsteerError(f"{path} is the input itself; choose another folder with --out")
+        raise StemsteerError(f"{path} is the input itself; choose another place")
     if path.is_dir():
         raise StemsteerError(f"{path} is a folder; expected room for a file of that name")
     if path.exists() and not force:
-        raise StemsteerError(f"{path} is there already; replace it with --force, or change --out")
+        raise StemsteerError(
+            f"{path} is there already; replace it with --force, or choose another place"
+        )
 
 
 def _make_folder(folder: Path) -> list[Path]:

@@ -61,7 +61,17 @@ def test_targets_come_from_the_lanes_or_from_options_beside_them(song, tmp_path)
     assert [stem["name"] for stem in json.loads(done.stdout)["stems"]] == ["guitar", "residual"]
     lanes.write_text("seconds,azimuth\n0,10\n")
     done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "b", "--json")
-    assert [stem["name"] for stem in json.loads(done.stdout)["stems"]] == ["target", "residual"]
+    target, residual = json.loads(done.stdout)["stems"]
+    assert (target["name"], residual["name"]) == ("target", "residual")
+    assert (target["azimuth_deg"], target["width_deg"]) == (10, 20)
+
+
+def test_a_direction_that_moves_is_not_reported_as_one(song, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,guitar.azimuth\n0,-30\n1,10\n")
+    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
+    guitar = json.loads(done.stdout)["stems"][0]
+    assert (guitar["azimuth_deg"], guitar["width_deg"]) == (None, 20)
 
 
 def test_a_level_lane_makes_a_file_what_the_plugin_would_put_out(song, tmp_path):

@@ -414,3 +414,33 @@ def test_a_file_in_the_place_of_a_card_is_heard_at_its_pace(tmp_path):
         latency = session.engine.latency
     assert time.monotonic() - began > 1
     assert soundfile.info(tmp_path / "out.wav").frames == RATE + latency
+
+
+def test_a_file_is_played_as_long_as_was_asked_and_none_is_replaced_unasked(tmp_path):
+    soundfile.write(tmp_path / "in.wav", panned(-30, 20 * RATE)[0], RATE)
+    options = (
+        "live", "--input-file", tmp_path / "in.wav", "--model", "panorama", "--no-osc",
+        "--seconds", 0.5, "--output-file",
+    )  # fmt: skip
+
+    def run(*more):
+        return CliRunner().invoke(cli.app, [str(word) for word in (*options, *more)])
+
+    assert run(tmp_path / "out.wav").exit_code == 0
+    assert RATE / 2 < soundfile.info(tmp_path / "out.wav").frames < RATE
+    assert "is there already" in run(tmp_path / "out.wav").stderr
+    assert run(tmp_path / "out.wav", "--force").exit_code == 0
+    assert "is the input itself" in run(tmp_path / "in.wav", "--force").stderr
+    assert soundfile.info(tmp_path / "in.wav").frames == 20 * RATE
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output-file", "out.wav"), "goes with --input-file"),
+        (("--midi-map", "map.json"), "goes with --midi"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_said(options, words):
+    done = CliRunner().invoke(cli.app, ["live", *options])
+    assert (done.exit_code, words in done.stderr) == (2, True), done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -178,6 +179,15 @@ def test_record_never_writes_over_a_file(tmp_path):
     done = CliRunner().invoke(cli.app, ["record", str(tmp_path / "a.csv"), "--port", "0"])
     assert (done.exit_code, (tmp_path / "a.csv").read_text()) == (1, "mine")
     assert "is there already" in done.stderr
+
+
+def test_record_that_cannot_listen_leaves_no_file(tmp_path):
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(cli.app, ["record", str(tmp_path / "a.csv"), "--port", port])
+    assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert "cannot listen for OSC" in done.stderr
 
 
 def test_the_layout_and_the_pattern_file_are_written_out(tmp_path):

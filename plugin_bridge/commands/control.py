@@ -82,12 +82,12 @@ def record(
         raise StemsteerError(f"{path} is there already; replace it with --force")
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
-    path.touch()  # a folder that is not there is said before anything is played
     recording = Recording(_names(targets))
     with (
         listening(recording, port, bind, allow, strict, mirrored, announce) as server,
         contextlib.suppress(KeyboardInterrupt),
     ):
+        path.touch()  # a folder that is not there is said before anything is played
         _wait(server)
     write_automation(path, recording.lanes())
     typer.echo(f"{recording.points} points in {path}", err=True)

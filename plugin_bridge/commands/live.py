@@ -41,7 +41,7 @@ def live(
         list[str] | None, typer.Option(help="STEM=FILE.json: plugins for a stem; again for more.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name or path of a model.")] = None,
-    tier: Annotated[str, typer.Option(help="live or studio.")] = "live",
+    tier: Annotated[str, typer.Option(help="live, studio or, of panorama, direct.")] = "live",
     device: Annotated[
         str | None, typer.Option(help="Sound card: number or part of the name; see --devices.")
     ] = None,
@@ -96,6 +96,10 @@ def live(
         _list(soundcard.devices())
         _list_midi()
         return
+    if output_file and not input_file:
+        raise typer.BadParameter("--output-file goes with --input-file; a card's is --record")
+    if midi_map and midi is None:
+        raise typer.BadParameter("--midi-map goes with --midi")
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(AudioReader(input_file)) if input_file else None
         rate_hz = reader.sample_rate if reader else rate_hz or soundcard.rate_of(card)
@@ -131,7 +135,7 @@ def live(
             if reader:
                 from plugin_bridge.live import play_file
 
-                play_file(session, reader, output_file, block=block)
+                play_file(session, reader, output_file, block=block, seconds=seconds, force=force)
             else:
                 _play_card(session, card, settings, seconds)
         except KeyboardInterrupt:
