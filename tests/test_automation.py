@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import mido
@@ -100,6 +101,17 @@ def test_json_in_samples(tmp_path):
     automation = read(tmp_path, "a.json", JSON)
     assert points(automation, "guitar", "azimuth") == [(0, -30, "linear"), (1, 10, "step")]
     assert points(automation, "guitar", "bypass") == [(0.5, 1, "step")]
+
+
+def test_the_files_on_the_protocol_page_are_the_same_lanes(tmp_path):
+    page = (Path(__file__).parent.parent / "plugin_bridge" / "PROTOCOL.md").read_text("utf-8")
+    lanes = []
+    for kind in ("csv", "json"):
+        ((text),) = re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+        lanes.append(read(tmp_path, f"a.{kind}", text))
+    for automation in lanes:
+        assert points(automation, "guitar", "azimuth") == [(0, -30, "smooth"), (2.5, 10, "linear")]
+        assert points(automation, "guitar", "mode") == [(2.5, 1, "step")]
 
 
 def test_what_was_written_is_read_back_to_the_bit(tmp_path):

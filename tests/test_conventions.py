@@ -12,7 +12,7 @@ import pytest
 from plugin_bridge.board import Sheet
 from plugin_bridge.controls import INPUTS, control
 from plugin_bridge.daw import reaper, touchosc
-from plugin_bridge.daw.conventions import Conventions
+from plugin_bridge.daw.conventions import MAX_NAMES, Conventions
 from plugin_bridge.osc.packets import decode, encode
 
 BOARD = Sheet(["guitar", "lead vocals"])
@@ -91,6 +91,17 @@ def test_a_number_that_is_none_is_refused_or_clamped(message, number):
 def test_a_gain_that_is_no_number_is_not_silence():
     with pytest.raises(ValueError, match="gain is not a number"):
         played(Conventions(BOARD), ("/adm/obj/1/gain", np.nan))
+
+
+def test_names_without_end_take_no_memory_and_those_known_may_change():
+    conventions = Conventions(BOARD)
+    for track in range(MAX_NAMES + 10):
+        played(conventions, (f"/track/{track}/name", "x"))
+        played(conventions, ("/live/device/get/parameters/name", track, 0, "Azimuth"))
+    assert len(conventions._tracks) == len(conventions._parameters) == MAX_NAMES
+    assert played(conventions, ("/track/9/name", "guitar"), ("/track/9/pan", 0.5)) == [
+        ("guitar", "azimuth", 0)
+    ]
 
 
 def test_mirrored_takes_left_for_right():

@@ -17,11 +17,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from plugin_bridge.board import Board, Move, part_of
 from plugin_bridge.controls import CONTROLS, Control, control
 
+Key = TypeVar("Key")
+MAX_NAMES = 4096  # of tracks, and of parameters
 AZIMUTH, WIDTH, GAIN = control("azimuth"), control("width"), control("gain")
 
 
@@ -73,7 +75,7 @@ class Conventions:
                 yield instance, "width", min(abs(float(values[0])), WIDTH.high)
 
     def _track_name(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
-        self._tracks[match["n"]] = str(values[0])
+        _keep(self._tracks, match["n"], values[0])
         yield from ()
 
     def _track_pan(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
@@ -81,7 +83,7 @@ class Conventions:
             yield instance, "azimuth", self._sign * AZIMUTH.from_norm(float(values[0]))
 
     def _fx_name(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
-        self._parameters[match["n"], match["fx"], match["p"]] = str(values[0])
+        _keep(self._parameters, (match["n"], match["fx"], match["p"]), values[0])
         yield from ()
 
     def _fx_value(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
@@ -91,7 +93,7 @@ class Conventions:
             yield instance, named.name, named.from_norm(float(values[0]))
 
     def _strip_name(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
-        self._tracks[str(int(values[0]))] = str(values[1])
+        _keep(self._tracks, str(int(values[0])), values[1])
         yield from ()
 
     def _strip_pan(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
@@ -108,7 +110,7 @@ class Conventions:
                 yield instance, row.name, float(value)
 
     def _live_name(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
-        self._tracks[str(int(values[0]) + 1)] = str(values[1])
+        _keep(self._tracks, str(int(values[0]) + 1), values[1])
         yield from ()
 
     def _live_pan(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
@@ -118,7 +120,7 @@ class Conventions:
     def _live_names(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
         track, device, *names = values
         for number, name in enumerate(names):
-            self._parameters[str(track), str(device), str(number)] = str(name)
+            _keep(self._parameters, (str(track), str(device), str(number)), name)
         yield from ()
 
     def _live_value(self, match: re.Match[str], values: Sequence[Any]) -> Iterator[Move]:
@@ -146,6 +148,12 @@ class Conventions:
             if part_of(instance).lower() == name.lower():
                 return instance
         return self._instance(int(number))
+
+
+def _keep(names: dict[Key, str], key: Key, name: Any) -> None:
+    """Remember a name, so long as there are not too many: a flood of them takes no memory."""
+    if key in names or len(names) < MAX_NAMES:
+        names[key] = str(name)
 
 
 def _db(gain: float) -> float:
