@@ -24,6 +24,7 @@ from plugin_bridge.audiofile import AudioReader
 from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.automation.midi import ControllerMap
 from plugin_bridge.board import Sheet
+from plugin_bridge.commands.live import _finish
 from plugin_bridge.host import Chain
 from plugin_bridge.live import Live, Settings, play_file
 from plugin_bridge.mixer import Mixer
@@ -108,7 +109,7 @@ def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
     assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-4
 
 
-def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry():
+def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
     class Moody(Chain):
         def process(self, piece):
             raise StemsteerError("a plugin changed its latency")
@@ -120,6 +121,10 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry():
         heard = play(session, mixture)
         assert session.engine.counters.faults > 0
         assert strip.fault == "a plugin changed its latency"
+        _finish(session, None)
+        assert re.search(
+            r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err
+        )
     assert np.abs(heard[:, RATE // 2 :]).max() > 0.05
 
 

@@ -206,11 +206,18 @@ def _finish(session: Live, record: Path | None) -> None:
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
     if session.strip.fault:
         typer.secho(f"stemsteer: {session.strip.fault}", err=True, fg="red")
+    if counters.jumps:
+        typer.secho(
+            f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "
+            "engine failed or fell behind; a quicker model is --model panorama",
+            err=True,
+            fg="yellow",
+        )
     if record is not None and session.tape is not None:
         from plugin_bridge.automation import write_automation
 
         write_automation(record / "lanes.csv", session.board.recorded())
-        typer.echo(f"recorded in {record}, {session.tape.lost} hops lost", err=True)
+        typer.echo(f"recorded in {record}, {session.tape.lost} hops lost by the disk", err=True)
 
 
 def _list(cards: list[Any]) -> None:
