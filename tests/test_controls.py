@@ -24,6 +24,7 @@ from plugin_bridge.controls import (
     meters_markdown,
 )
 from plugin_bridge.daw.conventions import Conventions
+from realtime import load_model
 
 FIXED = [  # what is in users' projects: lines may be added, none may change
     (0, "azimuth", -45, 45, 0),
@@ -122,6 +123,11 @@ def test_the_protocol_page_holds_the_tables_as_they_are():
         assert shown == made, f"write it anew: python -m plugin_bridge.controls {name}"
     for number, name in enumerate(INSTRUMENTS):
         assert f"{number} {name}" in page
+
+
+def test_no_model_that_comes_along_is_told_a_timbre_as_the_protocol_page_says():
+    for path in sorted((Path(__file__).parent.parent / "models_onnx").glob("**/*.onnx")):
+        assert set(load_model(path).spec.conditions) == {"direction"}, path
 
 
 def test_every_address_on_the_protocol_page_is_understood():
