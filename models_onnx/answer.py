@@ -11,13 +11,9 @@ class Answer(NamedTuple):
     """The outputs of a network for B mixtures and K targets of each.
 
     masks (B, F, K, axes, bins); states, the next ones, each (B · K, ...); activity_logit
-    (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity;
-    off_deg and right_logit (B, F, K), from those that correct the direction: by how much further
-    right the target is, and whether it is not.
+    (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity.
     """
 
     masks: Tensor
     states: tuple[Tensor, ...] = ()
     activity_logit: Tensor | None = None
-    off_deg: Tensor | None = None
-    right_logit: Tensor | None = None

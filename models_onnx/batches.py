@@ -5,7 +5,6 @@ Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ Floats = NDArray[np.float32]
 POINT_WIDTHS_DEG = (3.0, 30.0)
 OPENING_WIDTHS_DEG = (30.0, 90.0)
 NOTHING_WITHIN_DEG = 8.0
+DOUBT = 0.2
 
 
 class Scene(Protocol):
@@ -39,8 +39,9 @@ class Aims:
     """How often which question is asked of a scene; the rest are points.
 
     point : a direction near one source, which alone is the target.
-    doubt : how often the direction of a point is off, by up to half the width: so the width says
-        how sure the direction is, and the network looks for the source within it.
+    doubt : how often the direction of a point is off, by a normal deviate of a fifth of the width
+        and half of it at most: so the width says how sure the direction is, and the network looks
+        for the source within it.
     opening : a direction and a width of 30° or more; every source inside is the target.
     nothing : a direction where no source is; the target is silence.
     change : the two questions of a scene change places at some frame, as automation does.
@@ -60,16 +61,13 @@ class Batch:
 
     mixture (scenes, 2, samples), targets (scenes, targets, 2, samples), conditions by name
     (scenes, targets, size), direction in degrees: azimuth and width; change (scenes,): the
-    fraction of the time after which the questions of a scene change places, 1 for never;
-    off_deg (scenes, targets): by how much the target's direction is further right than the one
-    asked for, NaN where that is not one source.
+    fraction of the time after which the questions of a scene change places, 1 for never.
     """
 
     mixture: Tensor
     targets: Tensor
     conditions: Mapping[str, Tensor]
     change: Tensor
-    off_deg: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -79,7 +77,6 @@ class Batch:
             self.targets.to(device),
             conditions,
             self.change.to(device),
-            self.off_deg.to(device),
         )
 
 
@@ -90,7 +87,6 @@ class Question:
     target: Floats
     azimuth_deg: float
     width_deg: float
-    off_deg: float = math.nan
 
 
 def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> Question:
@@ -104,11 +100,10 @@ def aim(rng: np.random.Generator, scene: Scene, aims: Aims) -> Question:
     if kind > 1 - aims.opening and not aims.exact:
         return _opening(rng, scene, source)
     width_deg = 20.0 if aims.exact else float(rng.uniform(*POINT_WIDTHS_DEG))
-    true_deg = azimuth_deg = float(scene.azimuth_deg[source])
+    azimuth_deg = float(scene.azimuth_deg[source])
     if not aims.exact and rng.random() < aims.doubt:
-        azimuth_deg += float(rng.uniform(-0.5, 0.5)) * width_deg
-    azimuth_deg = float(np.clip(azimuth_deg, -45, 45))
-    return Question(scene.images[source], azimuth_deg, width_deg, true_deg - azimuth_deg)
+        azimuth_deg += float(np.clip(rng.normal(0.0, DOUBT), -0.5, 0.5)) * width_deg
+    return Question(scene.images[source], float(np.clip(azimuth_deg, -45, 45)), width_deg)
 
 
 def _opening(rng: np.random.Generator, scene: Scene, source: int) -> Question:
@@ -146,7 +141,6 @@ def draw_batch(
         torch.from_numpy(np.stack([[q.target for q in asked] for asked in questions])),
         {"direction": torch.tensor(directions, dtype=torch.float32)},
         torch.tensor(changes, dtype=torch.float32),
-        torch.tensor([[q.off_deg for q in asked] for asked in questions], dtype=torch.float32),
     )
 
 

@@ -31,6 +31,8 @@ def plot(log: Path, picture: Path) -> None:
     losses, decibels = figure.subplots(2, 1, sharex=True)
     steps = [line["step"] for line in lines]
     for axes, key, label in [(losses, "loss", "loss"), (decibels, "snr_db", "training, SNR")]:
+        if key not in lines[0]:
+            continue
         values = [line[key] for line in lines]
         axes.plot(steps, values, alpha=0.2, color="C0")
         axes.plot(steps, _smoothed(values), color="C0", label=label)

@@ -28,7 +28,6 @@ class LossWeights:
     complex: float = 0.6
     snr: float = 0.02
     activity: float = 0.02
-    aim: float = 0.02
     exponent: float = 0.5
 
     def __post_init__(self) -> None:

@@ -104,7 +104,6 @@ def as_batch(scenes: Sequence[Judged], noise_deg: np.ndarray | float = 0.0) -> B
         torch.from_numpy(np.stack([scene.images for scene in scenes])),
         {"direction": torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)},
         torch.ones(len(scenes)),
-        torch.from_numpy(true - told),
     )
 
 

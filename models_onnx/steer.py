@@ -12,12 +12,12 @@ of the channels at several time constants; the network chooses among them, and g
 and a mask n on N for what of the target is wide.
 
 That needs the target's direction exactly: a target beside it leaks into N and is nulled too. So
-a small network first corrects the aim within the opening, from a histogram of directions.
+the aim is corrected first, within the opening: see `models_onnx.aim`.
 
 The averages are of L and R, not of T and N, so a moving direction finds them ready. Directions
 are coordinates here, not something learned.
 
-All of it happens in cells: one bin each below 5.5 kHz, two up to 11 kHz, four above.
+All of it happens in the cells of `models_onnx.cells`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models_onnx import aim
 from models_onnx.answer import Answer
+from models_onnx.cells import (
+    BINS,
+    CELLS,
+    average,
+    covariances,
+    pool,
+    radians,
+    repeat,
+    rotate,
+    spread,
+)
 from realtime.spec import ModelSpec, Tier
 
-BINS = 1024
-CELLS = 512
-ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards
 BANDS = 64  # of eight cells: 172 Hz wide below, 1.4 kHz at the top
 PER_BAND = CELLS // BANDS
 DECAYS = (0.95, 0.993)  # of the averages, per frame of 5.8 ms: 0.11 and 0.83 s
@@ -43,9 +52,6 @@ CANDIDATES = 2 + len(DECAYS)  # none, the averages, and the mean over 5 cells of
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
 NARROW = math.tan(math.radians(8)) ** 2
-AIM_CELLS = 192  # the histogram looks up to 4.1 kHz
-AIM_PLACES = 20  # over one and a half openings
-AIM_WIDTH = 32
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
@@ -104,7 +110,7 @@ class Steer(nn.Module):
         self.encode = Bands(own, config.encoded)
         self.shrink = Bands(config.encoded, share)
         self.opening = nn.Linear(2, core)
-        self.aim = Aim()
+        self.aim = aim.Aim()
         self.enter = nn.Linear(BANDS * share, core)
         self.layers = nn.ModuleList(
             nn.GRU(core, core, batch_first=True) for _ in range(config.layers)
@@ -122,7 +128,11 @@ class Steer(nn.Module):
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
         layers = {f"layer{k}": (self.config.core,) for k in range(self.config.layers)}
-        shapes = {"covariance": (len(DECAYS), 3, CELLS), "aim": (AIM_WIDTH,), **layers}
+        shapes = {
+            "covariance": (len(DECAYS), 3, CELLS),
+            "directions": (len(aim.DECAYS), aim.KINDS, aim.GRID),
+            **layers,
+        }
         if self.config.lookahead:
             shapes["waiting"] = (self.config.lookahead, 3, CELLS)
         return shapes
@@ -145,20 +155,18 @@ class Steer(nn.Module):
         with torch.no_grad(), exact:  # nothing to learn up to here
             instant = pool(covariances(spectrum))
             if states:
-                covariance, aim, *rest = states
                 instant = repeat(instant, targets)
-                averages, covariance = average(instant, covariance)
+                averages, histograms, *kept = self.hear(instant, states[:2])
+                rest = list(states[2:])
             else:
-                averages, covariance = average(instant, self._zeros(batch, "covariance"))
+                averages, histograms, *kept = self.hear(instant)
                 instant, averages = repeat(instant, targets), repeat(averages, targets)
-                aim, *rest = [
-                    self._zeros(batch * targets, name) for name in list(self.states())[1:]
-                ]
-            seen = histogram(averages[:, :, 0], directions)
-        off_deg, right, aim = self.aim(seen, directions[..., 1], aim)
-        aside_deg = off_deg.detach().masked_fill(right.detach() >= 0, 0)
+                histograms = repeat(histograms, targets)
+                rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
+        places = self.aim(histograms, directions)
+        aside_deg = aim.aside(places.detach(), directions[..., 1])
         if not self.config.aim:
-            aside_deg = torch.zeros_like(off_deg)
+            aside_deg = torch.zeros_like(aside_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
@@ -171,8 +179,23 @@ class Steer(nn.Module):
         masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
         masks = spread(turn(masks, aside_deg * (math.pi / 180)))
         masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
-        told = (x.reshape(batch, targets, frames).transpose(1, 2) for x in (logit, off_deg, right))
-        return Answer(masks, (covariance, aim, *following, *waiting), *told)
+        logit = logit.reshape(batch, targets, frames).transpose(1, 2)
+        return Answer(masks, (*kept, *following, *waiting), logit)
+
+    def hear(
+        self, instant: Tensor, states: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Averages of the covariances (B, F, 3, cells), histograms of directions, next states.
+
+        Returns (B, F, decays, 3, cells) and (B, F, decays, kinds, grid); see `models_onnx.aim`.
+        """
+        covariance, directions = states or (
+            self._zeros(len(instant), name) for name in ("covariance", "directions")
+        )
+        averages, covariance = average(instant, covariance, DECAYS)
+        found = aim.directions(averages[:, :, 0], instant)
+        histograms, directions = average(found, directions, aim.DECAYS)
+        return averages, histograms, covariance, directions
 
     def _zeros(self, streams: int, state: str) -> Tensor:
         return self.active.weight.new_zeros(streams, *self.states()[state])
@@ -229,125 +252,10 @@ class Bands(nn.Module):
         return torch.bmm(x, self.weight) + self.bias
 
 
-class Aim(nn.Module):
-    """Whether the target is in the direction given, and if not, by how many degrees it is off.
-
-    A yes or no, since a small correction of a right direction costs more than it ever gains: what
-    is not nulled exactly is hardly nulled.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.look = nn.Linear(AIM_PLACES + 1, AIM_WIDTH)
-        self.time = nn.GRU(AIM_WIDTH, AIM_WIDTH, batch_first=True)
-        self.out = nn.Linear(AIM_WIDTH, 2)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(
-        self, seen: Tensor, width_deg: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """seen (B, F, places), width_deg (B, F), state (B, AIM_WIDTH).
-
-        Returns the offset in degrees, at most half the opening, and the logit of being right,
-        both (B, F), and the next state.
-        """
-        looked = torch.cat([seen, torch.log(width_deg[..., None]) * 0.3], -1)
-        hidden, state = self.time(functional.relu(self.look(looked)), state[None])
-        offset, right = self.out(hidden).unbind(-1)
-        return torch.tanh(offset) * width_deg / 2, right, state[0]
-
-
-def covariances(spectrum: Tensor) -> Tensor:
-    """|L|², |R|², Re L R* of spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
-    left, right = spectrum[:, :, 0], spectrum[:, :, 1]
-    return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
-
-
-def pool(power: Tensor) -> Tensor:
-    """Sum over the bins of each cell: (..., bins) to (..., cells)."""
-    pieces, first = [], 0
-    for cells, bins in ZONES:
-        piece = power[..., first : first + cells * bins]
-        pieces.append(piece.reshape(*piece.shape[:-1], cells, bins).sum(-1))
-        first += cells * bins
-    return torch.cat(pieces, -1)
-
-
-def spread(masks: Tensor) -> Tensor:
-    """Every bin takes the mask of its cell: (..., cells) to (..., bins)."""
-    pieces, first = [], 0
-    for cells, bins in ZONES:
-        piece = masks[..., first : first + cells, None]
-        pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
-        first += cells
-    return torch.cat(pieces, -1)
-
-
 def by_band(features: Tensor) -> Tensor:
     """(B, F, FEATURES, cells) to (bands, B · F, FEATURES · cells a band)."""
     cut = features.reshape(-1, FEATURES, BANDS, PER_BAND).permute(2, 0, 1, 3)
     return cut.reshape(BANDS, -1, FEATURES * PER_BAND)
-
-
-def repeat(values: Tensor, targets: int) -> Tensor:
-    """(B, ...) to (B · targets, ...)."""
-    shape = values.shape
-    return values[:, None].expand(-1, targets, *shape[1:]).reshape(-1, *shape[1:])
-
-
-def average(instant: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Recursive averages y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
-
-    instant (B, F, 3, cells) and state (B, decays, 3, cells) give (B, F, decays, 3, cells) and the
-    next state. Written as a product with the matrix d^(k−j), so that one graph serves any F.
-    """
-    frames = instant.shape[1]
-    steps = torch.arange(frames, dtype=instant.dtype, device=instant.device)
-    ages = steps[:, None] - steps[None, :]  # (F, F)
-    flat = instant.flatten(2)  # (B, F, 3 cells)
-    outs = []
-    for k, decay in enumerate(DECAYS):
-        weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
-        carried = (
-            torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
-        )
-        outs.append(weights @ flat + carried)
-    averages = torch.stack(outs, 2).reshape(*instant.shape[:2], len(DECAYS), 3, -1)
-    return averages, averages[:, -1]
-
-
-def rotate(ll: Tensor, rr: Tensor, lr: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta."""
-    total, half = ll + rr, (ll - rr) * 0.5
-    cos, sin = torch.cos(2 * theta), torch.sin(2 * theta)
-    tilt = half * cos + lr * sin
-    along = (total * 0.5 + tilt).clamp(min=0)
-    return along, (total - along).clamp(min=0), lr * cos - half * sin
-
-
-def radians(azimuth_deg: Tensor) -> Tensor:
-    """θ = azimuth + 45°."""
-    return (azimuth_deg + 45) * (math.pi / 180)
-
-
-def histogram(averages: Tensor, direction: Tensor) -> Tensor:
-    """Directions of the cells around `direction` (B, F, 2), in averages (B, F, 3, cells).
-
-    Returns (B, F, AIM_PLACES), summing to at most one; the places span three quarters of the
-    opening to either side. A cell counts by the fourth root of its power.
-    """
-    ll, rr, lr = averages[..., :AIM_CELLS].unbind(2)
-    along, across, cross = rotate(ll, rr, lr, radians(direction[..., 0])[..., None])
-    inside = (along - across).clamp(min=1e-12)
-    angle = torch.atan(2 * cross / inside) * (90 / math.pi)  # degrees off the direction
-    weight = (ll + rr + 1e-12).sqrt().sqrt() * (along > across)
-    weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-6)
-    scale = AIM_PLACES / 2
-    place = angle / (direction[..., 1, None] * 0.75) * scale + scale - 0.5
-    places = torch.arange(AIM_PLACES, dtype=place.dtype, device=place.device)
-    near = (1 - (place[..., None] - places).abs()).clamp(min=0)  # (B, F, cells, places)
-    return (weight[..., None, :] @ near)[..., 0, :]
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:

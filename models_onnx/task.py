@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from models_onnx.answer import Answer
 from models_onnx.batches import Batch
@@ -17,8 +17,6 @@ from realtime.spec import ModelSpec, Tier
 
 ACTIVE_DB = -30.0
 """A target sounds in a frame if its power there is above this against the mixture's mean."""
-RIGHT_DEG = 0.5
-"""A direction that is off by no more counts as right."""
 TRAINED_DB, JUDGED_DB = -25.0, -20.0
 """Targets quieter than this against their mixture have no SNR in training, in validation."""
 
@@ -27,15 +25,13 @@ class Estimate(NamedTuple):
     """What a network makes of a batch.
 
     spectra (scenes, targets, frames, 2, bins); changed (scenes, frames): which question a frame
-    answers, False for the target's own, True for its neighbour's; activity_logit, off_deg and
-    right_logit (scenes, targets, frames), of networks that have them.
+    answers, False for the target's own, True for its neighbour's; activity_logit (scenes, targets,
+    frames), of networks that have it.
     """
 
     spectra: Tensor
     changed: Tensor
     activity_logit: Tensor | None
-    off_deg: Tensor | None
-    right_logit: Tensor | None
 
 
 def sounding(spectra: Tensor) -> Tensor:
@@ -70,17 +66,16 @@ class Task:
         seen = torch.view_as_real(spectra[..., : self.spec.bins])  # (B, F, 2, bins, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             answer: Answer = network(seen, conditions)
-        told = (
-            x if x is None else x.float().transpose(1, 2)[:, :, ahead:]
-            for x in (answer.activity_logit, answer.off_deg, answer.right_logit)
-        )
+        logit = answer.activity_logit
+        if logit is not None:
+            logit = logit.float().transpose(1, 2)[:, :, ahead:]
         masks = answer.masks.float().transpose(1, 2)[:, :, ahead:]  # (B, K, F, axes, bins)
         azimuth_deg = None
         if self.spec.mask_axes == "steered":
             azimuth_deg = conditions["direction"][..., 0].transpose(1, 2)[:, :, ahead:]
         spectra = spectra[:, None, : frames - ahead]
         estimate = apply_masks(masks, spectra, self.spec.mask_axes, azimuth_deg)
-        return Estimate(estimate, changed[:, ahead:], *told)
+        return Estimate(estimate, changed[:, ahead:], logit)
 
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
@@ -90,7 +85,7 @@ class Task:
         batch = dataclasses.replace(
             batch, mixture=batch.mixture * scale, targets=batch.targets * scale[:, None]
         )
-        estimate, changed, logit, off_deg, right_logit = self.estimate(self.network, batch)
+        estimate, changed, logit = self.estimate(self.network, batch)
         start = step % stride
         hop = self.tier.hop
         some = slice(start, None, stride)
@@ -110,18 +105,6 @@ class Task:
         if logit is not None:
             terms["activity"] = binary_cross_entropy_with_logits(logit[:, :, some], sounds.float())
             loss = loss + weights.activity * terms["activity"]
-        if off_deg is not None and right_logit is not None:
-            true_deg = batch.off_deg[..., None]
-            true_deg = torch.where(changed_some, true_deg.roll(-1, 1), true_deg)
-            known = sounds & true_deg.isfinite()
-            right = true_deg.abs() <= RIGHT_DEG
-            wrong = known & ~right
-            terms["right"] = binary_cross_entropy_with_logits(
-                right_logit[:, :, some][known], right.expand_as(known)[known].float()
-            )
-            terms["off_deg"] = smooth_l1_loss(off_deg[:, :, some][wrong], true_deg[wrong])
-            aim = terms["right"].nan_to_num() + terms["off_deg"].nan_to_num()
-            loss = loss + weights.aim * aim
         return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:

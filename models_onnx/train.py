@@ -29,6 +29,7 @@ import typer
 from torch import nn
 
 from models_onnx import checkpoints, curves, networks, songs
+from models_onnx.aim_task import AimTask
 from models_onnx.batches import Aims, Batch, batches
 from models_onnx.losses import LossWeights
 from models_onnx.task import Task
@@ -36,6 +37,7 @@ from models_onnx.task import Task
 SAVE_EVERY_S = 240.0
 PRINT_EVERY = 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+ONLY_AIM: dict[str, Any] = {"targets": 4, "aims": Aims(change=0.0, exact=True)}
 LOG, CURVES = "log.jsonl", "curves.png"
 
 
@@ -213,9 +215,10 @@ def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
     log.flush()
     if run.step % PRINT_EVERY == 0 or "valid_db" in line:
         checked = f"  validation {line['valid_gain_db']:+.2f} dB" if "valid_db" in line else ""
+        told = f"SNR {line['snr_db']:.2f} dB" if "snr_db" in line else f"right {line['hit']:.0%}"
         print(
-            f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  "
-            f"SNR {line['snr_db']:.2f} dB  {line['speed']:.1f} x real time{checked}",
+            f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  {told}  "
+            f"{line['speed']:.1f} x real time{checked}",
             flush=True,
         )
 
@@ -260,6 +263,7 @@ def main(
     snr: Annotated[float, typer.Option(help="weight of the SNR term")] = LossWeights.snr,
     seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(help="threads on a CPU")] = 2,
+    only_aim: Annotated[bool, typer.Option(help="teach the aim alone")] = False,
 ) -> None:
     """Train a network, or go on with a run that was stopped."""
     keep_memory()
@@ -273,13 +277,17 @@ def main(
         seconds=seconds,
         learning_rate=rate,
         loss=LossWeights(snr=snr),
+        **(ONLY_AIM if only_aim else {}),
     )
     built, spec, about = networks.build(network, config)
     if init is not None:
         networks.load_weights(built, init)
     pool, names = songs.open_pool(data)
     draw = songs.training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
-    run = Run(Task(built, spec, next(iter(spec.tiers)), device), plan, about, names)
+    if only_aim:
+        about |= {"part": "aim"}
+    task = (AimTask if only_aim else Task)(built, spec, next(iter(spec.tiers)), device)
+    run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
     train(run, draw, songs.validation_batches(validation) if validation else [], out)

@@ -1,0 +1,83 @@
+"""Covariances of the two channels in cells of time and frequency.
+
+A cell is one bin below 5.5 kHz, two up to 11 kHz, four above.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BINS = 1024
+CELLS = 512
+ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards
+
+
+def covariances(spectrum: Tensor) -> Tensor:
+    """|L|², |R|², Re L R* of spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
+    left, right = spectrum[:, :, 0], spectrum[:, :, 1]
+    return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
+
+
+def pool(power: Tensor) -> Tensor:
+    """Sum over the bins of each cell: (..., bins) to (..., cells)."""
+    pieces, first = [], 0
+    for cells, bins in ZONES:
+        piece = power[..., first : first + cells * bins]
+        pieces.append(piece.reshape(*piece.shape[:-1], cells, bins).sum(-1))
+        first += cells * bins
+    return torch.cat(pieces, -1)
+
+
+def spread(masks: Tensor) -> Tensor:
+    """Every bin takes the mask of its cell: (..., cells) to (..., bins)."""
+    pieces, first = [], 0
+    for cells, bins in ZONES:
+        piece = masks[..., first : first + cells, None]
+        pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
+        first += cells
+    return torch.cat(pieces, -1)
+
+
+def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Recursive averages y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
+
+    values (B, F, ...) and state (B, decays, ...) give (B, F, decays, ...) and the next state.
+    Written as a product with the matrix d^(k−j), so that one graph serves any F.
+    """
+    frames = values.shape[1]
+    steps = torch.arange(frames, dtype=values.dtype, device=values.device)
+    ages = steps[:, None] - steps[None, :]  # (F, F)
+    flat = values.flatten(2)
+    outs = []
+    for k, decay in enumerate(decays):
+        weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
+        carried = (
+            torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
+        )
+        outs.append(weights @ flat + carried)
+    averages = torch.stack(outs, 2).reshape(*values.shape[:2], len(decays), *values.shape[2:])
+    return averages, averages[:, -1]
+
+
+def rotate(ll: Tensor, rr: Tensor, lr: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta."""
+    total, half = ll + rr, (ll - rr) * 0.5
+    cos, sin = torch.cos(2 * theta), torch.sin(2 * theta)
+    tilt = half * cos + lr * sin
+    along = (total * 0.5 + tilt).clamp(min=0)
+    return along, (total - along).clamp(min=0), lr * cos - half * sin
+
+
+def radians(azimuth_deg: Tensor) -> Tensor:
+    """θ = azimuth + 45°."""
+    return (azimuth_deg + 45) * (math.pi / 180)
+
+
+def repeat(values: Tensor, targets: int) -> Tensor:
+    """(B, ...) to (B · targets, ...)."""
+    shape = values.shape
+    return values[:, None].expand(-1, targets, *shape[1:]).reshape(-1, *shape[1:])
