@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,8 @@ class Row:
 
     `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
     removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
-    `error_deg` is by how much the direction was wrong. `sdr_db` to `sar_db` are those of
+    `error_deg` is by how much the direction was wrong, `misled` whether it was then nearer to
+    another source than to the target. `sdr_db` to `sar_db` are those of
     BSS Eval, where asked for.
     """
 
@@ -57,6 +58,7 @@ class Row:
     removed_db: float
     kept_db: float
     activity_f1: float = float("nan")
+    misled: bool = False
     sdr_db: float = float("nan")
     isr_db: float = float("nan")
     sir_db: float = float("nan")
@@ -100,7 +102,7 @@ def measure(
             removed,
             kept,
             f1[k] if f1 else float("nan"),
-            *(float(scores[name][k]) for name in scores),
+            **{f"{name.lower()}_db": float(values[k]) for name, values in scores.items()},
         )
 
 
@@ -132,9 +134,11 @@ def wrong_directions(
         side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
         for error_deg in ERRORS_DEG[1:]:
             azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45)
+            nearest = np.abs(scene.azimuth_deg[:, None] - azimuth_deg).argmin(0)
             estimates = separate(model, tier, scene.mixture, list(azimuth_deg), width_deg)
             for row in measure(system, number, scene, estimates):
-                yield Row(**{**asdict(row), "error_deg": error_deg})
+                misled = bool(nearest[row.target] != row.target)
+                yield replace(row, error_deg=error_deg, misled=misled)
 
 
 def evaluate(

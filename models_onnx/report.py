@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,11 +55,30 @@ def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]
     judged = {row.scene for row in rows if row.error_deg > 0}
     some = [row for row in rows if row.scene in judged and row.system not in REFERENCES]
     if some:
-        out.append(_by(some, "direction wrong by", lambda row: f"{row.error_deg:g}°"))
+        out.append(_by(some, "direction wrong by", error))
+        losses = list(lost(some))
+        out.append(_by(losses, "direction wrong by", error, what="SI-SDR lost"))
         out.append(
-            _by(some, "direction wrong by", lambda row: f"{row.error_deg:g}°", statistic=np.median)
+            _by(losses, "direction wrong by", error, what="SI-SDR lost", statistic=np.median)
         )
+        sure = [row for row in losses if not row.misled]
+        title = "direction wrong by, where no other source is nearer to it"
+        out.append(_by(sure, title, error, what="SI-SDR lost"))
     return out
+
+
+def error(row: Row) -> str:
+    """By how much the direction was wrong, as a column."""
+    return f"{row.error_deg:g}°"
+
+
+def lost(rows: Sequence[Row]) -> Iterator[Row]:
+    """Rows with a wrong direction; their SI-SDR becomes what is lost against the right one."""
+    exact = {(r.system, r.scene, r.target): r.si_sdr_db for r in rows if r.error_deg == 0}
+    for row in rows:
+        if row.error_deg > 0:
+            before_db = exact[row.system, row.scene, row.target]
+            yield replace(row, si_sdr_db=before_db - row.si_sdr_db)
 
 
 def systems(rows: Iterable[Row]) -> list[str]:
@@ -119,11 +139,12 @@ def _by(
     key: Key,
     *,
     across: bool = True,
+    what: str = "SI-SDR",
     statistic: Callable[..., np.ndarray] = np.mean,
 ) -> Table:
-    """SI-SDR by groups: one row a system if `across`, else one row a group."""
+    """What `si_sdr_db` holds by groups: one row a system if `across`, else one row a group."""
     groups = sorted({key(row) for row in rows}, key=_natural)
-    table = Table(title=f"SI-SDR, dB, {statistic.__name__} [95 %], by {title}")
+    table = Table(title=f"{what}, dB, {statistic.__name__} [95 %], by {title}")
     names = systems(rows)
 
     def cell(system: str, group: str) -> str:

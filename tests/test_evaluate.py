@@ -19,7 +19,7 @@ from models_onnx.evaluate import (
     measure,
 )
 from models_onnx.metrics import activity_f1, si_sdr_db
-from models_onnx.report import above, distance, tables
+from models_onnx.report import above, distance, lost, tables
 from models_onnx.scenes import Judged, open_songs, scenes
 from models_onnx.systems import listen, oracle, separate, sounding
 from models_onnx.task import ACTIVE_DB
@@ -173,6 +173,24 @@ def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
     assert all(abs(r.gain_db) < 1e-6 for r in same)
     best, _ = evaluate([("again", load_model("panorama"), "live")], judged, width_deg, 0)
     assert set(above(best, "panorama", "again")["all"]) == {0.0}
+
+
+def test_what_a_wrong_direction_costs_is_counted_target_by_target(songs: Path) -> None:
+    judged = list(scenes(open_songs(songs), 3, 1.0, keep_width=False))
+    rows, _ = evaluate([], judged, 20.0, 3)
+    own = [row for row in rows if row.system == "panorama"]
+    exact = {(r.scene, r.target): r.si_sdr_db for r in own if r.error_deg == 0}
+    found = list(lost(own))
+    assert len(found) == len(exact) * (len(ERRORS_DEG) - 1)
+    for row, wrong in zip(found, [r for r in own if r.error_deg > 0], strict=True):
+        assert row.si_sdr_db == exact[row.scene, row.target] - wrong.si_sdr_db
+    for row in found:
+        assert not row.misled or row.nearest_deg < 2 * row.error_deg
+        assert row.misled or row.nearest_deg > 0
+    assert any(row.misled for row in found)
+    titles = [str(table.title) for table in tables(rows, "panorama", 20.0)]
+    assert "SI-SDR lost, dB, median [95 %], by direction wrong by" in titles
+    assert "no other source is nearer" in titles[-1]
 
 
 @pytest.mark.parametrize(
