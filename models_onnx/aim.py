@@ -27,7 +27,7 @@ PLACES = 41  # over the opening: 0.5° apart at a width of 20°
 CENTRE = PLACES // 2
 HIDDEN = 64
 WIDEST_DEG = 30.0  # wider openings mean all that is inside
-TRUST = 1.0  # how many times as likely as the direction given another one must be
+TRUST = 2.0  # how many times as likely as the direction given another one must be
 OUT_OF_PHASE = 0.1  # so far a source at the side may seem out of phase
 
 
