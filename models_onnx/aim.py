@@ -55,7 +55,7 @@ class Aim(nn.Module):
 def aside(logits: Tensor, width_deg: Tensor) -> Tensor:
     """By how many degrees the target is further right: (B, F) of logits (B, F, PLACES).
 
-    Zero if it is next to the direction given, if that is as likely, and for wide openings.
+    Zero where the direction given is about as likely, and for wide openings.
     """
     chance = torch.softmax(logits.float(), -1)
     near = functional.avg_pool1d(chance, 3, 1, 1)
@@ -64,8 +64,7 @@ def aside(logits: Tensor, width_deg: Tensor) -> Tensor:
     weights = chance.gather(-1, places)
     place = (weights * places).sum(-1) / weights.sum(-1)
     sure = near.gather(-1, best)[..., 0] > TRUST * near[..., CENTRE]
-    moved = sure & ((best[..., 0] - CENTRE).abs() > 1) & (width_deg < WIDEST_DEG)
-    return (place - CENTRE) / (PLACES - 1) * width_deg * moved
+    return (place - CENTRE) / (PLACES - 1) * width_deg * (sure & (width_deg < WIDEST_DEG))
 
 
 def place_of(off_deg: Tensor, width_deg: Tensor) -> Tensor:

@@ -32,7 +32,6 @@ class AimTask(Task):
     def __init__(self, network: Steer, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
         super().__init__(network, spec, tier, device)
         self.steer = network
-        network.requires_grad_(False).aim.requires_grad_()
 
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int

@@ -23,6 +23,7 @@ TINY = 1e-12
 FRAME = 1024
 LEVEL_DIFFERENCE_LIMIT_DB = 30.0
 LEAKAGE = Tier(window=2048, synthesis=2048, hop=1024)
+PERFECT_DB = 100.0
 CELL = 8  # bins and frames of a cell in which leakage is fitted
 
 
@@ -34,7 +35,8 @@ def db(ratio: float) -> float:
 def si_sdr_db(estimate: Floats, reference: Floats) -> float:
     """Scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019).
 
-    One scale serves all channels. NaN for a silent reference, −inf for a silent estimate.
+    One scale serves all channels. NaN for a silent reference, −inf for a silent estimate, at most
+    100 dB.
     """
     if not np.any(reference):
         return float("nan")
@@ -42,7 +44,9 @@ def si_sdr_db(estimate: Floats, reference: Floats) -> float:
         return float("-inf")
     return float(
         fast_bss_eval.si_sdr(
-            reference.reshape(1, -1).astype(np.float64), estimate.reshape(1, -1).astype(np.float64)
+            reference.reshape(1, -1).astype(np.float64),
+            estimate.reshape(1, -1).astype(np.float64),
+            clamp_db=PERFECT_DB,
         )[0]
     )
 

@@ -22,6 +22,8 @@ AUDIO = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 NOT_STEMS = {"mix", "mixture"}
 AUDIBLE_DB = -20.0
 """A target is judged when it is louder than this against its mixture."""
+ALONE_DB = -60.0
+"""Where the rest is quieter than this there is nothing to take it from."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ class Judged:
     names: tuple[str, ...]
 
     def targets(self) -> list[int]:
-        """Sources that are loud enough to be judged."""
-        power = np.square(self.images).sum((1, 2))
-        floor = 10 ** (AUDIBLE_DB / 10) * np.square(self.mixture).sum()
-        return [int(k) for k in np.flatnonzero(power > floor)]
+        """Sources that are loud enough to be judged, and not alone."""
+        power, mixture = np.square(self.images).sum((1, 2)), np.square(self.mixture).sum()
+        rest = np.square(self.mixture - self.images).sum((1, 2))
+        audible = power > 10 ** (AUDIBLE_DB / 10) * mixture
+        return [int(k) for k in np.flatnonzero(audible & (rest > 10 ** (ALONE_DB / 10) * mixture))]
 
     def nearest_deg(self, source: int) -> float:
         """Angle between a source and the nearest other one; 90 where there is none."""

@@ -216,3 +216,12 @@ def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path:
     assert found["facts"]["scenes"] == 2
     assert {row["system"] for row in found["rows"]} >= {"mix", "mix/N", "panorama", "oracle"}
     assert (tmp_path / "found.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_source_that_is_alone_is_not_judged() -> None:
+    images = np.zeros((3, 2, 500), np.float32)
+    images[0] = 0.5
+    alone = Judged(images.sum(0), images, np.array([0.0, 10.0, 20.0]), ("a", "b", "c"))
+    assert alone.targets() == []
+    images[1] = 0.2
+    assert Judged(images.sum(0), images, alone.azimuth_deg, alone.names).targets() == [0, 1]

@@ -93,3 +93,8 @@ def test_the_bootstrap_interval_covers_the_mean_and_repeats() -> None:
     assert np.isnan(metrics.interval(np.array([np.nan])).value)
     assert metrics.interval(np.array([3.0, np.nan])) == metrics.Interval(3, 3, 3)
     assert metrics.interval(np.array([1.0, 2, 9]), np.median).value == 2
+
+
+def test_si_sdr_of_the_very_same_sound_is_a_hundred_decibels() -> None:
+    sound = noise(2, 1000)
+    assert metrics.si_sdr_db(sound, sound) == pytest.approx(100, abs=0.1)
