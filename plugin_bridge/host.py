@@ -7,13 +7,17 @@ A chain is a JSON file::
                  {"plugin": "~/.vst3/Echo.vst3", "name": "echo", "preset": "long.vstpreset"}]}
 
 `plugin` is an effect of pedalboard or a path, `name` what lanes and OSC call it by (else that of
-the plugin, small), `plugin_name` chooses one of several in a file.
+the plugin, small), `plugin_name` chooses one of several in a file, `load_s` is how long it may take
+to load.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,11 +33,22 @@ from plugin_bridge.mixer import PIECE
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
-LOAD_S = 30.0
+LOAD_S = 20.0
 LONGEST_S = 4.0  # of latency
 _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
 _BOUNDLESS = 1e9
+_PROBE = """
+import os, sys
+said, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nowhere, 1), os.dup2(nowhere, 2)  # there are plugins that talk without end
+import pedalboard
+try:
+    pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)
+except Exception as error:
+    os.write(said, str(error).encode())
+    sys.exit(1)
+"""
 _WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
 
 
@@ -46,13 +61,14 @@ class PluginSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
     plugin_name: str | None = None
+    load_s: float = LOAD_S
 
 
 def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
     """Load the chain in a JSON file.
 
-    Raises StemsteerError if the file is none, or if a plugin is missing, is none, crashes or does
-    not have a parameter.
+    Raises StemsteerError if the file is none, or if a plugin is missing, is none, crashes, does not
+    load in time or does not have a parameter.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -183,14 +199,17 @@ class Chain:
 def _spec(entry: Mapping[str, Any]) -> PluginSpec:
     plugin = str(entry["plugin"])
     name = str(entry.get("name") or Path(plugin).stem.lower())
-    known = {"plugin", "name", "parameters", "preset", "plugin_name"}
+    known = {"plugin", "name", "parameters", "preset", "plugin_name", "load_s"}
     if extra := set(entry) - known:
         raise ValueError(f"unknown word {min(extra)!r} in a plugin")
     if "/" in name:
         raise ValueError(f"name is {name!r}, expected one without /")
+    load_s = float(entry.get("load_s", LOAD_S))
+    if not 0 < load_s <= 3600:
+        raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")
     return PluginSpec(
         plugin, name, dict(entry.get("parameters", {})), entry.get("preset"),
-        entry.get("plugin_name"),
+        entry.get("plugin_name"), load_s,
     )  # fmt: skip
 
 
@@ -203,7 +222,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
         raise StemsteerError(
             f"{where}: {spec.plugin!r} is no effect of pedalboard, and there is no file {path}"
         )
-    _probe(path, spec.plugin_name, where)
+    _probe(path, spec, where)
     try:
         plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)
         if spec.preset:
@@ -227,27 +246,38 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
         raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
 
 
-def _probe(path: Path, plugin_name: str | None, where: Path) -> None:
-    """Load a plugin in a process of its own first: one that crashes takes only that along."""
+def _probe(path: Path, spec: PluginSpec, where: Path) -> None:
+    """Load a plugin in a process of its own first: if it crashes or hangs, only that is lost."""
     if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
         return
-    program = (
-        "import sys, pedalboard\n"
-        "pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)"
+    command = [sys.executable, "-c", _PROBE, str(path), spec.plugin_name or ""]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    command = [sys.executable, "-c", program, str(path), plugin_name or ""]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_S)
+        said, _ = process.communicate(timeout=spec.load_s)
     except subprocess.TimeoutExpired:
-        raise StemsteerError(f"{where}: {path} does not load within {LOAD_S:g} s") from None
-    if done.returncode < 0:
         raise StemsteerError(
-            f"{where}: {path} crashes when it is loaded (signal {-done.returncode}); "
+            f"{where}: {path} did not finish loading within {spec.load_s:g} s; leave it out, try "
+            f'it in another host, or give it longer: "load_s": {10 * spec.load_s:g}'
+        ) from None
+    finally:
+        _end(process)
+    if process.returncode < 0:
+        raise StemsteerError(
+            f"{where}: {path} crashes when it is loaded (signal {-process.returncode}); "
             "leave it out, or try it in another host"
         )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if process.returncode:
+        reason = (said.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
         raise StemsteerError(f"{where}: {path} is no plugin that can be used: {reason}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it has started."""
+    with contextlib.suppress(OSError):  # none is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _is_external(plugin: Any) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import platform
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pedalboard
 import pytest
 import soundfile
-from bridge import built_plugin, need
+from bridge import built_plugin, need, until
 from typer.testing import CliRunner
 
 from plugin_bridge import cli
@@ -118,6 +121,7 @@ def test_the_parameters_of_a_chain_are_controls():
         ({"plugins": [], "gain_db": "loud"}, "is no chain of plugins"),
         ('{"plugins": [], "gain_db": NaN}', "gain_db is nan"),
         ([{"plugin": "chain.json"}], "is no plugin that can be used"),
+        ([{"plugin": "chain.json", "load_s": 0}], "load_s is 0, expected seconds"),
     ],
 )
 def test_a_chain_that_is_none_gets_a_clear_answer(tmp_path, content, words):
@@ -193,6 +197,50 @@ def test_a_plugin_that_crashes_at_load_is_said_and_takes_nothing_along(tmp_path,
     crash.write_text((tmp_path / "usercustomize.py").read_text())
     with pytest.raises(StemsteerError, match=r"crashes when it is loaded \(signal 6\)"):
         read_chain(write(tmp_path, [{"plugin": "crash.vst3"}]), RATE, 2)
+
+
+HANG = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int ModuleEntry(void *module) { return module != NULL; }
+int ModuleExit(void) { return 1; }
+void *GetPluginFactory(void) {
+    if (fork() == 0) {
+        FILE *file = fopen(getenv("HELPER"), "w");
+        fprintf(file, "%d", getpid());
+        fclose(file);
+        for (;;) pause();
+    }
+    for (;;) puts("still busy");
+}
+"""
+
+
+def test_a_plugin_that_never_finishes_loading_is_given_up_with_all_it_has_started(
+    tmp_path, monkeypatch
+):
+    need("gcc")
+    (tmp_path / "hang.c").write_text(HANG)
+    binary = tmp_path / "hang.vst3" / "Contents" / f"{platform.machine()}-linux" / "hang.so"
+    binary.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", binary, tmp_path / "hang.c"], check=True)
+    monkeypatch.setenv("HELPER", str(tmp_path / "pid"))
+    path = write(tmp_path, [{"plugin": "hang.vst3", "load_s": 3}])
+    begun_s = time.monotonic()
+    with pytest.raises(StemsteerError, match=r"hang.vst3 did not finish loading within 3 s; leave"):
+        read_chain(path, RATE, 2)
+    assert time.monotonic() - begun_s < 5
+    helper = Path("/proc") / (tmp_path / "pid").read_text()
+    until(lambda: not helper.exists() or "(zombie)" in (helper / "status").read_text(), "it ended")
+
+
+def test_somebody_elses_vst3_that_takes_minutes_to_load_is_given_up(tmp_path):
+    reverb = "/usr/lib/vst3/ZamVerb.vst3"  # convolves anew for each value that a host looks at
+    need(reverb)
+    path = write(tmp_path, [{"plugin": reverb, "load_s": 2}])
+    with pytest.raises(StemsteerError, match=r"ZamVerb.vst3 did not finish loading within 2 s"):
+        read_chain(path, RATE, 2)
 
 
 # --- from the command line ---
