@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.automation.lane import Lane
 from plugin_bridge.controls import BY_NAME, CONTROLS
+from plugin_bridge.hands import Held
 from plugin_bridge.shm import RECORDS, VALUES, Ring
 
 SHORTEST_RAMP = 256  # frames; faster changes click
@@ -44,11 +45,16 @@ class Course:
     Parameters
     ----------
     lanes : by id of the control.
+    held : what hands held of the instance before. It is theirs again where the plugin's parameter
+        has not moved since.
     """
 
-    def __init__(self, ring: Ring, lanes: Mapping[int, Lane] | None = None) -> None:
+    def __init__(
+        self, ring: Ring, lanes: Mapping[int, Lane] | None = None, held: Held | None = None
+    ) -> None:
         self._ring, self._lanes = ring, lanes or {}
         self._read = 0
+        self._before = held or {}
         self._asked: NDArray[np.float32] | None = None  # what the plugin's parameters are
         self._by_hand = np.zeros(VALUES, np.bool_)
         self._segments = np.zeros(1, _SEGMENT)
@@ -61,6 +67,19 @@ class Course:
         for number in range(first, recorded):
             self._take(self._ring.records[number % RECORDS], start)
         self._read = recorded
+        if self._before and self._asked is not None:
+            self._take_up(self._asked)
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Which controls a hand has."""
+        held: NDArray[np.bool_] = self._by_hand & ~self._segments[-1]["led"]
+        return held
+
+    @property
+    def asked(self) -> NDArray[np.float32]:
+        """The plugin's parameters; NaN: not known yet."""
+        return np.full(VALUES, np.nan, np.float32) if self._asked is None else self._asked
 
     def move(self, control: int, value: float, position: int) -> None:
         """A hand moves a control, from `position` on or from the last record if that is later."""
@@ -133,6 +152,15 @@ class Course:
             segment["led"][list(self._lanes)] = True
         segment["led"] &= ~moved
         self._append(segment, jumps=begins or position == start)
+
+    def _take_up(self, asked: NDArray[np.float32]) -> None:
+        last = self._segments[-1]
+        for control, (value, asked_then) in self._before.items():
+            if np.isnan(asked_then) or asked_then == asked[control]:
+                last["before"][control] = last["after"][control] = value
+                last["led"][control] = False
+                self._by_hand[control] = True
+        self._before = {}
 
     def _append(self, segment: np.void, *, jumps: bool) -> None:
         position = int(segment["position"])

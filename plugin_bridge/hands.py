@@ -1,7 +1,8 @@
 """What hands outside have moved, and what they are shown: a page of memory for each audio process.
 
 The daemon makes it and hears the hands; the audio process looks at it once a hop, without a system
-call. Each field has one writer: the daemon `moves` and `wanted`, the audio process the rest.
+call. Each field has one writer: the daemon `moves` and `wanted`, the audio process the rest. What a
+process has left on its page when it ended is put on that of its successor.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from plugin_bridge.shm import VALUES
 
+Held = dict[int, tuple[float, float]]  # by control: its value, and the plugin's parameter then
+
 _PAGE = np.dtype(
     [
         ("moves", "<u4", (VALUES,)),  # of each control so far; counted after `wanted` is stored
         ("wanted", "<f4", (VALUES,)),
         ("taken", "<u4", (VALUES,)),  # of the moves
         ("values", "<f4", (VALUES,)),
+        ("held", "?", (VALUES,)),  # by a hand: not by the plugin nor a lane
+        ("asked", "<f4", (VALUES,)),  # the plugin's parameters; NaN: not known yet
         ("powers", "<f4", (2,)),  # of target and residual
         ("activity", "<f4"),  # NaN: the model does not tell
     ]
@@ -42,7 +47,7 @@ class Hands:
         self._memory = mmap.mmap(self.fd, _PAGE.itemsize)
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
         if fd is None:
-            self._page["activity"] = np.nan
+            self._page["activity"] = self._page["asked"] = np.nan
 
     def play(self, control: int, value: float) -> None:
         """Move a control."""
@@ -54,6 +59,20 @@ class Hands:
         page = self._page
         waits = page["moves"][control] != page["taken"][control]
         return float(page["wanted" if waits else "values"][control])
+
+    def held(self) -> Held:
+        """What hands have moved that neither the plugin nor a lane has taken back."""
+        page = self._page
+        held = page["held"] | (page["moves"] != page["taken"])
+        controls = map(int, np.flatnonzero(held))
+        return {k: (self.value(k), float(page["asked"][k])) for k in controls}
+
+    def inherit(self, held: Held) -> None:
+        """Begin with what was `held`; before an audio process looks at the page."""
+        for control, (value, asked) in held.items():
+            self._page["values"][control] = value
+            self._page["asked"][control] = asked
+            self._page["held"][control] = True
 
     @property
     def levels_db(self) -> tuple[float, float]:
@@ -75,9 +94,9 @@ class Hands:
         self._page["taken"] = moves
         return wanted
 
-    def show(self, values: ArrayLike) -> None:
-        """Say where the controls are."""
-        self._page["values"] = values
+    def show(self, values: ArrayLike, held: ArrayLike, asked: ArrayLike) -> None:
+        """Say where the controls are, which of them hands hold, and the plugin's parameters."""
+        self._page["values"], self._page["held"], self._page["asked"] = values, held, asked
 
     def measure(self, stems: NDArray[np.float32], weight: float, activity: float | None) -> None:
         """Average the power of (2, channels, n) target and residual into what is shown."""

@@ -52,8 +52,10 @@ def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
             name = str(hello["model"] or default_model)
             model = preloaded if preloaded and name == default_model else load_model(name, "live")
             tier = choose_tier(model.spec, ring.rate_hz, hello["latency"], hello["block"])
-            course = Course(ring, _lanes(lanes, ring.rate_hz, hello["name"], hello["number"]))
-            processor = Processor(ring, model, tier, course, Hands(page))
+            hands = Hands(page)
+            own = _lanes(lanes, ring.rate_hz, hello["name"], hello["number"])
+            course = Course(ring, own, hands.held())
+            processor = Processor(ring, model, tier, course, hands)
             _prepare(processor)
         except (StemsteerError, ValueError) as error:
             _say(plugin, f"error {error}")

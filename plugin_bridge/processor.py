@@ -197,7 +197,8 @@ class Processor:
     def _show(self, stems: NDArray[np.float32]) -> None:
         """To the hands: where the controls are, and the meters."""
         activity = self._separator.activity
-        self._hands.show(self._course.goal(self.position))
+        course = self._course
+        self._hands.show(course.goal(self.position), course.held, course.asked)
         self._hands.measure(
             stems,
             min(1.0, stems.shape[2] / (METER_S * self.ring.rate_hz)),

@@ -28,6 +28,7 @@ from plugin_bridge.door import (
     read_message,
     user_of,
 )
+from plugin_bridge.hands import Held
 from plugin_bridge.places import engine_socket, state_folder
 from plugin_bridge.shm import Ring
 from plugin_bridge.tracks import Tracks
@@ -65,6 +66,7 @@ class Server:
         self._guests: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, Worker] = {}  # with an instance
         self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
+        self._held: dict[str, tuple[int, Held]] = {}  # of an instance whose process ended: by hands
         self._spare: Worker | None = self._hire()
         self._stopped = False
 
@@ -150,11 +152,16 @@ class Server:
                 f"its audio process has crashed {len(recent)} times, see {LOG_NAME}"
             )
         ring = Ring(ring_fd, writable=False)
+        for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
+            self._dismiss(old)
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker = self._spare if self._spare and self._spare.runs else self._hire()
         self._spare = None
         worker.hello, worker.ring = hello, ring
+        host, held = self._held.pop(hello["uuid"], (0, {}))
+        if host == hello["pid"]:  # another host begins with what its project has
+            worker.hands.inherit(held)
         hello["name"], hello["number"] = self._tracks.add(worker)
         guest.setblocking(True)
         worker.employ([ring_fd, guest.fileno()])
@@ -170,6 +177,8 @@ class Server:
         self._selector.unregister(worker.control)
         del self._workers[worker.control]
         self._tracks.remove(worker)
+        if held := worker.hands.held():
+            self._held[worker.hello["uuid"]] = worker.hello["pid"], held
         code = worker.end()
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
         if code:

@@ -43,6 +43,7 @@ class Worker:
             )
         self.hello: dict[str, Any] = {}
         self.ring: Ring | None = None
+        self._ring_inode = 0
         self._facts: dict[str, Any] = {}
 
     @property
@@ -59,6 +60,7 @@ class Worker:
 
         `fds` are those of the ring and of the socket to the plugin, and stay the caller's.
         """
+        self._ring_inode = os.fstat(fds[0]).st_ino
         socket.send_fds(self.control, [json.dumps(self.hello).encode()], fds)
 
     def hear(self) -> bool:
@@ -75,6 +77,10 @@ class Worker:
     def is_for(self, uuid: str) -> bool:
         """Whether it serves that instance for a host that is alive; a death is noticed later."""
         return self.hello["uuid"] == uuid and os.path.exists(f"/proc/{self.hello['pid']}")
+
+    def has_ring(self, fd: int) -> bool:
+        """Whether it serves the owner of that ring: a greeting with it is no copy's."""
+        return os.fstat(fd).st_ino == self._ring_inode
 
     def status(self) -> dict[str, Any]:
         """What `stemsteer status` tells of an instance."""

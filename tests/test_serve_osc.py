@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,6 +108,56 @@ def test_what_moved_last_has_the_control(own_desk):
         play(track, 8, gain=-12.0, azimuth=9)[-256:], 10 ** (-12 / 20), atol=1e-5
     )
     until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-12,), "told")
+
+
+def greet_again(track, **facts):
+    track._socket.close()
+    track.hello |= facts
+    track._socket = track._greet(15.0)
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_what_a_hand_has_moved_outlives_the_audio_process(own_desk, crashes):
+    stage = Stage(own_desk)
+    tracks = [Track(label="a", offline=True), Track(offline=True)]
+    for track in tracks:
+        play(track, 4, gain=-6.0, azimuth=9)
+    stage.send("/stemsteer/a/gain", -20.0)
+    stage.send("/stemsteer/2/gain", -26.0)
+    stage.send("/stemsteer/2/azimuth", -30.0)
+    for track in tracks:
+        play(track, 4, gain=-6.0, azimuth=9)
+    before = [(i["uuid"], i["name"], i["number"]) for i in own_desk.instances()]
+    if crashes:
+        for pid in own_desk.workers():
+            os.kill(pid, signal.SIGKILL)
+    # meanwhile the plugin's own parameter moves on one of them
+    tracks[1].push(np.ones((2, BLOCK), np.float32), gain=-12.0, azimuth=9)
+    for track in tracks:
+        greet_again(track, latency=2048)
+    until(lambda: len(own_desk.workers()) == 2, "both are served again")
+    assert [(i["uuid"], i["name"], i["number"]) for i in own_desk.instances()] == before
+    first = play(tracks[0], 8, gain=-6.0, azimuth=9)
+    second = play(tracks[1], 8, gain=-12.0, azimuth=9)
+    np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
+    np.testing.assert_allclose(second[-256:], 10 ** (-12 / 20), atol=1e-5)
+    for address, value in (("a/gain", -20), ("2/azimuth", -30), ("2/gain", -12)):
+        assert stage.ask("/stemsteer/get", f"/stemsteer/{address}")[0][1] == (value,)
+    np.testing.assert_allclose(
+        play(tracks[0], 8, gain=-3.0, azimuth=9)[-256:], 10 ** (-3 / 20), atol=1e-5
+    )
+
+
+def test_another_host_begins_with_what_its_project_has(own_desk):
+    stage = Stage(own_desk)
+    track = Track(label="a", offline=True)
+    play(track, 4)
+    stage.send("/stemsteer/a/gain", -20.0)
+    np.testing.assert_allclose(play(track, 8)[-256:], 0.1, atol=1e-5)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        greet_again(track, pid=other.pid)
+        np.testing.assert_allclose(play(track, 8)[-256:], 1.0, atol=1e-6)
+        other.kill()
 
 
 def test_bypass_and_silence_by_osc(own_desk):
