@@ -30,9 +30,12 @@ local session = create_session("{folder}", "s", {rate_hz})
 function track(name, label_values, curve)
   local made = session:new_audio_track(2, 2, nil, 1, name,
     ARDOUR.PresentationInfo.max_order, ARDOUR.TrackMode.Normal, true):front()
-  local processor = ARDOUR.LuaAPI.new_plugin(session, "{plugin}", ARDOUR.PluginType.{kind}, "")
-  assert(not processor:isnil(), "no plugin {plugin}")
-  made:add_processor_by_index(processor, 0, nil, true)
+  local processor
+  for _ = 1, {in_a_row} do
+    processor = ARDOUR.LuaAPI.new_plugin(session, "{plugin}", ARDOUR.PluginType.{kind}, "")
+    assert(not processor:isnil(), "no plugin {plugin}")
+    made:add_processor_by_index(processor, 0, nil, true)
+  end
   local plugin, index = processor:to_insert():plugin(0), 0
   for i = 0, plugin:parameter_count() - 1 do
     if plugin:parameter_is_control(i) and plugin:parameter_is_input(i) then
@@ -76,9 +79,14 @@ def export(
     tracks: Sequence[tuple[dict[str, float], Curve]],
     audio: np.ndarray,
     rate_hz: int,
+    *,
+    in_a_row: int = 1,
 ) -> np.ndarray:
-    """What Ardour exports of `audio` on every track through the plugin, each with its curve."""
-    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz))
+    """What Ardour exports of `audio` on every track through the plugin, each with its curve.
+
+    Of several plugins in a row on a track the first has the values and the curve.
+    """
+    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row))
     out = made.parent / "out.wav"
 
     def run() -> Path | None:
@@ -107,6 +115,7 @@ def _make(
     tracks: Sequence[tuple[dict[str, float], Curve]],
     audio: np.ndarray,
     rate_hz: int,
+    in_a_row: int,
 ) -> Path | None:
     session = folder / "session"
     shutil.rmtree(session, ignore_errors=True)
@@ -118,7 +127,12 @@ def _make(
     script = folder / "make.lua"
     script.write_text(
         MAKE_SESSION.format(
-            folder=session, rate_hz=rate_hz, plugin=plugin, kind=kind, tracks="\n".join(calls)
+            folder=session,
+            rate_hz=rate_hz,
+            plugin=plugin,
+            kind=kind,
+            tracks="\n".join(calls),
+            in_a_row=in_a_row,
         )
     )
     done = subprocess.run(["ardour7-lua", script], timeout=90, capture_output=True, text=True)

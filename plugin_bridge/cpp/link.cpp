@@ -148,6 +148,14 @@ std::string binary_format() {
     return "jack";
 }
 
+// By its library, which its programs of any name and version have loaded.
+bool host_is_ardour() {
+    void* const library = dlopen("libardour.so.3", RTLD_LAZY | RTLD_NOLOAD);
+    if (library)
+        dlclose(library);
+    return library;
+}
+
 void log_line(const std::string& text) {
     const std::string path = log_file();
     struct stat found;

@@ -65,6 +65,7 @@ private:
 
 std::string new_uuid();
 std::string binary_format();
+bool host_is_ardour();
 void log_line(const std::string& text);
 
 }  // namespace stemsteer

@@ -24,6 +24,11 @@ sed -i -e "s|$class|$way\n\n&|" -e "\|$door|i #include \"clap_render.h\"\n" \
     -e "\|$door|{n;s|\$|\n$answer|}" DistrhoPluginCLAP.cpp
 once DistrhoPluginCLAP.cpp 'return &clap_plugin_render;'
 
+# DPF keeps the old place in the song when an LV2 host tells one before its beginning.
+if='if (fLastPositionData.frame >= 0)$'
+once DistrhoPluginLV2.cpp "$if"
+sed -i "/$if/d" DistrhoPluginLV2.cpp
+
 # DPF takes CLAP's steady time, which never goes back, for the place in the song.
 steady='process->steady_time >= 0 ? process->steady_time : 0;'
 song='static_cast<uint64_t>(std::max<int64_t>(0, transport->song_pos_seconds) * (fPlugin.getSampleRate() / CLAP_SECTIME_FACTOR) + 0.5);'

@@ -176,8 +176,7 @@ protected:
         wishes.offline = host_offline_ || controls_[kOffline] > 0.5f;
         wishes.policy = policy_;
         adapt_latency(frames);
-        const TimePosition& time = getTimePosition();
-        stream_.run(inputs, outputs, frames, values, {int64_t(time.frame), time.playing}, wishes);
+        stream_.run(inputs, outputs, frames, values, transport(frames), wishes);
     }
 
 private:
@@ -209,6 +208,17 @@ private:
         stream_.set_latency(wanted);
     }
 
+    // Where the sound that comes in is in the song. Ardour tells the place of the sound that goes
+    // out, and says to LV2 that the song stands until the sound from where it starts goes out.
+    Transport transport(uint32_t frames) {
+        const TimePosition& time = getTimePosition();
+        const int64_t told = int64_t(time.frame);
+        const bool goes_on = is_ardour_ && told == next_told_;
+        next_told_ = told + frames;
+        const bool rolling = time.playing || goes_on;
+        return {told + (is_ardour_ && rolling ? latency_ : 0), rolling};
+    }
+
     void greet() {
         Hello hello;
         if (states_[kUuid].empty())
@@ -230,6 +240,8 @@ private:
     std::atomic<Wishes::Policy> policy_{Wishes::kWait};
     std::atomic<bool> host_offline_{false};
     bool greeted_ = false;
+    const bool is_ardour_ = host_is_ardour();
+    int64_t next_told_ = -1;  // place in the song, if it goes on
     uint32_t latency_ = 0, largest_block_ = 0;
     Presence presence_;
     Stream stream_{presence_};

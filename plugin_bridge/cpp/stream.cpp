@@ -201,6 +201,7 @@ bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
 void Stream::count(bool processed, const Wishes& wishes) {
     ring_.header->blocks.store(++blocks_, std::memory_order_relaxed);
     engaged_ |= processed;
+    hopeless_ &= !processed;
     if (processed || wishes.bypass || !(offline_ || engaged_))
         return;
     ring_.header->dropouts.store(++dropouts_, std::memory_order_relaxed);

@@ -95,7 +95,7 @@ private:
     bool engaged_ = false;  // an engine has delivered since the stream began
     bool offline_ = false;
     double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
-    bool hopeless_ = false;  // waiting was in vain; not again before an engine is met
+    bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers
     uint32_t met_ = 0;       // encounters when hope was lost
 
     float wet_ = 0;        // 1: processed, 0: dry
