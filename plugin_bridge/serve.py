@@ -15,6 +15,7 @@ import secrets
 import selectors
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ class Server:
             )
         ring = Ring(ring_fd, writable=False)
         for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
-            self._dismiss(old)
+            self._release(old)
+            threading.Thread(target=old.end).start()  # its successor need not wait for that
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker = self._spare if self._spare and self._spare.runs else self._hire()
@@ -173,12 +175,16 @@ class Server:
     def _hire(self) -> Worker:
         return Worker(self._model, self._lanes)
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _release(self, worker: Worker) -> None:
+        """Let go what an instance's audio process has: its place, and what hands hold."""
         self._selector.unregister(worker.control)
         del self._workers[worker.control]
         self._tracks.remove(worker)
         if held := worker.hands.held():
             self._held[worker.hello["uuid"]] = worker.hello["pid"], held
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._release(worker)
         code = worker.end()
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
         if code:
