@@ -13,13 +13,8 @@ to load.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,25 +25,14 @@ import pedalboard
 
 from plugin_bridge.controls import Control
 from plugin_bridge.mixer import PIECE
+from plugin_bridge.probe import LOAD_S, probe
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
-LOAD_S = 20.0
 LONGEST_S = 4.0  # of latency
 _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
 _BOUNDLESS = 1e9
-_PROBE = """
-import os, sys
-said, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-os.dup2(nowhere, 1), os.dup2(nowhere, 2)  # there are plugins that talk without end
-import pedalboard
-try:
-    pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)
-except Exception as error:
-    os.write(said, str(error).encode())
-    sys.exit(1)
-"""
 _WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
 
 
@@ -222,7 +206,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
         raise StemsteerError(
             f"{where}: {spec.plugin!r} is no effect of pedalboard, and there is no file {path}"
         )
-    _probe(path, spec, where)
+    probe(path, spec.plugin_name, spec.load_s, where)
     try:
         plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)
         if spec.preset:
@@ -244,40 +228,6 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
     except (TypeError, ValueError, RuntimeError) as error:
         words = str(error).partition("\n")[0]
         raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
-
-
-def _probe(path: Path, spec: PluginSpec, where: Path) -> None:
-    """Load a plugin in a process of its own first: if it crashes or hangs, only that is lost."""
-    if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
-        return
-    command = [sys.executable, "-c", _PROBE, str(path), spec.plugin_name or ""]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        said, _ = process.communicate(timeout=spec.load_s)
-    except subprocess.TimeoutExpired:
-        raise StemsteerError(
-            f"{where}: {path} did not finish loading within {spec.load_s:g} s; leave it out, try "
-            f'it in another host, or give it longer: "load_s": {10 * spec.load_s:g}'
-        ) from None
-    finally:
-        _end(process)
-    if process.returncode < 0:
-        raise StemsteerError(
-            f"{where}: {path} crashes when it is loaded (signal {-process.returncode}); "
-            "leave it out, or try it in another host"
-        )
-    if process.returncode:
-        reason = (said.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
-        raise StemsteerError(f"{where}: {path} is no plugin that can be used: {reason}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it has started."""
-    with contextlib.suppress(OSError):  # none is left
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _is_external(plugin: Any) -> bool:

@@ -1,0 +1,59 @@
+"""Whether a plugin loads: tried in a process of its own, since some crash and some never end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from realtime.spec import StemsteerError
+
+LOAD_S = 20.0
+_PROBE = """
+import os, sys
+said, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nowhere, 1), os.dup2(nowhere, 2)  # there are plugins that talk without end
+import pedalboard
+try:
+    pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)
+except Exception as error:
+    os.write(said, str(error).encode())
+    sys.exit(1)
+"""
+
+
+def probe(path: Path, plugin_name: str | None, load_s: float, where: Path) -> None:
+    """Load a plugin in a process of its own first: if it crashes or hangs, only that is lost."""
+    if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
+        return
+    command = [sys.executable, "-c", _PROBE, str(path), plugin_name or ""]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        said, _ = process.communicate(timeout=load_s)
+    except subprocess.TimeoutExpired:
+        raise StemsteerError(
+            f"{where}: {path} did not finish loading within {load_s:g} s; leave it out, try "
+            f'it in another host, or give it longer: "load_s": {10 * load_s:g}'
+        ) from None
+    finally:
+        _end(process)
+    if process.returncode < 0:
+        raise StemsteerError(
+            f"{where}: {path} crashes when it is loaded (signal {-process.returncode}); "
+            "leave it out, or try it in another host"
+        )
+    if process.returncode:
+        reason = (said.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+        raise StemsteerError(f"{where}: {path} is no plugin that can be used: {reason}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it has started."""
+    with contextlib.suppress(OSError):  # none is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
