@@ -67,9 +67,11 @@ def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(own_d
     need("g++", "make", str(DPF))
     done = stemsteer("plugin", "install")
     assert done.returncode == 0, done.stderr
+    config = own_desk.folder / "XDG_CONFIG_HOME"
+    (config / "stemsteer" / "autostart").unlink()  # or the plugin starts an engine that stays
     plugin = pedalboard.load_plugin(str(own_desk.folder / ".vst3" / "Stemsteer.vst3"))
     assert "azimuth_deg" in plugin.parameters
-    unit = own_desk.folder / "XDG_CONFIG_HOME" / "systemd" / "user" / "stemsteer.service"
+    unit = config / "systemd" / "user" / "stemsteer.service"
     (command,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
     assert shlex.split(command) == engine_command()
     need("systemd-analyze")
