@@ -22,7 +22,7 @@ STEP_DEG = 0.5
 GRID = 181  # directions from −45° to +45°
 PURITIES = (8, 32)  # exponents
 KINDS = 2 * len(PURITIES)  # of histograms: of averaged and of single frames
-DECAYS = (0.993, 0.9985)  # per frame of 5.8 ms: 0.83 and 3.9 s
+MEMORY_S = (0.826, 3.87)  # time constants of the histograms
 PLACES = 41  # over the opening: 0.5° apart at a width of 20°
 CENTRE = PLACES // 2
 HIDDEN = 64
@@ -36,7 +36,7 @@ class Aim(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.look = nn.Linear(len(DECAYS) * KINDS * PLACES + 1, HIDDEN)
+        self.look = nn.Linear(len(MEMORY_S) * KINDS * PLACES + 1, HIDDEN)
         self.think = nn.Linear(HIDDEN, HIDDEN)
         self.choose = nn.Linear(HIDDEN, PLACES)
         with torch.no_grad():

@@ -19,7 +19,7 @@ from realtime.spec import ModelSpec
 
 QUESTIONS = 8
 RIGHT = 0.3  # of the questions have the right direction
-EVERY = 4  # frames; the histograms change slowly
+EVERY = 1024  # samples; the histograms change slowly
 VALIDATED_DEG = 4.0
 
 
@@ -38,12 +38,13 @@ class AimTask(Task):
     ) -> dict[str, Tensor]:
         """The cross entropy, and how often the answer is within a place of the truth."""
         hop, unit = self.tier.hop, 1 / self._windows[0].norm()
+        every = max(1, EVERY // hop)
         level = batch.mixture.square().mean((-2, -1)).sqrt() + 1e-4
         with torch.no_grad():
             spectra = analyse(batch.mixture, self._windows[0], hop)[..., : self.spec.bins]
-            instant = pool(covariances(torch.view_as_real(spectra)))
-            histograms = self.steer.hear(instant)[1][:, ::EVERY]  # (B, F, ...)
-            targets = analyse(batch.targets, self._windows[0], hop * EVERY)
+            instant = pool(covariances(torch.view_as_real(spectra)), self.steer.config.scale)
+            histograms = self.steer.hear(instant)[1][:, ::every]  # (B, F, ...)
+            targets = analyse(batch.targets, self._windows[0], hop * every)
             sounds = sounding(targets * (unit / level)[:, None, None, None, None])  # (B, K, F)
             told, off_deg = self._ask(batch.conditions["direction"][..., 0])
         frames, (scenes, asked) = histograms.shape[1], off_deg.shape

@@ -1,6 +1,7 @@
 """Covariances of the two channels in cells of time and frequency.
 
-A cell is one bin below 5.5 kHz, two up to 11 kHz, four above.
+A cell is one bin below 5.5 kHz, two up to 11 kHz, four above: 512 cells of the 1024 bins of a window
+of 2048 samples, and in proportion for longer windows.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+RATE_HZ = 44_100
 BINS = 1024
 CELLS = 512
-ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards
+ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards, of 1024 bins
 
 
 def covariances(spectrum: Tensor) -> Tensor:
@@ -22,24 +24,34 @@ def covariances(spectrum: Tensor) -> Tensor:
     return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
 
 
-def pool(power: Tensor) -> Tensor:
+def zones(scale: int) -> tuple[tuple[int, int], ...]:
+    """(cells, bins a cell), upwards, of `scale` times 1024 bins."""
+    return tuple((cells * scale, bins) for cells, bins in ZONES)
+
+
+def pool(power: Tensor, scale: int = 1) -> Tensor:
     """Sum over the bins of each cell: (..., bins) to (..., cells)."""
     pieces, first = [], 0
-    for cells, bins in ZONES:
+    for cells, bins in zones(scale):
         piece = power[..., first : first + cells * bins]
         pieces.append(piece.reshape(*piece.shape[:-1], cells, bins).sum(-1))
         first += cells * bins
     return torch.cat(pieces, -1)
 
 
-def spread(masks: Tensor) -> Tensor:
+def spread(masks: Tensor, scale: int = 1) -> Tensor:
     """Every bin takes the mask of its cell: (..., cells) to (..., bins)."""
     pieces, first = [], 0
-    for cells, bins in ZONES:
+    for cells, bins in zones(scale):
         piece = masks[..., first : first + cells, None]
         pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
         first += cells
     return torch.cat(pieces, -1)
+
+
+def decays(memory_s: Sequence[float], hop: int) -> tuple[float, ...]:
+    """Decays per frame of averages with these time constants, `hop` samples at 44.1 kHz a frame."""
+    return tuple(math.exp(-hop / RATE_HZ / seconds) for seconds in memory_s)
 
 
 def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:

@@ -128,6 +128,9 @@ def main(
     hours: Annotated[float | None, typer.Option(help="length of the run")] = None,
     steps: Annotated[int | None, typer.Option(help="length of the run, instead of hours")] = None,
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="checkpoint or exported file to take the weights from")
+    ] = None,
     noise: Annotated[bool, typer.Option(help="directions wrong by up to 8 degrees")] = True,
     combinations: Annotated[bool, typer.Option(help="losses of all sums of sources")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
@@ -153,6 +156,8 @@ def main(
     draw = training_batches(stems, seed, scenes, seconds, noise=noise)
     with torch.no_grad():
         network.standardise(task.seen(draw(2**31).to(task.device)))
+    if init is not None:
+        networks.load_weights(network, init)
     run = Run(task, plan, about, [folder.name for folder in data])
     if (out / checkpoints.FILE).exists():
         run.resume(out)

@@ -37,6 +37,7 @@ from models_onnx.cells import (
     CELLS,
     average,
     covariances,
+    decays,
     pool,
     radians,
     repeat,
@@ -45,10 +46,9 @@ from models_onnx.cells import (
 )
 from realtime.spec import ModelSpec, Tier
 
-BANDS = 64  # of eight cells: 172 Hz wide below, 1.4 kHz at the top
-PER_BAND = CELLS // BANDS
-DECAYS = (0.95, 0.993)  # of the averages, per frame of 5.8 ms: 0.11 and 0.83 s
-CANDIDATES = 2 + len(DECAYS)  # none, the averages, and the mean over 5 cells of this frame
+BANDS = 64  # 172 Hz wide below, 1.4 kHz at the top
+MEMORY_S = (0.113, 0.826)  # time constants of the averages
+CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
 NARROW = math.tan(math.radians(8)) ** 2
@@ -62,7 +62,7 @@ class SteerConfig:
     encoded, share : numbers a band, in the encoder and to and from the core.
     core, layers : of the recurrent core, which sees all bands.
     inner : numbers a band between a cell's features and its masks.
-    lookahead : in frames of 5.8 ms.
+    window, synthesis, hop, lookahead : see `realtime.spec.Tier`; the window is 2048 or a multiple.
     null, aim : whether neighbours are nulled, and whether the aim is corrected; without them for
         comparison.
     """
@@ -72,29 +72,40 @@ class SteerConfig:
     core: int = 256
     layers: int = 2
     inner: int = 64
+    window: int = 2048
+    synthesis: int = 512
+    hop: int = 256
     lookahead: int = 0
     null: bool = True
     aim: bool = True
+
+    @property
+    def tier(self) -> Tier:
+        return Tier(self.window, self.synthesis, self.hop, self.lookahead)
+
+    @property
+    def scale(self) -> int:
+        """How many times 1024 bins, and 512 cells, there are."""
+        return self.window // 2048
 
 
 CONFIGS = {
     "tiny": SteerConfig(encoded=16, share=4, core=32, layers=1, inner=24),
     "small": SteerConfig(),
-    "studio": SteerConfig(lookahead=8),
+    "studio": SteerConfig(inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4),
     "mask-only": SteerConfig(null=False),
     "unaimed": SteerConfig(aim=False),
 }
 
 
 def spec(config: SteerConfig) -> ModelSpec:
-    tier = Tier(window=2048, synthesis=512, hop=256, lookahead=config.lookahead)
     names = ["studio", "offline"] if config.lookahead else ["live", "studio", "offline"]
     return ModelSpec(
         name="steer",
-        tiers=dict.fromkeys(names, tier),
+        tiers=dict.fromkeys(names, config.tier),
         conditions={"direction": 2},
         mask_axes="steered",
-        bins=BINS,
+        bins=BINS * config.scale,
         description="neural direction filter: nulls the neighbours, masks the rest",
         licence="GPL-3.0-or-later",
     )
@@ -106,7 +117,10 @@ class Steer(nn.Module):
     def __init__(self, config: SteerConfig) -> None:
         super().__init__()
         self.config = config
-        own, share, core = PER_BAND * FEATURES, config.share, config.core
+        self.per_band = CELLS * config.scale // BANDS
+        self.decays = decays(MEMORY_S, config.hop)
+        self.aim_decays = decays(aim.MEMORY_S, config.hop)
+        own, share, core = self.per_band * FEATURES, config.share, config.core
         self.encode = Bands(own, config.encoded)
         self.shrink = Bands(config.encoded, share)
         self.opening = nn.Linear(2, core)
@@ -119,22 +133,23 @@ class Steer(nn.Module):
         self.active = nn.Linear(core, 1)
         self.leave = nn.Linear(core, BANDS * share)
         self.hidden = Bands(own + config.encoded + share, config.inner)
-        self.decode = Bands(config.inner, PER_BAND * OUTPUTS)
+        self.decode = Bands(config.inner, self.per_band * OUTPUTS)
         with torch.no_grad():
             self.decode.weight.mul_(0.2)
             start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
-            self.decode.bias.copy_(start.repeat_interleave(PER_BAND).expand(BANDS, 1, -1))
+            self.decode.bias.copy_(start.repeat_interleave(self.per_band).expand(BANDS, 1, -1))
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of one stream, which has one target."""
+        cells = self.per_band * BANDS
         layers = {f"layer{k}": (self.config.core,) for k in range(self.config.layers)}
         shapes = {
-            "covariance": (len(DECAYS), 3, CELLS),
-            "directions": (len(aim.DECAYS), aim.KINDS, aim.GRID),
+            "covariance": (len(self.decays), 3, cells),
+            "directions": (len(self.aim_decays), aim.KINDS, aim.GRID),
             **layers,
         }
         if self.config.lookahead:
-            shapes["waiting"] = (self.config.lookahead, 3, CELLS)
+            shapes["waiting"] = (self.config.lookahead, 3, cells)
         return shapes
 
     def forward(
@@ -153,7 +168,7 @@ class Steer(nn.Module):
         directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
         exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
         with torch.no_grad(), exact:  # nothing to learn up to here
-            instant = pool(covariances(spectrum))
+            instant = pool(covariances(spectrum), self.config.scale)
             if states:
                 instant = repeat(instant, targets)
                 averages, histograms, *kept = self.hear(instant, states[:2])
@@ -177,8 +192,8 @@ class Steer(nn.Module):
                 features, slopes = describe(averages, queue[:, :frames], theta)
                 waiting = [queue[:, -self.config.lookahead :]]
         masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
-        masks = spread(turn(masks, aside_deg * (math.pi / 180)))
-        masks = masks.reshape(batch, targets, frames, 4, BINS).transpose(1, 2)
+        masks = spread(turn(masks, aside_deg * (math.pi / 180)), self.config.scale)
+        masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
         logit = logit.reshape(batch, targets, frames).transpose(1, 2)
         return Answer(masks, (*kept, *following, *waiting), logit)
 
@@ -192,9 +207,9 @@ class Steer(nn.Module):
         covariance, directions = states or (
             self._zeros(len(instant), name) for name in ("covariance", "directions")
         )
-        averages, covariance = average(instant, covariance, DECAYS)
+        averages, covariance = average(instant, covariance, self.decays)
         found = aim.directions(averages[:, :, 0], instant)
-        histograms, directions = average(found, directions, aim.DECAYS)
+        histograms, directions = average(found, directions, self.aim_decays)
         return averages, histograms, covariance, directions
 
     def _zeros(self, streams: int, state: str) -> Tensor:
@@ -215,7 +230,7 @@ class Steer(nn.Module):
         states : those of the layers, (B, core).
         """
         batch, frames = width_deg.shape
-        encoded = functional.relu(self.encode(by_band(now)))
+        encoded = functional.relu(self.encode(by_band(now, self.per_band)))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
@@ -225,12 +240,12 @@ class Steer(nn.Module):
             x = x + out
             following.append(state[0])
         context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
-        own = by_band(features)
+        own = by_band(features, self.per_band)
         if self.config.lookahead:
             encoded = functional.relu(self.encode(own))
         hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
-        raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, PER_BAND)
-        raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, CELLS)
+        raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, self.per_band)
+        raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, self.per_band * BANDS)
         along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
         slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
         if not self.config.null:
@@ -252,10 +267,10 @@ class Bands(nn.Module):
         return torch.bmm(x, self.weight) + self.bias
 
 
-def by_band(features: Tensor) -> Tensor:
+def by_band(features: Tensor, per_band: int) -> Tensor:
     """(B, F, FEATURES, cells) to (bands, B · F, FEATURES · cells a band)."""
-    cut = features.reshape(-1, FEATURES, BANDS, PER_BAND).permute(2, 0, 1, 3)
-    return cut.reshape(BANDS, -1, FEATURES * PER_BAND)
+    cut = features.reshape(-1, FEATURES, BANDS, per_band).permute(2, 0, 1, 3)
+    return cut.reshape(BANDS, -1, FEATURES * per_band)
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     averages = steer.Steer(steer.CONFIGS["tiny"]).hear(instant)[0]
     theta = radians(torch.full((1, frames), -10.0))
     _, slopes = steer.describe(averages, instant, theta)
-    slowest = slopes[0, -1, len(steer.DECAYS) - 1]
+    slowest = slopes[0, -1, len(steer.MEMORY_S) - 1]
     assert slowest.mean().item() == pytest.approx(1 / np.tan(angle), abs=0.05)
 
 
