@@ -1,6 +1,6 @@
 """Covariances of the two channels in cells of time and frequency.
 
-A cell is one bin below 5.5 kHz, two up to 11 kHz, four above: 512 cells of the 1024 bins of a window
+A cell is one bin below 5.5 kHz, two up to 11 kHz, four above: 512 cells of 1024 bins of a window
 of 2048 samples, and in proportion for longer windows.
 """
 
