@@ -48,6 +48,7 @@ class Strip:
         self._powers = np.zeros(len(self.stems))
         self._field = np.zeros((2, FIELD), np.float32)
         self._fed = 0
+        self._shown: tuple[int, tuple[float, ...]] = (-1, ())  # what was fed, and its directions
 
     @property
     def latency(self) -> int:
@@ -91,11 +92,19 @@ class Strip:
         shown: dict[str, tuple[float, ...]] = {
             "level_target": (levels[target],),
             "level_residual": (levels[self.stems[-1]],),
-            "directions": tuple(directions(self._field).tolist()),
+            "directions": self._directions(),
         }
         activity = self.separator.activity
         if activity is not None:
             shown["activity"] = (float(activity[-1, self.stems.index(target)]),)
+        return shown
+
+    def _directions(self) -> tuple[float, ...]:
+        """Those of late; the same for all targets that are asked for between two hops."""
+        fed, shown = self._shown
+        if fed != self._fed:
+            fed, shown = self._fed, tuple(directions(self._field).tolist())
+            self._shown = (fed, shown)
         return shown
 
     def _measure(self, block: Audio, stems: NDArray[np.float32]) -> None:

@@ -8,6 +8,7 @@ every two milliseconds with the last of each control.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -92,19 +93,14 @@ class OscApart:
         raise StemsteerError(str(answer))
 
     def _relay(self) -> None:
-        """Put moves on the board; show it when asked, and now and then."""
+        """Put moves on the board, and show it when asked."""
         try:
-            while True:
-                if self._pipe.poll(SHOW_S):
-                    message = self._pipe.recv()
-                    if message is None:
-                        return
-                    moves, asked = message
-                    for (instance, name), value in moves.items():
-                        self._board.play(instance, name, value)
-                    if not asked:
-                        continue
-                self._pipe.send(self._shown())
+            while (message := self._pipe.recv()) is not None:
+                moves, asked = message
+                for (instance, name), value in moves.items():
+                    self._board.play(instance, name, value)
+                if asked:
+                    self._pipe.send(self._shown())
         except (EOFError, OSError):  # the other process is gone: hands are off, sound goes on
             return
 
@@ -115,17 +111,18 @@ class OscApart:
 
 
 class _Mirror(Sheet):
-    """The board as it is seen over there."""
+    """The board as it is seen over there; the server's thread carries what goes to and fro.
+
+    `left` is set when the other side ends.
+    """
 
     def __init__(self, pipe: Connection, controls: Mapping[str, Mapping[str, Control]]) -> None:
         super().__init__(list(controls))
         self._pipe, self._controls = pipe, controls
         self._moves: Values = {}
         self._meters: dict[str, Meters] = {}
-        self._asked, self._shown_s = False, 0.0
-        self._bell = threading.Event()
-        self.left = False
-        threading.Thread(target=self._forward, daemon=True).start()
+        self._asked, self._shown_s, self._sent_s = False, 0.0, -math.inf
+        self.left = threading.Event()
 
     def controls(self, instance: str) -> Mapping[str, Control]:
         return self._controls[instance]
@@ -136,29 +133,42 @@ class _Mirror(Sheet):
     def play(self, instance: str, name: str, value: float) -> None:
         with self._lock:
             self._values[instance, name] = self._moves[instance, name] = value
-        self._bell.set()
 
     def meters(self, instance: str) -> Meters:
         if time.monotonic() - self._shown_s > STALE_S:
             self._asked = True
-            self._bell.set()
         return self._meters.get(instance, {})
 
-    def take(self, shown: Shown) -> None:
-        """The board as it was a moment ago; what has been moved since stays."""
+    def fileno(self) -> int:
+        return self._pipe.fileno()
+
+    def due_in_s(self) -> float:
+        """What comes within `GATHER_S` goes together."""
+        pause_s = GATHER_S if self._moves or self._asked else SHOW_S
+        return self._sent_s + pause_s - time.monotonic()
+
+    def attend(self, readable: bool) -> None:
+        """Take the board as it was a moment ago, send what has been moved and asked since."""
+        try:
+            if readable:
+                self._take(self._pipe.recv())
+            if self.due_in_s() <= 0:
+                with self._lock:
+                    moves, self._moves = self._moves, {}
+                asked, self._asked = self._asked or not moves, False
+                self._sent_s = time.monotonic()
+                self._pipe.send((moves, asked))
+        except (EOFError, OSError):
+            self.left.set()
+
+    def _take(self, shown: Shown | None) -> None:
+        if shown is None:
+            self.left.set()
+            return
         values, self._meters = shown
         with self._lock:
             self._values.update({k: v for k, v in values.items() if k not in self._moves})
         self._shown_s = time.monotonic()
-
-    def _forward(self) -> None:
-        while self._bell.wait() and not self.left:
-            self._bell.clear()
-            with self._lock:
-                moves, self._moves = self._moves, {}
-                asked, self._asked = self._asked, False
-            self._pipe.send((moves, asked))
-            time.sleep(GATHER_S)  # what comes meanwhile goes together
 
 
 def _serve(
@@ -176,14 +186,12 @@ def _serve(
             pipe.send(str(error))
             return
         pipe.send(server.port)
-        try:
-            while (shown := pipe.recv()) is not None:
-                mirror.take(shown)
-        except (EOFError, OSError):
-            return
-    mirror.left = True
+        server.start()
+        mirror.left.wait()
+        server.stop()
     _say(summary(server))
-    pipe.send(None)
+    with contextlib.suppress(OSError):
+        pipe.send(None)
 
 
 def _listen(stack: contextlib.ExitStack, mirror: _Mirror, options: Options) -> OscServer:
@@ -195,8 +203,8 @@ def _listen(stack: contextlib.ExitStack, mirror: _Mirror, options: Options) -> O
         strict=options.strict,
         mirrored=options.mirrored,
         report=lambda words: _say(words),
+        chore=mirror,
     )
-    stack.enter_context(server)
     stack.enter_context(QueryServer(server, mirror, server.port))
     if options.announce:
         stack.enter_context(announced(options.host, server.port))

@@ -6,6 +6,7 @@ that are damaged without a word, and its server sleeps until a bundle in the fut
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,15 +103,26 @@ def _later(one: float | None, other: float | None) -> float | None:
 
 def encode(address: str, arguments: Sequence[float | int | str]) -> bytes:
     """A message; numbers go out as 32-bit floats or integers."""
-    tags, data = ",", b""
-    for argument in arguments:
-        if isinstance(argument, str):
-            tags, data = tags + "s", data + write_string(argument)
-        elif isinstance(argument, int):
-            tags, data = tags + "i", data + struct.pack(">i", argument)
-        else:
-            tags, data = tags + "f", data + struct.pack(">f", argument)
-    return write_string(address) + write_string(tags) + data
+    tags = "".join(map(_tag, arguments))
+    if "s" not in tags:
+        return _head(address, tags) + struct.pack(">" + tags, *arguments)
+    data = (
+        write_string(argument) if isinstance(argument, str) else struct.pack(">" + tag, argument)
+        for tag, argument in zip(tags, arguments, strict=True)
+    )
+    return _head(address, tags) + b"".join(data)
+
+
+def _tag(argument: float | int | str) -> str:
+    """Its type in OSC, which is that of `struct` for numbers."""
+    if isinstance(argument, str):
+        return "s"
+    return "i" if isinstance(argument, int) else "f"
+
+
+@functools.lru_cache(1024)
+def _head(address: str, tags: str) -> bytes:
+    return write_string(address) + write_string("," + tags)
 
 
 def encode_bundle(messages: Sequence[bytes], due_s: float | None = None) -> bytes:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Protocol
 
 from plugin_bridge.board import Board
 from plugin_bridge.daw.conventions import Conventions
@@ -32,6 +33,19 @@ QUEUE_BYTES = 1 << 20  # of packets that the system keeps for us, if it allows s
 CROWDED_S = 0.003
 
 
+class Chore(Protocol):
+    """Something else that the server's thread looks after between packets."""
+
+    def fileno(self) -> int:
+        """What to wait for."""
+
+    def due_in_s(self) -> float:
+        """Time until it is to be attended to in any case."""
+
+    def attend(self, readable: bool) -> None:
+        """Its turn, behind every other work; must not wait."""
+
+
 class OscServer:
     """Receives OSC on a UDP port and moves the controls of a board.
 
@@ -43,6 +57,7 @@ class OscServer:
     strict : refuse values out of range instead of clamping them.
     mirrored : take left for right in the conventions of others.
     report : told in a sentence of the first fault of each kind.
+    chore : attended to in the thread that reads, so that it needs none of its own.
 
     Raises
     ------
@@ -59,7 +74,9 @@ class OscServer:
         strict: bool = False,
         mirrored: bool = False,
         report: Callable[[str], None] = lambda words: None,
+        chore: Chore | None = None,
     ) -> None:
+        self._chore = chore
         self.counters = Counters()
         self.feedback = Feedback(board)
         self.namespace = Namespace(board, self.counters, report, strict=strict)
@@ -102,8 +119,13 @@ class OscServer:
         self.stop()
 
     def _run(self) -> None:
+        sources: list[socket.socket | Chore] = [
+            self._socket,
+            *([self._chore] if self._chore else []),
+        ]
         while not self._quit.is_set():
-            if select.select([self._socket], [], [], self._patience_s())[0]:
+            ready = select.select(sources, [], [], self._patience_s())[0]
+            if self._socket in ready:
                 self._read()
             for packet, sender in self._guard.held_back():
                 self._take(packet, sender)
@@ -111,6 +133,8 @@ class OscServer:
                 _, _, message, sender = heapq.heappop(self._pending)
                 self._apply(message, sender)
             self.feedback.send(self._socket)
+            if self._chore:
+                self._chore.attend(self._chore in ready)
             if self._guard.crowded:
                 time.sleep(CROWDED_S)  # fewer wake-ups, which would disturb the audio's thread
 
@@ -118,7 +142,8 @@ class OscServer:
         """Time until there is something to do anyway."""
         due_s = self._pending[0][0] - time.time() if self._pending else 0.2
         held_s = 0.002 if self._guard.waiting else 0.2
-        return max(0.0, min(due_s, held_s, self.feedback.due_in_s(), 0.2))
+        chore_s = self._chore.due_in_s() if self._chore else 0.2
+        return max(0.0, min(due_s, held_s, chore_s, self.feedback.due_in_s(), 0.2))
 
     def _read(self) -> None:
         for _ in range(_READ_AT_ONCE):
