@@ -170,11 +170,21 @@ def test_a_fine_controller_reaches_values_between_the_coarse_ones(tmp_path):
     from plugin_bridge.automation.midi import ControllerMap
 
     mapping = ControllerMap.of_table()
-    coarse = mapping.control_change(0, 10, 64)
-    fine = mapping.control_change(0, 42, 64)
-    assert coarse == ((ALL, "azimuth"), pytest.approx(-45 + 90 * 64 / 127))
-    assert fine == ((ALL, "azimuth"), pytest.approx(-45 + 90 * (64 * 128 + 64) / 16383))
+    coarse = mapping.control_change(0, 20, 64)
+    fine = mapping.control_change(0, 52, 64)
+    assert coarse == ((ALL, "width"), pytest.approx(1 + 89 * 64 / 127))
+    assert fine == ((ALL, "width"), pytest.approx(1 + 89 * (64 * 128 + 64) / 16383))
     assert mapping.control_change(0, 3, 64) is None
+
+
+def test_pan_is_in_the_centre_at_64_and_reaches_both_sides():
+    from plugin_bridge.automation.midi import ControllerMap
+
+    mapping = ControllerMap.of_table()
+    for value, azimuth_deg in ((0, -45), (32, -22.5), (64, 0), (127, 45)):
+        assert mapping.control_change(0, 10, value) == ((ALL, "azimuth"), azimuth_deg)
+    mapping.control_change(0, 10, 127)
+    assert mapping.control_change(0, 42, 127) == ((ALL, "azimuth"), 45)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ class ControllerMap:
         if number < FINE:
             self._coarse[channel, number] = value
         if key := self._find(channel, number):
-            return key, _scaled(key, value / 127)
+            return key, _scaled(key, value, 7)
         if coarse is not None and (key := self._find(channel, number - FINE)):
-            return key, _scaled(key, (coarse * 128 + value) / (127 * 128 + 127))
+            return key, _scaled(key, coarse * 128 + value, 14)
         return None
 
     def check_targets(self, names: Sequence[str]) -> None:
@@ -106,8 +106,15 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
         raise ValueError(f"not a MIDI file: {error!r}") from error
 
 
-def _scaled(key: Key, share: float) -> float:
-    return BY_NAME[key[1]].from_norm(share)
+def _scaled(key: Key, value: int, bits: int) -> float:
+    """The value of a control; one that rests in the middle of its range is there at 64, as pan."""
+    control = BY_NAME[key[1]]
+    top, centre = 2**bits - 1, 2 ** (bits - 1)
+    if not control.centred:
+        return control.from_norm(value / top)
+    if value <= centre:
+        return control.from_norm(value / centre / 2)
+    return control.from_norm(0.5 + (value - centre) / (top - centre) / 2)
 
 
 def _wire(key: str) -> Wire:

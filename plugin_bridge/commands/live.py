@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, Strict
-from plugin_bridge.commands.separate import chain_files, wanted_targets
+from plugin_bridge.commands.separate import Azimuths, Width, chain_files, wanted_targets
 
 if TYPE_CHECKING:
     from plugin_bridge.live import Live, Settings
@@ -20,17 +20,8 @@ if TYPE_CHECKING:
 
 
 def live(
-    azimuths: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--azimuth",
-            metavar="[NAME=]DEG",
-            help="Direction to begin with, -45 to 45 degrees; again, with names, for several.",
-        ),
-    ] = None,
-    width_deg: Annotated[
-        float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
-    ] = None,
+    azimuths: Azimuths = None,
+    width_deg: Width = None,
     targets: Annotated[
         Path | None, typer.Option(help="JSON file of several targets, as of `stemsteer scan`.")
     ] = None,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plugin_bridge.controls import BY_NAME
+
 if TYPE_CHECKING:
     from plugin_bridge.audiofile import AudioReader
     from plugin_bridge.automation import Automation
@@ -17,23 +19,27 @@ if TYPE_CHECKING:
     from plugin_bridge.scan import StereoField
     from plugin_bridge.targets import Target
 
+AZIMUTH, WIDTH = BY_NAME["azimuth"], BY_NAME["width"]
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo or mono.")]
+Azimuths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--azimuth",
+        metavar="[NAME=]DEG",
+        help=f"Direction, {AZIMUTH.range}, from hard left to hard right; again, with names, for "
+        "several. Of a model's own sources, those not named are in the centre.",
+    ),
+]
+Width = Annotated[
+    float | None,
+    typer.Option("--width", help=f"Full opening, {WIDTH.range}.  [{WIDTH.default:g}]"),
+]
 
 
 def render(
     path: Input,
-    azimuths: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--azimuth",
-            metavar="[NAME=]DEG",
-            help="Direction, -45 (hard left) to 45 (hard right) degrees; again, with names, for "
-            "several. Of a model's own sources, those not named are in the centre.",
-        ),
-    ] = None,
-    width_deg: Annotated[
-        float | None, typer.Option("--width", help="Full opening, 1 to 90 degrees.  [20]")
-    ] = None,
+    azimuths: Azimuths = None,
+    width_deg: Width = None,
     targets: Annotated[
         Path | None,
         typer.Option(help="JSON file of several targets, as `stemsteer scan --json` prints it."),
