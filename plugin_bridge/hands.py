@@ -46,6 +46,8 @@ class Hands:
             os.ftruncate(self.fd, _PAGE.itemsize)
         self._memory = mmap.mmap(self.fd, _PAGE.itemsize)
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
+        self._moves = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
+        self._seen = b""
         if fd is None:
             self._page["activity"] = self._page["asked"] = np.nan
 
@@ -88,7 +90,11 @@ class Hands:
 
     def moved(self) -> list[tuple[int, float]]:
         """Controls that have been moved since the last call, and where to."""
-        moves = self._page["moves"].copy()
+        seen = self._moves.tobytes()
+        if seen == self._seen:
+            return []
+        self._seen = seen
+        moves = np.frombuffer(seen, "<u4")
         news = np.flatnonzero(moves != self._page["taken"])
         wanted = [(int(k), float(self._page["wanted"][k])) for k in news]
         self._page["taken"] = moves

@@ -143,7 +143,6 @@ class Processor:
         block = ring.read(ring.input, self.position, frames)
         target, residual = stems = self._separator.process(block)
         self.position += frames
-        self._show(stems)
 
         last = self.position - self._separator.latency
         first = max(self._from, last - frames)
@@ -153,6 +152,7 @@ class Processor:
             ring.write(ring.output, first, out)
             ring["done"] = last
             ring.ring_bell("output_bell", "plugin_sleeps")
+        self._show(stems)  # when nobody waits
         self._count(hops, time.perf_counter() - begun_s)
 
     def _mix(

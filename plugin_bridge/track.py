@@ -46,8 +46,8 @@ class Track:
         timeout_s: float = 15.0,
     ) -> None:
         self.latency = latency
-        self._fd = make_ring(rate_hz, outputs)
-        self.ring = Ring(self._fd)
+        self.fd = make_ring(rate_hz, outputs)
+        self.ring = Ring(self.fd)
         self.ring["latency"] = latency
         self.ring["offline"] = offline
         self.position = self.ring["written"]
@@ -75,7 +75,7 @@ class Track:
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
-            socket.send_fds(connection, [json.dumps(self.hello).encode()], [self._fd])
+            socket.send_fds(connection, [json.dumps(self.hello).encode()], [self.fd])
             answer = connection.recv(512).decode()
         except OSError as error:
             connection.close()
@@ -142,4 +142,4 @@ class Track:
     def close(self) -> None:
         """Leave, as a plugin does that is removed."""
         self._socket.close()
-        os.close(self._fd)
+        os.close(self.fd)

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from bridge import ROOT, desk, noise, until
+from bridge import ROOT, compiled, desk, noise, until
 
 from plugin_bridge.places import engine_socket
 from plugin_bridge.processor import choose_tier
@@ -56,6 +56,22 @@ def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(own_desk):
     assert 0 < instance["load"] < 1
     track.close()
     until(lambda: not own_desk.instances(), "the instance is gone")
+
+
+@pytest.mark.host
+def test_the_way_of_a_block_to_its_sound_and_back_is_short(own_desk):
+    own_desk.start("panorama")
+    track = Track(block=HOP)
+    track.push(noise(HOP))
+    until(own_desk.workers, "the track is served")
+    command = [compiled("ring_trip"), str(track.fd), "600"]
+    done = subprocess.run(command, pass_fds=[track.fd], capture_output=True, text=True, check=True)
+    median_us, p99_us = map(float, done.stdout.split())
+    hop_us = 1e6 * HOP / 44_100
+    busy_us = own_desk.instances()[0]["load"] * hop_us
+    print(f"trip {median_us:.0f} us, p99 {p99_us:.0f}, of it {busy_us:.0f} in the engine")
+    assert median_us < hop_us
+    track.close()
 
 
 def test_parameters_move_in_straight_lines_from_block_to_block(own_desk):
