@@ -14,7 +14,7 @@ from models_onnx.data.shards import INDEX, Shards
 from models_onnx.data.sources import Collection, Pool
 
 VALIDATION_SEED = 2_000_000_000
-VALIDATION_MIXING = Mixing(sources=(2, 5), rate=0.0, silent=0.0)
+VALIDATION_MIXING = Mixing(sources=(2, 5), rate=0.0, silent=0.0, wet=(0.3, 1.0), dry=0.35)
 
 
 def open_pool(folders: Sequence[str]) -> tuple[Pool, list[str]]:

@@ -43,8 +43,8 @@ class Mixing:
 
     sources: tuple[int, int] = (2, 6)
     gain_db: tuple[float, float] = (-14.0, 2.0)
-    wet: tuple[float, float] = (0.3, 1.0)
-    dry: float = 0.35
+    wet: tuple[float, float] = (0.6, 1.0)
+    dry: float = 0.3
     rate: float = 0.09
     silent: float = 0.03
     near: float = 0.25
