@@ -13,7 +13,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from models_onnx import checkpoints, spain_xumx, steer
+from models_onnx import checkpoints, spain_config, spain_xumx, steer
 from realtime.spec import ModelSpec
 
 HALF = ".half"
@@ -22,9 +22,9 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
     "steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec),
     "spain-xumx": (
         spain_xumx.SpainXumx,
-        spain_xumx.XumxConfig,
-        spain_xumx.CONFIGS,
-        spain_xumx.spec,
+        spain_config.XumxConfig,
+        spain_config.CONFIGS,
+        spain_config.spec,
     ),
 }
 

@@ -28,9 +28,10 @@ from models_onnx.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.export import export
 from models_onnx.metrics import db, interval, si_sdr_db
 from models_onnx.scenes import Judged
+from models_onnx.spain_config import TASKS
 from models_onnx.spain_data import Stems, instrument, judged_scenes
 from models_onnx.spain_train import separate_clip
-from models_onnx.spain_xumx import TASKS, SpainXumx
+from models_onnx.spain_xumx import SpainXumx
 from models_onnx.systems import oracle, separate
 from realtime.model import load_model
 

@@ -20,9 +20,10 @@ from models_onnx import checkpoints, networks
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, stereo_si_sdr
 from models_onnx.scenes import Judged
+from models_onnx.spain_config import spec
 from models_onnx.spain_data import Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import TINY, combination_matrix, combined, multi_domain_of_masks
-from models_onnx.spain_xumx import SpainXumx, spec
+from models_onnx.spain_xumx import SpainXumx
 from models_onnx.task import Task
 from models_onnx.torch_stft import analyse, apply_masks, synthesise
 from models_onnx.train import Plan, Run, keep_memory, train
@@ -122,7 +123,7 @@ def separate_clip(network: SpainXumx, scene: Judged, azimuth_deg: Floats) -> Flo
 
 
 def main(
-    config: Annotated[str, typer.Argument(help="see models_onnx.spain_xumx.CONFIGS")],
+    config: Annotated[str, typer.Argument(help="see models_onnx.spain_config.CONFIGS")],
     data: Annotated[list[Path], typer.Option(help="folder of songs; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
     hours: Annotated[float | None, typer.Option(help="length of the run")] = None,

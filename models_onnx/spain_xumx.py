@@ -18,6 +18,9 @@ positional : the same with a positional code of the azimuth (D-F).
 adain : a scale and a shift behind every norm, learned from the code. Statistics are those of the
     batch norm: those of a clip would need its future. Behind the last norm they are gains of
     every bin of either channel: what a direction says most directly.
+steered : ours. AdaIN, and an encoder sees the magnitudes along the direction of its source and
+    across it, |T| and |N| of `models_onnx.steer`, instead of those of left and right: where its
+    source is alone, |N| is zero.
 
 The width of a direction is not looked at.
 """
@@ -25,100 +28,16 @@ The width of a direction is not looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from models_onnx.cells import radians
 from models_onnx.interleaved import Interleaved
-from realtime.spec import ModelSpec, Tier
+from models_onnx.spain_config import ADAPTIVE, XumxConfig
 
-CONDITIONINGS = ("none", "concat", "positional", "adain")
-TASKS = {
-    "band": ("guitar", "strings", "bass", "piano"),
-    "guitars": ("guitar1", "guitar2", "bass", "piano"),
-}
-"""The two experiments of the paper; guitar1 stands to the left of guitar2."""
 RANGE_DEG = 45.0
 Recurrence = Callable[[int, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class XumxConfig:
-    """Sizes of the network.
-
-    Parameters
-    ----------
-    sources : names of the sources, one branch each.
-    condition : one of `CONDITIONINGS`; `code` is the size of the positional code.
-    tier : geometry in which it runs. It sees the lowest `seen` bins and masks the lowest `bins`.
-    every : it learns at every so many frames of the tier. In a stream as many interleaved copies
-        of the recurrent states take turns, so each sees what training saw, and every frame is used.
-    """
-
-    sources: tuple[str, ...] = TASKS["band"]
-    condition: str = "none"
-    code: int = 2048
-    window: int = 4096
-    synthesis: int = 4096
-    hop: int = 1024
-    seen: int = 1487
-    bins: int = 2049
-    hidden: int = 512
-    layers: int = 3
-    bidirectional: bool = True
-    dropout: float = 0.4
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sources", tuple(self.sources))
-        if self.condition not in CONDITIONINGS:
-            raise ValueError(f"condition is {self.condition!r}, expected one of {CONDITIONINGS}")
-        if self.code % 2 or self.hidden % 2:
-            raise ValueError(f"code and hidden must be even: {self}")
-
-    @property
-    def tier(self) -> Tier:
-        return Tier(self.window, self.synthesis, self.hop)
-
-
-_SMALL = XumxConfig(
-    code=64, window=2048, synthesis=512, hop=256, seen=744, bins=744, hidden=128, layers=2,
-    bidirectional=False, dropout=0.1, every=4,
-)  # fmt: skip
-
-
-def _configs() -> dict[str, XumxConfig]:
-    found = {}
-    for task, sources in TASKS.items():
-        for condition in CONDITIONINGS:
-            name = f"{task}-{condition}"
-            found[f"paper-{name}"] = XumxConfig(sources, condition)
-            found[name] = replace(_SMALL, sources=sources, condition=condition)
-            found[f"{name}-blstm"] = replace(found[name], bidirectional=True)
-    return found
-
-
-CONFIGS = _configs()
-"""``paper-<task>-<condition>``, ``<task>-<condition>`` (small) and ``<task>-<condition>-blstm``."""
-
-
-def spec(config: XumxConfig) -> ModelSpec:
-    """What a file of this network says about itself; only one that runs in time has tiers to use.
-
-    The bidirectional form needs the whole clip and runs in torch alone; its spec has its windows.
-    """
-    conditions = {} if config.condition == "none" else {"direction": 2}
-    return ModelSpec(
-        name="spain-xumx",
-        tiers=dict.fromkeys(("live", "studio", "offline"), config.tier),
-        conditions=conditions,
-        mask_axes="channels",
-        bins=config.bins,
-        targets=config.sources,
-        description="system 1, SpaIn-Net: X-UMX told where each source is",
-        licence="GPL-3.0-or-later",
-    )
 
 
 def positional_code(azimuth_deg: Tensor, size: int) -> Tensor:
@@ -158,7 +77,7 @@ class Norm(nn.Module):
     def __init__(self, size: int, config: XumxConfig) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(size)
-        self.adapt = nn.Linear(config.code, 2 * size) if config.condition == "adain" else None
+        self.adapt = nn.Linear(config.code, 2 * size) if config.condition in ADAPTIVE else None
         if self.adapt is not None:
             nn.init.normal_(self.adapt.weight, std=0.02)
             nn.init.zeros_(self.adapt.bias)
@@ -228,13 +147,14 @@ class SpainXumx(nn.Module):
     ) -> Tensor:
         """The masks, given `remember`, which runs the recurrent layers of one branch."""
         codes = self._codes(conditions)
-        adain = self.config.condition == "adain"
+        adain = self.config.condition in ADAPTIVE
         adaptive = codes if adain else [None] * len(codes)
         concat = [None] * len(codes) if adain else codes
-        seen = magnitude(spectrum[..., : self.config.seen, :])  # (B, F, 2, seen)
         encodings = [
-            encoder(seen, *told)
-            for encoder, *told in zip(self.encoders, concat, adaptive, strict=True)
+            encoder(*told)
+            for encoder, *told in zip(
+                self.encoders, self._seen(spectrum, conditions), concat, adaptive, strict=True
+            )
         ]
         bridge = torch.stack(encodings).mean(0)  # (B, F, hidden)
         branches = [torch.cat([x, remember(k, bridge)], -1) for k, x in enumerate(encodings)]
@@ -258,6 +178,17 @@ class SpainXumx(nn.Module):
         """Shape of each state of a stream without its leading axis, the sources."""
         size = (self.config.layers, self.config.every, self.config.hidden)
         return {"hidden": size, "cell": size}
+
+    def _seen(self, spectrum: Tensor, conditions: Mapping[str, Tensor]) -> list[Tensor]:
+        """What each encoder sees: magnitudes (B, F, 2, seen)."""
+        spectrum = spectrum[..., : self.config.seen, :]
+        if self.config.condition != "steered":
+            return [magnitude(spectrum)] * len(self.config.sources)
+        theta = radians(conditions["direction"][..., 0])[..., None, None]  # (B, F, sources, 1, 1)
+        cos, sin = torch.cos(theta), torch.sin(theta)
+        left, right = spectrum[:, :, None, 0], spectrum[:, :, None, 1]  # (B, F, 1, seen, 2)
+        steered = torch.stack([left * cos + right * sin, right * cos - left * sin], 3)
+        return list(magnitude(steered).unbind(2))
 
     def _codes(self, conditions: Mapping[str, Tensor]) -> list[Tensor | None]:
         config = self.config

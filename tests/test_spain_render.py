@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from models_onnx import spain_xumx
+from models_onnx import spain_config
 from models_onnx.export import export
 from plugin_bridge import cli
 from plugin_bridge.automation import read_automation
@@ -16,7 +16,7 @@ from tests.test_render import integers, song, stemsteer
 from tests.test_spain_xumx import tiny
 
 __all__ = ["song"]
-BAND = spain_xumx.TASKS["band"]
+BAND = spain_config.TASKS["band"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def model(tmp_path_factory):
         decoder.scale.data *= 0.1
         decoder.mean.data.fill_(0.25)
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    spec = spain_xumx.spec(network.config)
+    spec = spain_config.spec(network.config)
     return export(network.streaming(), spec, path, states=network.states())
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from models_onnx.scenes import Judged
+from models_onnx.spain_config import TASKS
 from models_onnx.spain_table import FLOOR_DB, best_order, judge, score, tables
-from models_onnx.spain_xumx import TASKS
 
 
 def scene(task="guitars"):

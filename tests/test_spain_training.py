@@ -9,6 +9,7 @@ import torch
 from models_onnx import networks
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import Label
+from models_onnx.spain_config import TASKS, spec
 from models_onnx.spain_data import CLASSES, Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import (
     combination_matrix,
@@ -18,7 +19,7 @@ from models_onnx.spain_losses import (
     weighted_sdr,
 )
 from models_onnx.spain_train import SpainTask
-from models_onnx.spain_xumx import TASKS, SpainXumx, spec
+from models_onnx.spain_xumx import SpainXumx
 from models_onnx.train import Plan, Run
 from realtime.spec import StemsteerError
 from tests.studio import RATE_HZ, tones

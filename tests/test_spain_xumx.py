@@ -1,5 +1,6 @@
 """System 1: shapes as published, bridges that average, a stream that is what was trained."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from models_onnx import networks, spain_xumx
+from models_onnx import networks, spain_config, spain_xumx
 from models_onnx.export import export
 from models_onnx.interleaved import Interleaved
-from models_onnx.spain_xumx import CONDITIONINGS, CONFIGS, TASKS, SpainXumx, XumxConfig
+from models_onnx.spain_config import CONDITIONINGS, CONFIGS, TASKS, XumxConfig
+from models_onnx.spain_xumx import SpainXumx
 from realtime import Separator, load_model
 from tests.contract import verify_streaming
 
@@ -54,7 +56,11 @@ def test_the_paper_s_layers_have_the_paper_s_shapes():
     assert shapes["decoders.0.scale"] == shapes["decoders.0.mean"] == (2049,)
     assert branch.lstms[0].dropout == 0.4
     config = branch.config
-    assert (config.window, config.hop, spain_xumx.spec(config).sample_rate) == (4096, 1024, 44_100)
+    assert (config.window, config.hop, spain_config.spec(config).sample_rate) == (
+        4096,
+        1024,
+        44_100,
+    )
 
 
 @pytest.mark.parametrize("condition", CONDITIONINGS)
@@ -123,6 +129,24 @@ def test_the_magnitude_is_that_of_negative_parts_too():
     )
 
 
+def test_steered_a_source_that_is_alone_is_not_across_its_direction():
+    network = tiny("steered")
+    heard: list[torch.Tensor] = []
+    for encoder in network.encoders:
+        encoder.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    theta = math.radians(45 - 20)
+    source = torch.randn(1, 4, 1, 120, 2)
+    spectrum = source * torch.tensor([math.cos(theta), math.sin(theta)])[:, None, None]
+    azimuth_deg = torch.tensor([-20.0, 70.0 - 45, -45.0, 45.0])
+    direction = torch.stack([azimuth_deg, torch.full((4,), 20.0)], -1).expand(1, 4, 4, 2)
+    network(spectrum, {"direction": direction})
+    level = source[:, :, 0, :100].square().sum(-1).sqrt()
+    for seen, azimuth in zip(heard, azimuth_deg.tolist(), strict=True):
+        aside = math.radians(azimuth + 20)
+        expected = torch.stack([level * math.cos(aside), (level * math.sin(aside)).abs()], 2)
+        torch.testing.assert_close(seen, expected, atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("condition", CONDITIONINGS)
 def test_the_condition_changes_the_output_if_it_is_told(condition):
     network = tiny(condition)
@@ -176,7 +200,7 @@ def test_interleaved_streams_are_the_lstm_on_every_third_frame(frames):
 def exported(tmp_path_factory):
     network = tiny("adain")
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    spec = spain_xumx.spec(network.config)
+    spec = spain_config.spec(network.config)
     export(network.streaming(), spec, path, states=network.states())  # refuses beyond 1e-4
     return network, spec, path
 
@@ -247,7 +271,7 @@ def test_standardising_makes_the_seen_bins_of_zero_mean_and_unit_deviation():
 @pytest.mark.parametrize("condition", CONDITIONINGS)
 def test_every_conditioning_is_exported_for_any_number_of_frames(condition, tmp_path):
     network = tiny(condition)
-    spec = spain_xumx.spec(network.config)
+    spec = spain_config.spec(network.config)
     path = export(network.streaming(), spec, tmp_path / "m.onnx", states=network.states())
     told = {"direction": np.zeros((5, 4, 2), np.float32)}
     masks = load_model(path).stepper(4).step(np.ones((5, 2, 120, 2), np.float32), told)["masks"]
