@@ -26,6 +26,8 @@ class XumxConfig:
     tier : geometry in which it runs. It sees the lowest `seen` bins and masks the lowest `bins`.
     every : it learns at every so many frames of the tier. In a stream as many interleaved copies
         of the recurrent states take turns, so each sees what training saw, and every frame is used.
+    context, lookahead : frames that a bidirectional network sees before and behind a frame, in a
+        stream; over a whole clip it sees all.
     """
 
     sources: tuple[str, ...] = TASKS["band"]
@@ -41,6 +43,8 @@ class XumxConfig:
     bidirectional: bool = True
     dropout: float = 0.4
     every: int = 1
+    context: int = 32
+    lookahead: int = 16
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -51,7 +55,8 @@ class XumxConfig:
 
     @property
     def tier(self) -> Tier:
-        return Tier(self.window, self.synthesis, self.hop)
+        ahead = self.lookahead if self.bidirectional else 0
+        return Tier(self.window, self.synthesis, self.hop, ahead)
 
 
 _SMALL = XumxConfig(
@@ -67,7 +72,9 @@ def _configs() -> dict[str, XumxConfig]:
             name = f"{task}-{condition}"
             found[f"paper-{name}"] = XumxConfig(sources, condition)
             found[name] = replace(_SMALL, sources=sources, condition=condition)
-            found[f"{name}-blstm"] = replace(found[name], bidirectional=True)
+            found[f"{name}-blstm"] = replace(
+                found[name], bidirectional=True, synthesis=2048, hop=1024, every=1
+            )
     return found
 
 
@@ -76,14 +83,12 @@ CONFIGS = _configs()
 
 
 def spec(config: XumxConfig) -> ModelSpec:
-    """What a file of this network says about itself; only one that runs in time has tiers to use.
-
-    The bidirectional form needs the whole clip and runs in torch alone; its spec has its windows.
-    """
+    """What a file of this network says about itself."""
+    names = ("studio", "offline") if config.bidirectional else ("live", "studio", "offline")
     conditions = {} if config.condition == "none" else {"direction": 2}
     return ModelSpec(
         name="spain-xumx",
-        tiers=dict.fromkeys(("live", "studio", "offline"), config.tier),
+        tiers=dict.fromkeys(names, config.tier),
         conditions=conditions,
         mask_axes="channels",
         bins=config.bins,

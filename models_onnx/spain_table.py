@@ -1,10 +1,10 @@
 """What a direction is worth: ``python -m models_onnx.spain_table --data DIR --runs DIR``.
 
-Every run of `models_onnx.spain_train` in a folder, exported and streamed as in use (bidirectional
-ones in torch, over the whole clip), beside the mixture, a quarter of it, the direction mask without
-learning at its best width on this data, `steer`, and the ratio mask of the true sources. Where two
-sources are of one instrument, networks that are told no direction are also scored in the order of
-the two that suits them better. Prints tables in Markdown.
+Every run of `models_onnx.spain_train` in a folder, exported and streamed as in use, beside the
+mixture, a quarter of it, the direction mask without learning at its best width on this data,
+`steer`, and the ratio mask of the true sources; all but bidirectional runs in the tier live. Where
+two sources are of one instrument, networks that are told no direction are also scored in the order
+of the two that suits them better. Prints tables in Markdown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from models_onnx.metrics import db, interval, si_sdr_db
 from models_onnx.scenes import Judged
 from models_onnx.spain_config import TASKS
 from models_onnx.spain_data import Stems, instrument, judged_scenes
-from models_onnx.spain_train import separate_clip
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.systems import oracle, separate
 from realtime.model import load_model
@@ -66,10 +65,11 @@ def trained(folder: Path, files: Path) -> tuple[str, str, System]:
     if name != BASELINE and found["about"]["noise"]:
         name += ", noise"
     if config.bidirectional:
-        return task, f"{name}, BLSTM", lambda scene, az: separate_clip(network, scene, az)
+        name += ", BLSTM"
     path = export(network.streaming(), spec, files / f"{folder.name}.onnx", states=network.states())
     model = load_model(path)
-    return task, name, lambda scene, az: separate(model, "live", scene.mixture, list(az), 20.0)
+    tier = next(iter(spec.tiers))
+    return task, name, lambda scene, az: separate(model, tier, scene.mixture, list(az), 20.0)
 
 
 def untrained(judged: list[Judged]) -> dict[str, System]:

@@ -5,7 +5,6 @@ The loop, its log and its checkpoints are those of `models_onnx.train`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +13,15 @@ import torch
 import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models_onnx import checkpoints, networks
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, stereo_si_sdr
-from models_onnx.scenes import Judged
-from models_onnx.spain_config import spec
 from models_onnx.spain_data import Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import TINY, combination_matrix, combined, multi_domain_of_masks
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.task import Task
-from models_onnx.torch_stft import analyse, apply_masks, synthesise
+from models_onnx.torch_stft import analyse, apply_masks
 from models_onnx.train import Plan, Run, keep_memory, train
 from realtime.spec import ModelSpec
 
@@ -42,7 +38,7 @@ class SpainTask(Task):
     def __init__(
         self, network: SpainXumx, spec: ModelSpec, device: str = "cpu", *, combinations: bool
     ) -> None:
-        super().__init__(network, spec, "live", device)
+        super().__init__(network, spec, next(iter(spec.tiers)), device)
         self.hop = self.tier.hop * network.config.every
         matrix = combination_matrix(len(spec.targets))
         self._sums = matrix.to(device) if combinations else None
@@ -103,23 +99,6 @@ class SpainTask(Task):
         before = stereo_si_sdr(mixture.expand_as(answers), answers)
         after = stereo_si_sdr(signals, answers)
         return after.mean().item(), (after - before).mean().item()
-
-
-@torch.no_grad()
-def separate_clip(network: SpainXumx, scene: Judged, azimuth_deg: Floats) -> Floats:
-    """The sources (sources, 2, n) of a whole scene told these directions, also backwards in time.
-
-    With the windows and hops of the live tier, so that only the recurrent layers differ.
-    """
-    task = SpainTask(network.eval(), spec(network.config), combinations=False)
-    tier, samples = task.tier, scene.mixture.shape[1]
-    margin = (tier.window - tier.hop, tier.window)
-    batch = as_batch([replace(scene, azimuth_deg=azimuth_deg)])
-    batch = replace(batch, mixture=functional.pad(batch.mixture, margin))
-    signals = synthesise(task.every_frame(network, batch), task._windows[1], tier.hop)
-    start = tier.synthesis - tier.hop
-    found: Floats = signals[0, :, :, start : start + samples].numpy()
-    return found
 
 
 def main(

@@ -38,6 +38,7 @@ from models_onnx.spain_config import ADAPTIVE, XumxConfig
 
 RANGE_DEG = 45.0
 Recurrence = Callable[[int, Tensor], Tensor]
+Code = Tensor | None  # (B, F, size)
 
 
 def positional_code(azimuth_deg: Tensor, size: int) -> Tensor:
@@ -146,19 +147,24 @@ class SpainXumx(nn.Module):
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], remember: Recurrence
     ) -> Tensor:
         """The masks, given `remember`, which runs the recurrent layers of one branch."""
-        codes = self._codes(conditions)
-        adain = self.config.condition in ADAPTIVE
-        adaptive = codes if adain else [None] * len(codes)
-        concat = [None] * len(codes) if adain else codes
-        encodings = [
-            encoder(*told)
-            for encoder, *told in zip(
-                self.encoders, self._seen(spectrum, conditions), concat, adaptive, strict=True
-            )
-        ]
-        bridge = torch.stack(encodings).mean(0)  # (B, F, hidden)
-        branches = [torch.cat([x, remember(k, bridge)], -1) for k, x in enumerate(encodings)]
-        bridge = torch.stack(branches).mean(0)  # (B, F, 2 · hidden)
+        encodings = self.encode(spectrum, conditions)
+        bridge = encodings.mean(0)
+        memories = [remember(k, bridge) for k in range(len(encodings))]
+        return self.decode(encodings, torch.stack(memories), conditions)
+
+    def encode(self, spectrum: Tensor, conditions: Mapping[str, Tensor]) -> Tensor:
+        """Encodings (sources, B, F, hidden), before the first bridge."""
+        codes, adaptive = self._codes(conditions)
+        seen = self._seen(spectrum[..., : self.config.seen, :], conditions)
+        told = zip(self.encoders, seen, codes, adaptive, strict=True)
+        return torch.stack([encoder(*values) for encoder, *values in told])
+
+    def decode(
+        self, encodings: Tensor, memories: Tensor, conditions: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Masks (B, F, sources, 2, bins) from what the second bridge joins."""
+        bridge = torch.cat([encodings, memories], -1).mean(0)  # (B, F, 2 · hidden)
+        adaptive = self._codes(conditions)[1]
         masks = [decoder(bridge, a) for decoder, a in zip(self.decoders, adaptive, strict=True)]
         return torch.stack(masks, 2)
 
@@ -170,18 +176,20 @@ class SpainXumx(nn.Module):
             encoder.mean.data = mean.clone()
             encoder.scale.data = 1 / deviation.clamp(min=1e-4 * float(deviation.max()))
 
-    def streaming(self) -> Streaming:
+    def streaming(self) -> nn.Module:
         """The network as `ModelSpec` has it: one stream, states carried."""
-        return Streaming(self)
+        return Windowed(self) if self.config.bidirectional else Streaming(self)
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Shape of each state of a stream without its leading axis, the sources."""
-        size = (self.config.layers, self.config.every, self.config.hidden)
+        config = self.config
+        if config.bidirectional:
+            return {"encodings": (config.context + config.lookahead, config.hidden)}
+        size = (config.layers, config.every, config.hidden)
         return {"hidden": size, "cell": size}
 
     def _seen(self, spectrum: Tensor, conditions: Mapping[str, Tensor]) -> list[Tensor]:
-        """What each encoder sees: magnitudes (B, F, 2, seen)."""
-        spectrum = spectrum[..., : self.config.seen, :]
+        """What each encoder sees of a spectrum: magnitudes (B, F, 2, seen)."""
         if self.config.condition != "steered":
             return [magnitude(spectrum)] * len(self.config.sources)
         theta = radians(conditions["direction"][..., 0])[..., None, None]  # (B, F, sources, 1, 1)
@@ -190,26 +198,23 @@ class SpainXumx(nn.Module):
         steered = torch.stack([left * cos + right * sin, right * cos - left * sin], 3)
         return list(magnitude(steered).unbind(2))
 
-    def _codes(self, conditions: Mapping[str, Tensor]) -> list[Tensor | None]:
-        config = self.config
+    def _codes(self, conditions: Mapping[str, Tensor]) -> tuple[list[Code], list[Code]]:
+        """For each source what is concatenated to its magnitudes, and what adapts its norms."""
+        config, silent = self.config, [None] * len(self.config.sources)
         if config.condition == "none":
-            return [None] * len(config.sources)
+            return silent, silent
         azimuth_deg = conditions["direction"][..., 0]  # (B, F, sources)
         if config.condition == "concat":
-            return list((azimuth_deg / RANGE_DEG)[..., None].unbind(2))
-        return list(positional_code(azimuth_deg, config.code).unbind(2))
+            return list((azimuth_deg / RANGE_DEG)[..., None].unbind(2)), silent
+        codes = list(positional_code(azimuth_deg, config.code).unbind(2))
+        return (silent, codes) if config.condition in ADAPTIVE else (codes, silent)
 
 
 class Streaming(nn.Module):
-    """A unidirectional network frame by frame: tensors in a row, states carried.
-
-    Raises ValueError if the network also runs backwards in time.
-    """
+    """A unidirectional network frame by frame: tensors in a row, states carried."""
 
     def __init__(self, network: SpainXumx) -> None:
         super().__init__()
-        if network.config.bidirectional:
-            raise ValueError("a bidirectional network needs the whole clip: it cannot stream")
         self.network = network
         self.lstms = nn.ModuleList(
             Interleaved(lstm, network.config.every) for lstm in network.lstms
@@ -231,6 +236,34 @@ class Streaming(nn.Module):
         masks = self.network.separate(spectrum[None], conditions, remember)[0]
         hs, cs = zip(*following, strict=True)
         return masks, torch.stack(hs), torch.stack(cs)
+
+
+class Windowed(nn.Module):
+    """A bidirectional network frame by frame: a window of encodings is carried.
+
+    The recurrent layers run anew over the window of each frame, `context` frames before it and
+    `lookahead` behind it, so that any partition of a stream gives the same masks.
+    """
+
+    def __init__(self, network: SpainXumx) -> None:
+        super().__init__()
+        self.network = network
+        self.kept = network.config.context + network.config.lookahead
+
+    def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+        """spectrum (F, 2, bins, 2), the direction if told, and encodings (sources, kept, hidden),
+        to masks (F, sources, 2, bins) of the frames `lookahead` ago, and the next encodings.
+        """
+        conditions = {"direction": others[0][None]} if len(others) == 2 else {}
+        encodings = self.network.encode(spectrum[None], conditions)[:, 0]  # (sources, F, hidden)
+        encodings = torch.cat([others[-1], encodings], 1)
+        frames = torch.arange(torch._shape_as_tensor(spectrum)[0])
+        windows = encodings.mean(0)[frames[:, None] + torch.arange(self.kept + 1)]
+        place = self.network.config.context
+        memories = torch.stack([lstm(windows)[0][:, place] for lstm in self.network.lstms])
+        own = encodings[:, frames + place]
+        masks = self.network.decode(own[:, None], memories[:, None], conditions)[0]
+        return masks, encodings[:, -self.kept :]
 
 
 def magnitude(spectrum: Tensor) -> Tensor:

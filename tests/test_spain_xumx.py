@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from models_onnx import networks, spain_config, spain_xumx
 from models_onnx.export import export
@@ -241,9 +242,39 @@ def test_stems_sum_to_the_mixture(exported):
     np.testing.assert_allclose(stems.sum(0)[:, separator.latency :], noise, atol=1e-6)
 
 
-def test_a_bidirectional_network_does_not_stream():
-    with pytest.raises(ValueError, match="bidirectional"):
-        tiny(bidirectional=True).streaming()
+def test_a_bidirectional_network_streams_in_windows(tmp_path):
+    """Where a window begins with the stream and ends with it, the masks are those of the clip."""
+    network = tiny("adain", bidirectional=True, every=1, context=10, lookahead=4).eval()
+    spectra, direction = torch.randn(11, 2, 120, 2), torch.full((11, 4, 2), 20.0)
+    path = export(
+        network.streaming(),
+        spain_config.spec(network.config),
+        tmp_path / "m.onnx",
+        states=network.states(),
+    )
+    stepper = load_model(path).stepper(4)
+    assert load_model(path).spec.tier("studio").lookahead == 4
+    found = [
+        stepper.step(spectra[a:b].numpy(), {"direction": direction[a:b].numpy()})["masks"].copy()
+        for a, b in ((0, 3), (3, 4), (4, 11))
+    ]
+    whole = load_model(path).stepper(4)
+    at_once = whole.step(spectra.numpy(), {"direction": direction.numpy()})["masks"]
+    np.testing.assert_allclose(np.concatenate(found), at_once, atol=1e-5)
+    for newest in (6, 10):  # its window is 14 − newest empty encodings, then the stream
+        expected = masks_of_window(network, spectra[: newest + 1], direction[:1], 14 - newest)
+        np.testing.assert_allclose(at_once[newest], expected[10].numpy(), atol=5e-3)
+
+
+@torch.no_grad()
+def masks_of_window(network, spectra, direction, empty):
+    """Masks of all frames of one window that begins with so many empty encodings."""
+    told = {"direction": direction[None].expand(1, empty + len(spectra), -1, -1)}
+    encodings = network.encode(spectra[None], {"direction": told["direction"][:, empty:]})
+    encodings = functional.pad(encodings, (0, 0, empty, 0))
+    bridge = encodings.mean(0)
+    memories = torch.stack([lstm(bridge)[0] for lstm in network.lstms])
+    return network.decode(encodings, memories, told)[0]
 
 
 def test_every_small_network_fits_into_eight_megabytes():
