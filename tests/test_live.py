@@ -182,6 +182,7 @@ def test_an_echo_is_found_and_its_absence_said():
 
 def test_a_tape_never_waits_and_never_writes_over(tmp_path):
     tape = Tape(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
+    tape.start()
     hop = np.ones((2, 128), np.float32)
     for _ in range(50):
         tape.take(hop, np.stack([hop, 2 * hop]))

@@ -78,9 +78,10 @@ def live(
     from plugin_bridge import soundcard
     from plugin_bridge.audiofile import AudioReader
     from plugin_bridge.automation import Automation, read_automation
-    from plugin_bridge.live import Live, Settings
+    from plugin_bridge.live import Live, Settings, play_file
     from plugin_bridge.models import choose_model
     from plugin_bridge.osc.apart import Options, OscApart
+    from plugin_bridge.stemfiles import check_free
 
     card: str | int | None = int(device) if device and device.isdigit() else device
     if devices:
@@ -114,7 +115,9 @@ def live(
             tape=record,
             force=force,
         )
-        session = stack.enter_context(Live(chosen, settings))
+        session = Live(chosen, settings)
+        if output_file and input_file:
+            check_free(output_file, input_file, force)
         if osc:
             options = Options(bind, port, tuple(allow or ()), strict, mirrored, announce)
             apart = stack.enter_context(OscApart(session.board, options))
@@ -123,12 +126,13 @@ def live(
             source = stack.enter_context(_midi(session, midi, midi_map))
             typer.echo(f"listening for MIDI on {source.name} ({source.system})", err=True)
         try:
-            if reader:
-                from plugin_bridge.live import play_file
-
-                play_file(session, reader, output_file, block=block, seconds=seconds, force=force)
-            else:
-                _play_card(session, card, settings, seconds)
+            with session:
+                if reader:
+                    play_file(
+                        session, reader, output_file, block=block, seconds=seconds, force=force
+                    )
+                else:
+                    _play_card(session, card, settings, seconds)
         except KeyboardInterrupt:
             pass  # that is how a session ends
         finally:
@@ -193,6 +197,8 @@ def _midi(session: Live, words: str, mapping: Path | None) -> AbstractContextMan
 def _finish(session: Live, record: Path | None) -> None:
     """Say how it went, and keep what the hands did."""
     counters = session.engine.counters
+    if not counters.blocks:
+        return  # it did not begin
     words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
     if session.strip.fault:
@@ -205,6 +211,9 @@ def _finish(session: Live, record: Path | None) -> None:
             fg="yellow",
         )
     if record is not None and session.tape is not None:
+        if not session.tape.frames:
+            typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
+            return
         from plugin_bridge.automation import write_automation
 
         write_automation(record / "lanes.csv", session.board.recorded())

@@ -1,0 +1,55 @@
+"""What `live --record` leaves in its folder."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from plugin_bridge import cli
+
+RATE = 44_100
+
+
+@pytest.fixture
+def song(tmp_path):
+    """A second of noise, panned to the left."""
+    noise = np.random.default_rng(1).standard_normal(RATE) * 0.1
+    path = tmp_path / "in.wav"
+    soundfile.write(path, np.stack([noise, noise / 2], axis=1), RATE, subtype="FLOAT")
+    return path
+
+
+def live(song, take, *options, port=0):
+    words = ("live", "--input-file", song, "--record", take, "--model", "panorama", "--port", port)
+    return CliRunner().invoke(cli.app, [str(word) for word in (*words, *options)])
+
+
+@pytest.fixture
+def taken():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("folder_there", [False, True])
+def test_a_start_that_fails_says_why_and_leaves_nothing(song, tmp_path, taken, folder_there):
+    take = tmp_path / "take"
+    if folder_there:
+        take.mkdir()
+    (tmp_path / "old.wav").touch()
+    for options, port, words in (
+        ((), taken, "cannot listen for OSC"),
+        (("--bind", "0.0.0.0"), 0, "name who may send"),
+        (("--midi", "nothere"), 0, "MIDI"),
+        (("--output-file", tmp_path / "old.wav"), 0, "is there already"),
+        (("--output-file", tmp_path / "no" / "x.wav"), 0, "cannot be written to"),
+    ):
+        done = live(song, take, *options, port=port)
+        assert done.exit_code == 1
+        assert words in done.stderr
+        assert "broke off" not in done.stderr
+        assert not list(take.glob("*"))
