@@ -16,6 +16,7 @@ from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
 WAITING_HOPS = 4096  # about ten seconds: more than a busy disk takes
+LANES = "lanes.csv"  # what the hands did, beside the sound
 UNKNOWN_LENGTH = 1 << 40  # frames, so that a file may outgrow 4 GB
 
 
@@ -32,7 +33,7 @@ class Tape:
         self, folder: Path, stems: Sequence[str], sample_rate: float, channels: int, force: bool
     ) -> None:
         self._paths = [folder / f"{name}.wav" for name in ("input", *stems)]
-        for path in self._paths:
+        for path in (*self._paths, folder / LANES):
             if path.exists() and not force:
                 raise StemsteerError(f"{path} is there already; replace it with --force")
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels

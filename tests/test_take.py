@@ -53,3 +53,14 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(song, tmp_path, taken, f
         assert words in done.stderr
         assert "broke off" not in done.stderr
         assert not list(take.glob("*"))
+
+
+def test_lanes_that_are_there_are_replaced_only_when_told_so(song, tmp_path):
+    lanes = tmp_path / "take" / "lanes.csv"
+    lanes.parent.mkdir()
+    lanes.write_text("mine")
+    done = live(song, lanes.parent, "--no-osc")
+    assert (done.exit_code, lanes.read_text()) == (1, "mine")
+    assert "lanes.csv is there already; replace it with --force" in done.stderr
+    assert live(song, lanes.parent, "--no-osc", "--force").exit_code == 0
+    assert lanes.read_text().startswith("seconds,")

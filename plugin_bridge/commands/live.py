@@ -215,8 +215,9 @@ def _finish(session: Live, record: Path | None) -> None:
             typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
             return
         from plugin_bridge.automation import write_automation
+        from plugin_bridge.tape import LANES
 
-        write_automation(record / "lanes.csv", session.board.recorded())
+        write_automation(record / LANES, session.board.recorded())
         typer.echo(f"recorded in {record}, {session.tape.lost} hops lost by the disk", err=True)
 
 
