@@ -16,6 +16,7 @@ from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
 WAITING_HOPS = 4096  # about ten seconds: more than a busy disk takes
+INPUT = "input"  # the file of what came in
 LANES = "lanes.csv"  # what the hands did, beside the sound
 UNKNOWN_LENGTH = 1 << 40  # frames, so that a file may outgrow 4 GB
 
@@ -25,14 +26,18 @@ class Tape:
 
     Hops that the disk is too slow for are left out and counted in `lost`.
 
-    Raises StemsteerError if a file is there already; from `start`, if the folder cannot be
-    written to; from `close`, if the disk is full.
+    Raises StemsteerError if a file is there already, or a stem is called ``input``; from `start`,
+    if the folder cannot be written to; from `close`, if the disk is full.
     """
 
     def __init__(
         self, folder: Path, stems: Sequence[str], sample_rate: float, channels: int, force: bool
     ) -> None:
-        self._paths = [folder / f"{name}.wav" for name in ("input", *stems)]
+        if any(stem.casefold() == INPUT for stem in stems):
+            raise StemsteerError(
+                f"a target is called {INPUT!r}, as the recording of what comes in is; rename it"
+            )
+        self._paths = [folder / f"{name}.wav" for name in (INPUT, *stems)]
         for path in (*self._paths, folder / LANES):
             if path.exists() and not force:
                 raise StemsteerError(f"{path} is there already; replace it with --force")

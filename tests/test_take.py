@@ -64,3 +64,11 @@ def test_lanes_that_are_there_are_replaced_only_when_told_so(song, tmp_path):
     assert "lanes.csv is there already; replace it with --force" in done.stderr
     assert live(song, lanes.parent, "--no-osc", "--force").exit_code == 0
     assert lanes.read_text().startswith("seconds,")
+
+
+@pytest.mark.parametrize("name", ["input", "Input"])
+def test_a_target_does_not_take_the_name_of_the_input(song, tmp_path, name):
+    done = live(song, tmp_path / "take", "--no-osc", "--azimuth", f"{name}=-30")
+    assert done.exit_code == 1
+    assert "a target is called 'input'" in done.stderr
+    assert not (tmp_path / "take").exists()
