@@ -104,7 +104,7 @@ class Live:
 
     def __enter__(self) -> Live:
         if self.tape:
-            self.tape.start()
+            self.tape.start(self.strip.latency)
         self.engine.start()
         return self
 

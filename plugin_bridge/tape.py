@@ -24,6 +24,8 @@ UNKNOWN_LENGTH = 1 << 40  # frames, so that a file may outgrow 4 GB
 class Tape:
     """Writes the input and every stem as 32-bit float WAV files, from `start` to `close`.
 
+    The stems lag behind the input by what `start` is told, and are written without that lag: files
+    begin together, the stems sum to the input, and end that much earlier than it.
     Hops that the disk is too slow for are left out and counted in `lost`.
 
     Raises StemsteerError if a file is there already, or a stem is called ``input``; from `start`,
@@ -44,11 +46,13 @@ class Tape:
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels
         self._writers: list[AudioWriter] = []
         self.lost = 0
+        self._early = 0  # samples of the stems that are still to be skipped
         self._queue: queue.Queue[list[Audio] | None] = queue.Queue(WAITING_HOPS)
         self._thread = threading.Thread(target=self._write, name="stemsteer-tape", daemon=True)
 
-    def start(self) -> None:
-        """Make the files."""
+    def start(self, latency: int) -> None:
+        """Make the files of an input, and of stems that come `latency` samples later."""
+        self._early = latency
         self._folder.mkdir(parents=True, exist_ok=True)
         samples = SampleFormat("wav", "FLOAT")
         try:
@@ -90,8 +94,12 @@ class Tape:
 
     def _write(self) -> None:
         while (sounds := self._queue.get()) is not None:
+            mixture, *stems = sounds
+            skipped = min(self._early, mixture.shape[1])
+            self._early -= skipped
+            ready = [mixture, *(stem[:, skipped:] for stem in stems)]
             try:
-                for writer, sound in zip(self._writers, sounds, strict=True):
+                for writer, sound in zip(self._writers, ready, strict=True):
                     writer.write(sound)
             except StemsteerError:  # the disk is full
                 self.lost += 1

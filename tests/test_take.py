@@ -72,3 +72,18 @@ def test_a_target_does_not_take_the_name_of_the_input(song, tmp_path, name):
     assert done.exit_code == 1
     assert "a target is called 'input'" in done.stderr
     assert not (tmp_path / "take").exists()
+
+
+@pytest.mark.parametrize("chain", [None, '[{"plugin": "Invert"}, {"plugin": "Invert"}]'])
+def test_the_stems_of_a_take_sum_to_its_input(song, tmp_path, chain):
+    options = ["--no-osc", "--slack", "8192"]
+    if chain:
+        (tmp_path / "chain.json").write_text(chain)
+        options += ["--chain", f"target={tmp_path / 'chain.json'}"]
+    done = live(song, tmp_path / "take", *options)
+    assert done.exit_code == 0, done.stderr
+    names = ("input", "target", "residual")
+    mixture, *stems = (soundfile.read(tmp_path / "take" / f"{name}.wav")[0] for name in names)
+    length = len(stems[0])
+    assert len(mixture) > length > RATE / 4
+    assert np.abs(sum(stems) - mixture[:length]).max() < 1e-6
