@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from plugin_bridge import cli
 
 RATE = 44_100
+TWICE_INVERTED = '[{"plugin": "Invert", "name": "a"}, {"plugin": "Invert", "name": "b"}]'
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_target_does_not_take_the_name_of_the_input(song, tmp_path, name):
     assert not (tmp_path / "take").exists()
 
 
-@pytest.mark.parametrize("chain", [None, '[{"plugin": "Invert"}, {"plugin": "Invert"}]'])
+@pytest.mark.parametrize("chain", [None, TWICE_INVERTED])
 def test_the_stems_of_a_take_sum_to_its_input(song, tmp_path, chain):
     options = ["--no-osc", "--slack", "8192"]
     if chain:
@@ -87,3 +88,42 @@ def test_the_stems_of_a_take_sum_to_its_input(song, tmp_path, chain):
     length = len(stems[0])
     assert len(mixture) > length > RATE / 4
     assert np.abs(sum(stems) - mixture[:length]).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--block", 0),
+        ("--block", 8193),
+        ("--slack", -1),
+        ("--slack", 100_000_000),
+        ("--seconds", -1),
+        ("--seconds", 0),
+        ("--rate", 8000),
+        ("--port", 65_536),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_its_range(song, tmp_path, option, value):
+    done = live(song, tmp_path / "take", "--no-osc", option, value)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
+def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
+    song, tmp_path, monkeypatch
+):
+    from plugin_bridge.strip import Strip
+
+    measure, hops = Strip._measure, iter(range(10_000))
+
+    def moody(*arguments):
+        if next(hops) == 20:
+            raise ValueError("a moody strip")
+        measure(*arguments)
+
+    monkeypatch.setattr(Strip, "_measure", moody)
+    done = live(song, tmp_path / "take", "--no-osc", "--slack", 8192)
+    assert done.exit_code == 1
+    assert "1 faults" in done.stderr
+    assert (tmp_path / "take" / "lanes.csv").exists()
+    assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE / 4

@@ -44,10 +44,15 @@ def live(
         typer.Option("--measure-latency", help="Measure the card by a cable from out to in."),
     ] = False,
     rate_hz: Annotated[
-        float | None, typer.Option("--rate", help="Sample rate.  [the card's own]")
+        float | None,
+        typer.Option("--rate", min=32_000, max=192_000, help="Sample rate.  [the card's own]"),
     ] = None,
-    block: Annotated[int, typer.Option(help="Samples that the card gives at once.")] = 256,
-    slack: Annotated[int, typer.Option(help="Samples more for the engine to be ready.")] = 256,
+    block: Annotated[
+        int, typer.Option(min=16, max=8192, help="Samples that the card gives at once.")
+    ] = 256,
+    slack: Annotated[
+        int, typer.Option(min=0, max=32_768, help="Samples more for the engine to be ready.")
+    ] = 256,
     input_file: Annotated[
         Path | None, typer.Option(help="Take this file for a card's input, at its pace.")
     ] = None,
@@ -60,7 +65,7 @@ def live(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
-    port: Annotated[int, typer.Option(help="UDP port for OSC.")] = 9900,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="UDP port for OSC.")] = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,
@@ -72,7 +77,9 @@ def live(
     midi_map: Annotated[
         Path | None, typer.Option(help='JSON: {"10": "guitar.azimuth", "2:74": "bass.width"}.')
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="End after so long.  [with Ctrl-C]")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="End after so long.  [with Ctrl-C]")
+    ] = None,
 ) -> None:
     """Play: point at a sound of what comes in, and move there while it sounds."""
     from plugin_bridge import soundcard
@@ -137,6 +144,8 @@ def live(
             pass  # that is how a session ends
         finally:
             _finish(session, record)
+    if session.engine.counters.faults:
+        raise typer.Exit(1)
 
 
 def _play_card(
