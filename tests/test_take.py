@@ -10,6 +10,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge import cli
+from plugin_bridge.automation.midi import ControllerMap
+from realtime.spec import StemsteerError
 
 RATE = 44_100
 TWICE_INVERTED = '[{"plugin": "Invert", "name": "a"}, {"plugin": "Invert", "name": "b"}]'
@@ -77,7 +79,7 @@ def test_a_target_does_not_take_the_name_of_the_input(song, tmp_path, name):
 
 @pytest.mark.parametrize("chain", [None, TWICE_INVERTED])
 def test_the_stems_of_a_take_sum_to_its_input(song, tmp_path, chain):
-    options = ["--no-osc", "--slack", "8192"]
+    options = ["--no-osc", "--slack", "8192", "--seconds", "0.7"]  # too short to be late
     if chain:
         (tmp_path / "chain.json").write_text(chain)
         options += ["--chain", f"target={tmp_path / 'chain.json'}"]
@@ -127,3 +129,28 @@ def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
     assert "1 faults" in done.stderr
     assert (tmp_path / "take" / "lanes.csv").exists()
     assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE / 4
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ("[1]", "it is a list of JSON"),
+        ('{"10": 5}', "5 names no control"),
+        ('{"ten": "guitar.azimuth"}', "'ten' is no [channel:]controller"),
+        ("{", "not a mapping"),
+    ],
+)
+def test_a_mapping_that_is_none_is_answered_with_the_layout(tmp_path, mapping, words):
+    file = tmp_path / "map.json"
+    file.write_text(mapping)
+    with pytest.raises(StemsteerError) as caught:
+        ControllerMap.read(file)
+    assert words in str(caught.value)
+    assert 'expected {"[CHANNEL:]CONTROLLER": "TARGET.CONTROL"}' in str(caught.value)
+    assert "AttributeError" not in str(caught.value)
+
+
+def test_a_file_without_a_folder_is_not_sent_to_an_option_there_is_not(song, tmp_path):
+    done = live(song, tmp_path / "take", "--no-osc", "--output-file", tmp_path / "no" / "x.wav")
+    assert "choose another folder that is there" in done.stderr
+    assert "--out\n" not in done.stderr

@@ -54,7 +54,9 @@ def render(
     model: Annotated[
         str | None, typer.Option(help="Name or path of a model; see `stemsteer models`.")
     ] = None,
-    tier: Annotated[str, typer.Option(help="offline, studio or live.")] = "offline",
+    tier: Annotated[
+        str, typer.Option(help="offline, studio, live or, of panorama, direct.")
+    ] = "offline",
     mode: Annotated[
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
     ] = "isolate",
