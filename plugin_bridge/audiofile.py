@@ -203,7 +203,7 @@ class AudioWriter:
             )
         except soundfile.LibsndfileError as error:
             raise StemsteerError(
-                f"{path.parent} cannot be written to; choose another folder with --out"
+                f"{path.parent} cannot be written to; choose another folder that is there"
             ) from error
 
     def write(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -252,5 +252,5 @@ class AudioWriter:
     def _failed(self) -> StemsteerError:
         return StemsteerError(
             f"{self.path.parent}: writing broke off after {self.frames} samples; the disk may be "
-            "full: make room, or choose another folder with --out"
+            "full: make room, or choose another folder"
         )

@@ -11,10 +11,14 @@ import signal
 import sys
 from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
+try:
+    import typer
+    from typer.core import TyperGroup
 
-from plugin_bridge.commands import control, doctor, engine, live, models, plugin, separate
+    from plugin_bridge.commands import control, doctor, engine, live, models, plugin, separate
+except KeyboardInterrupt:  # Ctrl-C before the door stands
+    print("stemsteer: stopped", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
 
 
 class Door(TyperGroup):
@@ -89,7 +93,10 @@ def main() -> None:
 
         multiprocessing.freeze_support()
     signal.signal(signal.SIGTERM, _terminate)
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before a command began
+        sys.exit(128 + signal.SIGINT)
 
 
 def _terminate(number: int, _: object) -> None:

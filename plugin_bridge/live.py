@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,7 @@ from realtime import Separator
 from realtime.engine import Engine
 from realtime.model import Model
 from realtime.separator import RESIDUAL
+from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
 if TYPE_CHECKING:
@@ -100,13 +103,19 @@ class Live:
         return self.engine.latency / self.strip.sample_rate
 
     def __enter__(self) -> Live:
+        if self.tape:
+            self.tape.start(self.strip.latency)
         self.engine.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         self.engine.stop()
         if self.tape:
-            self.tape.close()
+            masked = [StemsteerError] if isinstance(error, Exception) else []  # the first counts
+            with contextlib.suppress(*masked):
+                self.tape.close()
 
     def _meters(self, instance: str) -> Meters:
         counters = self.engine.counters

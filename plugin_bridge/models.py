@@ -7,6 +7,7 @@ from pathlib import Path
 
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.model import weights_folders
+from realtime.spec import TIERS
 
 PREFERRED = ("steer", "panorama")
 """Models that are taken when none is named: the first one that is there and has the tier."""
@@ -45,6 +46,8 @@ def choose_model(name: str | None, tier: str) -> OnnxModel:
         model = load_model(name, tier)
         model.spec.tier(tier)
         return model
+    if tier not in TIERS:
+        raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)

@@ -111,7 +111,9 @@ def render(
     """
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}")
-    if wiener and (wiener < 0 or tier != "offline" or source.channels != 2):
+    if wiener < 0:
+        raise ValueError(f"wiener is {wiener}, expected a number of passes, 0 or more")
+    if wiener and (tier != "offline" or source.channels != 2):
         raise ValueError(
             f"{wiener} Wiener passes of {source.channels} channels in the tier {tier!r}: they need "
             "the tier offline and two channels"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plugin_bridge.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
+from realtime.spec import StemsteerError
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
 RANGE_DB = 34.0
@@ -33,7 +35,10 @@ STYLE: Any = {
 
 
 def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
-    """Draw the level by direction, whole and over time, with its peaks, as a PNG file."""
+    """Draw the level by direction, whole and over time, with its peaks, as a PNG file.
+
+    A file of that name is replaced. Raises StemsteerError if the picture cannot be written.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 7), dpi=160, facecolor=GROUND)
         above, below = figure.subplots(
@@ -45,7 +50,22 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
         _draw_over_time(below, field, peaks)
         figure.text(0.075, 0.95, _short(title), fontsize=15, fontweight="bold")
         figure.text(0.075, 0.915, _summary(field, peaks), color=FAINT)
-        figure.savefig(path, format="png")
+        _save(figure, Path(path))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write under a hidden name first: what is there stays until the picture is whole."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(hidden, format="png")
+        os.replace(hidden, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StemsteerError(
+            f"the picture {path} cannot be written ({reason}); choose another place with --plot"
+        ) from error
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:

@@ -74,3 +74,18 @@ def test_doctor_names_every_needed_package():
     done = stemsteer("doctor", "--json")
     assert '"onnxruntime"' in done.stdout
     assert '"pedalboard"' in done.stdout
+
+
+def test_ctrl_c_while_it_loads_ends_it_quietly():
+    program = (
+        "import sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'plugin_bridge.commands.separate':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from plugin_bridge.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "stemsteer: stopped\n")

@@ -95,6 +95,11 @@ def test_render_refuses_a_broken_model_in_one_line(folder, name, words):
     assert not (folder / "out").exists()
 
 
+def test_a_tier_there_is_not_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match="'fast', expected one of direct, live, studio, offline"):
+        choose_model(None, "fast")
+
+
 def test_the_preferred_model_that_has_the_tier_is_taken():
     for tier in ("direct", "live", "studio", "offline"):
         model = choose_model(None, tier)

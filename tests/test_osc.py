@@ -309,9 +309,9 @@ def test_a_host_open_to_others_needs_the_names_of_who_may_send():
 
 def test_only_this_machine_and_those_named_may_send():
     allowed = AllowList(["192.168.1.7", "10.0.0.0/8"])
-    for host in ("127.0.0.1", "::1", "192.168.1.7", "10.9.8.7"):
+    for host in ("127.0.0.1", "::1", "192.168.1.7", "10.9.8.7", "::ffff:10.9.8.7"):
         assert host in allowed
-    for host in ("192.168.1.8", "8.8.8.8", "fe80::1%eth0"):
+    for host in ("192.168.1.8", "8.8.8.8", "fe80::1%eth0", "::ffff:8.8.8.8"):
         assert host not in allowed
     counters = Counters()
     assert Guard(allowed, counters).admit(encode("/a", ()), ("8.8.8.8", 5000)) is None
@@ -420,3 +420,20 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
 def test_who_listens_everywhere_names_no_address_to_send_to():
     with OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]) as server:
         assert "OSC_IP" not in host_info(server)
+
+
+def test_oscquery_is_answered_by_ipv6_too():
+    try:
+        server = OscServer(Sheet(["a"]), host="::1", port=0)
+    except StemsteerError:
+        pytest.skip("this machine has no IPv6")
+    with server, QueryServer(server, Sheet(["a"]), 0) as query:
+        answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
+    assert json.loads(answer)["OSC_IP"] == "::1"
+
+
+def test_a_port_of_oscquery_in_use_names_the_option_to_change(rig):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StemsteerError, match="choose another with --port"):
+            QueryServer(rig.server, rig.board, port)

@@ -199,6 +199,7 @@ def refused(words, folder, *arguments):
         (["--azimuth", "0", "--mode", "mute"], "mode is 'mute', expected one of isolate, remove"),
         (["--azimuth", "0", "--format", "mp3"], "format is 'mp3', expected one of wav, flac"),
         (["--azimuth", "0", "--subtype", "X"], "subtype is 'X', expected for wav one of"),
+        (["--azimuth", "0", "--wiener", "-1"], "wiener is -1, expected a number of passes"),
         (["--azimuth", "0", "--model", "nought"], "no model 'nought'; there are"),
         (["--azimuth", "0", "--model", "/no/x.onnx"], "no model file at /no/x.onnx"),
         (["--azimuth", "0", "--targets", "x.json"], "leave --azimuth, --width out"),

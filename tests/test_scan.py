@@ -148,3 +148,20 @@ def test_a_picture_that_cannot_be_written_is_said_so(tmp_path):
     done = CliRunner().invoke(cli.app, ["scan", song, "--plot", str(tmp_path / "no" / "x.png")])
     assert done.exit_code == 1
     assert "no such file or directory" in done.stderr
+
+
+def test_a_picture_replaces_no_file_unless_told_so_and_never_the_song(tmp_path):
+    song = write(tmp_path / "song.wav", (0,), seconds=1)
+    before = song.read_bytes()
+    done = CliRunner().invoke(cli.app, ["scan", str(song), "--plot", str(song), "--force"])
+    assert (done.exit_code, song.read_bytes()) == (1, before)
+    assert "is the input itself" in done.stderr
+    picture = tmp_path / "field.png"
+    picture.write_text("mine")
+    command = ["scan", str(song), "--plot", str(picture)]
+    done = CliRunner().invoke(cli.app, command)
+    assert (done.exit_code, picture.read_text()) == (1, "mine")
+    assert "is there already; replace it with --force" in done.stderr
+    assert CliRunner().invoke(cli.app, [*command, "--force"]).exit_code == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["field.png", "song.wav"]

@@ -46,9 +46,14 @@ class ControllerMap:
         """Read a mapping. Raises StemsteerError if it is none."""
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(rows, dict):
+                raise ValueError(f"it is a {type(rows).__name__} of JSON")
             return cls({_wire(key): _key(value) for key, value in rows.items()})
-        except (ValueError, AttributeError) as error:
-            raise StemsteerError(f"{path}: not a mapping of MIDI controllers: {error}") from error
+        except ValueError as error:
+            raise StemsteerError(
+                f"{path}: not a mapping of MIDI controllers: {error}; expected "
+                '{"[CHANNEL:]CONTROLLER": "TARGET.CONTROL"}, as {"10": "guitar.azimuth"}'
+            ) from error
 
     def control_change(self, channel: int, number: int, value: int) -> tuple[Key, float] | None:
         """The control that a controller moves, and its new value; None if it moves nothing."""
@@ -119,14 +124,16 @@ def _scaled(key: Key, value: int, bits: int) -> float:
 
 def _wire(key: str) -> Wire:
     channel, _, number = key.rpartition(":")
+    if not (number.isdecimal() and (channel.isdecimal() or not channel)):
+        raise ValueError(f"{key!r} is no [channel:]controller")
     wire = int(channel) - 1 if channel else None, int(number)
     if not 0 <= wire[1] <= 127 or (wire[0] is not None and not 0 <= wire[0] <= 15):
         raise ValueError(f"{key!r} is no [channel:]controller")
     return wire
 
 
-def _key(words: str) -> Key:
-    target, _, name = words.rpartition(".")
+def _key(words: object) -> Key:
+    target, _, name = str(words).rpartition(".")
     if name not in {control.name for control in INPUTS}:
         raise ValueError(f"{words!r} names no control")
     return target or ALL, name

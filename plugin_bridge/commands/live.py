@@ -44,10 +44,15 @@ def live(
         typer.Option("--measure-latency", help="Measure the card by a cable from out to in."),
     ] = False,
     rate_hz: Annotated[
-        float | None, typer.Option("--rate", help="Sample rate.  [the card's own]")
+        float | None,
+        typer.Option("--rate", min=32_000, max=192_000, help="Sample rate.  [the card's own]"),
     ] = None,
-    block: Annotated[int, typer.Option(help="Samples that the card gives at once.")] = 256,
-    slack: Annotated[int, typer.Option(help="Samples more for the engine to be ready.")] = 256,
+    block: Annotated[
+        int, typer.Option(min=16, max=8192, help="Samples that the card gives at once.")
+    ] = 256,
+    slack: Annotated[
+        int, typer.Option(min=0, max=32_768, help="Samples more for the engine to be ready.")
+    ] = 256,
     input_file: Annotated[
         Path | None, typer.Option(help="Take this file for a card's input, at its pace.")
     ] = None,
@@ -60,7 +65,7 @@ def live(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
-    port: Annotated[int, typer.Option(help="UDP port for OSC.")] = 9900,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="UDP port for OSC.")] = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,
@@ -72,15 +77,18 @@ def live(
     midi_map: Annotated[
         Path | None, typer.Option(help='JSON: {"10": "guitar.azimuth", "2:74": "bass.width"}.')
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="End after so long.  [with Ctrl-C]")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="End after so long.  [with Ctrl-C]")
+    ] = None,
 ) -> None:
     """Play: point at a sound of what comes in, and move there while it sounds."""
     from plugin_bridge import soundcard
     from plugin_bridge.audiofile import AudioReader
     from plugin_bridge.automation import Automation, read_automation
-    from plugin_bridge.live import Live, Settings
+    from plugin_bridge.live import Live, Settings, play_file
     from plugin_bridge.models import choose_model
     from plugin_bridge.osc.apart import Options, OscApart
+    from plugin_bridge.stemfiles import check_free
 
     card: str | int | None = int(device) if device and device.isdigit() else device
     if devices:
@@ -114,7 +122,9 @@ def live(
             tape=record,
             force=force,
         )
-        session = stack.enter_context(Live(chosen, settings))
+        session = Live(chosen, settings)
+        if output_file and input_file:
+            check_free(output_file, input_file, force)
         if osc:
             options = Options(bind, port, tuple(allow or ()), strict, mirrored, announce)
             apart = stack.enter_context(OscApart(session.board, options))
@@ -123,16 +133,19 @@ def live(
             source = stack.enter_context(_midi(session, midi, midi_map))
             typer.echo(f"listening for MIDI on {source.name} ({source.system})", err=True)
         try:
-            if reader:
-                from plugin_bridge.live import play_file
-
-                play_file(session, reader, output_file, block=block, seconds=seconds, force=force)
-            else:
-                _play_card(session, card, settings, seconds)
+            with session:
+                if reader:
+                    play_file(
+                        session, reader, output_file, block=block, seconds=seconds, force=force
+                    )
+                else:
+                    _play_card(session, card, settings, seconds)
         except KeyboardInterrupt:
             pass  # that is how a session ends
         finally:
             _finish(session, record)
+    if session.engine.counters.faults:
+        raise typer.Exit(1)
 
 
 def _play_card(
@@ -193,6 +206,8 @@ def _midi(session: Live, words: str, mapping: Path | None) -> AbstractContextMan
 def _finish(session: Live, record: Path | None) -> None:
     """Say how it went, and keep what the hands did."""
     counters = session.engine.counters
+    if not counters.blocks:
+        return  # it did not begin
     words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
     if session.strip.fault:
@@ -205,9 +220,13 @@ def _finish(session: Live, record: Path | None) -> None:
             fg="yellow",
         )
     if record is not None and session.tape is not None:
+        if not session.tape.frames:
+            typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
+            return
         from plugin_bridge.automation import write_automation
+        from plugin_bridge.tape import LANES
 
-        write_automation(record / "lanes.csv", session.board.recorded())
+        write_automation(record / LANES, session.board.recorded())
         typer.echo(f"recorded in {record}, {session.tape.lost} hops lost by the disk", err=True)
 
 

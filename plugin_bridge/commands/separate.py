@@ -54,7 +54,9 @@ def render(
     model: Annotated[
         str | None, typer.Option(help="Name or path of a model; see `stemsteer models`.")
     ] = None,
-    tier: Annotated[str, typer.Option(help="offline, studio or live.")] = "offline",
+    tier: Annotated[
+        str, typer.Option(help="offline, studio, live or, of panorama, direct.")
+    ] = "offline",
     mode: Annotated[
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
     ] = "isolate",
@@ -245,6 +247,7 @@ def scan(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the stereo field.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a picture there is.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the peaks as `render --targets` takes them.")
     ] = False,
@@ -252,8 +255,11 @@ def scan(
     """Show what comes from where in a mix: the directions that stand out."""
     from plugin_bridge.audiofile import AudioReader
     from plugin_bridge.scan import scan
+    from plugin_bridge.stemfiles import check_free
 
     with AudioReader(path) as source, _progress(source) as progress:
+        if plot is not None:
+            check_free(plot, path, force)
         field = scan(source, progress)
     if plot is not None:
         from plugin_bridge.scanplot import plot as draw

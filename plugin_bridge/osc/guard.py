@@ -49,6 +49,8 @@ class AllowList:
 
     def __contains__(self, host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address  # so a socket of both kinds sees IPv4
         if address.is_loopback:
             return True
         return any(address in network for network in self._networks)

@@ -7,6 +7,7 @@ of it, and ``?HOST_INFO`` where OSC is received. Nothing can be changed this way
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,10 +36,11 @@ class QueryServer:
     def __init__(self, osc: OscServer, board: Board, port: int) -> None:
         handler = type("Handler", (_Handler,), {"osc": osc, "board": board})
         try:
-            self._server = ThreadingHTTPServer((osc.host, port), handler)
+            self._server = _server_for(osc.host)((osc.host, port), handler)
         except (OSError, OverflowError) as error:
             raise StemsteerError(
-                f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another port"
+                f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another "
+                "with --port (of serve: --osc-port), or stop what uses it"
             ) from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
@@ -55,6 +57,14 @@ class QueryServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _ServerOfIPv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _server_for(host: str) -> type[ThreadingHTTPServer]:
+    return _ServerOfIPv6 if ":" in host else ThreadingHTTPServer
 
 
 class _Handler(BaseHTTPRequestHandler):
