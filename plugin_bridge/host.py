@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import pedalboard
 
 from plugin_bridge.controls import Control
 from plugin_bridge.mixer import PIECE
+from plugin_bridge.parameters import control, numbers, set_parameter
 from plugin_bridge.probe import LOAD_S, probe
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
@@ -32,7 +33,6 @@ from realtime.stft import Audio
 LONGEST_S = 4.0  # of latency
 _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
-_BOUNDLESS = 1e9
 _WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
 
 
@@ -127,9 +127,9 @@ class Chain:
     def controls(self) -> dict[str, Control]:
         """The parameters that can be moved, as ``plugin/parameter``."""
         return {
-            f"{name}/{parameter}": _control(plugin, name, parameter)
+            f"{name}/{parameter}": control(plugin, name, parameter)
             for name, plugin in self.plugins.items()
-            for parameter in _numbers(plugin)
+            for parameter in numbers(plugin)
         }
 
     def set(self, name: str, value: float) -> None:
@@ -145,7 +145,7 @@ class Chain:
                 f"{self.where} has no plugin {plugin!r}; it has {', '.join(self.plugins) or 'none'}"
             )
         now = getattr(self.plugins[plugin], parameter, value)
-        _set(self.plugins[plugin], parameter, value, self.where)
+        set_parameter(self.plugins[plugin], parameter, value, self.where)
         self._at_first.setdefault(name, float(now))
         self._set[name] = value
 
@@ -216,7 +216,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
     if plugin.is_instrument:
         raise StemsteerError(f"{where}: {path} is an instrument, expected an effect")
     for parameter, value in spec.parameters.items():
-        _set(plugin, parameter, value, str(where))
+        set_parameter(plugin, parameter, value, str(where))
     return plugin
 
 
@@ -228,48 +228,3 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
     except (TypeError, ValueError, RuntimeError) as error:
         words = str(error).partition("\n")[0]
         raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
-
-
-def _is_external(plugin: Any) -> bool:
-    return isinstance(plugin, pedalboard.ExternalPlugin)
-
-
-def _numbers(plugin: Any) -> Sequence[str]:
-    """Names of the parameters that are numbers."""
-    if _is_external(plugin):
-        return [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
-    return [
-        name for name in dir(plugin)
-        if not name.startswith("_") and isinstance(getattr(plugin, name), (float, int))
-        and name not in ("is_effect", "is_instrument")
-    ]  # fmt: skip
-
-
-def _control(plugin: Any, owner: str, name: str) -> Control:
-    low, high = -_BOUNDLESS, _BOUNDLESS
-    if _is_external(plugin):
-        parameter = plugin.parameters[name]
-        if parameter.type is float:
-            low, high = float(parameter.min_value), float(parameter.max_value)
-        else:
-            low, high = 0.0, 1.0
-    now = float(getattr(plugin, name))
-    words = f"{name} of {owner}"
-    return Control(-1, f"{owner}/{name}", words, "float", low, high, now, "", 0.02, None, words)
-
-
-def _set(plugin: Any, name: str, value: Any, where: str) -> None:
-    """Set a parameter; pedalboard takes a wrong name of a VST3 for an attribute of its own."""
-    external = _is_external(plugin)
-    known = list(plugin.parameters) if external else _numbers(plugin)
-    if name not in known:
-        raise StemsteerError(
-            f"{where}: there is no parameter {name!r}; there are {', '.join(known)}"
-        )
-    try:
-        if external and plugin.parameters[name].type is bool:
-            value = bool(value >= 0.5) if isinstance(value, float) else value
-        setattr(plugin, name, value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        words = str(error).partition("\n")[0]
-        raise StemsteerError(f"{where}: {name} cannot be {value!r}: {words}") from error
