@@ -60,7 +60,8 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
         gain_db = float(content.get("gain_db", 0)) if isinstance(content, dict) else 0.0
         specs = [_spec(entry) for entry in entries]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StemsteerError(f"{path} is no chain of plugins: {error!r}") from error
+        words = error if isinstance(error, ValueError) else repr(error)
+        raise StemsteerError(f"{path} is no chain of plugins: {words}") from error
     if len({spec.name for spec in specs}) < len(specs):
         raise StemsteerError(f'{path}: two plugins have the same name; give each a "name"')
     if not math.isfinite(gain_db):
@@ -110,11 +111,16 @@ class Chain:
     def process(self, piece: Audio) -> Audio:
         """Take `PIECE` samples (channels, PIECE), give what is ready of them.
 
-        Raises StemsteerError if a plugin has changed its latency.
+        Raises StemsteerError if a plugin has changed its latency or gives what is no sound.
         """
         if not self.plugins:
             return piece * self._gain
         out = self._run(piece)
+        if not np.isfinite(out).all():
+            raise StemsteerError(
+                f"{self.where}: {self._without_sound(piece)} puts out what is no number; expected "
+                "sound: try other parameters, or leave it out"
+            )
         if self._report() != self._reported:
             raise StemsteerError(
                 f"{self.where}: a plugin changed its latency from {self._reported} to "
@@ -152,6 +158,13 @@ class Chain:
     def _run(self, piece: Audio) -> Audio:
         out: Audio = self._board.process(piece, self._rate, buffer_size=PIECE, reset=False)
         return out
+
+    def _without_sound(self, piece: Audio) -> str:
+        """The name of the plugin whose output has broken; one that has does not recover."""
+        for name, plugin in self.plugins.items():
+            if not np.isfinite(plugin.process(piece, self._rate, PIECE, reset=False)).all():
+                return name
+        return " or ".join(self.plugins)
 
     def _begin(self) -> None:
         """Bring the plugins to the state in which each stream begins."""
@@ -191,8 +204,12 @@ def _spec(entry: Mapping[str, Any]) -> PluginSpec:
     load_s = float(entry.get("load_s", LOAD_S))
     if not 0 < load_s <= 3600:
         raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")
+    parameters = dict(entry.get("parameters", {}))
+    for parameter, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{parameter} of {plugin} is {value}, expected a finite number")
     return PluginSpec(
-        plugin, name, dict(entry.get("parameters", {})), entry.get("preset"),
+        plugin, name, parameters, entry.get("preset"),
         entry.get("plugin_name"), load_s,
     )  # fmt: skip
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pedalboard
 import pytest
-from test_host import RATE, chain, run, steering, write
+import soundfile
+from test_host import RATE, chain, run, steering, stemsteer, write
 from test_live import GUITAR, panned, play
 
 from plugin_bridge.automation import Lane, Point
+from plugin_bridge.host import read_chain
 from plugin_bridge.live import Live, Settings
 from plugin_bridge.mixer import Mixer
 from realtime import StemsteerError, load_model
@@ -45,3 +48,20 @@ def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
         play(session, panned(20, RATE // 2))
         assert session.engine.counters.faults == 0
         assert "wet_level cannot be 500.0" in session.strip.fault
+
+
+def test_a_parameter_that_is_no_number_is_refused(tmp_path):
+    path = write(tmp_path, '[{"plugin": "Reverb", "parameters": {"room_size": NaN}}]')
+    with pytest.raises(StemsteerError, match="room_size of Reverb is nan, expected a finite"):
+        read_chain(path, RATE, 2)
+
+
+def test_a_plugin_that_puts_out_no_sound_is_named_and_leaves_no_file(tmp_path):
+    soundfile.write(tmp_path / "song.wav", np.full((RATE, 2), 0.1), RATE)
+    loud = {"plugin": "Gain", "name": "loud", "parameters": {"gain_db": 1e9}}
+    path = write(tmp_path, [{"plugin": "Invert"}, loud, {"plugin": "Reverb"}])
+    options = ("--azimuth", 0, "--chain", f"target={path}", "--out", tmp_path / "out")
+    done = stemsteer(tmp_path / "song.wav", *options)
+    assert done.exit_code == 1
+    assert "loud puts out what is no number" in " ".join(done.stderr.split())
+    assert not list(tmp_path.glob("out/*"))
