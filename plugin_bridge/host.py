@@ -25,7 +25,7 @@ import pedalboard
 
 from plugin_bridge.controls import Control
 from plugin_bridge.mixer import PIECE
-from plugin_bridge.parameters import control, numbers, set_parameter
+from plugin_bridge.parameters import control, made, numbers, set_parameter
 from plugin_bridge.probe import LOAD_S, probe
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
@@ -241,7 +241,6 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
     if spec.plugin in _WHOLE_FILES_ONLY:
         raise StemsteerError(f"{where}: {spec.plugin} cannot be used on a stream")
     try:
-        return effect(**spec.parameters)
-    except (TypeError, ValueError, RuntimeError) as error:
-        words = str(error).partition("\n")[0]
-        raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
+        return made(effect, spec.parameters)
+    except ValueError as error:
+        raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {error}") from error

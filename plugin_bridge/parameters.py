@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pedalboard
@@ -65,6 +66,30 @@ def set_parameter(plugin: Any, name: str, value: Any, where: str) -> None:
     except (ValueError, TypeError, RuntimeError) as error:
         words = str(error).partition("\n")[0]
         raise StemsteerError(f"{where}: {name} cannot be {value!r}: {words}") from error
+
+
+def made(effect: Any, parameters: Mapping[str, Any]) -> Any:
+    """An effect of pedalboard. Raises ValueError; it tells what can be given."""
+    known = _known(effect)
+    names = ", ".join(known) or "none"
+    if unknown := [name for name in parameters if name not in known]:
+        raise ValueError(f"there is no parameter {unknown[0]!r}; there are {names}")
+    try:
+        return effect(**parameters)
+    except TypeError as error:
+        given = ", ".join(f"{name} {value!r}" for name, value in parameters.items())
+        raise ValueError(
+            f"it was given {given or 'nothing'}, expected {', '.join(known.values()) or 'nothing'}"
+        ) from error
+    except RuntimeError as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _known(effect: Any) -> dict[str, str]:
+    """What an effect is made of, ``name: type = default`` by name, out of its signature."""
+    signature = (effect.__init__.__doc__ or "").partition("self: ")[2].partition("\n")[0]
+    parts = re.split(r", (?=\w+: )", signature.rpartition(")")[0])[1:]
+    return {part.partition(":")[0]: part for part in parts}
 
 
 def _effect_range(plugin: Any, name: str, now: float) -> tuple[float, float]:

@@ -65,3 +65,19 @@ def test_a_plugin_that_puts_out_no_sound_is_named_and_leaves_no_file(tmp_path):
     assert done.exit_code == 1
     assert "loud puts out what is no number" in " ".join(done.stderr.split())
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"rom": 1}, "there is no parameter 'rom'; there are room_size, damping, wet_level"),
+        ({"room_size": "big"}, "it was given room_size 'big', expected room_size: float"),
+        ({"room_size": 7}, "Room Size value must be between 0.0 and 1.0"),
+    ],
+)
+def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
+    tmp_path, parameters, words
+):
+    path = write(tmp_path, [{"plugin": "Reverb", "parameters": parameters}])
+    with pytest.raises(StemsteerError, match=f"Reverb cannot be made so: {words}"):
+        read_chain(path, RATE, 2)
