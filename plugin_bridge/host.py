@@ -23,17 +23,19 @@ from typing import Any
 import numpy as np
 import pedalboard
 
-from plugin_bridge.controls import Control
+from plugin_bridge.controls import BY_NAME, Control
 from plugin_bridge.mixer import PIECE
 from plugin_bridge.parameters import control, made, numbers, set_parameter
 from plugin_bridge.probe import LOAD_S, probe
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
+GAIN = BY_NAME["gain"]
 LONGEST_S = 4.0  # of latency
 _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
-_WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
+_WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
+"""Lose sound when they are fed piece by piece."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,20 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
         entries = content["plugins"] if isinstance(content, dict) else content
         gain_db = float(content.get("gain_db", 0)) if isinstance(content, dict) else 0.0
         specs = [_spec(entry) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         words = error if isinstance(error, ValueError) else repr(error)
         raise StemsteerError(f"{path} is no chain of plugins: {words}") from error
     if len({spec.name for spec in specs}) < len(specs):
         raise StemsteerError(f'{path}: two plugins have the same name; give each a "name"')
-    if not math.isfinite(gain_db):
-        raise StemsteerError(f"{path}: gain_db is {gain_db}, expected a number")
+    if not GAIN.low <= gain_db <= GAIN.high:
+        raise StemsteerError(f"{path}: gain_db is {gain_db:g}, expected {GAIN.range}")
     plugins = {spec.name: _load(spec, path) for spec in specs}
     return Chain(plugins, gain_db, sample_rate, channels, str(path))
 
@@ -201,6 +210,9 @@ def _spec(entry: Mapping[str, Any]) -> PluginSpec:
         raise ValueError(f"unknown word {min(extra)!r} in a plugin")
     if "/" in name:
         raise ValueError(f"name is {name!r}, expected one without /")
+    for word in ("preset", "plugin_name"):
+        if not isinstance(entry.get(word, ""), str):
+            raise ValueError(f"{word} of {plugin} is {entry[word]!r}, expected words in quotes")
     load_s = float(entry.get("load_s", LOAD_S))
     if not 0 < load_s <= 3600:
         raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")

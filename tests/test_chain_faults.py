@@ -81,3 +81,20 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
     path = write(tmp_path, [{"plugin": "Reverb", "parameters": parameters}])
     with pytest.raises(StemsteerError, match=f"Reverb cannot be made so: {words}"):
         read_chain(path, RATE, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"plugins": [], "gain_db": 1e6}', "gain_db is 1e.06, expected -60 to 12 dB"),
+        ('{"plugins": [], "gain_db": %s}' % ("9" * 400), "is no chain of plugins: OverflowError"),
+        ("[" * 100_000, "is no chain of plugins: RecursionError"),
+        ([{"plugin": "own.vst3", "preset": 5}], "preset of own.vst3 is 5, expected words"),
+        ([{"plugin": "own.vst3", "plugin_name": 5}], "plugin_name of own.vst3 is 5, expected"),
+        ([{"plugin": "Resample"}], "Resample cannot be used on a stream"),
+        ([{"plugin": "GSMFullRateCompressor"}], "GSMFullRateCompressor cannot be used on a stream"),
+    ],
+)
+def test_a_chain_that_cannot_be_played_is_refused(tmp_path, content, words):
+    with pytest.raises(StemsteerError, match=words):
+        read_chain(write(tmp_path, content), RATE, 2)
