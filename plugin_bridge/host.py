@@ -36,6 +36,10 @@ _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
 _WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
 """Lose sound when they are fed piece by piece."""
+_ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+_WORDS = ("plugins", "gain_db")
+_PLUGIN_WORDS = ("plugin", "name", "parameters", "preset", "plugin_name", "load_s")
+_FILE_WORDS = ("preset", "plugin_name")  # an effect of pedalboard has no use for them
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,11 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = content["plugins"] if isinstance(content, dict) else content
-        gain_db = float(content.get("gain_db", 0)) if isinstance(content, dict) else 0.0
-        specs = [_spec(entry) for entry in entries]
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+        content = content if isinstance(content, dict) else {"plugins": content}
+        _check_words(content, _WORDS, "the chain")
+        gain_db = float(content.get("gain_db", 0))
+        specs = [_spec(entry) for entry in content["plugins"]]
+    except _ODD as error:
         words = error if isinstance(error, ValueError) else repr(error)
         raise StemsteerError(f"{path} is no chain of plugins: {words}") from error
     if len({spec.name for spec in specs}) < len(specs):
@@ -202,12 +200,15 @@ class Chain:
         return sum(latencies)
 
 
+def _check_words(content: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    if extra := set(content) - set(known):
+        raise ValueError(f"unknown word {min(extra)!r} in {what}; there are {', '.join(known)}")
+
+
 def _spec(entry: Mapping[str, Any]) -> PluginSpec:
     plugin = str(entry["plugin"])
     name = str(entry.get("name") or Path(plugin).stem.lower())
-    known = {"plugin", "name", "parameters", "preset", "plugin_name", "load_s"}
-    if extra := set(entry) - known:
-        raise ValueError(f"unknown word {min(extra)!r} in a plugin")
+    _check_words(entry, _PLUGIN_WORDS, "a plugin")
     if "/" in name:
         raise ValueError(f"name is {name!r}, expected one without /")
     for word in ("preset", "plugin_name"):
@@ -237,6 +238,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
         )
     probe(path, spec.plugin_name, spec.load_s, where)
     try:
+        _check_plugin_name(path, spec, where)
         plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)
         if spec.preset:
             plugin.load_preset(str(where.parent / spec.preset))
@@ -249,9 +251,26 @@ def _load(spec: PluginSpec, where: Path) -> Any:
     return plugin
 
 
+def _check_plugin_name(path: Path, spec: PluginSpec, where: Path) -> None:
+    """Refuse a name that is not in the file, which pedalboard minds only if there are several."""
+    kind = getattr(pedalboard, "VST3Plugin" if path.suffix == ".vst3" else "AudioUnitPlugin", None)
+    if spec.plugin_name is None or kind is None:
+        return
+    names = kind.get_plugin_names_for_file(str(path))
+    if spec.plugin_name not in names:
+        raise StemsteerError(
+            f"{where}: {path} has no plugin {spec.plugin_name!r}; it has {', '.join(names)}"
+        )
+
+
 def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
     if spec.plugin in _WHOLE_FILES_ONLY:
         raise StemsteerError(f"{where}: {spec.plugin} cannot be used on a stream")
+    if useless := [word for word in _FILE_WORDS if getattr(spec, word) is not None]:
+        raise StemsteerError(
+            f"{where}: {spec.plugin} has no {useless[0]}, which is for a VST3 or an Audio Unit; "
+            f"expected {', '.join(w for w in _PLUGIN_WORDS if w not in _FILE_WORDS)}"
+        )
     try:
         return made(effect, spec.parameters)
     except ValueError as error:

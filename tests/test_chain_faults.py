@@ -6,6 +6,7 @@ import numpy as np
 import pedalboard
 import pytest
 import soundfile
+from bridge import need
 from test_host import RATE, chain, run, steering, stemsteer, write
 from test_live import GUITAR, panned, play
 
@@ -91,6 +92,16 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
         ("[" * 100_000, "is no chain of plugins: RecursionError"),
         ([{"plugin": "own.vst3", "preset": 5}], "preset of own.vst3 is 5, expected words"),
         ([{"plugin": "own.vst3", "plugin_name": 5}], "plugin_name of own.vst3 is 5, expected"),
+        (
+            {"plugins": [], "gian_db": 1},
+            "unknown word 'gian_db' in the chain; there are plugins, g",
+        ),
+        (
+            [{"plugin": "Reverb", "mix": 1}],
+            "unknown word 'mix' in a plugin; there are plugin, name",
+        ),
+        ([{"plugin": "Reverb", "preset": "a"}], "Reverb has no preset, .*expected plugin, name"),
+        ([{"plugin": "Reverb", "plugin_name": "a"}], "Reverb has no plugin_name"),
         ([{"plugin": "Resample"}], "Resample cannot be used on a stream"),
         ([{"plugin": "GSMFullRateCompressor"}], "GSMFullRateCompressor cannot be used on a stream"),
     ],
@@ -98,3 +109,13 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
 def test_a_chain_that_cannot_be_played_is_refused(tmp_path, content, words):
     with pytest.raises(StemsteerError, match=words):
         read_chain(write(tmp_path, content), RATE, 2)
+
+
+def test_a_name_that_is_not_in_the_file_of_a_plugin_is_refused(tmp_path):
+    limiter = "/usr/lib/vst3/ZaMaximX2.vst3"  # Debian's zam-plugins
+    need(limiter)
+    path = write(tmp_path, [{"plugin": limiter, "plugin_name": "Echo"}])
+    with pytest.raises(StemsteerError, match="has no plugin 'Echo'; it has ZaMaximX2"):
+        read_chain(path, RATE, 2)
+    path = write(tmp_path, [{"plugin": limiter, "plugin_name": "ZaMaximX2"}])
+    assert read_chain(path, RATE, 2).latency == 480
