@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,23 @@ from typing import Any
 import numpy as np
 import pedalboard
 
-from plugin_bridge.controls import Control
+from plugin_bridge.controls import BY_NAME, Control
 from plugin_bridge.mixer import PIECE
+from plugin_bridge.parameters import control, made, numbers, set_parameter
 from plugin_bridge.probe import LOAD_S, probe
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
+GAIN = BY_NAME["gain"]
 LONGEST_S = 4.0  # of latency
 _SETTLED_S = 0.3
 _SETTLING_PIECES = 20  # of silence, for plugins that let their parameters glide
-_BOUNDLESS = 1e9
-_WHOLE_FILES_ONLY = ("PitchShift",)  # loses sound when it is fed piece by piece
+_WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
+"""Lose sound when they are fed piece by piece."""
+_ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+_WORDS = ("plugins", "gain_db")
+_PLUGIN_WORDS = ("plugin", "name", "parameters", "preset", "plugin_name", "load_s")
+_FILE_WORDS = ("preset", "plugin_name")  # an effect of pedalboard has no use for them
 
 
 @dataclass(frozen=True)
@@ -56,15 +62,17 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = content["plugins"] if isinstance(content, dict) else content
-        gain_db = float(content.get("gain_db", 0)) if isinstance(content, dict) else 0.0
-        specs = [_spec(entry) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StemsteerError(f"{path} is no chain of plugins: {error!r}") from error
+        content = content if isinstance(content, dict) else {"plugins": content}
+        _check_words(content, _WORDS, "the chain")
+        gain_db = float(content.get("gain_db", 0))
+        specs = [_spec(entry) for entry in content["plugins"]]
+    except _ODD as error:
+        words = error if isinstance(error, ValueError) else repr(error)
+        raise StemsteerError(f"{path} is no chain of plugins: {words}") from error
     if len({spec.name for spec in specs}) < len(specs):
         raise StemsteerError(f'{path}: two plugins have the same name; give each a "name"')
-    if not math.isfinite(gain_db):
-        raise StemsteerError(f"{path}: gain_db is {gain_db}, expected a number")
+    if not GAIN.low <= gain_db <= GAIN.high:
+        raise StemsteerError(f"{path}: gain_db is {gain_db:g}, expected {GAIN.range}")
     plugins = {spec.name: _load(spec, path) for spec in specs}
     return Chain(plugins, gain_db, sample_rate, channels, str(path))
 
@@ -110,11 +118,16 @@ class Chain:
     def process(self, piece: Audio) -> Audio:
         """Take `PIECE` samples (channels, PIECE), give what is ready of them.
 
-        Raises StemsteerError if a plugin has changed its latency.
+        Raises StemsteerError if a plugin has changed its latency or gives what is no sound.
         """
         if not self.plugins:
             return piece * self._gain
         out = self._run(piece)
+        if not np.isfinite(out).all():
+            raise StemsteerError(
+                f"{self.where}: {self._without_sound(piece)} puts out what is no number; expected "
+                "sound: try other parameters, or leave it out"
+            )
         if self._report() != self._reported:
             raise StemsteerError(
                 f"{self.where}: a plugin changed its latency from {self._reported} to "
@@ -127,9 +140,9 @@ class Chain:
     def controls(self) -> dict[str, Control]:
         """The parameters that can be moved, as ``plugin/parameter``."""
         return {
-            f"{name}/{parameter}": _control(plugin, name, parameter)
+            f"{name}/{parameter}": control(plugin, name, parameter)
             for name, plugin in self.plugins.items()
-            for parameter in _numbers(plugin)
+            for parameter in numbers(plugin)
         }
 
     def set(self, name: str, value: float) -> None:
@@ -145,13 +158,20 @@ class Chain:
                 f"{self.where} has no plugin {plugin!r}; it has {', '.join(self.plugins) or 'none'}"
             )
         now = getattr(self.plugins[plugin], parameter, value)
-        _set(self.plugins[plugin], parameter, value, self.where)
+        set_parameter(self.plugins[plugin], parameter, value, self.where)
         self._at_first.setdefault(name, float(now))
         self._set[name] = value
 
     def _run(self, piece: Audio) -> Audio:
         out: Audio = self._board.process(piece, self._rate, buffer_size=PIECE, reset=False)
         return out
+
+    def _without_sound(self, piece: Audio) -> str:
+        """The name of the plugin whose output has broken; one that has does not recover."""
+        for name, plugin in self.plugins.items():
+            if not np.isfinite(plugin.process(piece, self._rate, PIECE, reset=False)).all():
+                return name
+        return " or ".join(self.plugins)
 
     def _begin(self) -> None:
         """Bring the plugins to the state in which each stream begins."""
@@ -180,19 +200,29 @@ class Chain:
         return sum(latencies)
 
 
+def _check_words(content: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    if extra := set(content) - set(known):
+        raise ValueError(f"unknown word {min(extra)!r} in {what}; there are {', '.join(known)}")
+
+
 def _spec(entry: Mapping[str, Any]) -> PluginSpec:
     plugin = str(entry["plugin"])
     name = str(entry.get("name") or Path(plugin).stem.lower())
-    known = {"plugin", "name", "parameters", "preset", "plugin_name", "load_s"}
-    if extra := set(entry) - known:
-        raise ValueError(f"unknown word {min(extra)!r} in a plugin")
+    _check_words(entry, _PLUGIN_WORDS, "a plugin")
     if "/" in name:
         raise ValueError(f"name is {name!r}, expected one without /")
+    for word in ("preset", "plugin_name"):
+        if not isinstance(entry.get(word, ""), str):
+            raise ValueError(f"{word} of {plugin} is {entry[word]!r}, expected words in quotes")
     load_s = float(entry.get("load_s", LOAD_S))
     if not 0 < load_s <= 3600:
         raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")
+    parameters = dict(entry.get("parameters", {}))
+    for parameter, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{parameter} of {plugin} is {value}, expected a finite number")
     return PluginSpec(
-        plugin, name, dict(entry.get("parameters", {})), entry.get("preset"),
+        plugin, name, parameters, entry.get("preset"),
         entry.get("plugin_name"), load_s,
     )  # fmt: skip
 
@@ -208,6 +238,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
         )
     probe(path, spec.plugin_name, spec.load_s, where)
     try:
+        _check_plugin_name(path, spec, where)
         plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)
         if spec.preset:
             plugin.load_preset(str(where.parent / spec.preset))
@@ -216,60 +247,31 @@ def _load(spec: PluginSpec, where: Path) -> Any:
     if plugin.is_instrument:
         raise StemsteerError(f"{where}: {path} is an instrument, expected an effect")
     for parameter, value in spec.parameters.items():
-        _set(plugin, parameter, value, str(where))
+        set_parameter(plugin, parameter, value, str(where))
     return plugin
+
+
+def _check_plugin_name(path: Path, spec: PluginSpec, where: Path) -> None:
+    """Refuse a name that is not in the file, which pedalboard minds only if there are several."""
+    kind = getattr(pedalboard, "VST3Plugin" if path.suffix == ".vst3" else "AudioUnitPlugin", None)
+    if spec.plugin_name is None or kind is None:
+        return
+    names = kind.get_plugin_names_for_file(str(path))
+    if spec.plugin_name not in names:
+        raise StemsteerError(
+            f"{where}: {path} has no plugin {spec.plugin_name!r}; it has {', '.join(names)}"
+        )
 
 
 def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
     if spec.plugin in _WHOLE_FILES_ONLY:
         raise StemsteerError(f"{where}: {spec.plugin} cannot be used on a stream")
-    try:
-        return effect(**spec.parameters)
-    except (TypeError, ValueError, RuntimeError) as error:
-        words = str(error).partition("\n")[0]
-        raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {words}") from error
-
-
-def _is_external(plugin: Any) -> bool:
-    return isinstance(plugin, pedalboard.ExternalPlugin)
-
-
-def _numbers(plugin: Any) -> Sequence[str]:
-    """Names of the parameters that are numbers."""
-    if _is_external(plugin):
-        return [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
-    return [
-        name for name in dir(plugin)
-        if not name.startswith("_") and isinstance(getattr(plugin, name), (float, int))
-        and name not in ("is_effect", "is_instrument")
-    ]  # fmt: skip
-
-
-def _control(plugin: Any, owner: str, name: str) -> Control:
-    low, high = -_BOUNDLESS, _BOUNDLESS
-    if _is_external(plugin):
-        parameter = plugin.parameters[name]
-        if parameter.type is float:
-            low, high = float(parameter.min_value), float(parameter.max_value)
-        else:
-            low, high = 0.0, 1.0
-    now = float(getattr(plugin, name))
-    words = f"{name} of {owner}"
-    return Control(-1, f"{owner}/{name}", words, "float", low, high, now, "", 0.02, None, words)
-
-
-def _set(plugin: Any, name: str, value: Any, where: str) -> None:
-    """Set a parameter; pedalboard takes a wrong name of a VST3 for an attribute of its own."""
-    external = _is_external(plugin)
-    known = list(plugin.parameters) if external else _numbers(plugin)
-    if name not in known:
+    if useless := [word for word in _FILE_WORDS if getattr(spec, word) is not None]:
         raise StemsteerError(
-            f"{where}: there is no parameter {name!r}; there are {', '.join(known)}"
+            f"{where}: {spec.plugin} has no {useless[0]}, which is for a VST3 or an Audio Unit; "
+            f"expected {', '.join(w for w in _PLUGIN_WORDS if w not in _FILE_WORDS)}"
         )
     try:
-        if external and plugin.parameters[name].type is bool:
-            value = bool(value >= 0.5) if isinstance(value, float) else value
-        setattr(plugin, name, value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        words = str(error).partition("\n")[0]
-        raise StemsteerError(f"{where}: {name} cannot be {value!r}: {words}") from error
+        return made(effect, spec.parameters)
+    except ValueError as error:
+        raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {error}") from error

@@ -80,7 +80,7 @@ class Live:
         )  # fmt: skip
         mixer = None
         if chains:
-            mixer = Mixer(chains, steering, 2, first=-separator.latency, block=tier.hop)
+            mixer = Mixer(chains, steering, 2, first=-separator.latency, block=tier.hop, live=True)
         stems = (*names, RESIDUAL)
         self.tape = (
             Tape(settings.tape, stems, settings.sample_rate, 2, settings.force)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from plugin_bridge.automation.steering import Steering
 from realtime.blocks import Fifo, adapter_delay
 from realtime.separator import RESIDUAL
+from realtime.spec import StemsteerError
 
 if TYPE_CHECKING:  # pedalboard is slow to import, and most mixes need none of it
     from plugin_bridge.host import Chain
@@ -30,6 +31,7 @@ class Mixer:
     steering : whose lanes move the gains of the targets and the plugins' parameters.
     first : position in the input stream of the first sample that comes in.
     block : size of every block but the last if it is constant; None: any.
+    live : a parameter that its plugin refuses stays where it was, and `fault` says so.
 
     Raises
     ------
@@ -45,7 +47,10 @@ class Mixer:
         *,
         first: int = 0,
         block: int | None = None,
+        live: bool = False,
     ) -> None:
+        self.fault = ""
+        self._live, self._refused = live, dict[tuple[str, str], float]()
         self.stems = (*steering.targets, RESIDUAL)
         unknown = set(chains) - set(self.stems)
         if unknown:
@@ -79,7 +84,7 @@ class Mixer:
     def process(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take stems (stems, channels, n), give as many samples of each, `latency` later.
 
-        Raises StemsteerError if a plugin changes its latency or refuses a value of its lane.
+        Raises StemsteerError if a plugin changes its latency or, unless live, refuses a value.
         """
         self._input.push(stems)
         while len(self._input) >= PIECE:
@@ -110,7 +115,19 @@ class Mixer:
         for name in self._moved[stem]:
             lane = self._steering.lanes.lane(stem, name)
             if lane is not None:
-                chain.set(name, float(lane.at(time_s)))
+                self._set(stem, chain, name, float(lane.at(time_s)))
+
+    def _set(self, stem: str, chain: Chain, name: str, value: float) -> None:
+        if self._refused.get((stem, name)) == value:
+            return
+        try:
+            chain.set(name, value)
+            self._refused.pop((stem, name), None)
+        except StemsteerError as error:
+            if not self._live:
+                raise
+            self._refused[stem, name] = value
+            self.fault = f"{error}; it stays as it was"
 
     def _check_parameters(self) -> None:
         for stem, chain in zip(self.stems, self._chains, strict=True):

@@ -69,6 +69,7 @@ class Strip:
         try:
             if self.mixer:
                 stems = self.mixer.process(stems)
+                self.fault = self.fault or self.mixer.fault
             elif not self.steering.plain:
                 stems[:-1] = self.steering.outputs(first, stems)
         except Exception as error:

@@ -32,6 +32,14 @@ from realtime.spec import StemsteerError
 UNITS = ("seconds", "beats", "samples")
 TEMPO = "tempo"
 MAX_BYTES = 64_000_000
+_FORMS = {
+    ".csv": "seconds,target,control,value,shape, or a column for each control, on every line",
+    ".json": '{"lanes": {"guitar": {"azimuth": [[0, -30], [4, 10, "step"]]}}}',
+    ".mid": "a standard MIDI file with controllers",
+    ".rpp": "entries PT <seconds> <value> <shape>, in <PARMENV <number> <lowest> <highest>",
+}
+_ODD = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
+"""What the readers meet in a file that is laid out in another way."""
 
 
 @dataclass
@@ -93,8 +101,13 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
         return reader(path, sample_rate)
     except FileNotFoundError:
         raise StemsteerError(f"{path}: there is no such file") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise StemsteerError(f"{path}: {error}") from error
+    except _ODD as error:
+        form = _FORMS.get(path.suffix.lower(), _FORMS[".mid"])
+        raise StemsteerError(
+            f"{path}: not laid out as automation: {error!r}; expected {form}"
+        ) from error
 
 
 def write_automation(path: Path, lanes: Mapping[Key, Lane]) -> None:
@@ -124,6 +137,8 @@ def _read_csv(path: Path, sample_rate: float) -> Automation:
             )
         draft = Draft(unit)
         tall = "control" in titles
+        if tall and "value" not in titles:
+            raise ValueError(f"line {number}: no column is called value; expected {_FORMS['.csv']}")
         for number, row in rows:
             try:
                 (_tall_row if tall else _wide_row)(draft, titles, row)
@@ -147,7 +162,9 @@ def _tall_row(draft: Draft, titles: list[str], row: list[str]) -> None:
         draft.tempo.append((time, _number(cells.get("value", ""), TEMPO)))
         return
     shape = cells.get("shape", "") or "linear"
-    draft.add(cells.get("target", ""), name, Point(time, _value(name, cells["value"]), shape))
+    draft.add(
+        cells.get("target", ""), name, Point(time, _value(name, cells.get("value", "")), shape)
+    )
 
 
 def _wide_row(draft: Draft, titles: list[str], row: list[str]) -> None:
@@ -163,19 +180,16 @@ def _wide_row(draft: Draft, titles: list[str], row: list[str]) -> None:
 
 
 def _read_json(path: Path, sample_rate: float) -> Automation:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        draft = Draft(content.get("unit", "seconds"))
-        if draft.unit not in UNITS:
-            raise ValueError(f"unit is {draft.unit!r}, expected one of {', '.join(UNITS)}")
-        draft.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
-        for target, lanes in content["lanes"].items():
-            for name, points in lanes.items():
-                for time, value, *shape in points:
-                    number = _value(name, str(value))
-                    draft.add(target, name, Point(float(time), number, *shape[:1]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not laid out as automation: {error!r}") from error
+    content = json.loads(path.read_text(encoding="utf-8"))
+    draft = Draft(content.get("unit", "seconds"))
+    if draft.unit not in UNITS:
+        raise ValueError(f"unit is {draft.unit!r}, expected one of {', '.join(UNITS)}")
+    draft.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
+    for target, lanes in content["lanes"].items():
+        for name, points in lanes.items():
+            for time, value, *shape in points:
+                number = _value(name, str(value))
+                draft.add(target, name, Point(float(time), number, *shape[:1]))
     return draft.finish(sample_rate)
 
 

@@ -119,5 +119,5 @@ def _check(times: Times, values: Times, shapes: list[str]) -> None:
     if back := np.flatnonzero(np.diff(times) < 0).tolist():
         last_s, time_s = times[back[0]], times[back[0] + 1]
         raise ValueError(f"a lane goes back in time, from {last_s:g} s to {time_s:g} s")
-    if unknown := set(shapes) - set(SHAPES):
-        raise ValueError(f"shape is {min(unknown)!r}, expected one of {', '.join(SHAPES)}")
+    if unknown := [shape for shape in shapes if shape not in SHAPES]:
+        raise ValueError(f"shape is {unknown[0]!r}, expected one of {', '.join(SHAPES)}")

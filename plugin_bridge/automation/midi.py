@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mido
+from mido.midifiles.meta import KeySignatureError
 
 from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
 from plugin_bridge.automation.lane import Point
@@ -102,12 +103,14 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
     """Times in seconds, by the file's own tempi, and control changes."""
     try:
         file = mido.MidiFile(path)
+        if file.ticks_per_beat <= 0:  # below 0 it is a time code
+            raise ValueError(f"its division is {file.ticks_per_beat}, expected ticks a beat, 1 up")
         time_s = 0.0
         for message in file:
             time_s += message.time
             if message.type == "control_change":
                 yield time_s, message
-    except (EOFError, KeyError, IndexError, TypeError) as error:
+    except (EOFError, OSError, LookupError, TypeError, KeySignatureError) as error:
         raise ValueError(f"not a MIDI file: {error!r}") from error
 
 

@@ -1,0 +1,66 @@
+"""Files of lanes that are wrong: each gets a clear answer with its name, none a traceback."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from test_automation import read
+
+from plugin_bridge.automation import read_automation
+from realtime.spec import StemsteerError
+
+LANES = '{"lanes": {"guitar": {"azimuth": %s}}}'
+RPP = """<REAPER_PROJECT 0.1
+  <TRACK
+    %s
+  >
+>"""
+CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "a.csv",
+            "seconds,target,control\n0,guitar,azimuth\n",
+            "line 1: no column is called value",
+        ),
+        ("a.csv", "seconds,target,control,value\n0,guitar,azimuth\n", "line 2: azimuth is ''"),
+        ("a.csv", f"seconds,azimuth\n0,{'1' * 140_000}\n", "field larger than .*expected seconds"),
+        ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),
+        ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
+        ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),
+        ("a.json", "[" * 100_000, "RecursionError.*expected {"),
+        ("a.json", '{"lanes": [1]}', "not laid out as automation.*expected {"),
+        ("a.rpp", RPP % "<PANENV2\nACT 1\nPT\n>", "IndexError.*expected entries PT"),
+        ("a.rpp", RPP % (CHAIN % "<PARMENV\nACT 1\nPT 0 0\n>"), "IndexError.*expected entries PT"),
+    ],
+)
+def test_a_file_of_lanes_that_is_wrong_gets_a_clear_answer(tmp_path, name, text, words):
+    with pytest.raises(StemsteerError, match=rf"(?s)a\.\w+: .*{words}"):
+        read(tmp_path, name, text)
+
+
+def midi(division, *events):
+    track = b"".join(b"\x00" + event for event in (*events, b"\xff\x2f\x00"))
+    head = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, division)
+    return head + struct.pack(">4sI", b"MTrk", len(track)) + track
+
+
+@pytest.mark.parametrize("ending", [".mid", ".MIDI"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (midi(0, b"\xb0\x0a\x40"), "its division is 0, expected ticks"),
+        (midi(96, b"\xff\x59\x02\x40\x05"), "not a MIDI file: KeySignatureError"),
+        (midi(96, b"\xb0\x0a\xf0"), "not a MIDI file: .*data byte"),
+    ],
+    ids=["division", "key", "data"],
+)
+def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words, ending):
+    path = tmp_path / f"song{ending}"
+    path.write_bytes(content)
+    with pytest.raises(StemsteerError, match=rf"song{ending}: .*{words}"):
+        read_automation(path, 44_100)
