@@ -99,7 +99,7 @@ class Chain:
         self._at_first: dict[str, float] = {}
         self._reported, held_back = 0, 0
         if plugins:
-            held_back = self._measure()
+            held_back = self._fitting_latency()
             self._reported = self._report()
         # a plugin's latency may come as missing samples, as late ones, or as both
         self._extra = max(0, self._reported - held_back)
@@ -178,6 +178,17 @@ class Chain:
         for samples in (_SETTLING_PIECES * PIECE, 0):
             silence = np.zeros((self._channels, samples), np.float32)
             self._board.process(silence, self._rate, buffer_size=PIECE, reset=True)
+
+    def _fitting_latency(self) -> int:
+        """What `_measure` gives; raises StemsteerError for a plugin with other channels."""
+        try:
+            return self._measure()
+        except (ValueError, RuntimeError) as error:
+            wanted = {1: "a mono", 2: "a stereo"}.get(self._channels, f"a {self._channels}-channel")
+            raise StemsteerError(
+                f"{self.where}: {error}; expected {wanted} effect: leave it out, or look for a "
+                "version of it with so many channels"
+            ) from error
 
     def _measure(self) -> int:
         """The most samples that are held back, once there is any sound at all."""

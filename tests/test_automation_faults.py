@@ -29,6 +29,8 @@ CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
         ),
         ("a.csv", "seconds,target,control,value\n0,guitar,azimuth\n", "line 2: azimuth is ''"),
         ("a.csv", f"seconds,azimuth\n0,{'1' * 140_000}\n", "field larger than .*expected seconds"),
+        ("a.csv", "seconds,g.width,g.width\n0,1,2\n", "two columns are called g.width; leave one"),
+        ("a.csv", "seconds,azimuth\n0,1,2\n", "line 2: 3 cells, expected the 2 of the titles"),
         ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),
         ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
         ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),

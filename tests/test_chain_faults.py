@@ -119,3 +119,11 @@ def test_a_name_that_is_not_in_the_file_of_a_plugin_is_refused(tmp_path):
         read_chain(path, RATE, 2)
     path = write(tmp_path, [{"plugin": limiter, "plugin_name": "ZaMaximX2"}])
     assert read_chain(path, RATE, 2).latency == 480
+
+
+def test_a_mono_plugin_on_a_stereo_stem_is_refused_with_its_chain_and_a_remedy(tmp_path):
+    equalizer = "/usr/lib/vst3/ZamEQ2.vst3"  # Debian's zam-plugins
+    need(equalizer)
+    path = write(tmp_path, [{"plugin": equalizer}])
+    with pytest.raises(StemsteerError, match=r"chain.json: .*ZamEQ2.*; expected a stereo effect"):
+        read_chain(path, RATE, 2)

@@ -139,12 +139,20 @@ def _read_csv(path: Path, sample_rate: float) -> Automation:
         tall = "control" in titles
         if tall and "value" not in titles:
             raise ValueError(f"line {number}: no column is called value; expected {_FORMS['.csv']}")
+        _check_titles(number, titles)
         for number, row in rows:
             try:
+                if any(row[len(titles) :]):
+                    raise ValueError(f"{len(row)} cells, expected the {len(titles)} of the titles")
                 (_tall_row if tall else _wide_row)(draft, titles, row)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
         return draft.finish(sample_rate)
+
+
+def _check_titles(number: int, titles: list[str]) -> None:
+    if twice := [title for title in titles if title and titles.count(title) > 1]:
+        raise ValueError(f"line {number}: two columns are called {twice[0]}; leave one out")
 
 
 def _rows(lines: Iterable[str]) -> Any:
