@@ -7,7 +7,8 @@ import struct
 import pytest
 from test_automation import read
 
-from plugin_bridge.automation import read_automation
+from plugin_bridge.automation import read_automation, write_automation
+from plugin_bridge.automation.playing import Recording
 from realtime.spec import StemsteerError
 
 LANES = '{"lanes": {"guitar": {"azimuth": %s}}}'
@@ -31,6 +32,8 @@ CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
         ("a.csv", f"seconds,azimuth\n0,{'1' * 140_000}\n", "field larger than .*expected seconds"),
         ("a.csv", "seconds,g.width,g.width\n0,1,2\n", "two columns are called g.width; leave one"),
         ("a.csv", "seconds,azimuth\n0,1,2\n", "line 2: 3 cells, expected the 2 of the titles"),
+        ("a.csv", "seconds,latency_mode\n0,1\n", "'latency_mode' to automate; that one only the p"),
+        ("a.csv", "seconds,g.offline\n0,1\n", "'offline' to automate; that one only the plugin"),
         ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),
         ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
         ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),
@@ -66,3 +69,11 @@ def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words,
     path.write_bytes(content)
     with pytest.raises(StemsteerError, match=rf"song{ending}: .*{words}"):
         read_automation(path, 44_100)
+
+
+def test_what_only_a_host_can_turn_is_not_recorded_either(tmp_path):
+    board = Recording(["guitar"])
+    for name, value in (("latency_mode", 1.0), ("offline", 1.0), ("azimuth", 10.0)):
+        board.play("guitar", name, value)
+    write_automation(tmp_path / "lanes.csv", board.lanes())
+    assert set(read_automation(tmp_path / "lanes.csv", 44_100).lanes) == {("guitar", "azimuth")}

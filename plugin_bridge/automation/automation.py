@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.controls import BY_NAME, INPUTS, Control
+from plugin_bridge.controls import BY_NAME, OF_THE_HOST, PLAYED, Control
 from realtime.separator import RESIDUAL
 
 ALL = "*"
@@ -18,7 +18,7 @@ Key = tuple[str, str]  # target, control
 class Automation:
     """Lanes by target and control.
 
-    A control is one of `controls.INPUTS`, or ``plugin/parameter`` for a plugin in the chain of
+    A control is one of `controls.PLAYED`, or ``plugin/parameter`` for a plugin in the chain of
     that stem.
 
     Raises
@@ -68,10 +68,11 @@ def lane_of(name: str, points: Sequence[Point]) -> Lane:
 
 
 def _input(name: str) -> Control:
-    if name not in BY_NAME or BY_NAME[name].output:
-        known = ", ".join(control.name for control in INPUTS)
-        raise ValueError(f"no control {name!r} to automate; there are {known}")
-    return BY_NAME[name]
+    if name not in PLAYED:
+        known = ", ".join(PLAYED)
+        why = "; that one only the plugin's host can turn" if name in OF_THE_HOST else ""
+        raise ValueError(f"no control {name!r} to automate{why}; there are {known}")
+    return PLAYED[name]
 
 
 def _check_range(target: str, control: Control, lane: Lane) -> None:

@@ -18,7 +18,7 @@ from mido.midifiles.meta import KeySignatureError
 
 from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.controls import BY_NAME, INPUTS
+from plugin_bridge.controls import BY_NAME, INPUTS, PLAYED
 from realtime.spec import StemsteerError
 
 FINE = 32  # a controller of 0…31 has its fine part this much higher
@@ -137,6 +137,6 @@ def _wire(key: str) -> Wire:
 
 def _key(words: object) -> Key:
     target, _, name = str(words).rpartition(".")
-    if name not in {control.name for control in INPUTS}:
+    if name not in PLAYED:
         raise ValueError(f"{words!r} names no control")
     return target or ALL, name

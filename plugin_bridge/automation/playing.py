@@ -10,7 +10,7 @@ from dataclasses import replace
 from plugin_bridge.automation.automation import Automation, Key, lane_of
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.board import TABLE, Meters, Sheet
-from plugin_bridge.controls import Control
+from plugin_bridge.controls import OF_THE_HOST, Control
 
 KEPT_S = 0.15  # of what was played stays: more than any smoothing and latency
 APART_S = 0.002  # points of a recording are at least so far apart
@@ -38,7 +38,7 @@ class Recording(Sheet):
 
     def lanes(self) -> dict[Key, Lane]:
         """What was played until now."""
-        return {key: lane_of(key[1], points) for key, points in self._played.items()}
+        return _lanes(self._played)
 
 
 def add(points: list[Point], time_s: float, value: float) -> None:
@@ -124,7 +124,7 @@ class Playing:
 
     def recorded(self) -> dict[Key, Lane]:
         """All lanes since `record` was set to an empty dictionary, with what went before a hand."""
-        played = {key: lane_of(key[1], points) for key, points in (self.record or {}).items()}
+        played = _lanes(self.record or {})
         starts = {
             (target, name): Lane.level(value)
             for target, values in self._rest.items()
@@ -165,6 +165,12 @@ class Playing:
 
     def _start(self, instance: str, name: str) -> float:
         return self._rest.get(instance, {}).get(name, self.controls(instance)[name].default)
+
+
+def _lanes(played: Mapping[Key, Sequence[Point]]) -> dict[Key, Lane]:
+    """Lanes of what was played, but not of what only a plugin's host can turn."""
+    moved = {key: points for key, points in played.items() if key[1] not in OF_THE_HOST}
+    return {key: lane_of(key[1], points) for key, points in moved.items()}
 
 
 def _lane(points: Sequence[Point]) -> Lane:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from plugin_bridge.automation.automation import Automation, Key, lane_of
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.controls import INPUTS, Control
+from plugin_bridge.controls import PLAYED, Control
 
 PLUGIN = "stemsteer"
 PIECES = 16  # straight pieces that stand for a segment of REAPER's other shapes
@@ -123,7 +123,7 @@ def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
 def _control(title: str, number: str) -> Control | None:
     """By the title that the host shows, else by ``<number>:<symbol>``, else by the number."""
     index, _, symbol = number.partition(":")
-    for control in INPUTS:
+    for control in PLAYED.values():
         if title:
             found = title.startswith(control.title)
         else:
