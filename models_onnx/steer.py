@@ -32,6 +32,7 @@ from torch.nn import functional
 
 from models_onnx import aim
 from models_onnx.answer import Answer
+from models_onnx.bands import BANDS, Bands, by_band
 from models_onnx.cells import (
     BINS,
     CELLS,
@@ -46,7 +47,6 @@ from models_onnx.cells import (
 )
 from realtime.spec import ModelSpec, Tier
 
-BANDS = 64  # 172 Hz wide below, 1.4 kHz at the top
 MEMORY_S = (0.113, 0.826)  # time constants of the averages
 CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
@@ -230,7 +230,7 @@ class Steer(nn.Module):
         states : those of the layers, (B, core).
         """
         batch, frames = width_deg.shape
-        encoded = functional.relu(self.encode(by_band(now, self.per_band)))
+        encoded = functional.relu(self.encode(by_band(now, FEATURES, self.per_band)))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
@@ -240,7 +240,7 @@ class Steer(nn.Module):
             x = x + out
             following.append(state[0])
         context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
-        own = by_band(features, self.per_band)
+        own = by_band(features, FEATURES, self.per_band)
         if self.config.lookahead:
             encoded = functional.relu(self.encode(own))
         hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
@@ -252,25 +252,6 @@ class Steer(nn.Module):
             slope = torch.zeros_like(slope)
         masks = torch.stack([along, -along * slope, across], 2)
         return masks, self.active(x)[..., 0], following
-
-
-class Bands(nn.Module):
-    """A linear layer for every band: (bands, n, inputs) to (bands, n, outputs)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(BANDS, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(BANDS, 1, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.bmm(x, self.weight) + self.bias
-
-
-def by_band(features: Tensor, per_band: int) -> Tensor:
-    """(B, F, FEATURES, cells) to (bands, B · F, FEATURES · cells a band)."""
-    cut = features.reshape(-1, FEATURES, BANDS, per_band).permute(2, 0, 1, 3)
-    return cut.reshape(BANDS, -1, FEATURES * per_band)
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:

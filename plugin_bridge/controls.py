@@ -70,11 +70,6 @@ class Control:
         """Whether only whole numbers mean something."""
         return self.kind != "float"
 
-    @property
-    def centred(self) -> bool:
-        """Whether it rests in the middle of its range, as a pan pot does."""
-        return self.default == (self.low + self.high) / 2
-
     def clamp(self, value: float) -> float:
         """The nearest legal value. Raises ValueError if `value` is no number."""
         if math.isnan(value):

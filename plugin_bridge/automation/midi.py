@@ -118,7 +118,7 @@ def _scaled(key: Key, value: int, bits: int) -> float:
     """The value of a control; one that rests in the middle of its range is there at 64, as pan."""
     control = BY_NAME[key[1]]
     top, centre = 2**bits - 1, 2 ** (bits - 1)
-    if not control.centred:
+    if control.default != (control.low + control.high) / 2:
         return control.from_norm(value / top)
     if value <= centre:
         return control.from_norm(value / centre / 2)
