@@ -11,6 +11,7 @@ import contextlib
 import math
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -28,7 +29,7 @@ from plugin_bridge.osc.server import OscServer
 from realtime.spec import StemsteerError
 
 GATHER_S = 0.002
-SHOW_S = 0.25  # between two looks at the board when nobody asks
+SHOW_S = 0.1  # between two looks at the board when nobody asks
 START_S = 30.0
 STALE_S = 0.01
 Values = dict[tuple[str, str], float]
@@ -139,18 +140,18 @@ class _Mirror(Sheet):
             self._asked = True
         return self._meters.get(instance, {})
 
-    def fileno(self) -> int:
-        return self._pipe.fileno()
-
     def due_in_s(self) -> float:
         """What comes within `GATHER_S` goes together."""
         pause_s = GATHER_S if self._moves or self._asked else SHOW_S
         return self._sent_s + pause_s - time.monotonic()
 
-    def attend(self, readable: bool) -> None:
-        """Take the board as it was a moment ago, send what has been moved and asked since."""
+    def attend(self) -> None:
+        """Take the board as it was a moment ago, send what has been moved and asked since.
+
+        An answer waits for the next turn: a wake-up costs more than what it would be fresher.
+        """
         try:
-            if readable:
+            while not self.left.is_set() and select.select([self._pipe], [], [], 0)[0]:
                 self._take(self._pipe.recv())
             if self.due_in_s() <= 0:
                 with self._lock:

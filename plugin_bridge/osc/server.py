@@ -36,13 +36,10 @@ CROWDED_S = 0.003
 class Chore(Protocol):
     """Something else that the server's thread looks after between packets."""
 
-    def fileno(self) -> int:
-        """What to wait for."""
-
     def due_in_s(self) -> float:
         """Time until it is to be attended to in any case."""
 
-    def attend(self, readable: bool) -> None:
+    def attend(self) -> None:
         """Its turn, behind every other work; must not wait."""
 
 
@@ -119,13 +116,8 @@ class OscServer:
         self.stop()
 
     def _run(self) -> None:
-        sources: list[socket.socket | Chore] = [
-            self._socket,
-            *([self._chore] if self._chore else []),
-        ]
         while not self._quit.is_set():
-            ready = select.select(sources, [], [], self._patience_s())[0]
-            if self._socket in ready:
+            if select.select([self._socket], [], [], self._patience_s())[0]:
                 self._read()
             for packet, sender in self._guard.held_back():
                 self._take(packet, sender)
@@ -134,7 +126,7 @@ class OscServer:
                 self._apply(message, sender)
             self.feedback.send(self._socket)
             if self._chore:
-                self._chore.attend(self._chore in ready)
+                self._chore.attend()
             if self._guard.crowded:
                 time.sleep(CROWDED_S)  # fewer wake-ups, which would disturb the audio's thread
 
