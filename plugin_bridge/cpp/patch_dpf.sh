@@ -1,6 +1,8 @@
 #!/bin/sh
 # Change a copy of DPF's sources in the folder $1 so that plugins learn when a host renders offline:
-# VST3's process mode and CLAP's "clap.render" are handed on as the state "process_mode".
+# VST3's process mode and CLAP's "clap.render" are handed on as the state "process_mode"; the mode
+# that a VST3 host tells with every block, in the audio thread, as "block_mode" (Ardour only tells
+# it there).
 set -eu
 cd "$1"
 
@@ -12,6 +14,11 @@ mode='// TODO process_mode can be V3_REALTIME, V3_PREFETCH, V3_OFFLINE'
 call='fPlugin.setState("process_mode", setup->process_mode == V3_OFFLINE ? "offline" : "realtime");'
 once DistrhoPluginVST3.cpp "$mode"
 sed -i "s|$mode|$call|" DistrhoPluginVST3.cpp
+
+before='// d_debug("process %i", data->symbolic_sample_size);'
+each='fPlugin.setState("block_mode", data->process_mode == V3_OFFLINE ? "offline" : "realtime");'
+once DistrhoPluginVST3.cpp "$before"
+sed -i "s|$before|$each|" DistrhoPluginVST3.cpp
 
 # In the class: a way to the plugin. Before the door: the extension. In the door: its name.
 class='^    // latency$'

@@ -145,6 +145,10 @@ protected:
             host_offline_ = std::strcmp(value, "offline") == 0;
             return;
         }
+        if (std::strcmp(key, "block_mode") == 0) {
+            block_offline_ = std::strcmp(value, "offline") == 0;
+            return;
+        }
         for (uint32_t i = 0; i < kStateCount; ++i)
             if (std::strcmp(key, kStates[i].key) == 0)
                 states_[i] = value;
@@ -173,7 +177,7 @@ protected:
         values[kConnected] = values[kDropouts] = values[kLoad] = 0;
         Wishes wishes;
         wishes.bypass = controls_[kBypass] > 0.5f;
-        wishes.offline = host_offline_ || controls_[kOffline] > 0.5f;
+        wishes.offline = host_offline_ || block_offline_ || controls_[kOffline] > 0.5f;
         wishes.policy = policy_;
         adapt_latency(frames);
         stream_.run(inputs, outputs, frames, values, transport(frames), wishes);
@@ -239,6 +243,7 @@ private:
     std::string states_[kStateCount];
     std::atomic<Wishes::Policy> policy_{Wishes::kWait};
     std::atomic<bool> host_offline_{false};
+    bool block_offline_ = false;  // told with the block that is now processed
     bool greeted_ = false;
     const bool is_ardour_ = host_is_ardour();
     int64_t next_told_ = -1;  // place in the song, if it goes on
