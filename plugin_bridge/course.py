@@ -59,6 +59,7 @@ class Course:
         self._by_hand = np.zeros(VALUES, np.bool_)
         self._segments = np.zeros(1, _SEGMENT)
         self._segments["frames"] = 1
+        self._settle()
 
     def update(self, start: int) -> None:
         """Take the records written since; `start` is the first position of the stream."""
@@ -94,20 +95,19 @@ class Course:
         self._by_hand[control] = True
         self._append(segment, jumps=False)
 
+    def still(self, position: int) -> list[float] | None:
+        """The values, if nothing is on its way from `position` on; soon told, unlike `at`."""
+        return None if self._lanes or position < self._reached else self._resting
+
     def at(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Values (positions, parameters) at positions in rising order."""
         segments = self._segments
-        last = segments[-1]
-        if positions[0] >= last["position"] + last["frames"]:
-            index = np.full(len(positions), len(segments) - 1)
-            values: NDArray[np.float32] = np.tile(last["after"], (len(positions), 1))
-        else:
-            index = np.searchsorted(segments["position"], positions, side="right") - 1
-            index = np.maximum(index, 0)
-            found = segments[index]
-            done = (positions - found["position"]) / found["frames"]
-            share = np.clip(done, 0, 1).astype(np.float32)[:, None]
-            values = found["before"] + share * (found["after"] - found["before"])
+        index = np.searchsorted(segments["position"], positions, side="right") - 1
+        index = np.maximum(index, 0)
+        found = segments[index]
+        done = (positions - found["position"]) / found["frames"]
+        share = np.clip(done, 0, 1).astype(np.float32)[:, None]
+        values: NDArray[np.float32] = found["before"] + share * (found["after"] - found["before"])
         if self._lanes:
             self._follow_lanes(values, positions, segments[index])
         return values
@@ -161,6 +161,7 @@ class Course:
                 last["led"][control] = False
                 self._by_hand[control] = True
         self._before = {}
+        self._settle()
 
     def _append(self, segment: np.void, *, jumps: bool) -> None:
         position = int(segment["position"])
@@ -171,3 +172,10 @@ class Course:
             segment["before"] = self.at(np.array([position]))[0]
             kept = self._segments[self._segments["position"] > position - _KEPT_FRAMES]
         self._segments = np.append(kept, segment)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Note where, and with what, the last segment ends."""
+        last = self._segments[-1]
+        self._reached = int(last["position"] + last["frames"])
+        self._resting: list[float] = last["after"].tolist()

@@ -20,8 +20,11 @@ LATE_FRAMES = 8192  # of audio a live engine makes up for; what is older, nobody
 BEHIND_FRAMES = 24_576  # of audio an offline engine that comes late begins with
 MOST_HOPS = 16  # in one call of the model
 LEVELS = ("mix", "mode", "gain", "bypass")
+PLAIN = (1.0, 0.0, 0.0, 0.0)  # of LEVELS: the target as it is
 METER_S = 0.1  # over which levels are averaged
 _LOAD_SMOOTHING = 0.05
+
+Levels = tuple[float | NDArray[np.float32], ...]
 
 
 def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
@@ -87,7 +90,7 @@ class Processor:
             model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
         )
         self._course, self._hands = course, hands
-        self._load = self._worst_s = 0.0
+        self._load = self._separation = self._worst_s = 0.0
         self._pid = os.getpid()
         self.position = -1
         self._start = self._from = -1
@@ -141,7 +144,9 @@ class Processor:
         for control, value in self._hands.moved():
             self._course.move(control, value, self.position)
         block = ring.read(ring.input, self.position, frames)
+        separates_s = time.perf_counter()
         target, residual = stems = self._separator.process(block)
+        separated_s = time.perf_counter() - separates_s
         self.position += frames
 
         last = self.position - self._separator.latency
@@ -153,15 +158,18 @@ class Processor:
             ring["done"] = last
             ring.ring_bell("output_bell", "plugin_sleeps")
         self._show(stems)  # when nobody waits
-        self._count(hops, time.perf_counter() - begun_s)
+        self._count(hops, time.perf_counter() - begun_s, separated_s)
 
     def _mix(
         self, first: int, target: NDArray[np.float32], residual: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """What the plugin plays (outputs, frames) from position `first` on."""
         frames = target.shape[1]
+        levels = self._levels(first, frames)
+        if self.ring.outputs == 2 and isinstance(levels[0], float) and levels == PLAIN:
+            return target
+        mix, mode, gain_db, bypass = levels
         dry = self.ring.read(self.ring.input, first, frames)
-        mix, mode, gain_db, bypass = self._ramps(first, frames)
         gain = np.where(gain_db > BY_NAME["gain"].low, 10 ** (gain_db / 20), 0)
         gain, mix = gain + bypass * (1 - gain), mix * (1 - bypass)
         swapped = mode * (residual - target)
@@ -171,21 +179,26 @@ class Processor:
             out = np.concatenate([out, (1 - bypass) * gain * (residual - swapped)])
         return out.astype(np.float32, copy=False)
 
-    def _ramps(self, first: int, frames: int) -> tuple[NDArray[np.float32], ...]:
+    def _levels(self, first: int, frames: int) -> Levels:
         """`LEVELS` of each frame, or of all at once where they do not move."""
+        still = self._course.still(first)
+        if still is not None:
+            return tuple(still[ID[name]] for name in LEVELS)
         edges = np.arange(first, first + frames + self.hop, self.hop)
         values = self._course.at(edges)[:, [ID[name] for name in LEVELS]]
         if (values == values[0]).all():
-            return tuple(values[0])
+            return tuple(values[0].tolist())
         at = np.arange(first, first + frames)
         return tuple(np.interp(at, edges, column).astype(np.float32) for column in values.T)
 
     def _conditions(self, first_frame: int, frames: int) -> Conditions:
         """The model's conditions: the parameters where each frame lies in the input."""
-        positions = [
-            self._separator.position_of(k) for k in range(first_frame, first_frame + frames)
-        ]
-        values = self._course.at(np.array(positions).astype(np.int64) + self._from)
+        positions = np.array(
+            [self._separator.position_of(k) for k in range(first_frame, first_frame + frames)]
+        )
+        positions = positions.astype(np.int64) + self._from
+        still = self._course.still(int(positions[0]))
+        values = self._course.at(positions) if still is None else np.array([still], np.float32)
         conditions: dict[str, NDArray[np.float32]] = {}
         for name, size in self._sizes.items():
             conditions[name] = np.zeros((frames, 1, size), np.float32)
@@ -205,10 +218,12 @@ class Processor:
             None if activity is None else float(activity[-1, 0]),
         )
 
-    def _count(self, hops: int, took_s: float) -> None:
-        share = took_s * self.ring.rate_hz / (hops * self.hop)
-        self._load += _LOAD_SMOOTHING * (share - self._load)
+    def _count(self, hops: int, took_s: float, separated_s: float) -> None:
+        a_second = self.ring.rate_hz / (hops * self.hop)
+        self._load += _LOAD_SMOOTHING * (took_s * a_second - self._load)
+        self._separation += _LOAD_SMOOTHING * (separated_s * a_second - self._separation)
         self._worst_s = max(self._worst_s, took_s)
         self.ring["hops"] = self.ring["hops"] + hops
         self.ring["load"] = self._load
+        self.ring["separation"] = self._separation
         self.ring["worst_hop_ms"] = 1000 * self._worst_s

@@ -68,6 +68,7 @@ _FIELDS: dict[str, tuple[str, int]] = {  # name: (type, offset)
     "engine_pid": ("<u4", 224),
     "load": ("<f4", 228),
     "worst_hop_ms": ("<f4", 232),
+    "separation": ("<f4", 236),
     "output_bell": ("<u4", 256),
     "engine_sleeps": ("<u4", 260),
 }

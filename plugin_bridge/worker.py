@@ -16,7 +16,17 @@ from plugin_bridge.door import MESSAGE_BYTES
 from plugin_bridge.hands import Hands
 from plugin_bridge.shm import Ring
 
-FIGURES = ("load", "worst_hop_ms", "dropouts", "blocks", "block", "latency", "jumps", "hops")
+FIGURES = (
+    "load",
+    "separation",
+    "worst_hop_ms",
+    "dropouts",
+    "blocks",
+    "block",
+    "latency",
+    "jumps",
+    "hops",
+)
 
 log = logging.getLogger("stemsteer.engine")
 

@@ -124,7 +124,8 @@ def test_the_change_to_dry_sound_does_not_click(own_desk, tmp_path):
     time.sleep(1)
     y, _ = run.stop()
     assert np.abs(y).max() > 0.49  # it was dry
-    assert 0.24 < np.abs(y[:, 8 * BLOCK : 20 * BLOCK]).max() < 0.51
+    # A late block leaves the difference of both, 0.25 at most, to fade.
+    assert 0.24 < np.abs(y[:, 8 * BLOCK : 20 * BLOCK]).max() < 0.5 + 0.25
     assert np.abs(np.diff(y[:, 1024:])).max() < 3 * np.abs(np.diff(x)).max()
 
 

@@ -68,7 +68,7 @@ struct Header {
     std::atomic<uint32_t> engine_pid;
     std::atomic<float> load;                 // share of real time, smoothed
     std::atomic<float> worst_hop_ms;
-    std::atomic<uint32_t> reserved3;
+    std::atomic<float> separation;           // of the load, what the separator takes
     alignas(64) std::atomic<uint32_t> output_bell;  // futex: rung after `done`
     std::atomic<uint32_t> engine_sleeps;            // 1: ring `input_bell`
 };

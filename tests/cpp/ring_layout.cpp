@@ -34,6 +34,7 @@ int main() {
     FIELD(hops, "hops");
     FIELD(engine_pid, "engine_pid");
     FIELD(load, "load");
+    FIELD(separation, "separation");
     FIELD(worst_hop_ms, "worst_hop_ms");
     FIELD(output_bell, "output_bell");
     FIELD(engine_sleeps, "engine_sleeps");

@@ -1,6 +1,7 @@
 // How long an engine takes from a block to its sound: feeds the ring of descriptor argv[1] with
 // argv[2] blocks of 256 frames at their pace, as a plugin does, and waits for each on the spot.
-// Prints the median and the 99th percentile of the trips in microseconds.
+// Prints the median and the 99th percentile of the trips, their mean, and the mean of what the
+// separator took of them, in microseconds.
 #include "ring.h"
 
 #include <algorithm>
@@ -39,6 +40,8 @@ int main(int, char** arguments) {
     Header& header = *ring.header;
     uint64_t written = header.written;
     std::vector<double> trips_us;
+    const int warm = blocks / 4;
+    double trips_sum_us = 0, separation_sum = 0;
     const double begun_s = seconds();
     for (int block = 0; block < blocks; ++block) {
         sleep_until(begun_s + block * kBlock / kRate_hz);
@@ -52,9 +55,14 @@ int main(int, char** arguments) {
         while (header.done.load(std::memory_order_acquire) == done &&
                seconds() - posted_s < kPatience_s) {
         }
+        if (block < warm)
+            continue;
         trips_us.push_back(1e6 * (seconds() - posted_s));
+        trips_sum_us += trips_us.back();
+        separation_sum += header.separation;  // of the blocks before, smoothed
     }
-    trips_us.erase(trips_us.begin(), trips_us.begin() + blocks / 4);  // until it is warm
+    const size_t count = trips_us.size();
     std::sort(trips_us.begin(), trips_us.end());
-    std::printf("%.1f %.1f\n", trips_us[trips_us.size() / 2], trips_us[trips_us.size() * 99 / 100]);
+    std::printf("%.1f %.1f %.1f %.1f\n", trips_us[count / 2], trips_us[count * 99 / 100],
+                trips_sum_us / count, 1e6 * separation_sum / count * kBlock / kRate_hz);
 }
