@@ -39,7 +39,7 @@ _WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
 _ODD = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _WORDS = ("plugins", "gain_db")
 _PLUGIN_WORDS = ("plugin", "name", "parameters", "preset", "plugin_name", "load_s")
-_FILE_WORDS = ("preset", "plugin_name")  # an effect of pedalboard has no use for them
+_FILE_WORDS = ("preset", "plugin_name", "load_s")  # an effect of pedalboard has no use for them
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PluginSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
     plugin_name: str | None = None
-    load_s: float = LOAD_S
+    load_s: float | None = None
 
 
 def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
@@ -225,8 +225,8 @@ def _spec(entry: Mapping[str, Any]) -> PluginSpec:
     for word in ("preset", "plugin_name"):
         if not isinstance(entry.get(word, ""), str):
             raise ValueError(f"{word} of {plugin} is {entry[word]!r}, expected words in quotes")
-    load_s = float(entry.get("load_s", LOAD_S))
-    if not 0 < load_s <= 3600:
+    load_s = float(entry["load_s"]) if "load_s" in entry else None
+    if load_s is not None and not 0 < load_s <= 3600:
         raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")
     parameters = dict(entry.get("parameters", {}))
     for parameter, value in parameters.items():
@@ -247,7 +247,7 @@ def _load(spec: PluginSpec, where: Path) -> Any:
         raise StemsteerError(
             f"{where}: {spec.plugin!r} is no effect of pedalboard, and there is no file {path}"
         )
-    probe(path, spec.plugin_name, spec.load_s, where)
+    probe(path, spec.plugin_name, spec.load_s or LOAD_S, where)
     try:
         _check_plugin_name(path, spec, where)
         plugin: Any = pedalboard.load_plugin(str(path), plugin_name=spec.plugin_name)

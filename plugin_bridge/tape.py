@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from collections.abc import Sequence
@@ -26,10 +27,11 @@ class Tape:
 
     The stems lag behind the input by what `start` is told, and are written without that lag: files
     begin together, the stems sum to the input, and end that much earlier than it.
-    Hops that the disk is too slow for are left out and counted in `lost`.
+    Hops that the disk is too slow for are left out and counted in `lost`. Until it is complete a
+    file is called ``.wav.part``; one that a crash or a full disk has left can be renamed.
 
-    Raises StemsteerError if a file is there already, or a stem is called ``input``; from `start`,
-    if the folder cannot be written to; from `close`, if the disk is full.
+    Raises StemsteerError if a file or its part is there already, or a stem is called ``input``;
+    from `start`, if the folder cannot be written to; from `close`, if the disk is full.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Tape:
                 f"a target is called {INPUT!r}, as the recording of what comes in is; rename it"
             )
         self._paths = [folder / f"{name}.wav" for name in (INPUT, *stems)]
-        for path in (*self._paths, folder / LANES):
+        for path in (*self._paths, *map(_part, self._paths), folder / LANES):
             if path.exists() and not force:
                 raise StemsteerError(f"{path} is there already; replace it with --force")
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels
@@ -58,7 +60,7 @@ class Tape:
         try:
             for path in self._paths:
                 self._writers.append(
-                    AudioWriter(path, self._rate, self._channels, samples, UNKNOWN_LENGTH)
+                    AudioWriter(_part(path), self._rate, self._channels, samples, UNKNOWN_LENGTH)
                 )
         except StemsteerError:
             self._discard()
@@ -84,8 +86,8 @@ class Tape:
         if not self.frames:
             self._discard()
         with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
-            for writer in self._writers:
-                stack.callback(writer.close)
+            for path, writer in zip(self._paths, self._writers, strict=False):
+                stack.callback(_complete, writer, path)
 
     def _discard(self) -> None:
         for writer in self._writers:
@@ -103,3 +105,13 @@ class Tape:
                     writer.write(sound)
             except StemsteerError:  # the disk is full
                 self.lost += 1
+
+
+def _part(path: Path) -> Path:
+    """The file while it is being written."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _complete(writer: AudioWriter, path: Path) -> None:
+    writer.close()
+    os.replace(writer.path, path)

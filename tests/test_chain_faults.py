@@ -102,6 +102,7 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
         ),
         ([{"plugin": "Reverb", "preset": "a"}], "Reverb has no preset, .*expected plugin, name"),
         ([{"plugin": "Reverb", "plugin_name": "a"}], "Reverb has no plugin_name"),
+        ([{"plugin": "Reverb", "load_s": 5}], "Reverb has no load_s"),
         ([{"plugin": "Resample"}], "Resample cannot be used on a stream"),
         ([{"plugin": "GSMFullRateCompressor"}], "GSMFullRateCompressor cannot be used on a stream"),
     ],

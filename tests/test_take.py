@@ -69,6 +69,29 @@ def test_lanes_that_are_there_are_replaced_only_when_told_so(song, tmp_path):
     assert lanes.read_text().startswith("seconds,")
 
 
+def test_a_take_is_replaced_only_by_one_that_has_sound(song, tmp_path, taken):
+    take = tmp_path / "take"
+    take.mkdir()
+    (take / "input.wav").write_text("mine")
+    assert live(song, take, "--force", port=taken).exit_code == 1
+    done = live(song, take, "--force", "--no-osc", "--output-file", tmp_path / "no" / "x.wav")
+    assert done.exit_code == 1
+    assert [path.name for path in take.iterdir()] == ["input.wav"]
+    assert (take / "input.wav").read_text() == "mine"
+    assert live(song, take, "--force", "--no-osc").exit_code == 0
+    assert soundfile.info(take / "input.wav").frames > RATE / 4
+    assert not list(take.glob("*.part"))
+
+
+def test_what_a_crash_has_left_of_a_take_is_not_replaced_unasked(song, tmp_path):
+    part = tmp_path / "take" / "target.wav.part"
+    part.parent.mkdir()
+    part.write_text("mine")
+    done = live(song, part.parent, "--no-osc")
+    assert (done.exit_code, part.read_text()) == (1, "mine")
+    assert "target.wav.part is there already" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["input", "Input"])
 def test_a_target_does_not_take_the_name_of_the_input(song, tmp_path, name):
     done = live(song, tmp_path / "take", "--no-osc", "--azimuth", f"{name}=-30")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from plugin_bridge.board import Board
     from plugin_bridge.osc import OscServer
 
-Port = Annotated[int, typer.Option(help="UDP port; the description is on TCP at the same number.")]
+OscPort = Annotated[
+    int,
+    typer.Option(min=0, max=65_535, help="UDP port; the description is on TCP at the same number."),
+]
 Bind = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines, too.")]
 Allow = Annotated[
     list[str] | None,
@@ -34,7 +37,7 @@ Targets = Annotated[str, typer.Option(help="Names of what is played, with commas
 
 def osc(
     targets: Targets = "target",
-    port: Port = 9900,
+    port: OscPort = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,
@@ -62,7 +65,7 @@ def osc(
 def record(
     path: Annotated[Path, typer.Argument(metavar="FILE.csv", help="File of lanes to write.")],
     targets: Targets = "target",
-    port: Port = 9900,
+    port: OscPort = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,

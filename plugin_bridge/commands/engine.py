@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, Port, Strict, listening
+from plugin_bridge.commands.control import (
+    Allow,
+    Announce,
+    Bind,
+    Mirrored,
+    OscPort,
+    Strict,
+    listening,
+)
 
 DEFAULT_MODEL = "panorama"
 
@@ -23,7 +31,7 @@ def serve(
         typer.Option(help="File of lanes that follow the host's song, by the tracks' names."),
     ] = None,
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = False,
-    osc_port: Port = 9900,
+    osc_port: OscPort = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, Strict
+from plugin_bridge.commands.control import Allow, Announce, Bind, Mirrored, OscPort, Strict
 from plugin_bridge.commands.separate import Azimuths, Width, chain_files, wanted_targets
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def live(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="UDP port for OSC.")] = 9900,
+    port: OscPort = 9900,
     bind: Bind = "127.0.0.1",
     allow: Allow = None,
     strict: Strict = False,
