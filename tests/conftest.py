@@ -1,7 +1,31 @@
-"""Set up the process that runs the tests."""
+"""Set up the process that runs the tests, and what files of them share."""
 
+import os
 import signal
+import subprocess
+import time
+
+import pytest
+from bridge import need
 
 # A shell starts jobs in the background with Ctrl-C ignored, and what they start inherits that:
 # programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def jack(monkeypatch):
+    """A JACK server with the dummy backend: a card without a card."""
+    need("jackd")
+    name = f"stemsteer-{os.getpid()}"
+    environment = {"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"}
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    server = subprocess.Popen(
+        ["jackd", "-n", name, "-r", "-d", "dummy", "-r", "44100", "-p", "256"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(2)
+    yield
+    server.terminate()
+    server.wait(timeout=20)
