@@ -8,6 +8,8 @@ import time
 import pytest
 from bridge import need
 
+from tests.rig import Rig
+
 # A shell starts jobs in the background with Ctrl-C ignored, and what they start inherits that:
 # programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,3 +31,10 @@ def jack(monkeypatch):
     yield
     server.terminate()
     server.wait(timeout=20)
+
+
+@pytest.fixture
+def rig():
+    """A server of OSC for a guitar and lead vocals."""
+    with Rig() as made:
+        yield made
