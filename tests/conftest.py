@@ -6,8 +6,10 @@ import subprocess
 import time
 
 import pytest
+import soundfile
 from bridge import need
 
+from tests.rendering import RATE_HZ, panned
 from tests.rig import Rig
 
 # A shell starts jobs in the background with Ctrl-C ignored, and what they start inherits that:
@@ -38,3 +40,12 @@ def rig():
     """A server of OSC for a guitar and lead vocals."""
     with Rig() as made:
         yield made
+
+
+@pytest.fixture
+def song(tmp_path):
+    """Five seconds: a chord on the left at -30 degrees, another on the right at 25."""
+    path = tmp_path / "song.wav"
+    samples = panned(-30, 5 * RATE_HZ, 1) + panned(25, 5 * RATE_HZ, 2)
+    soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
+    return path
