@@ -7,7 +7,7 @@ import time
 
 import pytest
 import soundfile
-from bridge import need
+from bridge import desk, need
 
 from tests.rendering import RATE_HZ, panned
 from tests.rig import Rig
@@ -15,6 +15,13 @@ from tests.rig import Rig
 # A shell starts jobs in the background with Ctrl-C ignored, and what they start inherits that:
 # programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def own_desk(monkeypatch):
+    """Folders and an engine of the test's own."""
+    with desk(monkeypatch) as own:
+        yield own
 
 
 @pytest.fixture
