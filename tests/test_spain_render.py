@@ -13,7 +13,7 @@ from plugin_bridge import cli
 from plugin_bridge.automation import read_automation
 from plugin_bridge.commands.separate import wanted_targets
 from tests.rendering import integers, stemsteer
-from tests.test_spain_xumx import tiny
+from tests.spain import tiny
 
 BAND = spain_config.TASKS["band"]
 
