@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from test_automation import read
 
 from plugin_bridge.automation import read_automation, write_automation
 from plugin_bridge.automation.playing import Recording
 from realtime.spec import StemsteerError
+from tests.lanes import read
 
 LANES = '{"lanes": {"guitar": {"azimuth": %s}}}'
 RPP = """<REAPER_PROJECT 0.1

@@ -6,32 +6,18 @@ import json
 
 import numpy as np
 import pytest
-import soundfile
-from typer.testing import CliRunner
 
-from plugin_bridge import cli
 from plugin_bridge.automation import Steering, read_automation
 from realtime import Separator, load_model
+from tests.rendering import RATE_HZ, noise_song, sound, stemsteer
 
-RATE_HZ = 44_100
 LANES = "seconds,guitar.azimuth,guitar.width\n0,-30,15\n1,-30,\n1.5,25,40\n"
 
 
 @pytest.fixture
 def song(tmp_path):
-    rng = np.random.default_rng(3)
-    samples = 0.1 * rng.standard_normal((2 * RATE_HZ, 2))
-    soundfile.write(tmp_path / "song.wav", samples, RATE_HZ, subtype="FLOAT")
     (tmp_path / "lanes.csv").write_text(LANES)
-    return tmp_path / "song.wav"
-
-
-def stemsteer(*arguments):
-    return CliRunner().invoke(cli.app, ["render", *map(str, arguments)])
-
-
-def sound(path):
-    return soundfile.read(path, dtype="float32")[0].T
+    return noise_song(tmp_path)
 
 
 @pytest.mark.parametrize("tier", ["live", "offline"])

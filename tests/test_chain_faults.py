@@ -7,14 +7,15 @@ import pedalboard
 import pytest
 import soundfile
 from bridge import need
-from test_host import RATE, chain, run, steering, stemsteer, write
-from test_live import GUITAR, panned, play
 
 from plugin_bridge.automation import Lane, Point
 from plugin_bridge.host import read_chain
 from plugin_bridge.live import Live, Settings
 from plugin_bridge.mixer import Mixer
 from realtime import StemsteerError, load_model
+from tests.chains import RATE, chain, run, steering, write
+from tests.livesound import GUITAR, panned, play
+from tests.rendering import stemsteer
 
 
 def test_effects_are_moved_within_the_range_that_they_take():

@@ -1,17 +1,11 @@
-"""OSC as it comes over a wire: from python-osc, from liblo, and from nobody's friends."""
+"""What an OSC message does: from python-osc, from liblo, and from nobody's friends."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
-import struct
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 from pythonosc.osc_message import OscMessage
@@ -20,138 +14,10 @@ from pythonosc.udp_client import SimpleUDPClient
 from plugin_bridge.board import Sheet
 from plugin_bridge.controls import INPUTS
 from plugin_bridge.osc import OscServer
-from plugin_bridge.osc.guard import AllowList, Counters, Guard
 from plugin_bridge.osc.namespace import matches
-from plugin_bridge.osc.packets import MalformedError, decode, encode, encode_bundle
-from plugin_bridge.osc.query import QueryServer, host_info
+from plugin_bridge.osc.packets import encode, encode_bundle
 from realtime.spec import StemsteerError
-
-LOCAL = ("127.0.0.1", 5000)
-
-
-class Rig:
-    """A server on a free port, a socket that talks to it, and what it reported."""
-
-    def __init__(self, **options):
-        self.board = Sheet(["guitar", "lead vocals"])
-        self.reports = []
-        self.server = OscServer(self.board, port=0, report=self.reports.append, **options)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(5)
-        self.socket.connect(("127.0.0.1", self.server.port))
-
-    def __enter__(self):
-        self.server.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.stop()
-        self.socket.close()
-
-    def send(self, address, *arguments):
-        self.socket.send(encode(address, arguments))
-
-    def ask(self, address, *arguments):
-        self.send(address, *arguments)
-        message = OscMessage(self.socket.recv(65_536))
-        return message.address, message.params
-
-    def settle(self):
-        """Wait until all that was sent before is done."""
-        assert self.ask("/stemsteer/ping")[0] == "/stemsteer/pong"
-
-    def value(self, instance="guitar", name="azimuth"):
-        self.settle()
-        return self.board.value(instance, name)
-
-
-@pytest.fixture
-def rig():
-    with Rig() as made:
-        yield made
-
-
-# --- bytes ---
-
-
-def test_the_two_examples_of_the_osc_specification_are_read_byte_by_byte():
-    one = bytes.fromhex("2f6f7363696c6c61746f722f342f6672657175656e6379002c66000043dc0000")
-    two = bytes.fromhex(
-        "2f666f6f000000002c69697366660000000003e8ffffffff68656c6c6f0000003f9df3b640b5b22d"
-    )
-    assert [(m.address, m.arguments) for m in decode(one)] == [("/oscillator/4/frequency", (440,))]
-    ((address, arguments),) = [(m.address, m.arguments) for m in decode(two)]
-    assert address == "/foo"
-    assert arguments[:3] == (1000, -1, "hello")
-    assert arguments[3:] == pytest.approx((1.234, 5.678))
-    assert encode("/oscillator/4/frequency", (440.0,)) == one
-
-
-def test_bundles_in_bundles_keep_their_order_and_the_later_time():
-    inner = encode_bundle([encode("/b", (2,)), encode("/c", (3,))], due_s=2000.25)
-    outer = encode_bundle([encode("/a", (1,)), inner], due_s=1000.5)
-    assert [(m.address, m.due_s) for m in decode(outer)] == [
-        ("/a", 1000.5), ("/b", 2000.25), ("/c", 2000.25),
-    ]  # fmt: skip
-    assert decode(encode_bundle([])) == []
-    assert decode(encode_bundle([encode("/a", ())]))[0].due_s is None
-
-
-@pytest.mark.parametrize(
-    "packet",
-    [
-        b"",
-        b"hello",
-        b"/no/end",
-        b"/a\0\0,f\0\0",  # a float that is not there
-        b"/a\0\0,i\0\0\0\0",  # an integer cut short
-        b"/a\0\0,x\0\0",  # no such type
-        b"/a\0\0f\0\0\0",  # no comma
-        b"/\xff\0\0,\0\0\0",
-        b"#bundle\0\0\0\0",
-        b"#bundle\0" + bytes(8) + struct.pack(">i", 32) + b"/a\0\0,\0\0\0",
-        b"#bundle\0" + bytes(8) + struct.pack(">i", -4) + b"/a\0\0,\0\0\0",
-        b"#bundle\0" + bytes(8) + struct.pack(">i", 8) + b"iamnotOS",
-        b"#bundle\0" + bytes(8) + b"\0\0",
-        encode_bundle([encode("/good", (1,)), b"/bad\0\0\0\0,f\0\0"]),
-    ],
-)
-def test_a_damaged_packet_is_refused_as_a_whole(packet):
-    with pytest.raises(MalformedError):
-        decode(packet)
-
-
-def test_bundles_nested_without_end_are_refused():
-    packet = encode("/a", ())
-    for _ in range(100):
-        packet = encode_bundle([packet])
-    with pytest.raises(MalformedError):
-        decode(packet)
-
-
-def test_vectors_of_others_are_read_as_they_say():
-    folder = os.environ.get("STEMSTEER_REAL")
-    if not folder:
-        pytest.skip("STEMSTEER_REAL names no folder of real recordings")
-    vectors = json.loads((Path(folder) / "osc" / "osc_vectors.json").read_text())["vectors"]
-    assert len(vectors) >= 20
-    for vector in vectors:
-        packet, expect = bytes.fromhex(vector["hex"]), vector.get("expect", {})
-        if expect.get("must_reject") or "unknown" in vector["name"]:
-            with pytest.raises(MalformedError):
-                decode(packet)
-            continue
-        if vector["name"] == "bundle_bundle_in_bundle":
-            packet = packet.replace(b"\0\0\0\x28#", b"\0\0\0\x24#")  # says 40, holds 36 bytes
-        messages = decode(packet)
-        assert len(messages) == expect.get("elements", 1), vector["name"]
-        if "address" in expect:
-            assert messages[0].address == expect["address"]
-        if "blob_hex" not in str(expect.get("args", "blob_hex")):
-            assert list(messages[0].arguments) == pytest.approx(expect["args"])
-
-
-# --- what a message does ---
+from tests.rig import Rig
 
 
 def test_python_osc_moves_every_control_in_its_own_unit(rig):
@@ -291,9 +157,6 @@ def test_garbage_is_counted_and_nothing_stops(rig):
     assert (counts.malformed, counts.oversized) == (5, 1)
 
 
-# --- who, and how much ---
-
-
 def test_a_port_in_use_is_said_with_what_to_do(rig):
     with pytest.raises(StemsteerError, match="choose another with --port"):
         OscServer(rig.board, port=rig.server.port)
@@ -305,135 +168,3 @@ def test_a_host_open_to_others_needs_the_names_of_who_may_send():
     OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"])._socket.close()
     with pytest.raises(ValueError, match="does not appear to be"):
         OscServer(Sheet(["a"]), port=0, allowed=["my phone"])
-
-
-def test_only_this_machine_and_those_named_may_send():
-    allowed = AllowList(["192.168.1.7", "10.0.0.0/8"])
-    for host in ("127.0.0.1", "::1", "192.168.1.7", "10.9.8.7", "::ffff:10.9.8.7"):
-        assert host in allowed
-    for host in ("192.168.1.8", "8.8.8.8", "fe80::1%eth0", "::ffff:8.8.8.8"):
-        assert host not in allowed
-    counters = Counters()
-    assert Guard(allowed, counters).admit(encode("/a", ()), ("8.8.8.8", 5000)) is None
-    assert counters.faults() == {"stranger": 1}
-
-
-def test_a_flood_is_thinned_and_the_last_of_each_address_arrives():
-    now_s = 0.0
-    counters = Counters()
-    guard = Guard(AllowList([]), counters, per_s=100, clock=lambda: now_s)
-    last = {address: encode(address, (float(9999),)) for address in ("/a", "/b")}
-    passed = 0
-    for number in range(10_000):
-        for address in last:
-            passed += guard.admit(encode(address, (float(number),)), LOCAL) is not None
-    assert passed == 500
-    assert counters.flooded == 20_000 - 500
-    assert guard.waiting
-    assert list(guard.held_back()) == []
-    now_s = 1.0
-    assert sorted(guard.held_back()) == sorted((packet, LOCAL) for packet in last.values())
-    assert not guard.waiting
-
-
-def test_a_packet_that_waited_never_overrules_a_newer_one():
-    now_s = 0.0
-    guard = Guard(AllowList([]), Counters(), per_s=100, clock=lambda: now_s)
-    while guard.admit(encode("/other", ()), LOCAL):
-        pass
-    assert guard.admit(encode("/a", (1.0,)), LOCAL) is None
-    now_s = 0.011
-    assert guard.admit(encode("/a", (2.0,)), LOCAL) is not None
-    now_s = 1.0
-    assert encode("/a", (1.0,)) not in [packet for packet, _ in guard.held_back()]
-
-
-# --- feedback and description ---
-
-
-class Metered(Sheet):
-    def meters(self, instance):
-        return {"level_target": (-12.0,), "directions": tuple(0.0 for _ in range(45))}
-
-
-def test_a_subscriber_hears_values_when_they_move_and_meters(monkeypatch):
-    rig = Rig()
-    rig.server.feedback._board = rig.server.namespace.board = rig.board = Metered(["guitar"])
-    with rig:
-        rig.send("/stemsteer/subscribe", 60.0)
-        heard = {}
-        while len(heard) < len(INPUTS) + 2:
-            heard |= {m.address: m.arguments for m in decode(rig.socket.recv(65_536))}
-        assert heard["/stemsteer/guitar/width"] == (20,)
-        assert heard["/stemsteer/guitar/level_target"] == (-12,)
-        assert len(heard["/stemsteer/guitar/directions"]) == 45
-        rig.send("/stemsteer/guitar/azimuth", -30.0)
-        news = decode(rig.socket.recv(65_536))
-        assert [(m.address, m.arguments) for m in news] == [("/stemsteer/guitar/azimuth", (-30,))]
-        rig.send("/stemsteer/unsubscribe")
-        rig.settle()
-        rig.send("/stemsteer/guitar/azimuth", 10.0)
-        rig.settle()
-        rig.socket.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            rig.socket.recv(65_536)
-
-
-def test_a_subscriber_that_left_is_forgotten(rig):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
-        gone.bind(("127.0.0.1", 0))
-        rig.send("/stemsteer/subscribe", 60.0, float(gone.getsockname()[1]))
-        rig.settle()
-    for _ in range(20):
-        rig.send("/stemsteer/guitar/azimuth", float(_))
-        time.sleep(0.03)
-    assert rig.value() == 19
-
-
-def fetch(port, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-        return answer.status, json.loads(answer.read() or b"null")
-
-
-def test_oscquery_describes_every_control_and_where_to_send(rig):
-    with QueryServer(rig.server, rig.board, 0) as query:
-        _, info = fetch(query.port, "/?HOST_INFO")
-        assert (info["OSC_PORT"], info["OSC_TRANSPORT"]) == (rig.server.port, "UDP")
-        assert info["OSC_IP"] == "127.0.0.1"
-        _, whole = fetch(query.port, "/")
-        guitar = whole["CONTENTS"]["stemsteer"]["CONTENTS"]["guitar"]["CONTENTS"]
-        assert list(guitar) == [control.name for control in INPUTS]
-        azimuth = guitar["azimuth"]
-        assert azimuth["RANGE"] == [{"MIN": -45, "MAX": 45}]
-        assert (azimuth["TYPE"], azimuth["ACCESS"]) == ("f", 3)
-        rig.send(azimuth["FULL_PATH"], -30.0)
-        rig.settle()
-        assert fetch(query.port, f"{azimuth['FULL_PATH']}?VALUE") == (200, {"VALUE": [-30]})
-        assert fetch(query.port, f"{azimuth['FULL_PATH']}?UNIT")[1] == {"UNIT": ["angle.degree"]}
-        assert fetch(query.port, "/stemsteer/guitar/mix?UNIT") == (204, None)
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            fetch(query.port, "/stemsteer/drums")
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            fetch(query.port, "/?COLOUR")
-
-
-def test_who_listens_everywhere_names_no_address_to_send_to():
-    with OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]) as server:
-        assert "OSC_IP" not in host_info(server)
-
-
-def test_oscquery_is_answered_by_ipv6_too():
-    try:
-        server = OscServer(Sheet(["a"]), host="::1", port=0)
-    except StemsteerError:
-        pytest.skip("this machine has no IPv6")
-    with server, QueryServer(server, Sheet(["a"]), 0) as query:
-        answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
-    assert json.loads(answer)["OSC_IP"] == "::1"
-
-
-def test_a_port_of_oscquery_in_use_names_the_option_to_change(rig):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(StemsteerError, match="choose another with --port"):
-            QueryServer(rig.server, rig.board, port)

@@ -7,18 +7,12 @@ import subprocess
 
 import numpy as np
 import pytest
-from bridge import CPP, LATENCY, built_plugin, compiled, desk, level_db, need, noise, panned
+from bridge import CPP, LATENCY, built_plugin, compiled, level_db, need, noise, panned
 from claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
 SANITIZERS = "address,undefined"
-
-
-@pytest.fixture
-def own_desk(monkeypatch):
-    with desk(monkeypatch) as own:
-        yield own
 
 
 def sanitized():

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from bridge import ROOT, compiled, desk, noise, until
+from bridge import ROOT, compiled, noise, until
 
 from plugin_bridge.places import engine_socket
 from plugin_bridge.processor import choose_tier
@@ -22,12 +22,6 @@ from realtime import Separator, load_model
 from realtime.spec import StemsteerError
 
 HOP = 256
-
-
-@pytest.fixture
-def own_desk(monkeypatch):
-    with desk(monkeypatch) as own:
-        yield own
 
 
 def pass_through(track: Track, x: np.ndarray, block: int = 512, **values: float) -> np.ndarray:

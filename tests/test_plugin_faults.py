@@ -9,17 +9,11 @@ import time
 
 import numpy as np
 import pytest
-from bridge import desk, noise, until
+from bridge import noise, until
 from claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played, stalls
 
 pytestmark = pytest.mark.host
 RATE_HZ, BLOCK = 44_100, 512
-
-
-@pytest.fixture
-def own_desk(monkeypatch):
-    with desk(monkeypatch) as own:
-        yield own
 
 
 def served(own_desk, hops=100):

@@ -8,19 +8,13 @@ import time
 import numpy as np
 import pedalboard
 import pytest
-from bridge import built_plugin, desk, level_db, noise, panned, until
+from bridge import built_plugin, level_db, noise, panned, until
 from pythonosc.udp_client import SimpleUDPClient
 
 from realtime import Separator, load_model
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
-
-
-@pytest.fixture
-def own_desk(monkeypatch):
-    with desk(monkeypatch) as own:
-        yield own
 
 
 def load(name="Stemsteer"):

@@ -1,4 +1,4 @@
-"""OSC and lanes inside `stemsteer serve`: real packets, a real engine, tracks on its ring."""
+"""OSC inside `stemsteer serve`: real packets, a real engine, tracks on its ring."""
 
 from __future__ import annotations
 
@@ -14,65 +14,11 @@ import urllib.request
 
 import numpy as np
 import pytest
-from bridge import ROOT, desk, noise, until
-from pythonosc.udp_client import SimpleUDPClient
+from bridge import ROOT, until
 
-from plugin_bridge.automation import Lane, Point
-from plugin_bridge.controls import BY_NAME
 from plugin_bridge.osc.packets import decode, encode
 from plugin_bridge.track import Track
-
-RATE_HZ, HOP, BLOCK = 44_100, 256, 512
-
-
-@pytest.fixture
-def own_desk(monkeypatch):
-    with desk(monkeypatch) as own:
-        yield own
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Stage:
-    """An engine that listens for OSC, and tracks that play ones into its ring."""
-
-    def __init__(self, own, *options, model=None):
-        self.port = free_port()
-        own.start(model or own.identity, "--osc", "--osc-port", str(self.port), *options)
-        self.own, self.client = own, SimpleUDPClient("127.0.0.1", self.port)
-
-    def ask(self, address, *arguments):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-            ear.settimeout(5)
-            ear.sendto(encode(address, arguments), ("127.0.0.1", self.port))
-            heard = []
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    heard += [(m.address, m.arguments) for m in decode(ear.recv(65_536))]
-                    ear.settimeout(0.2)
-            return heard
-
-    def send(self, address, value):
-        """Move a control, and wait until the engine says that it has heard."""
-        self.client.send_message(address, value)
-        until(
-            lambda: any(np.isclose(v[0], value) for _, v in self.ask("/stemsteer/get", address)),
-            f"{address} is {value}",
-        )
-
-
-def play(track, blocks, song=None, **values):
-    """Push ones; the output from the first of these blocks on, but for the last hop."""
-    start = track.position
-    for k in range(blocks):
-        place = None if song is None else song + k * BLOCK
-        track.push(np.ones((2, BLOCK), np.float32), song=place, **values)
-        assert track.wait(track.position - HOP)
-    return track.read(start, blocks * BLOCK - HOP)[0]
+from tests.tracks import BLOCK, HOP, Stage, play
 
 
 def test_a_message_moves_the_track_that_it_names_and_no_other(own_desk):
@@ -228,59 +174,6 @@ def test_tracks_come_and_go_while_osc_is_heard(own_desk):
     assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same_2", "track_3"]
 
 
-def lanes_file(folder, text):
-    path = folder / "lanes.csv"
-    path.write_text(text)
-    return path
-
-
-def test_lanes_follow_the_song_of_the_host(own_desk, tmp_path):
-    lane = Lane([Point(1.0, -24.0), Point(3.0, 0.0)])
-    lanes = lanes_file(tmp_path, "seconds,bass.gain,2.gain,mix\n1,-24,-3,1\n3,0,,\n")
-    own_desk.start(own_desk.identity, "--automation", str(lanes))
-    track, other, third = (Track(label=n, offline=True) for n in ("bass", "", "third"))
-    begin = 2 * RATE_HZ - 20 * BLOCK
-    y = play(track, 40, song=begin)
-    times_s = (begin + np.arange(len(y))) / RATE_HZ
-    expected = 10 ** (lane.mean(times_s - 0.01, 0.02) / 20)
-    np.testing.assert_allclose(y, expected, atol=2e-4)
-    # the host goes back to another place, then stands there
-    y = play(track, 4, song=RATE_HZ)
-    np.testing.assert_allclose(y[-256:], expected_at(lane, RATE_HZ + 3 * BLOCK, 256), atol=2e-4)
-    np.testing.assert_allclose(play(other, 4, song=0)[-256:], 10 ** (-3 / 20), atol=1e-4)
-    np.testing.assert_allclose(play(third, 4, song=0)[-256:], 1, atol=1e-6)
-
-
-def expected_at(lane, first, frames):
-    times_s = (first + np.arange(frames)) / RATE_HZ
-    return 10 ** (lane.mean(times_s - 0.01, 0.02) / 20)
-
-
-def test_a_hand_takes_a_lane_over_until_the_song_starts_again(own_desk, tmp_path):
-    lanes = lanes_file(tmp_path, "seconds,a.gain\n0,-20\n")
-    stage = Stage(own_desk, "--automation", str(lanes))
-    track = Track(label="a", offline=True)
-    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
-    stage.client.send_message("/stemsteer/a/gain", -6.0)
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-6,), "heard")
-    y = play(track, 8, song=8 * BLOCK)
-    np.testing.assert_allclose(y[-256:], 10 ** (-6 / 20), atol=1e-5)
-    track.ring["offline"] = 0  # a render whose song stands has the stream for a song
-    play(track, 2)
-    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
-    y = play(track, 8, song=8 * BLOCK, gain=-12.0)  # the plugin's parameter moves
-    np.testing.assert_allclose(y[-256:], 10 ** (-12 / 20), atol=1e-5)
-
-
-def test_a_render_without_a_song_has_the_stream_for_one(own_desk, tmp_path):
-    lanes = lanes_file(tmp_path, "samples,gain\n0,-20\n8192,-20\n8192,0\n")
-    own_desk.start(own_desk.identity, "--automation", str(lanes))
-    y = play(Track(offline=True), 24)
-    smoothing = BY_NAME["gain"].smoothing_s * RATE_HZ
-    np.testing.assert_allclose(y[: int(8192 - smoothing)], 0.1, atol=1e-5)
-    np.testing.assert_allclose(y[int(8192 + smoothing) :], 1.0, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -297,26 +190,3 @@ def test_what_is_wrong_is_said_at_the_start(own_desk, options, words):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert words in done.stderr
-
-
-def test_the_same_lanes_live_and_rendered_give_the_same_sound(own_desk, tmp_path):
-    from plugin_bridge.automation import Steering, read_automation
-    from realtime import Separator, load_model
-
-    lanes = lanes_file(tmp_path, "seconds,a.azimuth,a.width\n0,-40,15\n1,40,25\n")
-    own_desk.start("panorama", "--automation", str(lanes))
-    x = noise(BLOCK * 80)
-    track = Track(label="a", offline=True)
-    start = track.position
-    for k in range(80):
-        track.push(x[:, BLOCK * k : BLOCK * (k + 1)], song=BLOCK * k)
-        assert track.wait(track.position - HOP)
-    y = track.read(start + 19 * BLOCK, 60 * BLOCK)
-
-    model = load_model("panorama")
-    tier = model.spec.tier_at("live", RATE_HZ)
-    steering = Steering(read_automation(lanes, RATE_HZ), ["a"], tier, RATE_HZ)
-    separator = Separator(model, RATE_HZ, targets=["a"], block=HOP, conditions=steering)
-    whole = np.concatenate([separator.process(b) for b in np.split(x, 160, axis=1)], axis=2)
-    expected = whole[0, :, separator.latency :][:, 19 * BLOCK : 79 * BLOCK]
-    np.testing.assert_allclose(y, expected, atol=1e-6)

@@ -12,10 +12,9 @@ from models_onnx.export import export
 from plugin_bridge import cli
 from plugin_bridge.automation import read_automation
 from plugin_bridge.commands.separate import wanted_targets
-from tests.test_render import integers, song, stemsteer
-from tests.test_spain_xumx import tiny
+from tests.rendering import integers, stemsteer
+from tests.spain import tiny
 
-__all__ = ["song"]
 BAND = spain_config.TASKS["band"]
 
 

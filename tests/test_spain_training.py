@@ -22,8 +22,8 @@ from models_onnx.spain_train import SpainTask
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.train import Plan, Run
 from realtime.spec import StemsteerError
+from tests.spain import TINY
 from tests.studio import RATE_HZ, tones
-from tests.test_spain_xumx import TINY
 
 
 class Songs:

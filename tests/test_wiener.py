@@ -7,9 +7,8 @@ import soundfile
 
 from plugin_bridge import wiener
 from plugin_bridge.wiener import TIER, filtered, maximised, refined
-from tests.test_render import integers, song, stemsteer
+from tests.rendering import integers, stemsteer
 
-__all__ = ["song"]
 RATE_HZ = 44_100
 
 
