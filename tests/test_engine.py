@@ -44,12 +44,10 @@ def test_the_engine_gives_what_the_separator_gives_its_slack_later():
     with _engine(counting()) as engine:
         out = _play(engine, signal, _until_done)
         assert engine.counters.late_blocks == 0
-    expected = Separator(counting(), RATE, block=256).process(signal[:, :256])
     separator = Separator(counting(), RATE)
     whole = separator.process(signal)
     shift = engine.latency - separator.latency
     np.testing.assert_array_equal(out[..., shift:], whole[..., :-shift])
-    assert expected.shape[-1] == 256
 
 
 @pytest.mark.parametrize("block", [1, 64, 100, 255])

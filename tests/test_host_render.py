@@ -71,7 +71,7 @@ def test_an_empty_chain_gives_back_the_mix(song, tmp_path):
         (("--chain", "guitar"), "expected STEM=FILE.json"),
         (("--chain", "drums=chain.json"), "no stem 'drums' for a chain"),
         (("--chain", "target=chain.json", "--mode", "remove"), "leave mode, mix and bypass out"),
-        (("--chain", "target=none.json"), "none.json"),
+        (("--chain", "target=none.json"), "none.json: no such file"),
     ],
 )
 def test_a_chain_that_does_not_fit_leaves_no_file(song, tmp_path, options, words):

@@ -56,18 +56,15 @@ def test_a_wrong_parameter_of_a_vst3_is_said_and_its_change_of_latency_too(vst3,
 
 
 def test_a_plugin_that_crashes_at_load_is_said_and_takes_nothing_along(tmp_path, monkeypatch):
-    crash = tmp_path / "sitecustomize.py"
-    crash.write_text("import os, sys\nif 'crash.vst3' in ' '.join(sys.argv): os.abort()\n")
     (tmp_path / "crash.vst3").write_text("")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "usercustomize.py").write_text(
+    (tmp_path / "sitecustomize.py").write_text(
         "import sys, os\n"
         "class Finder:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'pedalboard': os.abort()\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
-    crash.write_text((tmp_path / "usercustomize.py").read_text())
     with pytest.raises(StemsteerError, match=r"crashes when it is loaded \(signal 6\)"):
         read_chain(write(tmp_path, [{"plugin": "crash.vst3"}]), RATE, 2)
 

@@ -134,12 +134,7 @@ def test_a_performance_recorded_live_renders_to_the_same_sound(tmp_path):
         client.send_message("/stemsteer/1/width/norm", 0.3 + value / 100)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words
-    assert " 0 faults" in words
-    if not re.search(r"\b0 late", words):
-        assert (
-            "late" in words
-        )  # the machine was busy: heard dry for a moment, recorded all the same
-
+    assert " 0 faults" in words  # late blocks are heard dry, and recorded all the same
     options = ("--model", "panorama", "--tier", "live", "--subtype", "FLOAT", "--azimuth", -30)
     arguments = [
         "render", tmp_path / "take" / "input.wav", "--automation", tmp_path / "take" / "lanes.csv",

@@ -47,13 +47,13 @@ def test_a_subscriber_hears_values_when_they_move_and_meters(monkeypatch):
             rig.socket.recv(65_536)
 
 
-def test_a_subscriber_that_left_is_forgotten(rig):
+def test_a_subscriber_that_left_does_no_harm(rig):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         rig.send("/stemsteer/subscribe", 60.0, float(gone.getsockname()[1]))
         rig.settle()
-    for _ in range(20):
-        rig.send("/stemsteer/guitar/azimuth", float(_))
+    for azimuth in range(20):
+        rig.send("/stemsteer/guitar/azimuth", float(azimuth))
         time.sleep(0.03)
     assert rig.value() == 19
 

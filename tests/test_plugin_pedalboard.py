@@ -35,7 +35,7 @@ def test_with_the_identity_model_a_bounce_is_the_input_whatever_the_block(own_de
     y = load().process(x, RATE_HZ, buffer_size=block)
     assert y.shape == x.shape
     np.testing.assert_allclose(y, x, atol=2e-7, rtol=0)
-    assert own_desk.busiest()["hops"] >= RATE_HZ // 256  # the engine has done it
+    until(lambda: own_desk.busiest()["hops"] >= RATE_HZ // 256, "the engine has done it")
 
 
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000, 88_200, 96_000, 192_000])
@@ -46,7 +46,7 @@ def test_with_the_identity_model_a_bounce_is_the_input_at_any_rate(own_desk, rat
     np.testing.assert_allclose(y, x, atol=2e-7, rtol=0)
     busiest = own_desk.busiest()
     assert busiest["rate_hz"] == rate_hz
-    assert busiest["hops"] >= rate_hz // busiest["hop"]
+    until(lambda: own_desk.busiest()["hops"] >= rate_hz // busiest["hop"], "the engine has done it")
 
 
 def test_a_change_of_the_rate_between_two_bounces_is_followed(own_desk):
