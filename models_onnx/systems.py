@@ -38,8 +38,10 @@ def listen(
     latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
     stems, activity = [], []
     for start in range(0, mixture.shape[1], piece):
-        stems.append(separator.process(mixture[:, start : start + piece]))
-        if separator.activity is not None:
+        block = mixture[:, start : start + piece]
+        stems.append(separator.process(block))
+        whole = block.shape[1] >= separator.tier.hop  # else what is told is of the block before
+        if separator.activity is not None and whole:
             activity.append(separator.activity.copy())
     stems.append(separator.flush())
     heard = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
