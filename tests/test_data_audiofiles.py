@@ -64,3 +64,12 @@ def test_files_that_are_not_stems_are_explained(tmp_path):
             audiofiles.read(tmp_path / name, 0, 10)
     with pytest.raises(StemsteerError, match="stream 2 is wanted"):
         audiofiles.read(tmp_path / "one.mp4", 0, 10, stream=2)
+
+
+def test_samples_that_are_no_numbers_are_refused(tmp_path):
+    sound = chirp(0.1, 44_100)
+    sound[1, 2000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", sound.T, 44_100, subtype="FLOAT")
+    audiofiles.read(tmp_path / "nan.wav", 0, 1000)
+    with pytest.raises(StemsteerError, match=r"nan\.wav has samples that are no numbers"):
+        audiofiles.read(tmp_path / "nan.wav")

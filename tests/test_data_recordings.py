@@ -1,6 +1,7 @@
 """Real recordings: the index, the sampler and the stems of songs, on tones made by the test."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -117,3 +118,36 @@ def test_a_folder_without_an_index_is_explained(tmp_path):
     (tmp_path / "INDEX.csv").write_text("path,kind\n")
     with pytest.raises(StemsteerError, match="lacks the columns class"):
         Recordings(tmp_path)
+
+
+def test_a_number_that_is_none_is_named_by_its_row(folder, tmp_path):
+    text = (folder / "INDEX.csv").read_text().replace("12.0", "long")
+    (tmp_path / "INDEX.csv").write_text(text)
+    with pytest.raises(StemsteerError, match=r"row of stems/song/vocals\.flac.*'long'"):
+        Recordings(tmp_path)
+
+
+def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
+    studio = pytest.importorskip(
+        "models_onnx.data.studio", reason="needs libfluidsynth3", exc_type=ImportError
+    )
+    shelf = SimpleNamespace(songs={}, voices=[], loops=[], kits={}, instruments={})
+
+    class Soundfonts:
+        def choose(self, rng, program):
+            return SimpleNamespace(file="any.sf2"), 0, 0
+
+        def render(self, voice, notes, samples, **_):
+            return np.ones((2, samples), np.float32)
+
+    monkeypatch.setattr(studio, "LOOP_CHANCE", 1.0)
+    monkeypatch.setattr(studio, "REAL_VOICE_CHANCE", 1.0)
+    roles = set()
+    for seed in range(12):
+        song = studio.compose(np.random.default_rng(seed))
+        for part in song.parts:
+            studio.Studio(Soundfonts(), shelf)._take(
+                np.random.default_rng(0), song, part, doubled=False
+            )
+            roles.add(part.role)
+    assert {"voice", "drums"} <= roles

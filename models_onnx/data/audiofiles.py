@@ -40,10 +40,18 @@ def read(path: Path, start: int = 0, count: int | None = None, *, stream: int = 
 
     Raises
     ------
-    StemsteerError : the file is missing, empty, not audio, or has more than two channels.
+    StemsteerError : the file is missing, empty, not audio, has more than two channels, or samples
+        that are no numbers.
     """
     if count is None:
         count = max(0, length(path, stream) - start)
+    audio = _read(path, start, count, stream)
+    if not np.isfinite(audio).all():
+        raise StemsteerError(f"{path} has samples that are no numbers (NaN): make it again")
+    return audio
+
+
+def _read(path: Path, start: int, count: int, stream: int) -> np.ndarray:
     if path.suffix.lower() in AAC_SUFFIXES:
         return _read_aac(path, start, count, stream)
     info = _info(path)

@@ -96,6 +96,13 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 
 def _recording(folder: Path | str, row: dict[str, str]) -> Recording:
+    try:
+        return _parsed(folder, row)
+    except ValueError as error:
+        raise StemsteerError(f"{folder}/INDEX.csv, row of {row['path']}: {error}") from error
+
+
+def _parsed(folder: Path | str, row: dict[str, str]) -> Recording:
     path = Path(folder) / row["path"]
     pitch = float(row["midi_note"]) if row["midi_note"] else None
     if pitch is not None and row["detected_midi"]:

@@ -11,7 +11,7 @@ from models_onnx.data.classes import FAMILY_OF
 from models_onnx.data.compose import Part, Song, compose
 from models_onnx.data.effects import chorus, echo, haas, insert, reverberant
 from models_onnx.data.parts import Note
-from models_onnx.data.recordings import Recordings
+from models_onnx.data.recordings import Recording, Recordings
 from models_onnx.data.sampler import play_kit, play_library, play_recording
 from models_onnx.data.songstems import draw_stretch
 from models_onnx.data.soundfonts import Player
@@ -90,10 +90,20 @@ class Studio:
         samples = round(song.seconds * RATE_HZ)
         name = part.instrument.name
         recordings = self.recordings
-        if recordings and part.role == "voice" and rng.random() < REAL_VOICE_CHANCE:
-            return _sung(rng, recordings, samples)
-        if recordings and part.role == "drums" and rng.random() < LOOP_CHANCE:
-            return _looped(rng, recordings, song, samples)
+        if (
+            recordings
+            and part.role == "voice"
+            and rng.random() < REAL_VOICE_CHANCE
+            and (voices := _voices(recordings))
+        ):
+            return _sung(rng, voices, samples)
+        if (
+            recordings
+            and part.role == "drums"
+            and rng.random() < LOOP_CHANCE
+            and (loops := [r for r in recordings.loops if r.name == "drums"])
+        ):
+            return _looped(rng, loops, song, samples)
         shelf = (recordings.kits | recordings.instruments) if recordings else {}
         if name in shelf and rng.random() < RECORDED_CHANCE:
             libraries = shelf[name]
@@ -151,12 +161,15 @@ def _one_channel(take: np.ndarray, family: str) -> np.ndarray:
     return take[int(take[1] @ take[1] > 2.0 * (take[0] @ take[0]))]
 
 
+def _voices(recordings: Recordings) -> list[Recording]:
+    stems = [r for song in recordings.songs.values() for r in song]
+    return [r for r in [*stems, *recordings.voices] if FAMILY_OF.get(r.name) == "voice"]
+
+
 def _sung(
-    rng: np.random.Generator, recordings: Recordings, samples: int
+    rng: np.random.Generator, voices: list[Recording], samples: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return real singing, in no relation to the song but that it sounds at the same time."""
-    stems = [r for song in recordings.songs.values() for r in song]
-    voices = [r for r in [*stems, *recordings.voices] if FAMILY_OF[r.name] == "voice"]
     chances = np.array([min(r.seconds, 20.0) for r in voices])
     recording = voices[int(rng.choice(len(voices), p=chances / chances.sum()))]
     take = recentred(play_recording(rng, recording, samples))
@@ -164,10 +177,9 @@ def _sung(
 
 
 def _looped(
-    rng: np.random.Generator, recordings: Recordings, song: Song, samples: int
+    rng: np.random.Generator, loops: list[Recording], song: Song, samples: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return a recorded drum loop, again and again, each time as long as whole beats."""
-    loops = [r for r in recordings.loops if r.name == "drums"]
     recording = loops[int(rng.integers(len(loops)))]
     beats = max(1, round(recording.seconds / song.plan.beat_s))
     take = play_recording(rng, recording, samples, every_s=beats * song.plan.beat_s)
