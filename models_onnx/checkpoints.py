@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from realtime.spec import StemsteerError
+
 FILE = "checkpoint.pt"
 
 
-class CheckpointError(Exception):
+class CheckpointError(StemsteerError):
     """A checkpoint that is missing, broken, or of another run."""
 
 
@@ -35,14 +37,23 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}")
+        raise CheckpointError(
+            f"no checkpoint at {path}: give the folder of a training run, or its {FILE}"
+        )
     try:
         contents = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, …
-        raise CheckpointError(f"{path} is not a checkpoint that can be read: {error}") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint that can be read: {brief(error)}"
+        ) from error
     if not isinstance(contents, dict) or "step" not in contents:
         raise CheckpointError(f"{path} is a torch file, but not a checkpoint of a training run")
     return contents
+
+
+def brief(error: Exception) -> str:
+    """The first lines of a message of torch, which may go on for pages."""
+    return " ".join(" ".join(str(error).splitlines()[:2]).split())
 
 
 def commit() -> str:

@@ -27,6 +27,8 @@ def read_log(log: Path) -> list[dict[str, float]]:
 def plot(log: Path, picture: Path) -> None:
     """Draw loss, SNR and validation over the steps into a PNG."""
     lines = read_log(log)
+    if not lines:  # stopped before the first step
+        return
     figure = Figure(figsize=(9, 6), layout="constrained")
     losses, decibels = figure.subplots(2, 1, sharex=True)
     steps = [line["step"] for line in lines]

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from models_onnx import metrics, report
+from models_onnx import door, metrics, report
 from models_onnx.scenes import Judged, open_songs, scenes
 from models_onnx.systems import listen, oracle, separate, sounding
 from models_onnx.task import ACTIVE_DB
 from realtime.model import Model, load_model
+from realtime.spec import StemsteerError
 
 Floats = NDArray[np.float32]
 PEER = "panorama"
@@ -185,35 +186,60 @@ def evaluate(
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="rendered shards, or folders of stems")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="folder of <song>/<stem>.wav, or shards (python -m models_onnx.data render "
+            "--held-out)"
+        ),
+    ],
     model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
     tier: Annotated[list[str] | None, typer.Option(help="live, studio; repeatable")] = None,
-    count: Annotated[int, typer.Option("--scenes", help="number of scenes")] = 60,
-    seconds: Annotated[float, typer.Option(help="length of a scene")] = 6.0,
-    width: Annotated[float, typer.Option(help="width given to the models, degrees")] = 20.0,
+    count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 60,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 6.0,
+    width: Annotated[
+        float, typer.Option(min=1, max=90, help="width given to the models, degrees")
+    ] = 20.0,
     keep_width: Annotated[bool, typer.Option(help="stems keep their own stereo width")] = True,
-    error_scenes: Annotated[int, typer.Option(help="scenes for wrong directions")] = 12,
-    bss_scenes: Annotated[int, typer.Option(help="scenes for SDR, ISR, SIR, SAR (slow)")] = 0,
-    seed: Annotated[int, typer.Option(help="another seed, other scenes")] = 0,
+    error_scenes: Annotated[int, typer.Option(min=0, help="scenes for wrong directions")] = 12,
+    bss_scenes: Annotated[
+        int, typer.Option(min=0, help="scenes for SDR, ISR, SIR, SAR (slow)")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
     out: Annotated[Path | None, typer.Option(help="writes OUT.json and OUT.png")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
     """Print tables of separation quality with 95 % bootstrap intervals."""
-    models = []
-    for name in model or []:
-        for wanted in tier or ["live"]:
-            label = f"{Path(name).stem} {wanted}"
-            models.append((label, load_model(name, wanted), wanted))
+    files = [out.with_name(out.name + suffix) for suffix in (".json", ".png")] if out else []
+    door.claim(*files, force=force)
+    models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
     judged = list(scenes(open_songs(data), count, seconds, keep_width=keep_width, seed=seed))
+    if not any(scene.targets() for scene in judged):
+        raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")
     rows, peer_width_deg = evaluate(models, judged, width, error_scenes, bss_scenes)
     Console(width=120).print(*report.tables(rows, PEER, peer_width_deg), sep="\n")
-    if out:
+    if files:
         facts = {"data": data.name, "scenes": count, "seconds": seconds, "seed": seed}
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
         lines = [asdict(row) for row in rows]
         text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
-        out.with_suffix(".json").write_text(text)
-        report.picture(rows, PEER, out.with_suffix(".png"))
+        files[0].write_text(text)
+        report.picture(rows, PEER, files[1])
+
+
+def _judged_model(name: str, tier: str) -> tuple[str, Model, str]:
+    model = load_model(name, tier)
+    try:
+        model.spec.tier(tier)
+    except ValueError as error:
+        raise StemsteerError(f"--tier {tier}: {error}") from error
+    if model.spec.targets:
+        raise StemsteerError(
+            f"{name} has sources of its own ({', '.join(model.spec.targets)}): it is judged by "
+            "python -m models_onnx.spain_table"
+        )
+    return f"{Path(name).stem} {tier}", model, tier
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    door.app(main)()

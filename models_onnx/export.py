@@ -6,23 +6,24 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import onnx
 import torch
+import typer
 from torch import Tensor, nn
 
+from models_onnx import door
 from models_onnx.networks import HALF, NETWORKS, restore
 from models_onnx.panorama import SPEC as PANORAMA
 from models_onnx.panorama import Panorama
 from realtime.model import WEIGHTS, OnnxModel
-from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError
 
 OPSET = 17
 STEPS = 200
@@ -53,7 +54,7 @@ class OneStream(nn.Module):
         return answer.masks[:, :, 0].transpose(0, 1), *activity, *answer.states
 
 
-class ExportError(Exception):
+class ExportError(StemsteerError):
     """The exported file does not do what the network does."""
 
 
@@ -215,23 +216,36 @@ def _example(
     return example
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["panorama", *NETWORKS])
-    parser.add_argument("--checkpoint", type=Path, help="folder or file of a training run")
-    parser.add_argument("--out", type=Path, help="default: the weights folder of this package")
-    options = parser.parse_args()
-    if options.model == "panorama":
-        print(export(Panorama(), PANORAMA, options.out or WEIGHTS / "panorama.onnx"))
+def main(
+    model: Annotated[str, typer.Argument(help=f"panorama, {', '.join(NETWORKS)}")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="folder or file of a training run")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write; default: in the folder of shipped models")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+) -> None:
+    """Write a model as an ONNX file that carries its spec."""
+    if model == "panorama":
+        if checkpoint is not None:
+            raise StemsteerError("panorama is not trained: leave out --checkpoint")
+        out = out or WEIGHTS / "panorama.onnx"
+        door.claim(out, force=force)
+        print(export(Panorama(), PANORAMA, out))
         return
-    if options.checkpoint is None:
-        parser.error(f"{options.model} is trained: give --checkpoint")
-    network, spec, _ = restore(options.checkpoint)
-    out = options.out or WEIGHTS / f"{options.model}-{next(iter(spec.tiers))}.onnx"
-    conditions = list(spec.conditions)
-    stream = network.streaming() if spec.targets else OneStream(network, conditions)
+    if model not in NETWORKS:
+        raise StemsteerError(f"no network {model!r}; there are: panorama, {', '.join(NETWORKS)}")
+    if checkpoint is None:
+        raise StemsteerError(f"{model} is trained: give the folder of a run as --checkpoint")
+    network, spec, found = restore(checkpoint)
+    if found["about"]["network"] != model:
+        raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
+    out = out or WEIGHTS / f"{model}-{next(iter(spec.tiers))}.onnx"
+    door.claim(out, force=force)
+    stream = network.streaming() if spec.targets else OneStream(network, list(spec.conditions))
     print(export(stream, spec, out, states=network.states()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    door.app(main)()

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from models_onnx import checkpoints, spain_config, spain_xumx, steer
-from realtime.spec import ModelSpec
+from realtime.spec import ModelSpec, StemsteerError
 
 HALF = ".half"
 """Weights stored in float16 have this behind their name."""
@@ -32,13 +32,15 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
 def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
     """A new network, its spec, and what a checkpoint says about it.
 
-    Raises ValueError if there is no such network or configuration of it.
+    Raises StemsteerError if there is no such network or configuration of it.
     """
     if name not in NETWORKS:
-        raise ValueError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+        raise StemsteerError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
     network, _, configs, spec = NETWORKS[name]
     if config not in configs:
-        raise ValueError(f"{name} has no configuration {config!r}; it has: {', '.join(configs)}")
+        raise StemsteerError(
+            f"{name} has no configuration {config!r}; it has: {', '.join(configs)}"
+        )
     sizes = configs[config]
     about = {"network": name, "config": config, "sizes": dataclasses.asdict(sizes)}
     return network(sizes), spec(sizes), about
@@ -57,7 +59,9 @@ def restore(path: Path) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
         network = make(sizes)
         network.load_state_dict(found["average"])
     except (KeyError, TypeError, RuntimeError) as error:
-        raise checkpoints.CheckpointError(f"{path} does not fit this version: {error}") from error
+        raise checkpoints.CheckpointError(
+            f"{path} does not fit this version: {checkpoints.brief(error)}"
+        ) from error
     training = {
         "config": about["config"],
         "data": found["data"],
@@ -73,18 +77,25 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
     Raises CheckpointError if they are not those of such a network.
     """
-    if path.suffix != ".onnx":
-        weights = checkpoints.load(path)["average"]
-    else:
-        weights = {
-            weight.name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(
-                numpy_helper.to_array(weight).astype(np.float32)
-            )
-            for weight in onnx.load(path).graph.initializer
-        }
+    weights = _exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
     try:
         network.load_state_dict({name: weights[name] for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise checkpoints.CheckpointError(
-            f"{path} does not hold the weights of this network: {error}"
+            f"{path} does not hold the weights of this network: {checkpoints.brief(error)}"
         ) from error
+
+
+def _exported(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        initializers = onnx.load(path).graph.initializer
+    except OSError:
+        raise
+    except Exception as error:  # protobuf's DecodeError, which may be of C++ or Python
+        raise checkpoints.CheckpointError(f"{path} is not an ONNX file: {error}") from error
+    return {
+        weight.name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(
+            numpy_helper.to_array(weight).astype(np.float32)
+        )
+        for weight in initializers
+    }

@@ -56,8 +56,8 @@ class StemFolders:
 
     Raises
     ------
-    StemsteerError : no folder has two stems, a stem is not at 44.1 kHz or has more than two
-        channels.
+    StemsteerError : no folder has two stems, a stem cannot be read, is not at 44.1 kHz, has more
+        than two channels or samples that are no numbers.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,12 +83,17 @@ def _stem_files(folder: Path) -> list[Path]:
 
 
 def _source(file: Path) -> Source:
-    audio, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
+    try:
+        audio, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise StemsteerError(f"cannot read {file}: {error}; remove it or make it again") from error
     if rate_hz != RATE_HZ or audio.shape[1] > 2:
         raise StemsteerError(
             f"{file} has {audio.shape[1]} channels at {rate_hz} Hz, expected one or two at "
             f"{RATE_HZ}: convert it first"
         )
+    if not np.isfinite(audio).all():
+        raise StemsteerError(f"{file} has samples that are no numbers (NaN): make it again")
     stem = split(np.broadcast_to(audio.T, (2, len(audio))))
     label = Label(f"{file.parent.name}/{file.stem}", "")
     return Source(label, stem.shape[1], partial(_cut, stem))
@@ -99,7 +104,9 @@ def _cut(stem: Floats, start: int, count: int) -> Floats:
 
 
 def open_songs(folder: Path) -> Collection:
-    """Shards of the renderer, or folders of stems."""
+    """Shards of the renderer, or folders of stems. Raises StemsteerError if it is neither."""
+    if not folder.is_dir():
+        raise StemsteerError(f"{folder} is not a folder: give one of shards or of stems")
     return Shards(folder) if (folder / INDEX).exists() else StemFolders(folder)
 
 

@@ -15,7 +15,8 @@ import torch
 from models_onnx.batches import Batch
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, pan_gains
-from models_onnx.scenes import Judged, open_songs
+from models_onnx.scenes import Judged
+from models_onnx.songs import open_folder
 from realtime.spec import StemsteerError
 
 CLASSES = {
@@ -49,7 +50,7 @@ class Stems:
         wanted = [instrument(name) for name in sources]
         self.sources = tuple(sources)
         self._of: dict[str, list[Source]] = {name: [] for name in wanted}
-        for songs in map(open_songs, folders):
+        for songs in map(open_folder, folders):
             self._add(songs)
         for name, found in self._of.items():
             if len(found) < wanted.count(name):

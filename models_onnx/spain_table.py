@@ -22,7 +22,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from models_onnx import networks
+from models_onnx import door, networks
 from models_onnx.checkpoints import FILE
 from models_onnx.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.export import export
@@ -33,6 +33,7 @@ from models_onnx.spain_data import Stems, instrument, judged_scenes
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.systems import oracle, separate
 from realtime.model import load_model
+from realtime.spec import StemsteerError
 
 Floats = NDArray[np.float32]
 System = Callable[[Judged, Floats], Floats]
@@ -58,7 +59,11 @@ class Score:
 def trained(folder: Path, files: Path) -> tuple[str, str, System]:
     """The task of a run, its name among systems, and how it separates."""
     network, spec, found = networks.restore(folder)
-    assert isinstance(network, SpainXumx)
+    if not isinstance(network, SpainXumx):
+        raise StemsteerError(
+            f"{folder} holds a run of {found['about']['network']}, expected those of "
+            "models_onnx.spain_train: move it elsewhere"
+        )
     config = network.config
     task = next(task for task, sources in TASKS.items() if sources == config.sources)
     name = config.condition
@@ -207,17 +212,25 @@ def _line(name: str, cells: list[str]) -> str:
 def main(
     data: Annotated[Path, typer.Option(help="songs that no training has met")],
     runs: Annotated[Path, typer.Option(help="folder of folders of runs")],
-    count: Annotated[int, typer.Option("--scenes", help="scenes a task")] = 40,
-    error_scenes: Annotated[int, typer.Option(help="of them also with wrong directions")] = 16,
-    seconds: Annotated[float, typer.Option(help="length of a scene")] = 5.0,
-    seed: Annotated[int, typer.Option(help="another seed, other scenes")] = 0,
+    count: Annotated[int, typer.Option("--scenes", min=1, help="scenes a task")] = 40,
+    error_scenes: Annotated[
+        int, typer.Option(min=1, help="of them also with wrong directions")
+    ] = 16,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file of all scores")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
     """Print tables for the tasks of which there are runs."""
+    if out is not None:
+        door.claim(out, force=force)
+    checkpoints = sorted(runs.glob(f"*/{FILE}"))
+    if not checkpoints:
+        raise StemsteerError(f"{runs} holds no runs, expected {runs}/<run>/{FILE}")
     torch.set_num_threads(1)
     scores: list[Score] = []
     with tempfile.TemporaryDirectory() as files:
-        found = [trained(path.parent, Path(files)) for path in sorted(runs.glob(f"*/{FILE}"))]
+        found = [trained(path.parent, Path(files)) for path in checkpoints]
         for task, sources in TASKS.items():
             networks_here = {name: system for owner, name, system in found if owner == task}
             if not networks_here:
@@ -233,4 +246,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    door.app(main)()

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models_onnx import checkpoints, networks
+from models_onnx import checkpoints, door, networks
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, stereo_si_sdr
 from models_onnx.spain_data import Stems, as_batch, judged_scenes, training_batches
@@ -22,7 +22,7 @@ from models_onnx.spain_losses import TINY, combination_matrix, combined, multi_d
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.task import Task
 from models_onnx.torch_stft import analyse, apply_masks
-from models_onnx.train import Plan, Run, keep_memory, train
+from models_onnx.train import Plan, Run, check_device, keep_memory, train
 from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]
@@ -105,8 +105,10 @@ def main(
     config: Annotated[str, typer.Argument(help="see models_onnx.spain_config.CONFIGS")],
     data: Annotated[list[Path], typer.Option(help="folder of songs; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
-    hours: Annotated[float | None, typer.Option(help="length of the run")] = None,
-    steps: Annotated[int | None, typer.Option(help="length of the run, instead of hours")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="length of the run, instead of hours")
+    ] = None,
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
         Path | None, typer.Option(help="checkpoint or exported file to take the weights from")
@@ -114,11 +116,11 @@ def main(
     noise: Annotated[bool, typer.Option(help="directions wrong by up to 8 degrees")] = True,
     combinations: Annotated[bool, typer.Option(help="losses of all sums of sources")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    scenes: Annotated[int, typer.Option(help="scenes a batch")] = 8,
-    seconds: Annotated[float, typer.Option(help="length of a scene")] = 3.0,
-    rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
-    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
-    threads: Annotated[int, typer.Option(help="threads on a CPU")] = 1,
+    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 3.0,
+    rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 1,
 ) -> None:
     """Train a network, or go on with a run that was stopped."""
     keep_memory()
@@ -131,6 +133,7 @@ def main(
     network, described, about = networks.build("spain-xumx", config)
     assert isinstance(network, SpainXumx)
     about |= {"noise": noise}
+    check_device(device)
     task = SpainTask(network, described, device, combinations=combinations)
     stems = Stems(data, described.targets)
     draw = training_batches(stems, seed, scenes, seconds, noise=noise)
@@ -149,4 +152,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    door.app(main)()

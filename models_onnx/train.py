@@ -28,11 +28,12 @@ import torch
 import typer
 from torch import nn
 
-from models_onnx import checkpoints, curves, networks, songs
+from models_onnx import checkpoints, curves, door, networks, songs, steer
 from models_onnx.aim_task import AimTask
 from models_onnx.batches import Aims, Batch, batches
 from models_onnx.losses import LossWeights
 from models_onnx.task import Task
+from realtime.spec import StemsteerError
 
 SAVE_EVERY_S = 240.0
 PRINT_EVERY = 20
@@ -73,7 +74,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if (self.hours is None) == (self.steps is None):
-            raise ValueError("give the length of the run in hours or in steps, one of the two")
+            raise StemsteerError("give the length of the run in hours or in steps, one of the two")
 
 
 class Run:
@@ -160,6 +161,10 @@ class Run:
                 f"{folder} holds a run of {found['about']}, tier {found['tier']}, not of "
                 f"{self.about}, tier {self.task.tier_name}: give another --out"
             )
+        if "optimizer" not in found:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds weights to begin with, not a run: give it to --init, another --out"
+            )
         self.task.network.load_state_dict(found["network"])
         self.average.load_state_dict(found["average"])
         self.optimizer.load_state_dict(found["optimizer"])
@@ -198,6 +203,8 @@ def train(
                 _keep(run, out)
                 saved_s = time.monotonic()
     _keep(run, out)
+    rest = "done" if run.progress >= 1 else "the same command goes on from here"
+    print(f"{out}: step {run.step}, {run.progress:.1%}; {rest}", flush=True)
 
 
 @torch.no_grad()
@@ -249,20 +256,24 @@ def main(
     network: Annotated[str, typer.Argument(help="steer")],
     data: Annotated[list[str], typer.Option(help="folder of songs, or FOLDER=WEIGHT; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
-    config: Annotated[str, typer.Option(help="sizes of the network")] = "small",
-    hours: Annotated[float | None, typer.Option(help="length of the run")] = None,
-    steps: Annotated[int | None, typer.Option(help="length of the run, instead of hours")] = None,
+    config: Annotated[
+        str, typer.Option(help=f"sizes of the network: {', '.join(steer.CONFIGS)}")
+    ] = "small",
+    hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="length of the run, instead of hours")
+    ] = None,
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
         Path | None, typer.Option(help="checkpoint or exported file to take the weights from")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    scenes: Annotated[int, typer.Option(help="scenes a batch, two targets each")] = 8,
-    seconds: Annotated[float, typer.Option(help="length of a scene")] = 2.0,
-    rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
+    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch, two targets each")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
+    rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
     snr: Annotated[float, typer.Option(help="weight of the SNR term")] = LossWeights.snr,
-    seed: Annotated[int, typer.Option(help="seed of weights and batches")] = 0,
-    threads: Annotated[int, typer.Option(help="threads on a CPU")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
     only_aim: Annotated[bool, typer.Option(help="teach the aim alone")] = False,
 ) -> None:
     """Train a network, or go on with a run that was stopped."""
@@ -280,6 +291,11 @@ def main(
         **(ONLY_AIM if only_aim else {}),
     )
     built, spec, about = networks.build(network, config)
+    if not isinstance(built, steer.Steer):
+        raise StemsteerError(f"{network} is trained by python -m models_onnx.spain_train")
+    if only_aim and not built.config.aim:
+        raise StemsteerError(f"{config!r} has no aim to teach: leave out --only-aim")
+    check_device(device)
     if init is not None:
         networks.load_weights(built, init)
     pool, names = songs.open_pool(data)
@@ -293,6 +309,17 @@ def main(
     train(run, draw, songs.validation_batches(validation) if validation else [], out)
 
 
+def check_device(name: str) -> None:
+    """Raise StemsteerError if PyTorch cannot compute on a device."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise StemsteerError(
+            f"--device {name}: {checkpoints.brief(error)}; expected cpu, or cuda with a GPU and "
+            "a PyTorch made for it"
+        ) from error
+
+
 def keep_memory() -> None:
     """Ask glibc to keep freed memory: page faults of large tensors cost a third of the time."""
     libc = ctypes.CDLL(ctypes.util.find_library("c"))
@@ -302,4 +329,4 @@ def keep_memory() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    door.app(main)()

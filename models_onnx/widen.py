@@ -16,8 +16,9 @@ import torch
 import typer
 from torch import Tensor
 
-from models_onnx import checkpoints, networks
+from models_onnx import checkpoints, door, networks
 from models_onnx.steer import FEATURES, OUTPUTS, Steer, SteerConfig
+from realtime.spec import StemsteerError
 
 LIVE = SteerConfig()
 
@@ -67,12 +68,17 @@ def main(
     seed: Annotated[int, typer.Option(help="of what begins as drawn")] = 0,
 ) -> None:
     """Write a checkpoint to begin a training with."""
+    if (out / checkpoints.FILE).exists():
+        raise StemsteerError(f"{out / checkpoints.FILE} is there already: give another --out")
     torch.manual_seed(seed)
     live = Steer(LIVE)
     networks.load_weights(live, init)
     network, spec, about = networks.build("steer", config)
     assert isinstance(network, Steer)
-    widen(network, live.state_dict())
+    try:
+        widen(network, live.state_dict())
+    except ValueError as error:
+        raise StemsteerError(f"{config!r} is not a configuration to widen to: {error}") from error
     weights = network.state_dict()
     checkpoints.save(
         out,
@@ -85,4 +91,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    door.app(main)()

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
-import typer
 from typer.testing import CliRunner
 
+from models_onnx import door
 from models_onnx.evaluate import (
     ERRORS_DEG,
     PEER_WIDTHS_DEG,
@@ -24,6 +25,8 @@ from models_onnx.scenes import Judged, open_songs, scenes
 from models_onnx.systems import listen, oracle, separate, sounding
 from models_onnx.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
+from realtime.model import WEIGHTS
+from realtime.separator import MAX_FRAMES
 from tests.fakes import fake_spec, identity
 from tests.studio import draw_scene, tones
 
@@ -127,6 +130,14 @@ def test_activity_is_that_of_the_frames_and_judged_only_where_it_is_told(songs: 
     assert all(np.isnan(row.activity_f1) for row in rows if row.system != "told")
 
 
+def test_a_rest_shorter_than_a_hop_tells_no_activity() -> None:
+    model = identity(fake_spec(tiers={"live": Tier(1024, 512, 256)}))
+    model.activity = lambda frames: frames % 2
+    mixture = np.zeros((2, MAX_FRAMES * 256 + 100), np.float32)
+    _, told = listen(model, "live", mixture, [0.0], 20.0)
+    np.testing.assert_array_equal(told, [np.arange(MAX_FRAMES) % 2])
+
+
 def test_the_oracle_is_aligned_and_far_above_the_mixture() -> None:
     scene = draw_scene(np.random.default_rng(2), samples=22_050, sources=2)
     found = oracle(scene, Tier(2048, 512, 256))
@@ -204,18 +215,57 @@ def test_distances_fall_into_their_columns(songs: Path, nearest_deg: float, colu
 
 
 def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(main)
     options = ["--data", str(songs), "--model", "panorama", "--scenes", "2", "--seconds", "0.5"]
-    options += ["--error-scenes", "1", "--out", str(tmp_path / "found")]
-    result = CliRunner().invoke(app, options, catch_exceptions=False)
+    options += ["--error-scenes", "1", "--out", str(tmp_path / "new" / "v0.5")]
+    result = asked(*options)
     assert result.exit_code == 0
     for text in ("panorama live", "oracle", "mix/N", "nearest other source", "wrong by"):
         assert text in result.output
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = json.loads((tmp_path / "new" / "v0.5.json").read_text())
     assert found["facts"]["scenes"] == 2
     assert {row["system"] for row in found["rows"]} >= {"mix", "mix/N", "panorama", "oracle"}
-    assert (tmp_path / "found.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "new" / "v0.5.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def asked(*words):
+    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "told"),
+    [
+        ("missing", (), "missing is not a folder"),
+        ("empty", (), "holds no songs"),
+        ("text", (), "bass.wav"),
+        ("nan", (), "no numbers (NaN)"),
+        ("silent", (), "nothing to judge"),
+        ("good", ("--model", "other"), "no model 'other'; there are:"),
+        ("good", ("--model", "panorama", "--tier", "fast"), "it has direct, live, studio, offline"),
+        ("good", ("--model", "spain-xumx"), "models_onnx.spain_table"),
+        ("good", ("--model", "plain.onnx"), "plain.onnx"),
+        ("good", ("--out", "v1.2"), "v1.2.json is there already"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_said_without_a_traceback(
+    tmp_path, monkeypatch, data, options, told
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    for folder in ("text", "nan", "silent", "good"):
+        Path(folder).mkdir()
+        for k, name in enumerate(("piano", "bass")):
+            sound = 0.1 * tones(np.random.default_rng(k), RATE_HZ) * (folder != "silent")
+            sound[500] = np.nan if folder == "nan" else 0.0
+            soundfile.write(f"{folder}/{name}.wav", sound, RATE_HZ, subtype="FLOAT")
+    Path("text/bass.wav").write_text("not audio")
+    Path("v1.2.json").write_text("kept")
+    plain = onnx.load(WEIGHTS / "panorama.onnx")
+    del plain.metadata_props[:]
+    onnx.save(plain, "plain.onnx")
+    found = asked("--data", data, "--scenes", "1", "--seconds", "0.5", *options)
+    assert found.exit_code == 1
+    assert told in " ".join(found.output.split())
+    assert Path("v1.2.json").read_text() == "kept"
 
 
 def test_a_source_that_is_alone_is_not_judged() -> None:

@@ -5,11 +5,12 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
-from models_onnx import steer
+from models_onnx import checkpoints, door, networks, steer
 from models_onnx.cells import BINS, covariances, pool, radians
 from models_onnx.checkpoints import CheckpointError
-from models_onnx.export import ExportError, OneStream, export, rounded
+from models_onnx.export import ExportError, OneStream, export, main, rounded
 from models_onnx.networks import load_weights
 from models_onnx.panorama import SPEC, Panorama
 from realtime import Separator, load_model
@@ -121,3 +122,46 @@ def test_large_weights_are_stored_in_half_the_bytes(tiny):
     assert kinds["network.encode.weight.half"] == onnx.TensorProto.FLOAT16
     assert kinds["network.opening.weight"] == onnx.TensorProto.FLOAT
     assert path.stat().st_size < 3 * sum(w.numel() for w in network.parameters()) + 300_000
+
+
+def asked(*words):
+    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+
+
+@pytest.fixture
+def run(tmp_path):
+    network, _, about = networks.build("steer", "tiny")
+    contents = {"step": 0, "elapsed_s": 0.0, "average": network.state_dict(), "about": about}
+    checkpoints.save(tmp_path / "run", contents | {"data": [], "commit": ""})
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("other",), "there are: panorama, steer, spain-xumx"),
+        (("steer",), "give the folder of a run as --checkpoint"),
+        (("steer", "--checkpoint", "missing"), "no checkpoint at missing"),
+        (("spain-xumx", "--checkpoint", "run"), "run holds steer, not spain-xumx"),
+        (("panorama", "--checkpoint", "run"), "leave out --checkpoint"),
+        (("panorama",), "panorama.onnx is there already"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_without_a_traceback(run, monkeypatch, words, told):
+    monkeypatch.chdir(run.parent)
+    found = asked(*words)
+    assert found.exit_code == 1
+    assert told in found.output
+    assert [path.name for path in run.parent.iterdir()] == ["run"]
+
+
+def test_an_export_makes_its_folder_and_replaces_nothing_unasked(run):
+    out = run.parent / "new" / "mine.onnx"
+    words = ("steer", "--checkpoint", str(run), "--out", str(out))
+    assert asked(*words).exit_code == 0
+    before = out.read_bytes()
+    out.write_bytes(b"kept")
+    assert asked(*words).exit_code == 1
+    assert out.read_bytes() == b"kept"
+    assert asked(*words, "--force").exit_code == 0
+    assert len(out.read_bytes()) == len(before)

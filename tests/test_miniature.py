@@ -81,12 +81,10 @@ def test_the_checkpoint_says_what_made_it(trained: Path) -> None:
 
 
 def test_the_exported_file_streams_what_the_network_computes_at_once(
-    trained: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, shards: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "steer-live.onnx"
-    arguments = ["export", "steer", "--checkpoint", str(trained), "--out", str(file)]
-    monkeypatch.setattr("sys.argv", arguments)
-    export.main()
+    export.main("steer", trained, file)
 
     pool, _ = songs.open_pool([str(shards)])
     batch = songs.training_batches(pool, 5, 1, 2, 0.5, AIMS)(0)

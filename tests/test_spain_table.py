@@ -1,10 +1,12 @@
 """The table of SpaIn-Net: orders, floors and intervals."""
 
 import numpy as np
+from typer.testing import CliRunner
 
+from models_onnx import checkpoints, door, networks
 from models_onnx.scenes import Judged
 from models_onnx.spain_config import TASKS
-from models_onnx.spain_table import FLOOR_DB, best_order, judge, score, tables
+from models_onnx.spain_table import FLOOR_DB, best_order, judge, main, score, tables
 
 
 def scene(task="guitars"):
@@ -53,3 +55,27 @@ def test_only_what_is_told_directions_is_told_wrong_ones():
     assert "| none, either order | " in text
     assert "guitar1, guitar2, bass, piano; 2 scenes" in text
     assert "direction wrong by, 1 scenes" in text
+
+
+def asked(*words):
+    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+
+
+def test_folders_without_runs_or_with_foreign_ones_are_said(tmp_path):
+    found = asked("--data", str(tmp_path), "--runs", str(tmp_path))
+    assert found.exit_code == 1
+    assert "holds no runs, expected" in found.output
+    network, _, about = networks.build("steer", "tiny")
+    contents = {"step": 0, "elapsed_s": 0.0, "average": network.state_dict(), "about": about}
+    checkpoints.save(tmp_path / "run", contents | {"data": [], "commit": ""})
+    found = asked("--data", str(tmp_path), "--runs", str(tmp_path))
+    assert found.exit_code == 1
+    assert "holds a run of steer" in found.output
+
+
+def test_scores_that_are_there_are_kept(tmp_path):
+    (tmp_path / "scores.json").write_text("kept")
+    words = ("--data", str(tmp_path), "--runs", str(tmp_path))
+    found = asked(*words, "--out", str(tmp_path / "scores.json"))
+    assert found.exit_code == 1
+    assert "is there already" in found.output

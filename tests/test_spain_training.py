@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from typer.testing import CliRunner
 
-from models_onnx import networks
+from models_onnx import door, networks
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import Label
 from models_onnx.spain_config import TASKS, spec
@@ -18,7 +20,7 @@ from models_onnx.spain_losses import (
     multi_domain_of_masks,
     weighted_sdr,
 )
-from models_onnx.spain_train import SpainTask
+from models_onnx.spain_train import SpainTask, main
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.train import Plan, Run
 from realtime.spec import StemsteerError
@@ -49,7 +51,7 @@ class Songs:
 @pytest.fixture
 def stems(monkeypatch, tmp_path):
     songs = Songs(("guitar", "cello", "bass", "piano", "guitar", "drums", "keys"))
-    monkeypatch.setattr("models_onnx.spain_data.open_songs", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.spain_data.open_folder", lambda folder: songs)
     return lambda task: Stems([tmp_path], TASKS[task])
 
 
@@ -124,7 +126,7 @@ class Steady(Songs):
 
 def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
     songs = Steady(("guitar", "bass", "piano", "guitar"))
-    monkeypatch.setattr("models_onnx.spain_data.open_songs", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.spain_data.open_folder", lambda folder: songs)
     drawn = Stems([tmp_path], TASKS["guitars"])
     for seed in range(20):
         scene = drawn.draw(np.random.default_rng(seed), 0.3)
@@ -137,7 +139,7 @@ def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
 
 def test_guitars_of_which_there_is_one_are_refused(monkeypatch, tmp_path):
     songs = Songs(("guitar", "bass", "piano"))
-    monkeypatch.setattr("models_onnx.spain_data.open_songs", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.spain_data.open_folder", lambda folder: songs)
     with pytest.raises(StemsteerError, match="1 stems of guitar, expected at least 2"):
         Stems([tmp_path], TASKS["guitars"])
 
@@ -177,3 +179,19 @@ def test_the_gain_is_none_for_masks_of_one(stems):
     after, gain = task.gain_db(network, batch)
     assert gain == pytest.approx(0, abs=0.01)
     assert after < 0
+
+
+def test_folders_of_stems_are_told_by_their_names(tmp_path):
+    for name in ("guitar", "viola", "bass", "piano"):
+        sound = tones(np.random.default_rng(0), RATE_HZ)
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE_HZ)
+    scene = Stems([tmp_path], TASKS["band"]).draw(np.random.default_rng(1), 0.5)
+    assert np.abs(scene.images).max(axis=(1, 2)).min() > 1e-3
+
+
+def test_an_unknown_configuration_is_said_without_a_traceback(tmp_path):
+    words = ("band-none", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--steps", "1")
+    for wrong, told in ((("other", *words[1:]), "it has: "), (words, "holds no songs")):
+        found = CliRunner().invoke(door.app(main), wrong, catch_exceptions=False)
+        assert found.exit_code == 1
+        assert told in found.output

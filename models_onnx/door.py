@@ -1,0 +1,64 @@
+"""The door of the studio's commands: what a user can cause ends in one line, not a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import typer
+
+from realtime.spec import StemsteerError
+
+
+def app(command: Callable[..., None]) -> typer.Typer:
+    """The command line of one function."""
+    found = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    found.command()(guarded(command))
+    return found
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command; errors of the user's files, values and devices are said, and exit with 1.
+
+    Others are faults here and keep their traceback.
+    """
+
+    @wraps(command)
+    def guard(*values: object, **options: object) -> None:
+        try:
+            command(*values, **options)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise typer.Exit(128 + signal.SIGINT) from None  # as shells report it
+        except (StemsteerError, OSError) as error:
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except ImportError as error:
+            print(
+                f"error: {error}. Install the training extra (pip install -e '.[train]') and, for "
+                "rendering, the Debian package libfluidsynth3",
+                file=sys.stderr,
+            )
+            raise typer.Exit(1) from None
+
+    return guard
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
+
+
+def claim(*files: Path, force: bool) -> None:
+    """Make the folders of files that are to be written; nothing is replaced unless `force`.
+
+    Raises StemsteerError if one is there.
+    """
+    for file in files:
+        if file.exists() and not force:
+            raise StemsteerError(f"{file} is there already: give another --out, or --force")
+        file.parent.mkdir(parents=True, exist_ok=True)
