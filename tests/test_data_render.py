@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
 
 from models_onnx.data import Shards, draw
+from models_onnx.data import __main__ as command_line
 from models_onnx.data import render as render_module
 from models_onnx.data.parts import Note
 from models_onnx.data.shards import INDEX
@@ -119,3 +121,42 @@ def test_a_shard_that_is_not_what_the_index_says_is_explained(folder):
     (folder / "3.npy").write_bytes(b"nothing")
     with pytest.raises(StemsteerError, match="cannot read"):
         Shards(folder).song(0)
+
+
+def asked(*words):
+    return CliRunner().invoke(command_line.app, ["render", *words], catch_exceptions=False)
+
+
+def test_training_and_held_out_songs_do_not_mix(folder):
+    found = asked("--hours", "1", "--held-out", "--out", str(folder))
+    assert found.exit_code == 1
+    assert "has training songs, which must not mix" in found.output
+    assert asked("--hours", "1", "--first-seed", "10000000", "--out", str(folder)).exit_code == 2
+
+
+@pytest.mark.parametrize("line", ["not json", "[1]", '{"file": "3.npy"}'])
+def test_a_broken_line_of_the_index_is_named(folder, line):
+    with (folder / INDEX).open("a") as index:
+        index.write(line + "\n")
+    with pytest.raises(StemsteerError, match=r"index\.jsonl, line 2 is no song"):
+        Shards(folder)
+    found = asked("--hours", "1", "--out", str(folder))
+    assert found.exit_code == 1
+    assert "line 2 is no song" in found.output
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = asked("--hours", "1", "--out", str(tmp_path / "file"))
+    assert found.exit_code == 1
+    assert found.output.strip().endswith("file: file exists")
+
+
+def test_songs_begun_ahead_are_gone_when_rendering_stops(tmp_path, monkeypatch, player):
+    monkeypatch.setattr(render_module, "TRAINING", SMALL)
+    going = render_module.render(tmp_path, 1.0, workers=1)
+    assert [next(going), next(going) > 0][1]
+    (tmp_path / "00000005.npy.part").write_bytes(b"half")
+    going.close()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {INDEX, "00000000.npy"}

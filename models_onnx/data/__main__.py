@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from realtime.spec import StemsteerError
+from models_onnx.door import guarded
 
-app = typer.Typer(add_completion=False, help="Training data: rendered songs and folders of stems.")
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, help="Training data: rendered songs."
+)
 
 
 @app.command()
+@guarded
 def render(
     out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
     hours: Annotated[float, typer.Option(min=0.001, help="hours of songs to have in the end")],
@@ -24,7 +26,9 @@ def render(
     recordings: Annotated[
         Path | None, typer.Option(help="folder of real recordings with an INDEX.csv")
     ] = None,
-    first_seed: Annotated[int, typer.Option(min=0, help="seed of the first song")] = 0,
+    first_seed: Annotated[
+        int, typer.Option(min=0, max=9_999_999, help="seed of the first song")
+    ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
 ) -> None:
     """Compose and render songs; a run that was stopped goes on where it was."""
@@ -46,6 +50,7 @@ def render(
 
 
 @app.command()
+@guarded
 def demo_song(
     out: Annotated[Path, typer.Option(help="folder for mix, stems and song.json")],
 ) -> None:
@@ -56,20 +61,5 @@ def demo_song(
     print(f"{out}: mix.flac and {len(song['stems'])} stems, {song['frames'] / 44100:.1f} s")
 
 
-def main() -> None:
-    """Run the command line; a broken input ends in one clear line, not a traceback."""
-    try:
-        app(standalone_mode=True)
-    except StemsteerError as error:
-        sys.exit(f"error: {error}")
-    except ImportError as error:
-        sys.exit(
-            f"error: {error}. Install the training extra (pip install -e '.[train]') and, for "
-            "rendering, the Debian package libfluidsynth3"
-        )
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from here")
-
-
 if __name__ == "__main__":
-    main()
+    app()

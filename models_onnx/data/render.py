@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models_onnx.data.recordings import Recordings
-from models_onnx.data.shards import INDEX
+from models_onnx.data.shards import INDEX, entries
 from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.studio import Studio
@@ -21,6 +23,8 @@ from realtime.spec import StemsteerError
 
 HELD_OUT_SEED = 10_000_000
 """First seed of held-out songs: no training song has one of these."""
+
+PART = ".part"
 
 _studio: Studio | None = None
 
@@ -41,7 +45,8 @@ def render(
 
     Raises
     ------
-    StemsteerError : recordings are to be held out, or their folder is not one of recordings.
+    StemsteerError : recordings are to be held out, their folder is not one of recordings, or
+        ``out`` has songs for training that held-out ones would mix with, or the reverse.
     """
     if recordings and held_out:
         raise StemsteerError("recordings are for training: leave out --recordings or --held-out")
@@ -50,21 +55,38 @@ def render(
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
     done = _finished(index)
+    if any((entry["seed"] >= HELD_OUT_SEED) != held_out for entry in done):
+        kind = "training" if held_out else "held-out"
+        raise StemsteerError(f"{out} has {kind} songs, which must not mix: give another --out")
     held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
     base = first_seed + (HELD_OUT_SEED if held_out else 0)
     seeds = _missing_seeds(base, {entry["seed"] for entry in done})
     yield held
     if held >= hours:
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _start, (held_out, recordings)) as pool, index.open("a") as lines:
-        for entry in pool.imap(partial(_write_song, out), seeds):
-            lines.write(json.dumps(entry) + "\n")
-            lines.flush()
-            held += entry["samples"] / RATE_HZ / 3600
-            yield held
-            if held >= hours:
-                return
+    try:
+        with _pool(workers, held_out, recordings) as pool, index.open("a") as lines:
+            for entry in pool.imap(partial(_write_song, out), seeds):
+                os.replace(out / (entry["file"] + PART), out / entry["file"])
+                lines.write(json.dumps(entry) + "\n")
+                lines.flush()
+                held += entry["samples"] / RATE_HZ / 3600
+                yield held
+                if held >= hours:
+                    return
+    finally:  # songs that were begun ahead
+        for left in out.glob(f"*{PART}"):
+            left.unlink()
+
+
+def _pool(workers: int, held_out: bool, recordings: Path | None) -> Pool:
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # workers inherit it: Ctrl-C is not theirs
+    try:
+        return multiprocessing.get_context("spawn").Pool(workers, _start, (held_out, recordings))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _finished(index: Path) -> list[dict[str, Any]]:
@@ -74,7 +96,7 @@ def _finished(index: Path) -> list[dict[str, Any]]:
     whole, _, cut_off = index.read_text().rpartition("\n")
     if cut_off:
         index.write_text(whole + "\n" if whole else "")
-    return [json.loads(line) for line in whole.splitlines()]
+    return entries(index, whole.splitlines())
 
 
 def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
@@ -93,8 +115,6 @@ def _write_song(out: Path, seed: int) -> dict[str, Any]:
     assert _studio is not None
     stems, info = _studio.render_song(seed)
     name = f"{seed:08d}.npy"
-    partial_path = out / (name + ".part")
-    with partial_path.open("wb") as file:
+    with (out / (name + PART)).open("wb") as file:
         np.save(file, stems)
-    os.replace(partial_path, out / name)
     return {"file": name, **info}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,20 @@ from realtime.spec import StemsteerError
 
 INDEX = "index.jsonl"
 FULL_SCALE = 32767.0
+
+
+def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
+    """The songs of the lines of an index. Raises StemsteerError if a line is not one."""
+    songs = []
+    for number, line in enumerate(lines, 1):
+        try:
+            song = json.loads(line)
+            songs.append({**song, "samples": int(song["samples"]), "stems": list(song["stems"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise StemsteerError(
+                f"{index}, line {number} is no song ({error!r}): delete the line and render again"
+            ) from error
+    return songs
 
 
 class Shards:
@@ -40,7 +55,7 @@ class Shards:
                 f"python -m models_onnx.data render --hours 0.1 --out {self.folder}"
             )
         lines = index.read_text().split("\n")[:-1]  # an unfinished last line is left for later
-        self.songs = [json.loads(line) for line in lines]
+        self.songs = entries(index, lines)
         if not self.songs:
             raise StemsteerError(f"{index} is empty: wait for the first song, or render again")
         return len(self.songs)
