@@ -67,6 +67,18 @@ def aside(logits: Tensor, width_deg: Tensor) -> Tensor:
     return (place - CENTRE) / (PLACES - 1) * width_deg * (sure & (width_deg < WIDEST_DEG))
 
 
+def belief(logits: Tensor, aside_deg: Tensor, width_deg: Tensor) -> Tensor:
+    """How likely each place is, around that `aside_deg` further right: (B, F, PLACES).
+
+    Zero beyond the opening, and for wide openings.
+    """
+    moved = torch.round(aside_deg / width_deg * (PLACES - 1)).long()[..., None]
+    place = torch.arange(PLACES, device=logits.device) + moved
+    inside = (place >= 0) & (place < PLACES) & (width_deg < WIDEST_DEG)[..., None]
+    chance = torch.softmax(logits.float(), -1)
+    return chance.gather(-1, place.clamp(0, PLACES - 1)) * inside
+
+
 def place_of(off_deg: Tensor, width_deg: Tensor) -> Tensor:
     """The place of a target that is `off_deg` further right than the direction given."""
     place = torch.round(off_deg / width_deg * (PLACES - 1)) + CENTRE

@@ -8,7 +8,9 @@ made from the true sources. Everything runs through `realtime.separator`, as in 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,7 @@ Floats = NDArray[np.float32]
 PEER = "panorama"
 PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
+SYNTHETIC, SYNTHETIC_HOURS = Path("synthetic"), 0.25
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,8 @@ def main(
     data: Annotated[
         Path,
         typer.Option(
-            help="folder of <song>/<stem>.wav, or shards (python -m models_onnx.data render "
-            "--held-out)"
+            help="folder of <song>/<stem>.wav, or shards of models_onnx.data; or the word "
+            "synthetic, which renders held-out songs first"
         ),
     ],
     model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
@@ -213,7 +216,8 @@ def main(
     files = [out.with_name(out.name + suffix) for suffix in (".json", ".png")] if out else []
     door.claim(*files, force=force)
     models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
-    judged = list(scenes(open_songs(data), count, seconds, keep_width=keep_width, seed=seed))
+    with _folder(data) as songs:
+        judged = list(scenes(open_songs(songs), count, seconds, keep_width=keep_width, seed=seed))
     if not any(scene.targets() for scene in judged):
         raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")
     rows, peer_width_deg = evaluate(models, judged, width, error_scenes, bss_scenes)
@@ -225,6 +229,22 @@ def main(
         text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
         files[0].write_text(text)
         report.picture(rows, PEER, files[1])
+
+
+@contextmanager
+def _folder(data: Path) -> Iterator[Path]:
+    """The folder of the songs; rendered, always the same ones, where there is none yet."""
+    if data != SYNTHETIC or data.exists():
+        yield data
+        return
+    from models_onnx.data.render import render  # the renderer needs soundfonts, judging does not
+
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
+        held = render(Path(folder), SYNTHETIC_HOURS, held_out=True)
+        steps = track(held, "songs", console=Console(stderr=True), total=None)
+        for _ in steps:
+            pass
+        yield Path(folder)
 
 
 def _judged_model(name: str, tier: str) -> tuple[str, Model, str]:

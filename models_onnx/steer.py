@@ -134,7 +134,9 @@ class Steer(nn.Module):
         self.leave = nn.Linear(core, BANDS * share)
         self.hidden = Bands(own + config.encoded + share, config.inner)
         self.decode = Bands(config.inner, self.per_band * OUTPUTS)
+        self.doubt = nn.Linear(aim.PLACES, core, bias=False)
         with torch.no_grad():
+            self.doubt.weight.zero_()
             self.decode.weight.mul_(0.2)
             start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
             self.decode.bias.copy_(start.repeat_interleave(self.per_band).expand(BANDS, 1, -1))
@@ -179,9 +181,11 @@ class Steer(nn.Module):
                 histograms = repeat(histograms, targets)
                 rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
         places = self.aim(histograms, directions)
-        aside_deg = aim.aside(places.detach(), directions[..., 1])
+        places, width_deg = places.detach(), directions[..., 1]
+        aside_deg = aim.aside(places, width_deg)
         if not self.config.aim:
             aside_deg = torch.zeros_like(aside_deg)
+        belief = aim.belief(places, aside_deg, width_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
@@ -191,7 +195,7 @@ class Steer(nn.Module):
                 queue = torch.cat([waiting[0], instant], 1)
                 features, slopes = describe(averages, queue[:, :frames], theta)
                 waiting = [queue[:, -self.config.lookahead :]]
-        masks, logit, following = self._decide(now, features, slopes, directions[..., 1], layers)
+        masks, logit, following = self._decide(now, features, slopes, (width_deg, belief), layers)
         masks = spread(turn(masks, aside_deg * (math.pi / 180)), self.config.scale)
         masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
         logit = logit.reshape(batch, targets, frames).transpose(1, 2)
@@ -220,20 +224,22 @@ class Steer(nn.Module):
         now: Tensor,
         features: Tensor,
         slopes: Tensor,
-        width_deg: Tensor,
+        opening: tuple[Tensor, Tensor],
         states: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
 
         now, features : of the newest frames, and of those that are masked.
-        width_deg : (B, F).
+        opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
         states : those of the layers, (B, core).
         """
+        width_deg, belief = opening
         batch, frames = width_deg.shape
         encoded = functional.relu(self.encode(by_band(now, FEATURES, self.per_band)))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
+        x = x + self.doubt(belief.sqrt())
         following = []
         for layer, norm, state in zip(self.layers, self.norms, states, strict=True):
             out, state = layer(norm(x), state[None])

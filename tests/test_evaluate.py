@@ -275,3 +275,18 @@ def test_a_source_that_is_alone_is_not_judged() -> None:
     assert alone.targets() == []
     images[1] = 0.2
     assert Judged(images.sum(0), images, alone.azimuth_deg, alone.names).targets() == [0, 1]
+
+
+def test_the_word_synthetic_renders_held_out_songs(tmp_path, monkeypatch) -> None:
+    soundfonts = pytest.importorskip("models_onnx.data.soundfonts", exc_type=ImportError)
+    try:
+        assert soundfonts.HELD_OUT[0].path
+    except StemsteerError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("models_onnx.evaluate.SYNTHETIC_HOURS", 0.001)
+    options = ["--data", "synthetic", "--scenes", "1", "--seconds", "1", "--error-scenes", "0"]
+    done = CliRunner().invoke(door.app(main), [*options, "--out", "judged"])
+    assert done.exit_code == 0, done.output
+    assert {"judged.json", "judged.png"} == {path.name for path in tmp_path.iterdir()}
+    assert len(json.loads(Path("judged.json").read_text())["rows"]) >= 8  # 4 systems, 2 targets

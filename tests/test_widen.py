@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models_onnx import checkpoints, networks, steer
+from models_onnx.aim import PLACES
 from models_onnx.cells import covariances, pool
 from models_onnx.widen import main, widen
 from realtime import load_model
@@ -21,8 +22,9 @@ def masks(network, cells):
     theta = torch.full((1, 4), 0.9)
     averages = cells[:, :, None].expand(-1, -1, 2, -1, -1)
     features, slopes = steer.describe(averages, cells, theta)
-    width_deg, states = torch.full((1, 4), 20.0), [torch.zeros(1, network.config.core)]
-    return network._decide(features, features, slopes, width_deg, states)[0]
+    opening = torch.full((1, 4), 20.0), torch.full((1, 4, PLACES), 1 / PLACES)
+    states = [torch.zeros(1, network.config.core)]
+    return network._decide(features, features, slopes, opening, states)[0]
 
 
 def test_both_halves_of_a_cell_do_what_the_cell_did():
