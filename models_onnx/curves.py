@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from models_onnx import door
+
 SMOOTHED_STEPS = 50
 CHECKS = (("valid_db", "validation, SI-SDR"), ("valid_gain_db", "validation, above the mix"))
 
@@ -48,7 +50,8 @@ def plot(log: Path, picture: Path) -> None:
     decibels.set_ylabel("dB")
     decibels.set_xlabel("step")
     decibels.legend()
-    figure.savefig(picture, dpi=100)
+    with door.whole(picture) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def _smoothed(values: list[float]) -> list[float]:

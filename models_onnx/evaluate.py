@@ -227,7 +227,8 @@ def main(
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
         lines = [asdict(row) for row in rows]
         text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
-        files[0].write_text(text)
+        with door.whole(files[0]) as part:
+            part.write_text(text)
         report.picture(rows, PEER, files[1])
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from models_onnx import door
 from models_onnx.metrics import Interval, interval
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
     right.set_ylabel("SI-SDR, dB")
     if judged:
         right.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+    with door.whole(path) as part:
+        figure.savefig(part, dpi=110, format="png")
 
 
 def _bars(axes: Axes, place: int, count: int, label: str, found: list[Interval]) -> None:

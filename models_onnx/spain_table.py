@@ -242,7 +242,8 @@ def main(
             scores += own
     if out is not None:
         text = json.dumps([asdict(s) for s in scores]).replace("NaN", "null")
-        out.write_text(text)
+        with door.whole(out) as part:
+            part.write_text(text)
 
 
 if __name__ == "__main__":

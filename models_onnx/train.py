@@ -40,6 +40,7 @@ PRINT_EVERY = 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 ONLY_AIM: dict[str, Any] = {"targets": 4, "aims": Aims(change=0.0, exact=True)}
 LOG, CURVES = "log.jsonl", "curves.png"
+LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,14 @@ class Run:
         if "optimizer" not in found:
             raise checkpoints.CheckpointError(
                 f"{folder} holds weights to begin with, not a run: give it to --init, another --out"
+            )
+        plan = dataclasses.asdict(self.plan)
+        other = [k for k in plan if k not in LENGTH and plan[k] != found["plan"].get(k)]
+        other += ["data"] if found["data"] != self.data else []
+        if other:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds a run with other {', '.join(other)}: give what it was begun with, "
+                "or another --out with --init to go on from its weights"
             )
         self.task.network.load_state_dict(found["network"])
         self.average.load_state_dict(found["average"])

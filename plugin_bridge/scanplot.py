@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plugin_bridge.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
+from plugin_bridge.wholefile import whole
 from realtime.spec import StemsteerError
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
@@ -54,18 +55,14 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write under a hidden name first: what is there stays until the picture is whole."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        figure.savefig(hidden, format="png")
-        os.replace(hidden, path)
+        with whole(path) as hidden:
+            figure.savefig(hidden, format="png")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StemsteerError(
             f"the picture {path} cannot be written ({reason}); choose another place with --plot"
         ) from error
-    finally:
-        hidden.unlink(missing_ok=True)
 
 
 def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:

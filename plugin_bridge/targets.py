@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugin_bridge.wholefile import whole
 from realtime.conditions import DEFAULT_DIRECTION, check_direction
 from realtime.separator import RESIDUAL
 from realtime.spec import StemsteerError
@@ -65,7 +66,8 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
 def write_targets(path: str | os.PathLike[str], targets: Sequence[Target]) -> None:
     """Write the file that `read_targets` reads."""
     entries = [dataclasses.asdict(target) for target in targets]
-    Path(path).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    with whole(Path(path)) as hidden:
+        hidden.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 
 def _target(path: str | os.PathLike[str], number: int, entry: object) -> Target:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,19 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     other = Run(Task(TinyNetwork(), SPEC, "live"), Plan(steps=1), {"network": "other"})
     with pytest.raises(checkpoints.CheckpointError, match="give another --out"):
         other.resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "word"),
+    [({"seed": 1}, [], "seed"), ({"learning_rate": 0.1}, [], "learning_rate"), ({}, ["a"], "data")],
+)
+def test_a_run_goes_on_only_as_it_was_begun(tmp_path: Path, changes, data, word) -> None:
+    new_run(2).save(tmp_path)
+    task, about = Task(TinyNetwork(), SPEC, "live"), new_run(2).about
+    plan = replace(new_run(2).plan, steps=5)
+    Run(task, plan, about).resume(tmp_path)  # it may be made longer
+    with pytest.raises(checkpoints.CheckpointError, match=f"with other {word}: give what"):
+        Run(task, replace(plan, **changes), about, data).resume(tmp_path)
 
 
 def test_a_broken_or_foreign_file_is_no_checkpoint(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.automation.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.controls import BY_NAME
+from plugin_bridge.wholefile import whole
 from realtime.spec import StemsteerError
 
 UNITS = ("seconds", "beats", "samples")
@@ -117,7 +118,7 @@ def write_automation(path: Path, lanes: Mapping[Key, Lane]) -> None:
         for (target, name), lane in lanes.items()
         for point in lane.points
     )
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as hidden, hidden.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["seconds", "target", "control", "value", "shape"])
         writer.writerows(
