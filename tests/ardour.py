@@ -9,6 +9,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -17,6 +18,7 @@ SUPERCLOCKS_S = 282_240_000  # Ardour's unit of time
 LIBRARIES = Path("/usr/lib/ardour7")
 SCANNER = LIBRARIES / "ardour-vst3-scanner"
 ATTEMPTS = 3  # headless Ardour aborts now and then with any plugin or none; the file is judged
+LOUDEST = 1e3  # louder samples are none: once it has left text of its Lua in a buffer of audio
 ENVIRONMENT = {
     "LD_LIBRARY_PATH": str(LIBRARIES),
     "ARDOUR_DATA_PATH": "/usr/share/ardour7",
@@ -59,6 +61,7 @@ close_session()
 """
 
 Curve = Sequence[tuple[int, float]]  # (frame, azimuth)
+Result = TypeVar("Result")
 
 
 def scan_vst3(bundle: Path) -> str:
@@ -89,17 +92,19 @@ def export(
     made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row))
     out = made.parent / "out.wav"
 
-    def run() -> Path | None:
+    def run() -> np.ndarray | None:
         out.unlink(missing_ok=True)
         command = ["ardour7-export", "-b", "float", "-o", out, made, "s"]
         subprocess.run(command, timeout=90, capture_output=True)
-        return out if out.exists() and soundfile.info(out).frames >= audio.shape[1] else None
+        if not out.exists() or soundfile.info(out).frames < audio.shape[1]:
+            return None
+        sound, _ = soundfile.read(out, dtype="float32", always_2d=True)
+        return sound.T[:, : audio.shape[1]] if np.abs(sound).max() < LOUDEST else None
 
-    sound, _ = soundfile.read(attempt(run), dtype="float32", always_2d=True)
-    return sound.T[:, : audio.shape[1]]
+    return attempt(run)
 
 
-def attempt(run: Callable[[], Path | None]) -> Path:
+def attempt(run: Callable[[], Result | None]) -> Result:
     """Try what Ardour may abort in, at most three times."""
     for _ in range(ATTEMPTS):
         made = run()
