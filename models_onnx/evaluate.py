@@ -28,6 +28,7 @@ from models_onnx.systems import listen, oracle, separate, sounding
 from models_onnx.task import ACTIVE_DB
 from realtime.model import Model, load_model
 from realtime.spec import StemsteerError
+from realtime.wholefile import whole
 
 Floats = NDArray[np.float32]
 PEER = "panorama"
@@ -227,7 +228,7 @@ def main(
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
         lines = [asdict(row) for row in rows]
         text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
-        with door.whole(files[0]) as part:
+        with whole(files[0]) as part:
             part.write_text(text)
         report.picture(rows, PEER, files[1])
 

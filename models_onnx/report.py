@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from models_onnx import door
 from models_onnx.metrics import Interval, interval
+from realtime.wholefile import whole
 
 if TYPE_CHECKING:
     from models_onnx.evaluate import Row
@@ -221,7 +221,7 @@ def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
     right.set_ylabel("SI-SDR, dB")
     if judged:
         right.legend(fontsize="small")
-    with door.whole(path) as part:
+    with whole(path) as part:
         figure.savefig(part, dpi=110, format="png")
 
 

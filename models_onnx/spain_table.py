@@ -34,6 +34,7 @@ from models_onnx.spain_xumx import SpainXumx
 from models_onnx.systems import oracle, separate
 from realtime.model import load_model
 from realtime.spec import StemsteerError
+from realtime.wholefile import whole
 
 Floats = NDArray[np.float32]
 System = Callable[[Judged, Floats], Floats]
@@ -242,7 +243,7 @@ def main(
             scores += own
     if out is not None:
         text = json.dumps([asdict(s) for s in scores]).replace("NaN", "null")
-        with door.whole(out) as part:
+        with whole(out) as part:
             part.write_text(text)
 
 

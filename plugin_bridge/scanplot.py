@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plugin_bridge.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
-from plugin_bridge.wholefile import whole
 from realtime.spec import StemsteerError
+from realtime.wholefile import whole
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
 RANGE_DB = 34.0

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.wholefile import whole
 from realtime.conditions import DEFAULT_DIRECTION, check_direction
 from realtime.separator import RESIDUAL
 from realtime.spec import StemsteerError
+from realtime.wholefile import whole
 
 _NAME = re.compile(r"\w[\w .+()-]*")
 

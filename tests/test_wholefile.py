@@ -2,20 +2,18 @@
 
 import pytest
 
-from models_onnx import door
 from plugin_bridge.automation import Lane, write_automation
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.wholefile import whole
+from realtime.wholefile import whole
 
 
-@pytest.mark.parametrize("write", [whole, door.whole])
-def test_a_file_is_replaced_when_the_new_one_is_complete(tmp_path, write):
+def test_a_file_is_replaced_when_the_new_one_is_complete(tmp_path):
     path = tmp_path / "lanes.csv"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), write(path) as hidden:
+    with pytest.raises(UnicodeEncodeError), whole(path) as hidden:
         hidden.write_text("new \ud800", encoding="utf-8")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
-    with write(path) as hidden:
+    with whole(path) as hidden:
         hidden.write_text("new")
         assert path.read_text() == "old"
     assert [file.read_text() for file in tmp_path.iterdir()] == ["new"]

@@ -27,8 +27,8 @@ from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.automation.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.controls import BY_NAME
-from plugin_bridge.wholefile import whole
 from realtime.spec import StemsteerError
+from realtime.wholefile import whole
 
 UNITS = ("seconds", "beats", "samples")
 TEMPO = "tempo"
