@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from models_onnx import checkpoints, door, networks
 from models_onnx.batches import Batch
 from models_onnx.losses import LossWeights, stereo_si_sdr
+from models_onnx.run import Plan, Run
 from models_onnx.spain_data import Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import TINY, combination_matrix, combined, multi_domain_of_masks
 from models_onnx.spain_xumx import SpainXumx
 from models_onnx.task import Task
 from models_onnx.torch_stft import analyse, apply_masks
-from models_onnx.train import Plan, Run, check_device, keep_memory, train
+from models_onnx.train import check_device, keep_memory, train
 from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]

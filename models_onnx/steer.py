@@ -180,8 +180,7 @@ class Steer(nn.Module):
                 instant, averages = repeat(instant, targets), repeat(averages, targets)
                 histograms = repeat(histograms, targets)
                 rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
-        places = self.aim(histograms, directions)
-        places, width_deg = places.detach(), directions[..., 1]
+        places, width_deg = self.aim(histograms, directions).detach(), directions[..., 1]
         aside_deg = aim.aside(places, width_deg)
         if not self.config.aim:
             aside_deg = torch.zeros_like(aside_deg)

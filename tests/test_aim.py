@@ -9,7 +9,8 @@ from models_onnx.aim import CENTRE, GRID, PLACES, STEP_DEG
 from models_onnx.aim_task import AimTask
 from models_onnx.batches import Aims, draw_batch
 from models_onnx.cells import covariances, pool
-from models_onnx.train import Plan, Run, train, validate
+from models_onnx.run import Plan, Run
+from models_onnx.train import train, validate
 from tests.studio import draw_scene
 
 EXACT = Aims(exact=True, change=0)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from models_onnx import door, networks
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import Label
+from models_onnx.run import Plan, Run
 from models_onnx.spain_config import TASKS, spec
 from models_onnx.spain_data import CLASSES, Stems, as_batch, judged_scenes, training_batches
 from models_onnx.spain_losses import (
@@ -22,7 +23,6 @@ from models_onnx.spain_losses import (
 )
 from models_onnx.spain_train import SpainTask, main
 from models_onnx.spain_xumx import SpainXumx
-from models_onnx.train import Plan, Run
 from realtime.spec import StemsteerError
 from tests.spain import TINY
 from tests.studio import RATE_HZ, tones

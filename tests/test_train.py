@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from models_onnx import checkpoints, door, networks, widen
 from models_onnx.batches import Aims
 from models_onnx.curves import read_log
+from models_onnx.run import Plan, Run
 from models_onnx.task import Task
-from models_onnx.train import LOG, Plan, Run, main, train, validate
+from models_onnx.train import LOG, main, train, validate
 from realtime.model import WEIGHTS
 from realtime.spec import StemsteerError
 from tests.studio import SPEC, TinyNetwork, draw
