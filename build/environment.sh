@@ -16,7 +16,34 @@ find_python() {
         "or name it: PYTHON=/path/to/python3 sh $0"
 }
 
-# debian PACKAGE...: install Debian packages when we may, otherwise say which are missing.
+# provide LIST: install what is not here of a list like debian-packages.txt, and name what still is
+# not; with STEMSTEER_HOST_TESTS=required that is a failure.
+provide() {
+    packages=$(missing "$1" | cut -d " " -f 2 | sort -u)
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086 -- a list of words
+    debian $packages || true
+    missing "$1" | while read -r what package why; do say "MISSING: $package ($what): $why"; done
+    [ -n "$(missing "$1")" ] || return 0
+    [ "${STEMSTEER_HOST_TESTS:-}" != required ] ||
+        fail "STEMSTEER_HOST_TESTS=required, but the Debian packages above are not here"
+    say "TESTS WILL BE SKIPPED for the Debian packages above"
+}
+
+# missing LIST: its lines whose command or path (* stands for anything) is not here.
+missing() {
+    while read -r what package why; do
+        case $what in
+        "" | "#") continue ;;
+        /*) ls -d $what >/dev/null 2>&1 && continue ;;
+        *) command -v "$what" >/dev/null && continue ;;
+        esac
+        printf '%s %s %s\n' "$what" "$package" "$why"
+    done <"$1"
+}
+
+# debian PACKAGE...: install Debian packages when we may, otherwise say which are missing. One that
+# cannot be installed is named and keeps none of the others away.
 debian() {
     command -v apt-get >/dev/null || return 1
     if [ "$(id -u)" = 0 ]; then root=""; elif sudo -n true 2>/dev/null; then root="sudo -n"; else
@@ -24,9 +51,16 @@ debian() {
         return 1
     fi
     say "installing Debian packages: $*"
-    $root apt-get -qq update >/dev/null 2>&1
-    $root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1
+    $root apt-get -qq update >/dev/null 2>&1 || say "apt-get update failed; trying what is known"
+    apt_install "$@" >/dev/null && return
+    for package; do
+        said=$(apt_install "$package") || say "cannot install $package: $(echo "$said" | tail -n 1)"
+    done
+}
+
+apt_install() {
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+        install -y --no-install-recommends "$@" 2>&1
 }
 
 # environment FOLDER REQUIREMENT: a virtual environment holding the requirement, made only once

@@ -28,15 +28,26 @@ from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError, Tier
 ROOT = Path(__file__).resolve().parent.parent
 CPP = ROOT / "plugin_bridge" / "cpp"
 DPF = Path("/usr/share/dpf")
+DEBIAN_PACKAGES = ROOT / "build" / "debian-packages.txt"
 REQUIRED = "STEMSTEER_HOST_TESTS"  # set to "required": what is missing is a failure
 LATENCY = 1024
 
 
 def need(*programs: str) -> None:
-    """Skip the test, loudly, if a program (or DPF) is missing; fail where hosts are required."""
-    missing = [p for p in programs if not (shutil.which(p) or Path(p).exists())]
+    """Skip the test, loudly, if a command or a file is missing; fail where hosts are required."""
+    packages = debian_packages()
+    unlisted = [p for p in programs if p not in packages]
+    assert not unlisted, f"{', '.join(unlisted)}: not in {DEBIAN_PACKAGES.relative_to(ROOT)}"
+    missing = [p for p in programs if not (shutil.which(p) or any(Path("/").glob(p.lstrip("/"))))]
     if missing:
-        absent(f"{', '.join(missing)} missing (Debian packages: see build/test.sh)")
+        wanted = " ".join(sorted({packages[p] for p in missing}))
+        absent(f"{', '.join(missing)} missing; run: sudo apt-get install {wanted}")
+
+
+def debian_packages() -> dict[str, str]:
+    """Return the Debian package of every command and file that the tests need."""
+    lines = [line.split(maxsplit=2) for line in DEBIAN_PACKAGES.read_text().splitlines()]
+    return {words[0]: words[1] for words in lines if words and words[0] != "#"}
 
 
 def absent(what: str) -> NoReturn:

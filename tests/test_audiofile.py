@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from bridge import need
 
 from plugin_bridge.audiofile import AudioReader, AudioWriter, SampleFormat, format_like
 from realtime.spec import StemsteerError
@@ -157,8 +157,8 @@ def test_a_wav_file_whose_writer_did_not_know_its_length_is_whole(tmp_path):
     assert read(tmp_path / "a.wav").shape == (2, RATE_HZ)
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg to make such a file")
 def test_an_mp3_that_would_be_read_only_in_part_is_refused(tmp_path):
+    need("ffmpeg")
     song = np.concatenate([noise(20 * RATE_HZ), 0 * noise(40 * RATE_HZ)])[:, [0, 0]]
     soundfile.write(tmp_path / "a.wav", song, RATE_HZ)
     options = ["-q:a", "4", "-write_xing", "0"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from bridge import need
 
 from plugin_bridge.board import Sheet
 from plugin_bridge.controls import (
@@ -92,8 +92,8 @@ def test_words_stand_for_choices_and_switches():
         control("mode").parse("solo")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_the_generated_header_says_in_cpp_what_the_table_says(tmp_path):
+    need("g++")
     (tmp_path / "controls.h").write_text(header())
     (tmp_path / "print.cpp").write_text(
         '#include "controls.h"\n#include <cstdio>\nusing namespace stemsteer;\n'

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from bridge import absent, need
 from typer.testing import CliRunner
 
 pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
@@ -13,7 +14,7 @@ from models_onnx.data import __main__ as command_line
 from models_onnx.data import render as render_module
 from models_onnx.data.parts import Note
 from models_onnx.data.shards import INDEX
-from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
+from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.stems import image
 from models_onnx.data.studio import Studio
 from realtime.spec import StemsteerError
@@ -27,7 +28,7 @@ def player() -> Player:
     try:
         assert SMALL[0].path
     except StemsteerError as error:
-        pytest.skip(str(error))
+        absent(str(error))
     return Player(SMALL)
 
 
@@ -88,6 +89,8 @@ def test_rendering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, player):
     monkeypatch.setattr(render_module, "TRAINING", SMALL)
     hours = list(render_module.render(tmp_path, 0.001, workers=1))
     assert hours[0] == 0
+    played = {stem.get("soundfont") for stem in Shards(tmp_path).songs[0]["stems"]}
+    assert played == {SMALL[0].file}, "the workers have the soundfonts of the rendering"
     before = (tmp_path / "00000000.npy").stat().st_mtime_ns
     more = list(render_module.render(tmp_path, hours[-1] + 0.001, workers=1))
     assert more[0] == hours[-1]
@@ -103,6 +106,22 @@ def test_a_line_of_the_index_that_was_cut_off_is_rendered_again(tmp_path, song):
     hours = list(render_module.render(tmp_path, 0.001, workers=1))
     assert hours == [info["samples"] / RATE_HZ / 3600]
     assert (tmp_path / INDEX).read_text() == line + "\n"
+
+
+def test_a_soundfont_that_is_not_installed_is_named_with_its_package_before_any_work(
+    tmp_path, monkeypatch
+):
+    absent_font = SoundFont("none.sf2", "no-soundfont", 1)
+    monkeypatch.setattr(render_module, "TRAINING", (absent_font,))
+    with pytest.raises(StemsteerError, match=r"none\.sf2 not found.* apt-get install no-soundfont"):
+        list(render_module.render(tmp_path, 0.001, workers=1))
+
+
+@pytest.mark.parametrize("font", TRAINING, ids=lambda font: font.file)
+def test_a_soundfont_has_the_drum_kits_it_is_drawn_for(font):
+    need(f"/usr/share/sounds/{font.file[-3:]}/{font.file}")
+    player = Player([font])
+    assert [kit for kit in font.kits if not player._has(font, *kit)] == []
 
 
 def test_the_held_out_soundfont_never_trains():

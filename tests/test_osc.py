@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 
 import pytest
+from bridge import need
 from pythonosc.osc_message import OscMessage
 from pythonosc.udp_client import SimpleUDPClient
 
@@ -27,12 +27,12 @@ def test_python_osc_moves_every_control_in_its_own_unit(rig):
         assert rig.value(name=control.name) == pytest.approx(control.from_norm(0.75), abs=1e-5)
 
 
-@pytest.mark.skipif(shutil.which("oscsend") is None, reason="needs oscsend of liblo-tools")
 @pytest.mark.parametrize(
     ("types", "argument", "azimuth"),
     [("f", "-30.5", -30.5), ("i", "12", 12), ("d", "7.25", 7.25), ("h", "-3", -3), ("T", None, 1)],
 )
 def test_liblo_moves_a_control_with_any_kind_of_number(rig, types, argument, azimuth):
+    need("oscsend")
     words = ["oscsend", "127.0.0.1", str(rig.server.port), "/stemsteer/guitar/azimuth", types]
     subprocess.run([*words, *([argument] if argument else [])], check=True)
     deadline = time.monotonic() + 5

@@ -19,7 +19,7 @@ from models_onnx.data.parts import Note
 from models_onnx.data.soundfonts import Player, SoundFont
 from models_onnx.data.stems import RATE_HZ, pan_gains
 
-FLUID = SoundFont("FluidR3_GM.sf2", 1)
+FLUID = SoundFont("FluidR3_GM.sf2", "fluid-soundfont-gm", 1)
 BEAT_S = 60.0 / 138.0
 BARS, TAIL_S = 8, 1.3
 GUITAR = ((50, 57, 62, 66), (49, 57, 61, 64), (47, 57, 62, 66), (43, 59, 62, 66),

@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from models_onnx.data.recordings import Recordings
 from models_onnx.data.shards import INDEX, entries
-from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player
+from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.studio import Studio
 from realtime.spec import StemsteerError
@@ -45,8 +45,9 @@ def render(
 
     Raises
     ------
-    StemsteerError : recordings are to be held out, their folder is not one of recordings, or
-        ``out`` has songs for training that held-out ones would mix with, or the reverse.
+    StemsteerError : recordings are to be held out, their folder is not one of recordings,
+        ``out`` has songs for training that held-out ones would mix with, or the reverse, or a
+        soundfont is not installed.
     """
     if recordings and held_out:
         raise StemsteerError("recordings are for training: leave out --recordings or --held-out")
@@ -64,8 +65,11 @@ def render(
     yield held
     if held >= hours:
         return
+    fonts = HELD_OUT if held_out else TRAINING
+    for font in fonts:
+        _ = font.path  # what is not installed is said here, not by every worker
     try:
-        with _pool(workers, held_out, recordings) as pool, index.open("a") as lines:
+        with _pool(workers, fonts, recordings) as pool, index.open("a") as lines:
             for entry in pool.imap(partial(_write_song, out), seeds):
                 os.replace(out / (entry["file"] + PART), out / entry["file"])
                 lines.write(json.dumps(entry) + "\n")
@@ -79,12 +83,12 @@ def render(
             left.unlink()
 
 
-def _pool(workers: int, held_out: bool, recordings: Path | None) -> Pool:
+def _pool(workers: int, fonts: Sequence[SoundFont], recordings: Path | None) -> Pool:
     before = signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # workers inherit it: Ctrl-C is not theirs
     try:
-        return multiprocessing.get_context("spawn").Pool(workers, _start, (held_out, recordings))
+        return multiprocessing.get_context("spawn").Pool(workers, _start, (fonts, recordings))
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -105,10 +109,9 @@ def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
             yield seed
 
 
-def _start(held_out: bool, recordings: Path | None) -> None:
+def _start(fonts: Sequence[SoundFont], recordings: Path | None) -> None:
     global _studio
-    player = Player(HELD_OUT if held_out else TRAINING)
-    _studio = Studio(player, Recordings(recordings) if recordings else None)
+    _studio = Studio(Player(fonts), Recordings(recordings) if recordings else None)
 
 
 def _write_song(out: Path, seed: int) -> dict[str, Any]:

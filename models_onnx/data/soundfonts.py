@@ -1,8 +1,6 @@
 """Soundfonts played by FluidSynth: notes in, dry stereo sound out.
 
-FluidSynth and the soundfonts are Debian packages: ``apt-get install libfluidsynth3
-fluid-soundfont-gm timgm6mb-soundfont csound-soundfont avldrums.lv2-soundfont`` and, held out for
-judging, ``musescore-general-soundfont``.
+FluidSynth is the Debian package libfluidsynth3, the soundfonts are the packages named below.
 """
 
 from __future__ import annotations
@@ -45,10 +43,12 @@ class SoundFont:
 
     Parameters
     ----------
+    package : of Debian, which holds the file.
     kits : (bank, program) of its drum kits; melodic soundfonts use the General-MIDI drum bank.
     """
 
     file: str
+    package: str
     weight: float
     kits: tuple[tuple[int, int], ...] = ((128, 0),)
     melodic: bool = True
@@ -65,20 +65,20 @@ class SoundFont:
             if (folder / self.file).exists():
                 return folder / self.file
         raise StemsteerError(
-            f"soundfont {self.file} not found in {', '.join(map(str, FOLDERS))}: install the "
-            "Debian package that holds it (see models_onnx/data/soundfonts.py)"
+            f"soundfont {self.file} not found in {' or '.join(map(str, FOLDERS))}: install the "
+            f"Debian package that holds it: sudo apt-get install {self.package}"
         )
 
 
 GM_KITS = tuple((128, kit) for kit in (0, 8, 16, 24, 25, 32, 40))
 TRAINING = (
-    SoundFont("FluidR3_GM.sf2", 4, GM_KITS),
-    SoundFont("TimGM6mb.sf2", 2, GM_KITS),
-    SoundFont("sf_GMbank.sf2", 1.5),
-    SoundFont("Black_Pearl_4_LV2.sf2", 2, ((0, 0),), melodic=False),
-    SoundFont("Red_Zeppelin_4_LV2.sf2", 2, ((0, 0),), melodic=False),
+    SoundFont("FluidR3_GM.sf2", "fluid-soundfont-gm", 4, GM_KITS),
+    SoundFont("TimGM6mb.sf2", "timgm6mb-soundfont", 2, GM_KITS),
+    SoundFont("sf_GMbank.sf2", "csound-soundfont", 1.5),
+    SoundFont("Black_Pearl_4_LV2.sf2", "avldrums.lv2-soundfont", 2, ((0, 0),), melodic=False),
+    SoundFont("Red_Zeppelin_4_LV2.sf2", "avldrums.lv2-soundfont", 2, ((0, 0),), melodic=False),
 )
-HELD_OUT = (SoundFont("MuseScore_General.sf3", 1, GM_KITS),)
+HELD_OUT = (SoundFont("MuseScore_General.sf3", "musescore-general-soundfont", 1, GM_KITS),)
 
 
 @dataclass
