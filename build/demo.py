@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from plugin_bridge.audiofile import AudioReader
-from plugin_bridge.models import PREFERRED
-from plugin_bridge.render import Report, render
-from plugin_bridge.scan import scan
-from plugin_bridge.scanplot import plot
-from plugin_bridge.targets import Target, write_targets
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.targets import Target, write_targets
+from plugin_bridge.model_library import PREFERRED
+from plugin_bridge.offline.render import Report, render
+from plugin_bridge.offline.scan import scan
+from plugin_bridge.offline.scan_plot import plot
 from realtime import OnnxModel, StemsteerError, load_model
 from realtime.stft import Audio, analyse, synthesise, windows
 

@@ -1,7 +1,7 @@
 """Write a network as an ONNX file that carries its spec, or refuse to.
 
-``python -m models_onnx.export panorama`` writes the model without learning,
-``python -m models_onnx.export steer --checkpoint DIR`` a trained one from its checkpoint.
+``python -m models_onnx export panorama`` writes the model without learning,
+``python -m models_onnx export steer --checkpoint DIR`` a trained one from its checkpoint.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models_onnx import door
-from models_onnx.networks import HALF, NETWORKS, restore
-from models_onnx.panorama import SPEC as PANORAMA
-from models_onnx.panorama import Panorama
+from models_onnx import commands as door
+from models_onnx.networks.panorama import SPEC as PANORAMA
+from models_onnx.networks.panorama import Panorama
+from models_onnx.networks.registry import HALF, NETWORKS, restore
 from realtime.model import WEIGHTS, OnnxModel
 from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError
 
@@ -245,7 +245,3 @@ def main(
     door.claim(out, force=force)
     stream = network.streaming() if spec.targets else OneStream(network, list(spec.conditions))
     print(export(stream, spec, out, states=network.states()))
-
-
-if __name__ == "__main__":
-    door.app(main)()

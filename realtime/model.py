@@ -111,7 +111,7 @@ class OnnxModel:
         if text is None:
             raise StemsteerError(
                 f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "
-                "not exported by Stemsteer; export it with `python -m models_onnx.export`"
+                "not exported by Stemsteer; export it with `python -m models_onnx export`"
             )
         try:
             return ModelSpec.from_json(text)

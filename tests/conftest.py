@@ -7,10 +7,10 @@ import time
 
 import pytest
 import soundfile
-from bridge import desk, need
 
-from tests.rendering import RATE_HZ, panned
-from tests.rig import Rig
+from tests.support.engine_sandbox import desk, need
+from tests.support.osc_rig import Rig
+from tests.support.rendering import RATE_HZ, panned
 
 # A shell starts jobs in the background with Ctrl-C ignored, and what they start inherits that:
 # programs that the tests interrupt must not.

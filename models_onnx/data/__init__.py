@@ -7,7 +7,7 @@ sources, mixer : stems of any origin become stereo scenes
 """
 
 from models_onnx.data.mixer import Mixing, Scene, draw
-from models_onnx.data.shards import Shards
+from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Collection, Pool, Source
 
 __all__ = ["Collection", "Mixing", "Pool", "Scene", "Shards", "Source", "draw"]

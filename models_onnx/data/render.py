@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from models_onnx.data.recordings import Recordings
-from models_onnx.data.shards import INDEX, entries
-from models_onnx.data.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
+from models_onnx.data.sets.shards import INDEX, entries
+from models_onnx.data.sounds.recordings import Recordings
+from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
+from models_onnx.data.sounds.studio import Studio
 from models_onnx.data.stems import RATE_HZ
-from models_onnx.data.studio import Studio
 from realtime.spec import StemsteerError
 
 HELD_OUT_SEED = 10_000_000

@@ -5,9 +5,9 @@ separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
 """
 
 from plugin_bridge.automation.automation import ALL, Automation
-from plugin_bridge.automation.files import read_automation, write_automation
+from plugin_bridge.automation.conditions import Steering
+from plugin_bridge.automation.formats.text import read_automation, write_automation
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.automation.steering import Steering
 
 __all__ = [
     "ALL",

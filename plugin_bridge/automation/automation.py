@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.controls import BY_NAME, OF_THE_HOST, PLAYED, Control
+from plugin_bridge.control.controls import BY_NAME, OF_THE_HOST, PLAYED, Control
 from realtime.separator import RESIDUAL
 
 ALL = "*"

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Sequence
 
-from plugin_bridge.controls import INPUTS, Control
+from plugin_bridge.control.controls import INPUTS, Control
 from plugin_bridge.osc.namespace import address_of
 
 NAME = "Stemsteer.tosc"

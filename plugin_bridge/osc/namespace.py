@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from plugin_bridge.board import Board, Move, part_of
-from plugin_bridge.controls import Control
-from plugin_bridge.osc.guard import Counters
+from plugin_bridge.control.controls import Control
+from plugin_bridge.control.surface import Board, Move, part_of
+from plugin_bridge.osc.rate_limit import Counters
 
 ROOT = "stemsteer"
 Reply = tuple[str, tuple[float | int | str, ...]]

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
-from plugin_bridge.board import Board
-from plugin_bridge.daw.conventions import Conventions
-from plugin_bridge.osc.feedback import Feedback
-from plugin_bridge.osc.guard import Address, AllowList, Counters, Guard
+from plugin_bridge.control.surface import Board
+from plugin_bridge.osc.dialects import Conventions
 from plugin_bridge.osc.namespace import ROOT, Namespace, Reply
 from plugin_bridge.osc.packets import MAX_BYTES, MalformedError, Message, decode, encode
+from plugin_bridge.osc.rate_limit import Address, AllowList, Counters, Guard
+from plugin_bridge.osc.subscriptions import Feedback
 from realtime.spec import StemsteerError
 
 DEFAULT_PORT = 9900

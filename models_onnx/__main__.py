@@ -1,0 +1,37 @@
+"""The command line of the networks: ``python -m models_onnx VERB``, where each verb has --help."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from models_onnx import commands
+
+VERBS = {
+    "render": ("models_onnx.data.commands", "render", "compose and render songs for training"),
+    "demo-song": ("models_onnx.data.commands", "demo_song", "render the bundled song"),
+    "train": ("models_onnx.training.train", "main", "train steer"),
+    "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
+    "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
+    "export": ("models_onnx.export", "main", "write the ONNX file of a checkpoint"),
+    "evaluate": ("models_onnx.evaluation.evaluate", "main", "measure models on songs with stems"),
+    "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
+}
+"""Module, function and purpose of each verb; a module is imported when its verb is called."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the verb that the first of `arguments` names with the rest of them."""
+    verb, *rest = arguments or [""]
+    if verb not in VERBS:
+        print("usage: python -m models_onnx VERB [OPTIONS]; VERB is one of", file=sys.stderr)
+        for name, (_, _, purpose) in VERBS.items():
+            print(f"  {name:12}  {purpose}", file=sys.stderr)
+        raise SystemExit(0 if verb in ("-h", "--help") else 2)
+    module, function, _ = VERBS[verb]
+    command = getattr(importlib.import_module(module), function)
+    commands.app(command)(rest, prog_name=f"python -m models_onnx {verb}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

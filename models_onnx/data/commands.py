@@ -1,0 +1,51 @@
+"""The commands that make songs: ``python -m models_onnx render`` and ``demo-song``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def render(
+    out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
+    hours: Annotated[float, typer.Option(min=0.001, help="hours of songs to have in the end")],
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="songs and soundfont that training never meets")
+    ] = False,
+    recordings: Annotated[
+        Path | None, typer.Option(help="folder of real recordings with an INDEX.csv")
+    ] = None,
+    first_seed: Annotated[
+        int, typer.Option(min=0, max=9_999_999, help="seed of the first song")
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
+) -> None:
+    """Compose and render songs; a run that was stopped goes on where it was."""
+    from models_onnx.data.render import render as render_songs
+
+    columns = ("{task.description}", BarColumn(), TextColumn("{task.completed:.2f} h"))
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
+    with bar:
+        task = bar.add_task(str(out), total=hours)
+        for held in render_songs(
+            out,
+            hours,
+            first_seed=first_seed,
+            held_out=held_out,
+            recordings=recordings,
+            workers=workers,
+        ):
+            bar.update(task, completed=min(held, hours))
+
+
+def demo_song(
+    out: Annotated[Path, typer.Option(help="folder for mix, stems and song.json")],
+) -> None:
+    """Render the bundled song; needs the Debian package fluid-soundfont-gm."""
+    from models_onnx.data.songs.demo_song import write_song
+
+    song = write_song(out)
+    print(f"{out}: mix.flac and {len(song['stems'])} stems, {song['frames'] / 44100:.1f} s")

@@ -1,0 +1,231 @@
+"""Folders of stems as training data: public data sets in the layouts they are published in.
+
+========== ======================================================================================
+MUSDB18    ``train/<song>.stem.mp4``: streams mix, drums, bass, other, vocals
+MUSDB18-HQ ``train/<song>/{mixture,drums,bass,other,vocals}.wav``
+Slakh2100  ``train/Track00001/metadata.yaml`` and ``stems/S00.flac``; redux or not
+MedleyDB   ``Audio/<song>/<song>_METADATA.yaml`` and ``<song>_STEMS/<song>_STEM_01.wav``
+URMP       ``Dataset/01_Jupiter_vn_vc/AuSep_1_vn_01_Jupiter.wav``
+Solos      ``<Instrument>/<id>.wav``, or .mp4, .m4a, .flac: one player a file
+songs      ``<song>/<stem>.wav``, any instruments; files called mix or mixture are left out
+========== ======================================================================================
+
+Of a data set with a ``train`` folder only that folder is read; name another one to read it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from models_onnx.data import audiofiles
+from models_onnx.data.classes import ORCHESTRA_13
+from models_onnx.data.sets.naming import label_of, label_of_program
+from models_onnx.data.sets.shards import INDEX, Shards
+from models_onnx.data.sources import Collection, Source
+from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
+from realtime.spec import StemsteerError
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".m4a", ".mp4"}
+MIXES = {"mix", "mixture"}
+MUSDB_STREAMS = ("mix", "drums", "bass", "other", "vocals")
+URMP_CODES = {
+    "vn": "violin", "va": "viola", "vc": "cello", "db": "double_bass", "fl": "flute", "ob": "oboe",
+    "cl": "clarinet", "sax": "saxophone", "bn": "bassoon", "tpt": "trumpet", "hn": "horn",
+    "tbn": "trombone", "tba": "tuba",
+}  # fmt: skip
+SOLOS_TOGETHER = 5
+"""Solos are recordings of one player: a song is one of them beside others of other classes."""
+PROBES, PROBE = 6, 5 * 44_100
+
+
+@dataclass(frozen=True)
+class StemFile:
+    """One stem: a file, which of its audio streams, and what it is."""
+
+    path: Path
+    label: Label
+    stream: int = 0
+
+
+@dataclass(frozen=True)
+class StemFolder:
+    """Songs of a data set, read from its files when they are drawn.
+
+    Levels are brought to that of the shards, and a stem that stands to one side is turned to the
+    centre, so that the mixer may put it anywhere.
+    """
+
+    layout: str
+    songs: tuple[tuple[StemFile, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    def sources(self, index: int) -> list[Source]:
+        """Return the sources of one song.
+
+        Raises
+        ------
+        StemsteerError : a file is missing, broken or not a stem.
+        """
+        return [
+            Source(stem.label, _length(stem.path, stem.stream), partial(_read, stem))
+            for stem in self.songs[index]
+        ]
+
+
+def open_collection(folder: Path | str) -> Collection:
+    """Open a folder of shards or of a data set, told apart by what is in it.
+
+    Raises
+    ------
+    StemsteerError : the folder is missing, or in none of the layouts.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise StemsteerError(f"{folder} is not a folder: give one of shards or of a data set")
+    if (folder / INDEX).exists():
+        return Shards(folder)
+    for layout, find in _FINDERS.items():
+        songs = tuple(song for song in find(_training_part(folder)) if len(song) > 1)
+        if songs:
+            return StemFolder(layout, songs)
+    layouts = "\n".join(
+        line for line in (__doc__ or "").splitlines() if "``" in line and "  " in line
+    )
+    raise StemsteerError(
+        f"{folder} holds no songs of two stems or more in a known layout. Expected one of\n"
+        f"{layouts}\n"
+        "or shards made by python -m models_onnx render"
+    )
+
+
+def _training_part(folder: Path) -> Path:
+    for name in ("train", "Audio", "Dataset"):
+        if (folder / name).is_dir():
+            return folder / name
+    return folder
+
+
+@cache
+def _length(path: Path, stream: int) -> int:
+    return audiofiles.length(path, stream)
+
+
+def _read(stem: StemFile, start: int, count: int) -> np.ndarray:
+    angle_deg, gain = _measured(stem.path, stem.stream)
+    audio = audiofiles.read(stem.path, start, count, stream=stem.stream)
+    return split(turned(audio, -angle_deg)) * np.float32(gain)
+
+
+@cache
+def _measured(path: Path, stream: int) -> tuple[float, float]:
+    """Return a stem's direction and the gain to the reference level, from looks all over it."""
+    spare = max(0, _length(path, stream) - PROBE)
+    starts = np.linspace(0, spare, PROBES).astype(int)
+    looks = [audiofiles.read(path, int(start), PROBE, stream=stream) for start in starts]
+    audio = np.concatenate(looks, axis=1)
+    level = loudness(split(audio))
+    return principal_deg(audio), REFERENCE_RMS / level if level > 1e-6 else 1.0
+
+
+def _musdb18(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    for path in sorted(folder.glob("*.stem.mp4")):
+        parts = list(enumerate(MUSDB_STREAMS))[1:]
+        yield tuple(StemFile(path, label_of(name), stream) for stream, name in parts)
+
+
+def _slakh(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    for path in sorted(folder.glob("Track*/metadata.yaml")):
+        stems = []
+        for name, entry in sorted(_yaml_stems(path).items()):
+            if entry.get("audio_rendered", True):
+                label = label_of_program(entry["program_num"], is_drum=entry["is_drum"])
+                stems.append(StemFile(_found(path.parent / "stems", name, path), label))
+        yield tuple(stems)
+
+
+def _medleydb(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    for path in sorted(folder.glob("*/*_METADATA.yaml")):
+        song = path.name.removesuffix("_METADATA.yaml")
+        stems = []
+        for _, entry in sorted(_yaml_stems(path).items()):
+            instrument = entry["instrument"]
+            words = instrument if isinstance(instrument, str) else " ".join(instrument)
+            name = Path(entry["filename"]).stem
+            file = _found(path.parent / f"{song}_STEMS", name, path)
+            stems.append(StemFile(file, label_of(words)))
+        yield tuple(stems)
+
+
+def _urmp(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    for song in sorted(p for p in folder.iterdir() if p.is_dir()):
+        stems = []
+        for path in sorted(song.glob("AuSep_*.wav")):
+            match = re.match(r"AuSep_\d+_([a-z]+)_", path.name)
+            if not match or match[1] not in URMP_CODES:
+                raise StemsteerError(
+                    f"{path} does not name its instrument: expected AuSep_<n>_<code>_<piece>.wav "
+                    f"with one of {', '.join(URMP_CODES)}"
+                )
+            stems.append(StemFile(path, label_of(URMP_CODES[match[1]])))
+        yield tuple(stems)
+
+
+def _solos(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    """Put each solo beside others, always the same ones, each of another class."""
+    solos = []
+    for path in sorted(folder.glob("*/*")):
+        name = re.sub(r"[ _-]", "", path.parent.name).lower()
+        classes = {c.replace("_", ""): c for c in ORCHESTRA_13}
+        if name in classes and path.suffix.lower() in SUFFIXES:
+            solos.append(StemFile(path, label_of(classes[name])))
+    for number, solo in enumerate(solos):
+        song = {solo.label.name: solo}
+        for other in np.random.default_rng(number).permutation(len(solos)):
+            song.setdefault(solos[other].label.name, solos[other])
+        yield tuple(song.values())[:SOLOS_TOGETHER]
+
+
+def _songs(folder: Path) -> Iterator[tuple[StemFile, ...]]:
+    for song in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
+        files = sorted(p for p in song.iterdir() if p.suffix.lower() in SUFFIXES)
+        stems = [p for p in files if p.stem.lower() not in MIXES]
+        yield tuple(StemFile(path, label_of(path.stem.replace("_", " "))) for path in stems)
+
+
+def _yaml_stems(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["stems"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise StemsteerError(
+            f"{path} does not list stems ({error!r}): expected YAML with a map called stems"
+        ) from error
+
+
+def _found(folder: Path, name: str, listed_in: Path) -> Path:
+    for suffix in (".wav", ".flac"):
+        if (folder / (name + suffix)).exists():
+            return folder / (name + suffix)
+    raise StemsteerError(
+        f"{folder / name}.wav (or .flac) is missing, {listed_in.name} lists it: unpack the data "
+        "set again, or remove the song"
+    )
+
+
+_FINDERS: dict[str, Callable[[Path], Iterator[tuple[StemFile, ...]]]] = {
+    "MUSDB18": _musdb18,
+    "Slakh2100": _slakh,
+    "MedleyDB": _medleydb,
+    "URMP": _urmp,
+    "Solos": _solos,
+    "songs": _songs,
+}

@@ -1,0 +1,108 @@
+"""Rendered songs on disk, read through memory maps, also while rendering goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models_onnx.data.classes import FAMILY_OF
+from models_onnx.data.sources import Source
+from models_onnx.data.stems import RATE_HZ, Label
+from realtime.spec import StemsteerError
+
+INDEX = "index.jsonl"
+FULL_SCALE = 32767.0
+
+
+def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
+    """The songs of the lines of an index. Raises StemsteerError if a line is not one."""
+    songs = []
+    for number, line in enumerate(lines, 1):
+        try:
+            song = json.loads(line)
+            songs.append({**song, "samples": int(song["samples"]), "stems": list(song["stems"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise StemsteerError(
+                f"{index}, line {number} is no song ({error!r}): delete the line and render again"
+            ) from error
+    return songs
+
+
+class Shards:
+    """A folder made by ``python -m models_onnx render``.
+
+    Raises
+    ------
+    StemsteerError : the folder has no index, or the index has no song yet.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.songs: list[dict[str, Any]] = []
+        self.refresh()
+
+    def refresh(self) -> int:
+        """Read the index again, which may have grown; return the number of songs."""
+        index = self.folder / INDEX
+        if not index.exists():
+            raise StemsteerError(
+                f"{self.folder} holds no shards (no {INDEX}): make some with "
+                f"python -m models_onnx render --hours 0.1 --out {self.folder}"
+            )
+        lines = index.read_text().split("\n")[:-1]  # an unfinished last line is left for later
+        self.songs = entries(index, lines)
+        if not self.songs:
+            raise StemsteerError(f"{index} is empty: wait for the first song, or render again")
+        return len(self.songs)
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    @property
+    def hours(self) -> float:
+        """Return the duration of all songs, hours."""
+        return sum(song["samples"] for song in self.songs) / RATE_HZ / 3600
+
+    def song(self, index: int) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the stems (stems, 3, samples) float32 of a song, and its line of the index."""
+        info = self.songs[index]
+        return self._map(info).astype(np.float32) / np.float32(FULL_SCALE), info
+
+    def sources(self, index: int) -> list[Source]:
+        """Return the stems of a song as sources that read only what they are asked for."""
+        info = self.songs[index]
+        stored = self._map(info)
+        return [
+            Source(_label(entry), info["samples"], partial(_read, stored[number]))
+            for number, entry in enumerate(info["stems"])
+        ]
+
+    def _map(self, info: dict[str, Any]) -> np.ndarray:
+        path = self.folder / info["file"]
+        try:
+            stored = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise StemsteerError(
+                f"cannot read {path} ({error}): delete its line in {INDEX} and render again"
+            ) from error
+        wanted = (len(info["stems"]), 3, info["samples"])
+        if stored.shape != wanted or stored.dtype != np.int16:
+            raise StemsteerError(
+                f"{path} holds {stored.dtype} {stored.shape}, its index says int16 {wanted}: "
+                f"delete its line in {INDEX} and render again"
+            )
+        return stored
+
+
+def _label(entry: dict[str, Any]) -> Label:
+    origin = entry.get("soundfont") or entry.get("source", "")
+    return Label(entry["class"], FAMILY_OF[entry["class"]], entry["role"], origin)
+
+
+def _read(stored: np.ndarray, start: int, count: int) -> np.ndarray:
+    return stored[:, start : start + count].astype(np.float32) / np.float32(FULL_SCALE)

@@ -1,0 +1,1 @@
+"""The composer: a seed becomes a song of parts and notes."""

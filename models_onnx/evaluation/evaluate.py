@@ -1,0 +1,264 @@
+"""Judge models honestly: ``python -m models_onnx evaluate --model steer --data DIR``.
+
+Beside the models stand the mixture, the mixture over the number of its sources, the direction mask
+without learning (`panorama`) at the width that suits it best on this very data, and the ratio mask
+made from the true sources. Everything runs through `realtime.separator`, as in use.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from models_onnx import commands as door
+from models_onnx.evaluation import metrics, report
+from models_onnx.evaluation.scenes import Judged, open_songs, scenes
+from models_onnx.evaluation.systems import listen, oracle, separate, sounding
+from models_onnx.training.task import ACTIVE_DB
+from realtime.atomic import whole
+from realtime.model import Model, load_model
+from realtime.spec import StemsteerError
+
+Floats = NDArray[np.float32]
+PEER = "panorama"
+PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
+ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
+SYNTHETIC, SYNTHETIC_HOURS = Path("synthetic"), 0.25
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target of one scene by one system, and all that is measured of it; see `metrics`.
+
+    `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
+    removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
+    `error_deg` is by how much the direction was wrong, `misled` whether it was then nearer to
+    another source than to the target. `sdr_db` to `sar_db` are those of
+    BSS Eval, where asked for.
+    """
+
+    system: str
+    scene: int
+    target: int
+    instrument: str
+    sources: int
+    nearest_deg: float
+    error_deg: float
+    si_sdr_db: float
+    gain_db: float
+    sd_sdr_db: float
+    level_difference_error_db: float
+    silence_db: float
+    removed_db: float
+    kept_db: float
+    activity_f1: float = float("nan")
+    misled: bool = False
+    sdr_db: float = float("nan")
+    isr_db: float = float("nan")
+    sir_db: float = float("nan")
+    sar_db: float = float("nan")
+
+
+def measure(
+    system: str,
+    number: int,
+    scene: Judged,
+    estimates: Floats,
+    *,
+    f1: Sequence[float] = (),
+    bss: bool = False,
+) -> Iterator[Row]:
+    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow).
+
+    f1 is that of the activity of every source, where it is known.
+    """
+    scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
+    for k in scene.targets():
+        image, estimate = scene.images[k], estimates[k]
+        reached = metrics.si_sdr_db(estimate, image)
+        removed = kept = float("nan")
+        if not system.startswith("mix"):
+            rest = scene.mixture - image
+            removed, kept = metrics.leakage_db(scene.mixture - estimate, image, rest)
+        yield Row(
+            system,
+            number,
+            k,
+            scene.names[k],
+            len(scene.images),
+            scene.nearest_deg(k),
+            0.0,
+            reached,
+            reached - metrics.si_sdr_db(scene.mixture, image),
+            metrics.sd_sdr_db(estimate, image),
+            metrics.level_difference_error_db(estimate, image),
+            metrics.silence_db(estimate, image),
+            removed,
+            kept,
+            f1[k] if f1 else float("nan"),
+            **{f"{name.lower()}_db": float(values[k]) for name, values in scores.items()},
+        )
+
+
+def best_width_deg(peer: Model, tier: str, judged: list[Judged]) -> float:
+    """The width at which the peer's mean SI-SDR over these scenes is highest.
+
+    Of `PEER_WIDTHS_DEG`, by climbing from the middle: the mean has one top over the width.
+    """
+
+    @cache
+    def mean(index: int) -> float:
+        width_deg, values = PEER_WIDTHS_DEG[index], []
+        for scene in judged:
+            estimates = separate(peer, tier, scene.mixture, list(scene.azimuth_deg), width_deg)
+            values += [metrics.si_sdr_db(estimates[k], scene.images[k]) for k in scene.targets()]
+        return float(np.mean(values))
+
+    top, last = len(PEER_WIDTHS_DEG) // 2, len(PEER_WIDTHS_DEG) - 1
+    while (best := max({max(top - 1, 0), top, min(top + 1, last)}, key=mean)) != top:
+        top = best
+    return PEER_WIDTHS_DEG[top]
+
+
+def wrong_directions(
+    system: str, model: Model, tier: str, judged: list[Judged], width_deg: float
+) -> Iterator[Row]:
+    """Measure with every direction wrong by `ERRORS_DEG`, to either side by a fixed draw."""
+    for number, scene in enumerate(judged):
+        side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
+        for error_deg in ERRORS_DEG[1:]:
+            azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45)
+            nearest = np.abs(scene.azimuth_deg[:, None] - azimuth_deg).argmin(0)
+            estimates = separate(model, tier, scene.mixture, list(azimuth_deg), width_deg)
+            for row in measure(system, number, scene, estimates):
+                misled = bool(nearest[row.target] != row.target)
+                yield replace(row, error_deg=error_deg, misled=misled)
+
+
+def evaluate(
+    models: list[tuple[str, Model, str]],
+    judged: list[Judged],
+    width_deg: float,
+    error_scenes: int,
+    bss_scenes: int = 0,
+) -> tuple[list[Row], float]:
+    """Measure everything on every scene.
+
+    Parameters
+    ----------
+    models : (name of the system, model, tier).
+    error_scenes : how many of the scenes are also judged with wrong directions.
+    bss_scenes : how many of the scenes are also judged by BSS Eval.
+
+    Returns
+    -------
+    The rows, and the width of the peer in degrees.
+    """
+    peer, peer_tier = load_model(PEER), models[0][2] if models else "live"
+    peer_width_deg = best_width_deg(peer, peer_tier, judged)
+    systems = [(PEER, peer, peer_tier, peer_width_deg)]
+    systems += [(name, model, tier, width_deg) for name, model, tier in models]
+    rows: list[Row] = []
+    windows = (models[0][1] if models else peer).spec.tier(peer_tier)
+    for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
+        copies, azimuth_deg = np.broadcast_to(scene.mixture, scene.images.shape), scene.azimuth_deg
+        estimates = {"mix": copies, "mix/N": copies / np.float32(len(copies))}
+        f1: dict[str, list[float]] = {}
+        for name, model, tier, width in systems:
+            estimates[name], told = listen(model, tier, scene.mixture, list(azimuth_deg), width)
+            if told is not None:
+                true = sounding(scene, model.spec.tier(tier), ACTIVE_DB)[:, : told.shape[1]]
+                f1[name] = list(map(metrics.activity_f1, told > 0.5, true))
+        estimates["oracle"] = oracle(scene, windows)
+        for name, found in estimates.items():
+            told_f1, bss = f1.get(name, ()), number < bss_scenes
+            rows += measure(name, number, scene, found, f1=told_f1, bss=bss)
+    for name, model, tier, width in systems:
+        rows += wrong_directions(name, model, tier, judged[:error_scenes], width)
+    return rows, peer_width_deg
+
+
+def main(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="folder of <song>/<stem>.wav, or shards of models_onnx.data; or the word "
+            "synthetic, which renders held-out songs first"
+        ),
+    ],
+    model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
+    tier: Annotated[list[str] | None, typer.Option(help="live, studio; repeatable")] = None,
+    count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 60,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 6.0,
+    width: Annotated[
+        float, typer.Option(min=1, max=90, help="width given to the models, degrees")
+    ] = 20.0,
+    keep_width: Annotated[bool, typer.Option(help="stems keep their own stereo width")] = True,
+    error_scenes: Annotated[int, typer.Option(min=0, help="scenes for wrong directions")] = 12,
+    bss_scenes: Annotated[
+        int, typer.Option(min=0, help="scenes for SDR, ISR, SIR, SAR (slow)")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
+    out: Annotated[Path | None, typer.Option(help="writes OUT.json and OUT.png")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
+) -> None:
+    """Print tables of separation quality with 95 % bootstrap intervals."""
+    files = [out.with_name(out.name + suffix) for suffix in (".json", ".png")] if out else []
+    door.claim(*files, force=force)
+    models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
+    with _folder(data) as songs:
+        judged = list(scenes(open_songs(songs), count, seconds, keep_width=keep_width, seed=seed))
+    if not any(scene.targets() for scene in judged):
+        raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")
+    rows, peer_width_deg = evaluate(models, judged, width, error_scenes, bss_scenes)
+    Console(width=120).print(*report.tables(rows, PEER, peer_width_deg), sep="\n")
+    if files:
+        facts = {"data": data.name, "scenes": count, "seconds": seconds, "seed": seed}
+        facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
+        lines = [asdict(row) for row in rows]
+        text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
+        with whole(files[0]) as part:
+            part.write_text(text)
+        report.picture(rows, PEER, files[1])
+
+
+@contextmanager
+def _folder(data: Path) -> Iterator[Path]:
+    """The folder of the songs; rendered, always the same ones, where there is none yet."""
+    if data != SYNTHETIC or data.exists():
+        yield data
+        return
+    from models_onnx.data.render import render  # the renderer needs soundfonts, judging does not
+
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
+        held = render(Path(folder), SYNTHETIC_HOURS, held_out=True)
+        steps = track(held, "songs", console=Console(stderr=True), total=None)
+        for _ in steps:
+            pass
+        yield Path(folder)
+
+
+def _judged_model(name: str, tier: str) -> tuple[str, Model, str]:
+    model = load_model(name, tier)
+    try:
+        model.spec.tier(tier)
+    except ValueError as error:
+        raise StemsteerError(f"--tier {tier}: {error}") from error
+    if model.spec.targets:
+        raise StemsteerError(
+            f"{name} has sources of its own ({', '.join(model.spec.targets)}): it is judged by "
+            "python -m models_onnx spain-table"
+        )
+    return f"{Path(name).stem} {tier}", model, tier

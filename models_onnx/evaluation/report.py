@@ -1,0 +1,232 @@
+"""Tables and a picture of what `models_onnx.evaluation.evaluate` has measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from models_onnx.evaluation.metrics import Interval, interval
+from realtime.atomic import whole
+
+if TYPE_CHECKING:
+    from models_onnx.evaluation.evaluate import Row
+
+DISTANCES_DEG = (0.0, 5.0, 10.0, 20.0, 91.0)
+F1 = "activity F1"
+MEDIANS = {
+    "SD-SDR": "sd_sdr_db",
+    "level difference error": "level_difference_error_db",
+    "energy at silence": "silence_db",
+    "removed: target": "removed_db",
+    "removed: rest": "kept_db",
+    F1: "activity_f1",
+    "SDR": "sdr_db",
+    "ISR": "isr_db",
+    "SIR": "sir_db",
+    "SAR": "sar_db",
+}
+REFERENCES = ("mix", "mix/N", "oracle")
+
+Key = Callable[["Row"], str]
+
+
+def distance(row: Row) -> str:
+    """The column of the angular-distance table a row belongs to."""
+    index = int(np.searchsorted(DISTANCES_DEG, row.nearest_deg, side="right"))
+    low, high = DISTANCES_DEG[index - 1], DISTANCES_DEG[min(index, len(DISTANCES_DEG) - 1)]
+    return f"> {low:g}°" if high > 90 else f"{low:g}–{high:g}°"
+
+
+def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]:
+    """All tables; the first is the summary."""
+    right = [row for row in rows if row.error_deg == 0]
+    out = [_summary(right, f"{peer} is at {peer_width_deg:g}°, its best on this data")]
+    out.append(_medians(right))
+    out.append(_by(right, "nearest other source", distance))
+    out.append(_by(right, "sources", lambda row: str(row.sources)))
+    out.append(_by(right, "instrument", lambda row: row.instrument, across=False))
+    out.append(_above(right, peer))
+    judged = {row.scene for row in rows if row.error_deg > 0}
+    some = [row for row in rows if row.scene in judged and row.system not in REFERENCES]
+    if some:
+        out.append(_by(some, "direction wrong by", error))
+        losses = list(lost(some))
+        out.append(_by(losses, "direction wrong by", error, what="SI-SDR lost"))
+        out.append(
+            _by(losses, "direction wrong by", error, what="SI-SDR lost", statistic=np.median)
+        )
+        sure = [row for row in losses if not row.misled]
+        title = "direction wrong by, where no other source is nearer to it"
+        out.append(_by(sure, title, error, what="SI-SDR lost"))
+    return out
+
+
+def error(row: Row) -> str:
+    """By how much the direction was wrong, as a column."""
+    return f"{row.error_deg:g}°"
+
+
+def lost(rows: Sequence[Row]) -> Iterator[Row]:
+    """Rows with a wrong direction; their SI-SDR becomes what is lost against the right one."""
+    exact = {(r.system, r.scene, r.target): r.si_sdr_db for r in rows if r.error_deg == 0}
+    for row in rows:
+        if row.error_deg > 0:
+            before_db = exact[row.system, row.scene, row.target]
+            yield replace(row, si_sdr_db=before_db - row.si_sdr_db)
+
+
+def systems(rows: Iterable[Row]) -> list[str]:
+    """Names of the systems in the order they came."""
+    return list(dict.fromkeys(row.system for row in rows))
+
+
+def above(rows: Sequence[Row], peer: str, system: str) -> dict[str, list[float]]:
+    """By angular distance, and under ``all``: SI-SDR above the peer's, target by target."""
+    known = {(row.scene, row.target): row.si_sdr_db for row in rows if row.system == peer}
+    found: dict[str, list[float]] = {"all": []}
+    for row in rows:
+        if row.system == system:
+            value = row.si_sdr_db - known[row.scene, row.target]
+            found["all"].append(value)
+            found.setdefault(distance(row), []).append(value)
+    return found
+
+
+def _summary(rows: Sequence[Row], caption: str) -> Table:
+    targets = sum(row.system == rows[0].system for row in rows)
+    table = Table(title=f"SI-SDR of {targets} targets, dB, with 95 % intervals", caption=caption)
+    table.add_column("system")
+    for title in ["mean", "median", "mean above the mix", "median above the mix"]:
+        table.add_column(title, justify="right")
+    for system in systems(rows):
+        own = [row for row in rows if row.system == system]
+        values = [np.array([getattr(row, n) for row in own]) for n in ("si_sdr_db", "gain_db")]
+        cells = [interval(v, statistic) for v in values for statistic in (np.mean, np.median)]
+        table.add_row(system, *map(_text, cells))
+    return table
+
+
+def _medians(rows: Sequence[Row]) -> Table:
+    """Medians of the other measures; those that were not measured are left out."""
+    table = Table(title="medians, dB; removed: gains in the mixture minus the estimate")
+    table.add_column("system")
+    found = {}
+    for title, name in MEDIANS.items():
+        values = [
+            [getattr(r, name) for r in rows if r.system == system] for system in systems(rows)
+        ]
+        if np.isfinite(np.array(values)).any():
+            found[title] = [np.array(v)[np.isfinite(v)] for v in values]
+            table.add_column(title, justify="right")
+    for k, system in enumerate(systems(rows)):
+        cells = [
+            f"{np.median(v[k]):.{2 if title == F1 else 1}f}" if v[k].size else "–"
+            for title, v in found.items()
+        ]
+        table.add_row(system, *cells)
+    return table
+
+
+def _by(
+    rows: Sequence[Row],
+    title: str,
+    key: Key,
+    *,
+    across: bool = True,
+    what: str = "SI-SDR",
+    statistic: Callable[..., np.ndarray] = np.mean,
+) -> Table:
+    """What `si_sdr_db` holds by groups: one row a system if `across`, else one row a group."""
+    groups = sorted({key(row) for row in rows}, key=_natural)
+    table = Table(title=f"{what}, dB, {statistic.__name__} [95 %], by {title}")
+    names = systems(rows)
+
+    def cell(system: str, group: str) -> str:
+        values = [r.si_sdr_db for r in rows if r.system == system and key(r) == group]
+        return _text(interval(np.array(values), statistic))
+
+    def size(group: str) -> int:
+        return sum(row.system == names[0] and key(row) == group for row in rows)
+
+    for name in ["", *(groups if across else names)]:
+        table.add_column(name, justify="right" if name else "left")
+    if across:
+        table.add_row("targets", *(str(size(group)) for group in groups))
+        for system in names:
+            table.add_row(system, *(cell(system, group) for group in groups))
+    else:
+        for group in groups:
+            table.add_row(f"{group} ({size(group)})", *(cell(system, group) for system in names))
+    return table
+
+
+def _above(rows: Sequence[Row], peer: str) -> Table:
+    names = [s for s in systems(rows) if s != peer and s not in REFERENCES] + ["oracle"]
+    columns = ["all", *sorted({distance(row) for row in rows}, key=_natural)]
+    table = Table(title=f"SI-SDR above {peer}, dB, mean [95 %], by nearest other source")
+    for name in ["", *columns]:
+        table.add_column(name, justify="right" if name else "left")
+    for system in names:
+        found = above(rows, peer, system)
+        table.add_row(system, *(_text(interval(np.array(found.get(c, [])))) for c in columns))
+    return table
+
+
+def _text(found: Interval) -> str:
+    if np.isnan(found.value):
+        return "–"
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _natural(text: str) -> tuple[float, str]:
+    """Sort labels by the number in them, those without one last; > 20° comes after 20°."""
+    number = "".join(c for c in text.split("–")[0] if c.isdigit() or c == ".")
+    if not number or not (text[0].isdigit() or text[0] == ">"):
+        return float("inf"), text
+    return float(number) + 0.5 * text.startswith(">"), text
+
+
+def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
+    """Draw SI-SDR by distance and by wrong direction into a PNG."""
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    exact = [row for row in rows if row.error_deg == 0]
+    groups = sorted({distance(row) for row in exact}, key=_natural)
+    names = systems(exact)
+    for place, system in enumerate(names):
+        values = [
+            [r.si_sdr_db for r in exact if r.system == system and distance(r) == group]
+            for group in groups
+        ]
+        found = [interval(np.array(v)) for v in values]
+        _bars(left, place, len(names), system, found)
+    left.set_xticks(range(len(groups)), groups)
+    left.set_xlabel("angle to the nearest other source")
+    left.set_ylabel("SI-SDR, dB")
+    left.legend(fontsize="small")
+    judged = {row.scene for row in rows if row.error_deg > 0}
+    for system in (s for s in names if s not in REFERENCES):
+        own = [r for r in rows if r.scene in judged and r.system == system]
+        errors = sorted({r.error_deg for r in own})
+        means = [np.mean([r.si_sdr_db for r in own if r.error_deg == e]) for e in errors]
+        right.plot(errors, means, "o-", label=system)
+    right.set_xlabel("direction wrong by, degrees")
+    right.set_ylabel("SI-SDR, dB")
+    if judged:
+        right.legend(fontsize="small")
+    with whole(path) as part:
+        figure.savefig(part, dpi=110, format="png")
+
+
+def _bars(axes: Axes, place: int, count: int, label: str, found: list[Interval]) -> None:
+    x = np.arange(len(found)) + (place - (count - 1) / 2) * 0.8 / count
+    heights = np.array([f.value for f in found])
+    errors = np.abs(np.array([[f.value - f.low, f.high - f.value] for f in found])).T
+    axes.bar(x, heights, 0.8 / count, yerr=errors, label=label, error_kw={"linewidth": 0.8})

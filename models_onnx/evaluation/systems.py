@@ -1,0 +1,89 @@
+"""What is compared: models through the streaming engine, and estimates that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.evaluation.scenes import Judged
+from realtime.model import Model
+from realtime.separator import MAX_FRAMES, Separator
+from realtime.spec import Tier
+from realtime.stft import analyse, synthesise, windows
+
+Floats = NDArray[np.float32]
+RATE_HZ = 44_100
+
+
+def separate(
+    model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
+) -> Floats:
+    """Stream a mixture (2, n) through a model; one target a direction: (targets, 2, n)."""
+    return listen(model, tier, mixture, azimuth_deg, width_deg)[0]
+
+
+def listen(
+    model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
+) -> tuple[Floats, Floats | None]:
+    """As `separate`, and the activity (targets, hops) if the model tells it.
+
+    Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
+    """
+    separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
+    told = azimuth_deg if "direction" in model.spec.conditions else ()
+    for target, azimuth in enumerate(told):
+        separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
+    latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
+    stems, activity = [], []
+    for start in range(0, mixture.shape[1], piece):
+        block = mixture[:, start : start + piece]
+        stems.append(separator.process(block))
+        whole = block.shape[1] >= separator.tier.hop  # else what is told is of the block before
+        if separator.activity is not None and whole:
+            activity.append(separator.activity.copy())
+    stems.append(separator.flush())
+    heard = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
+    return np.concatenate(stems, axis=2)[:-1, :, latency:], heard
+
+
+def sounding(scene: Judged, tier: Tier, level_db: float) -> NDArray[np.bool_]:
+    """Whether each source sounds in the frames of `tier`: (sources, hops).
+
+    It does where its power is above `level_db` against the mixture's mean.
+    """
+    window = windows(tier)[0]
+
+    def power(signal: Floats) -> Floats:
+        padded = np.pad(signal, ((0, 0), (tier.window - tier.hop, 0)))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, tier.window, 1)[:, :: tier.hop]
+        return np.einsum("cfn,n->f", np.square(frames), np.square(window)) / 2
+
+    mean = np.mean(np.square(scene.mixture)) * np.sum(np.square(window))
+    return np.stack([power(image) for image in scene.images]) > mean * 10 ** (level_db / 10)
+
+
+def oracle(scene: Judged, tier: Tier) -> Floats:
+    """The ratio mask made from the true sources, on each channel: (sources, 2, n).
+
+    |S|² / (|S|² + |X − S|²) with the windows of `tier`: what a mask on the channels could reach.
+    """
+    analysis, synthesis = windows(tier)
+    samples = scene.mixture.shape[1]
+    before, after = tier.window - tier.hop, tier.window
+
+    def spectra(signal: Floats) -> NDArray[np.complex64]:
+        return analyse(np.pad(signal, ((0, 0), (before, after))), analysis, tier.hop)
+
+    mixture = spectra(scene.mixture)
+    out = np.empty_like(scene.images)
+    for k, image in enumerate(scene.images):
+        own = spectra(image)
+        power, rest = np.square(np.abs(own)), np.square(np.abs(mixture - own))
+        masked = mixture * (power / (power + rest + 1e-12))
+        carry = np.zeros((2, tier.synthesis - tier.hop), np.float32)
+        signal = synthesise(masked.astype(np.complex64), synthesis, tier.hop, carry)
+        start = tier.synthesis - tier.hop
+        out[k] = signal[:, start : start + samples]
+    return out

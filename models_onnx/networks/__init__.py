@@ -1,0 +1,1 @@
+"""Networks as torch modules, and the form in which they answer."""

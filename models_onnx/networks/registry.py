@@ -1,0 +1,104 @@
+"""The networks by name: built for training, and read back from their checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from models_onnx.networks import checkpoints
+from models_onnx.networks.spain import config as spain_config
+from models_onnx.networks.spain import network as spain_xumx
+from models_onnx.networks.steer import network as steer
+from realtime.spec import ModelSpec, StemsteerError
+
+HALF = ".half"
+"""Weights stored in float16 have this behind their name."""
+NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec]]] = {
+    "steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec),
+    "spain-xumx": (
+        spain_xumx.SpainXumx,
+        spain_config.XumxConfig,
+        spain_config.CONFIGS,
+        spain_config.spec,
+    ),
+}
+
+
+def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """A new network, its spec, and what a checkpoint says about it.
+
+    Raises StemsteerError if there is no such network or configuration of it.
+    """
+    if name not in NETWORKS:
+        raise StemsteerError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+    network, _, configs, spec = NETWORKS[name]
+    if config not in configs:
+        raise StemsteerError(
+            f"{name} has no configuration {config!r}; it has: {', '.join(configs)}"
+        )
+    sizes = configs[config]
+    about = {"network": name, "config": config, "sizes": dataclasses.asdict(sizes)}
+    return network(sizes), spec(sizes), about
+
+
+def restore(path: Path) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """The network of a checkpoint with its averaged weights, its spec, and the checkpoint.
+
+    The spec says what the network was trained on. Raises CheckpointError if it cannot be read.
+    """
+    found = checkpoints.load(path)
+    about = found["about"]
+    try:
+        make, config, _, spec = NETWORKS[about["network"]]
+        sizes = config(**about["sizes"])
+        network = make(sizes)
+        network.load_state_dict(found["average"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise checkpoints.CheckpointError(
+            f"{path} does not fit this version: {checkpoints.brief(error)}"
+        ) from error
+    training = {
+        "config": about["config"],
+        "data": found["data"],
+        "hours": round(found["elapsed_s"] / 3600, 2),
+        "steps": found["step"],
+        "commit": found["commit"],
+    }
+    return network.eval(), dataclasses.replace(spec(sizes), training=training), found
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Give `network` the weights of an exported file or of a checkpoint of the same sizes.
+
+    Raises CheckpointError if they are not those of such a network.
+    """
+    weights = _exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
+    try:
+        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise checkpoints.CheckpointError(
+            f"{path} does not hold the weights of this network: {checkpoints.brief(error)}"
+        ) from error
+
+
+def _exported(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        initializers = onnx.load(path).graph.initializer
+    except OSError:
+        raise
+    except Exception as error:  # protobuf's DecodeError, which may be of C++ or Python
+        raise checkpoints.CheckpointError(f"{path} is not an ONNX file: {error}") from error
+    return {
+        weight.name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(
+            numpy_helper.to_array(weight).astype(np.float32)
+        )
+        for weight in initializers
+    }

@@ -1,0 +1,1 @@
+"""The flagship: a filter that is told a direction."""

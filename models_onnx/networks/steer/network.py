@@ -1,0 +1,301 @@
+"""The flagship: null the neighbours of a direction, then mask what is left.
+
+A source panned to θ is absent from N = R cos θ − L sin θ and whole in T = L cos θ + R sin θ. With
+s the target, uncorrelated with what is in N, the best linear estimate of s from both is (the real
+multichannel Wiener filter of two channels, factored)::
+
+    s = m · (T − c N),    c = E[Re T N*] / E[N N*],    m = P_s / (P_s + what is left)
+
+c is a generalised sidelobe canceller (Griffiths & Jim, 1982): where one neighbour dominates, it
+removes it exactly, without a mask. Candidates of c come from recursive averages of the covariance
+of the channels at several time constants; the network chooses among them, and gives the mask m,
+and a mask n on N for what of the target is wide.
+
+That needs the target's direction exactly: a target beside it leaks into N and is nulled too. So
+the aim is corrected first, within the opening: see `models_onnx.networks.steer.direction`.
+
+The averages are of L and R, not of T and N, so a moving direction finds them ready. Directions
+are coordinates here, not something learned.
+
+All of it happens in the cells of `models_onnx.networks.steer.cells`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models_onnx.networks.output import Answer
+from models_onnx.networks.steer import direction as aim
+from models_onnx.networks.steer.bands import BANDS, Bands, by_band
+from models_onnx.networks.steer.cells import (
+    BINS,
+    CELLS,
+    average,
+    covariances,
+    decays,
+    pool,
+    radians,
+    repeat,
+    rotate,
+    spread,
+)
+from realtime.spec import ModelSpec, Tier
+
+MEMORY_S = (0.113, 0.826)  # time constants of the averages
+CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
+FEATURES = 4 + 2 * (CANDIDATES - 1)
+OUTPUTS = 2 + CANDIDATES
+NARROW = math.tan(math.radians(8)) ** 2
+STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
+
+
+@dataclass(frozen=True)
+class SteerConfig:
+    """Sizes of the network, and what it may do.
+
+    encoded, share : numbers a band, in the encoder and to and from the core.
+    core, layers : of the recurrent core, which sees all bands.
+    inner : numbers a band between a cell's features and its masks.
+    window, synthesis, hop, lookahead : see `realtime.spec.Tier`; the window is 2048 or a multiple.
+    null, aim : whether neighbours are nulled, and whether the aim is corrected; without them for
+        comparison.
+    """
+
+    encoded: int = 48
+    share: int = 16
+    core: int = 256
+    layers: int = 2
+    inner: int = 64
+    window: int = 2048
+    synthesis: int = 512
+    hop: int = 256
+    lookahead: int = 0
+    null: bool = True
+    aim: bool = True
+
+    @property
+    def tier(self) -> Tier:
+        return Tier(self.window, self.synthesis, self.hop, self.lookahead)
+
+    @property
+    def scale(self) -> int:
+        """How many times 1024 bins, and 512 cells, there are."""
+        return self.window // 2048
+
+
+CONFIGS = {
+    "tiny": SteerConfig(encoded=16, share=4, core=32, layers=1, inner=24),
+    "small": SteerConfig(),
+    "studio": SteerConfig(inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4),
+    "mask-only": SteerConfig(null=False),
+    "unaimed": SteerConfig(aim=False),
+}
+
+
+def spec(config: SteerConfig) -> ModelSpec:
+    names = ["studio", "offline"] if config.lookahead else ["live", "studio", "offline"]
+    return ModelSpec(
+        name="steer",
+        tiers=dict.fromkeys(names, config.tier),
+        conditions={"direction": 2},
+        mask_axes="steered",
+        bins=BINS * config.scale,
+        description="neural direction filter: nulls the neighbours, masks the rest",
+        licence="GPL-3.0-or-later",
+    )
+
+
+class Steer(nn.Module):
+    """Masks of targets by direction; see the module."""
+
+    def __init__(self, config: SteerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.per_band = CELLS * config.scale // BANDS
+        self.decays = decays(MEMORY_S, config.hop)
+        self.aim_decays = decays(aim.MEMORY_S, config.hop)
+        own, share, core = self.per_band * FEATURES, config.share, config.core
+        self.encode = Bands(own, config.encoded)
+        self.shrink = Bands(config.encoded, share)
+        self.opening = nn.Linear(2, core)
+        self.aim = aim.Aim()
+        self.enter = nn.Linear(BANDS * share, core)
+        self.layers = nn.ModuleList(
+            nn.GRU(core, core, batch_first=True) for _ in range(config.layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(core) for _ in range(config.layers))
+        self.active = nn.Linear(core, 1)
+        self.leave = nn.Linear(core, BANDS * share)
+        self.hidden = Bands(own + config.encoded + share, config.inner)
+        self.decode = Bands(config.inner, self.per_band * OUTPUTS)
+        self.doubt = nn.Linear(aim.PLACES, core, bias=False)
+        with torch.no_grad():
+            self.doubt.weight.zero_()
+            self.decode.weight.mul_(0.2)
+            start = torch.tensor([1.0, -4.0] + [0.0] * CANDIDATES)
+            self.decode.bias.copy_(start.repeat_interleave(self.per_band).expand(BANDS, 1, -1))
+
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each state of one stream, which has one target."""
+        cells = self.per_band * BANDS
+        layers = {f"layer{k}": (self.config.core,) for k in range(self.config.layers)}
+        shapes = {
+            "covariance": (len(self.decays), 3, cells),
+            "directions": (len(self.aim_decays), aim.KINDS, aim.GRID),
+            **layers,
+        }
+        if self.config.lookahead:
+            shapes["waiting"] = (self.config.lookahead, 3, cells)
+        return shapes
+
+    def forward(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
+    ) -> Answer:
+        """Give masks (B, F, targets, 4, bins), activity and the next states.
+
+        Parameters
+        ----------
+        spectrum : (B, F, 2, bins, 2).
+        conditions : ``direction`` (B, F, targets, 2).
+        states : as `states()`, streams being B · targets; none: zeros.
+        """
+        direction = conditions["direction"]
+        batch, frames, targets = direction.shape[:3]
+        directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
+        exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
+        with torch.no_grad(), exact:  # nothing to learn up to here
+            instant = pool(covariances(spectrum), self.config.scale)
+            if states:
+                instant = repeat(instant, targets)
+                averages, histograms, *kept = self.hear(instant, states[:2])
+                rest = list(states[2:])
+            else:
+                averages, histograms, *kept = self.hear(instant)
+                instant, averages = repeat(instant, targets), repeat(averages, targets)
+                histograms = repeat(histograms, targets)
+                rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
+        places, width_deg = self.aim(histograms, directions).detach(), directions[..., 1]
+        aside_deg = aim.aside(places, width_deg)
+        if not self.config.aim:
+            aside_deg = torch.zeros_like(aside_deg)
+        belief = aim.belief(places, aside_deg, width_deg)
+        layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
+        with torch.no_grad(), exact:
+            theta = radians(directions[..., 0] + aside_deg)
+            features, slopes = describe(averages, instant, theta)
+            now = features
+            if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
+                queue = torch.cat([waiting[0], instant], 1)
+                features, slopes = describe(averages, queue[:, :frames], theta)
+                waiting = [queue[:, -self.config.lookahead :]]
+        masks, logit, following = self._decide(now, features, slopes, (width_deg, belief), layers)
+        masks = spread(turn(masks, aside_deg * (math.pi / 180)), self.config.scale)
+        masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
+        logit = logit.reshape(batch, targets, frames).transpose(1, 2)
+        return Answer(masks, (*kept, *following, *waiting), logit)
+
+    def hear(
+        self, instant: Tensor, states: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Averages of the covariances (B, F, 3, cells), histograms of directions, next states.
+
+        Returns (B, F, decays, 3, cells) and (B, F, decays, kinds, grid); see `direction.py`.
+        """
+        covariance, directions = states or (
+            self._zeros(len(instant), name) for name in ("covariance", "directions")
+        )
+        averages, covariance = average(instant, covariance, self.decays)
+        found = aim.directions(averages[:, :, 0], instant)
+        histograms, directions = average(found, directions, self.aim_decays)
+        return averages, histograms, covariance, directions
+
+    def _zeros(self, streams: int, state: str) -> Tensor:
+        return self.active.weight.new_zeros(streams, *self.states()[state])
+
+    def _decide(
+        self,
+        now: Tensor,
+        features: Tensor,
+        slopes: Tensor,
+        opening: tuple[Tensor, Tensor],
+        states: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
+
+        now, features : of the newest frames, and of those that are masked.
+        opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
+        states : those of the layers, (B, core).
+        """
+        width_deg, belief = opening
+        batch, frames = width_deg.shape
+        encoded = functional.relu(self.encode(by_band(now, FEATURES, self.per_band)))
+        shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
+        width_rad = width_deg[..., None] * (math.pi / 180)
+        x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
+        x = x + self.doubt(belief.sqrt())
+        following = []
+        for layer, norm, state in zip(self.layers, self.norms, states, strict=True):
+            out, state = layer(norm(x), state[None])
+            x = x + out
+            following.append(state[0])
+        context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
+        own = by_band(features, FEATURES, self.per_band)
+        if self.config.lookahead:
+            encoded = functional.relu(self.encode(own))
+        hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
+        raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, self.per_band)
+        raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, self.per_band * BANDS)
+        along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
+        slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
+        if not self.config.null:
+            slope = torch.zeros_like(slope)
+        masks = torch.stack([along, -along * slope, across], 2)
+        return masks, self.active(x)[..., 0], following
+
+
+def turn(masks: Tensor, angle: Tensor) -> Tensor:
+    """From masks (m, w, n) in a direction `angle` (B, F) further to the filter (tt, tn, nt, nn)."""
+    cos, sin = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
+    m, w, n = masks.unbind(2)
+    own, other = m * cos - w * sin, m * sin + w * cos  # of T and N, in the direction further on
+    return torch.stack(
+        [
+            cos * own + sin * sin * n,
+            cos * other - sin * cos * n,
+            sin * own - sin * cos * n,
+            sin * other + cos * cos * n,
+        ],
+        2,
+    )
+
+
+def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (B, F, FEATURES, cells) and candidates of c but the first, which is zero.
+
+    averages (B, F, decays, 3, cells) and instant (B, F, 3, cells) are covariances of L and R;
+    theta is (B, F).
+    """
+    floor = 1e-5 * (averages[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
+    near = functional.avg_pool1d(instant.flatten(0, 1), 5, 1, 2).reshape(instant.shape)
+    ll, rr, lr = torch.cat([averages, near[:, :, None]], 2).unbind(3)
+    theta = theta[..., None, None]
+    along, across, cross = rotate(ll, rr, lr, theta)  # (B, F, candidates − 1, cells)
+    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)
+    total = along + across + floor
+    left_over = (along - slopes * cross).clamp(min=0)
+    along, across, _ = rotate(*instant[:, :, None].unbind(3), theta)
+    features = [
+        torch.log(along / floor + 1) * 0.1,
+        torch.log(across / floor + 1) * 0.1,
+        across / (along + across + floor),
+        torch.exp(-across / (along * NARROW + floor)),
+        cross / total,
+        left_over / total,
+    ]
+    return torch.cat(features, 2), slopes

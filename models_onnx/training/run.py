@@ -1,0 +1,159 @@
+"""A training run: its plan, one step of it, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models_onnx.networks import checkpoints
+from models_onnx.training.batches import Aims, Batch
+from models_onnx.training.losses import LossWeights
+from models_onnx.training.task import Task
+from realtime.spec import StemsteerError
+
+LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the result of a run, besides the network and the data.
+
+    Parameters
+    ----------
+    hours, steps : the length of the run; one of the two. The learning rate falls to zero over it.
+    scenes, targets, seconds : a batch is so many scenes of that length, each asked for so many
+        targets.
+    warmup : the part of the run over which the learning rate rises.
+    stride : the spectral terms look at every so many frames; at 8-fold overlap half are enough.
+    average : decay of the moving average of the weights, which is what is validated and exported.
+    """
+
+    hours: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    scenes: int = 8
+    targets: int = 2
+    seconds: float = 2.0
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.998
+    stride: int = 2
+    validate_every: int = 250
+    loss: LossWeights = field(default_factory=LossWeights)
+    aims: Aims = field(default_factory=Aims)
+
+    def __post_init__(self) -> None:
+        if (self.hours is None) == (self.steps is None):
+            raise StemsteerError("give the length of the run in hours or in steps, one of the two")
+
+
+class Run:
+    """The state of a training run: all that a checkpoint holds."""
+
+    def __init__(
+        self, task: Task, plan: Plan, about: dict[str, Any], data: Sequence[str] = ()
+    ) -> None:
+        self.task, self.plan, self.about, self.data = task, plan, about, list(data)
+        self.average = copy.deepcopy(task.network).requires_grad_(False).eval()
+        self.optimizer = torch.optim.AdamW(
+            task.network.parameters(),
+            plan.learning_rate,
+            (0.9, 0.98),
+            weight_decay=plan.weight_decay,
+        )
+        self.step, self.elapsed_s = 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 … 1."""
+        if self.plan.steps is not None:
+            return min(1.0, self.step / self.plan.steps)
+        return min(1.0, self.elapsed_s / 3600 / (self.plan.hours or 1.0))
+
+    def advance(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimizer. Returns the terms of the loss, for the log."""
+        plan, network = self.plan, self.task.network
+        rate = self._learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(plan.seed * 1_000_003 + self.step)
+        network.train()
+        terms = self.task.losses(batch, plan.loss, plan.stride, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self._follow()
+        self.step += 1
+        return {**{k: v.item() for k, v in terms.items()}, "norm": norm.item(), "rate": rate}
+
+    def _learning_rate(self) -> float:
+        """Rise over the first part of the run, then fall to zero as a cosine."""
+        done, warmup = self.progress, self.plan.warmup
+        rise = 1.0 if done >= warmup else 0.02 + 0.98 * done / warmup
+        return self.plan.learning_rate * rise * (1 + math.cos(math.pi * done)) / 2
+
+    def _follow(self) -> None:
+        decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(
+            self.average.state_dict().values(), self.task.network.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint."""
+        checkpoints.save(
+            folder,
+            {
+                "step": self.step,
+                "elapsed_s": self.elapsed_s,
+                "network": self.task.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "plan": dataclasses.asdict(self.plan),
+                "about": self.about,
+                "data": self.data,
+                "tier": self.task.tier_name,
+                "spec": self.task.spec.to_json(),
+                "commit": checkpoints.commit(),
+            },
+        )
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the checkpoint in `folder`. Raises CheckpointError if it is of another run."""
+        found = checkpoints.load(folder, self.task.device)
+        if found["about"] != self.about or found["tier"] != self.task.tier_name:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds a run of {found['about']}, tier {found['tier']}, not of "
+                f"{self.about}, tier {self.task.tier_name}: give another --out"
+            )
+        if "optimizer" not in found:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds weights to begin with, not a run: give it to --init, another --out"
+            )
+        plan = dataclasses.asdict(self.plan)
+        other = [k for k in plan if k not in LENGTH and plan[k] != found["plan"].get(k)]
+        other += ["data"] if found["data"] != self.data else []
+        if other:
+            raise checkpoints.CheckpointError(
+                f"{folder} holds a run with other {', '.join(other)}: give what it was begun with, "
+                "or another --out with --init to go on from its weights"
+            )
+        self.task.network.load_state_dict(found["network"])
+        self.average.load_state_dict(found["average"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.step, self.elapsed_s = found["step"], found["elapsed_s"]

@@ -1,0 +1,91 @@
+"""Begin `steer` with long windows from weights of the live one: every cell becomes two.
+
+``python -m models_onnx widen steer.onnx --config studio --out DIR`` writes a checkpoint for
+``python -m models_onnx train steer --config studio --init DIR``. What was learned for a cell holds
+for both halves of it: weights that read cells are halved and stand twice, weights that write them
+stand twice. More numbers a band begin as they are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from models_onnx.networks import checkpoints
+from models_onnx.networks import registry as networks
+from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer, SteerConfig
+from realtime.spec import StemsteerError
+
+LIVE = SteerConfig()
+
+
+def widen(network: Steer, narrow: Mapping[str, Tensor]) -> None:
+    """Give `network` the weights `narrow` of one with cells twice as wide.
+
+    Raises ValueError if its cells are not half as wide as those, or it has fewer numbers a band.
+    """
+    cells, wide = narrow["encode.weight"].shape[1] // FEATURES, network.per_band
+    inner = narrow["decode.weight"].shape[1]
+    if wide != 2 * cells or network.config.inner < inner:
+        raise ValueError(
+            f"{wide} cells and {network.config.inner} numbers a band, expected twice {cells} and "
+            f"at least {inner}"
+        )
+    own = FEATURES * cells
+
+    def reading(weight: Tensor) -> Tensor:  # (bands, FEATURES · cells, outputs)
+        return (weight.unflatten(1, (-1, 1)).expand(-1, -1, 2, -1) / 2).flatten(1, 2)
+
+    def writing(weight: Tensor) -> Tensor:  # (bands, inputs, OUTPUTS · cells)
+        return weight.unflatten(2, (-1, 1)).expand(-1, -1, -1, 2).flatten(2)
+
+    assert narrow["decode.bias"].shape[2] == OUTPUTS * cells
+    hidden = narrow["hidden.weight"]
+    with torch.no_grad():
+        for name, weight in network.state_dict().items():
+            if name == "encode.weight":
+                weight.copy_(reading(narrow[name]))
+            elif name == "hidden.weight":
+                weight[:, :, :inner] = torch.cat([reading(hidden[:, :own]), hidden[:, own:]], 1)
+            elif name == "hidden.bias":
+                weight[:, :, :inner] = narrow[name]
+            elif name == "decode.weight":
+                weight[:, :inner] = writing(narrow[name])
+            elif name == "decode.bias":
+                weight.copy_(writing(narrow[name]))
+            else:
+                weight.copy_(narrow[name])
+
+
+def main(
+    init: Annotated[Path, typer.Argument(help="checkpoint or exported file of the live network")],
+    out: Annotated[Path, typer.Option(help="folder for the checkpoint")],
+    config: Annotated[str, typer.Option(help="of the network with long windows")] = "studio",
+    seed: Annotated[int, typer.Option(help="of what begins as drawn")] = 0,
+) -> None:
+    """Write a checkpoint to begin a training with."""
+    if (out / checkpoints.FILE).exists():
+        raise StemsteerError(f"{out / checkpoints.FILE} is there already: give another --out")
+    torch.manual_seed(seed)
+    live = Steer(LIVE)
+    networks.load_weights(live, init)
+    network, spec, about = networks.build("steer", config)
+    assert isinstance(network, Steer)
+    try:
+        widen(network, live.state_dict())
+    except ValueError as error:
+        raise StemsteerError(f"{config!r} is not a configuration to widen to: {error}") from error
+    weights = network.state_dict()
+    checkpoints.save(
+        out,
+        {
+            "step": 0, "elapsed_s": 0.0, "network": weights, "average": weights, "about": about,
+            "data": [], "tier": next(iter(spec.tiers)), "spec": spec.to_json(),
+            "commit": checkpoints.commit(),
+        },
+    )  # fmt: skip

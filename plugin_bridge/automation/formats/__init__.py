@@ -1,0 +1,1 @@
+"""The files that lanes come from: CSV and JSON, MIDI, REAPER projects."""

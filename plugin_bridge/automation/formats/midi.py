@@ -1,0 +1,142 @@
+"""MIDI controllers as lanes and as live control.
+
+A mapping says which controller moves which control of which target: a JSON object such as
+``{"10": "guitar.azimuth", "2:74": "vocals.width"}``, the key ``[channel:]controller`` with channels
+from 1. Without one, every controller of the table of controls moves every target. The
+controllers 0 to 31 may be fine: their lower seven bits come as the controller 32 above.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mido
+from mido.midifiles.meta import KeySignatureError
+
+from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
+from plugin_bridge.automation.lane import Point
+from plugin_bridge.control.controls import BY_NAME, INPUTS, PLAYED
+from realtime.spec import StemsteerError
+
+FINE = 32  # a controller of 0…31 has its fine part this much higher
+Wire = tuple[int | None, int]  # channel from 0 or None for any, controller
+
+
+class ControllerMap:
+    """Turns controllers into values of controls; remembers the coarse parts of fine ones.
+
+    Parameters
+    ----------
+    wires : for each controller the (target, control) that it moves.
+    """
+
+    def __init__(self, wires: Mapping[Wire, Key]) -> None:
+        self._wires = dict(wires)
+        self._coarse: dict[tuple[int, int], int] = {}
+
+    @classmethod
+    def of_table(cls) -> ControllerMap:
+        """The mapping of the table of controls: each moves every target."""
+        return cls({(None, c.midi_cc): (ALL, c.name) for c in INPUTS if c.midi_cc is not None})
+
+    @classmethod
+    def read(cls, path: Path) -> ControllerMap:
+        """Read a mapping. Raises StemsteerError if it is none."""
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(rows, dict):
+                raise ValueError(f"it is a {type(rows).__name__} of JSON")
+            return cls({_wire(key): _key(value) for key, value in rows.items()})
+        except ValueError as error:
+            raise StemsteerError(
+                f"{path}: not a mapping of MIDI controllers: {error}; expected "
+                '{"[CHANNEL:]CONTROLLER": "TARGET.CONTROL"}, as {"10": "guitar.azimuth"}'
+            ) from error
+
+    def control_change(self, channel: int, number: int, value: int) -> tuple[Key, float] | None:
+        """The control that a controller moves, and its new value; None if it moves nothing."""
+        coarse = self._coarse.get((channel, number - FINE))
+        if number < FINE:
+            self._coarse[channel, number] = value
+        if key := self._find(channel, number):
+            return key, _scaled(key, value, 7)
+        if coarse is not None and (key := self._find(channel, number - FINE)):
+            return key, _scaled(key, coarse * 128 + value, 14)
+        return None
+
+    def check_targets(self, names: Sequence[str]) -> None:
+        """Raise ValueError if a controller moves a target that is not in `names`."""
+        for target, name in self._wires.values():
+            if target not in (*names, ALL):
+                raise ValueError(
+                    f"a MIDI controller moves {target}.{name}, but there are {', '.join(names)}"
+                )
+
+    def _find(self, channel: int, number: int) -> Key | None:
+        return self._wires.get((channel, number)) or self._wires.get((None, number))
+
+
+def read(path: Path, sample_rate: float) -> Automation:
+    """Lanes from the controllers of a MIDI file, by the table's mapping or by ``<file>.json``.
+
+    A controller stays where it is until it moves: the lanes are steps.
+
+    Raises ValueError if the file is no MIDI file or none of its controllers moves anything.
+    """
+    beside = path.with_suffix(path.suffix + ".json")
+    mapping = ControllerMap.read(beside) if beside.exists() else ControllerMap.of_table()
+    points: dict[Key, list[Point]] = {}
+    for time_s, message in _messages(path):
+        moved = mapping.control_change(message.channel, message.control, message.value)
+        if moved:
+            key, value = moved
+            points.setdefault(key, []).append(Point(time_s, value, "step"))
+    if not points:
+        raise ValueError("none of its controllers moves a control")
+    return Automation({key: lane_of(key[1], rows) for key, rows in points.items()})
+
+
+def _messages(path: Path) -> Iterator[tuple[float, Any]]:
+    """Times in seconds, by the file's own tempi, and control changes."""
+    try:
+        file = mido.MidiFile(path)
+        if file.ticks_per_beat <= 0:  # below 0 it is a time code
+            raise ValueError(f"its division is {file.ticks_per_beat}, expected ticks a beat, 1 up")
+        time_s = 0.0
+        for message in file:
+            time_s += message.time
+            if message.type == "control_change":
+                yield time_s, message
+    except (EOFError, OSError, LookupError, TypeError, KeySignatureError) as error:
+        raise ValueError(f"not a MIDI file: {error!r}") from error
+
+
+def _scaled(key: Key, value: int, bits: int) -> float:
+    """The value of a control; one that rests in the middle of its range is there at 64, as pan."""
+    control = BY_NAME[key[1]]
+    top, centre = 2**bits - 1, 2 ** (bits - 1)
+    if control.default != (control.low + control.high) / 2:
+        return control.from_norm(value / top)
+    if value <= centre:
+        return control.from_norm(value / centre / 2)
+    return control.from_norm(0.5 + (value - centre) / (top - centre) / 2)
+
+
+def _wire(key: str) -> Wire:
+    channel, _, number = key.rpartition(":")
+    if not (number.isdecimal() and (channel.isdecimal() or not channel)):
+        raise ValueError(f"{key!r} is no [channel:]controller")
+    wire = int(channel) - 1 if channel else None, int(number)
+    if not 0 <= wire[1] <= 127 or (wire[0] is not None and not 0 <= wire[0] <= 15):
+        raise ValueError(f"{key!r} is no [channel:]controller")
+    return wire
+
+
+def _key(words: object) -> Key:
+    target, _, name = str(words).rpartition(".")
+    if name not in PLAYED:
+        raise ValueError(f"{words!r} names no control")
+    return target or ALL, name

@@ -1,0 +1,215 @@
+"""Automation files: CSV in two layouts, and JSON; MIDI and REAPER by their own modules.
+
+CSV, one point a line, or one line a time with a column for each control; a blank cell is no
+point, and `#` begins a comment::
+
+    seconds,target,control,value,shape          seconds,guitar.azimuth,guitar.width
+    0,guitar,azimuth,-30,linear                 0,-30,20
+    2.5,guitar,azimuth,10,step                  2.5,10,
+
+The first column is `seconds`, `beats` or `samples` and says what is counted. Beats are counted
+at the tempi on lines of the control `tempo`, or at 120 a minute. JSON::
+
+    {"unit": "beats", "tempo": [[0, 96]],
+     "lanes": {"guitar": {"azimuth": [[0, -30], [4, 10, "step"]]}}}
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
+from plugin_bridge.automation.formats.tempo import DEFAULT_BPM, TempoMap
+from plugin_bridge.automation.lane import Lane, Point
+from plugin_bridge.control.controls import BY_NAME
+from realtime.atomic import whole
+from realtime.spec import StemsteerError
+
+UNITS = ("seconds", "beats", "samples")
+TEMPO = "tempo"
+MAX_BYTES = 64_000_000
+_FORMS = {
+    ".csv": "seconds,target,control,value,shape, or a column for each control, on every line",
+    ".json": '{"lanes": {"guitar": {"azimuth": [[0, -30], [4, 10, "step"]]}}}',
+    ".mid": "a standard MIDI file with controllers",
+    ".rpp": "entries PT <seconds> <value> <shape>, in <PARMENV <number> <lowest> <highest>",
+}
+_ODD = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
+"""What the readers meet in a file that is laid out in another way."""
+
+
+@dataclass
+class Draft:
+    """Points as they stand in a file, before their times are known in seconds."""
+
+    unit: str
+    points: dict[Key, list[Point]] = field(default_factory=dict)
+    tempo: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, target: str, name: str, point: Point) -> None:
+        self.points.setdefault((target or ALL, name), []).append(point)
+
+    def finish(self, sample_rate: float) -> Automation:
+        """Count in seconds, and check everything."""
+        if not self.points:
+            raise ValueError("there is no point in it")
+        seconds = self._clock(sample_rate)
+        lanes = {}
+        for (target, name), points in self.points.items():
+            timed = [Point(seconds(p.time_s), p.value, p.shape) for p in points]
+            try:
+                lanes[target, name] = lane_of(name, timed)
+            except ValueError as error:
+                raise ValueError(f"{name} of {target}: {error}") from None
+        return Automation(lanes)
+
+    def _clock(self, sample_rate: float) -> Callable[[float], float]:
+        if self.unit == "beats":
+            return TempoMap(self.tempo or [(0.0, DEFAULT_BPM)]).seconds
+        if self.tempo:
+            raise ValueError("there is a tempo in it, but times are not in beats")
+        return (lambda time: time / sample_rate) if self.unit == "samples" else float
+
+
+def read_automation(path: Path, sample_rate: float) -> Automation:
+    """Read a file of lanes by its ending: .csv, .json, .mid or .rpp.
+
+    Parameters
+    ----------
+    sample_rate : of the mixture, for times in samples; Hz.
+
+    Raises
+    ------
+    StemsteerError if the file is not there or is wrong; it says where.
+    """
+    from plugin_bridge.automation.formats import midi
+    from plugin_bridge.automation.formats import reaper as rpp
+
+    readers: dict[str, Callable[[Path, float], Automation]] = {
+        ".csv": _read_csv, ".json": _read_json, ".mid": midi.read, ".midi": midi.read,
+        ".rpp": rpp.read,
+    }  # fmt: skip
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise StemsteerError(f"{path}: expected a file ending in {', '.join(readers)}")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"longer than {MAX_BYTES // 1_000_000} MB")
+        return reader(path, sample_rate)
+    except FileNotFoundError:
+        raise StemsteerError(f"{path}: there is no such file") from None
+    except ValueError as error:
+        raise StemsteerError(f"{path}: {error}") from error
+    except _ODD as error:
+        form = _FORMS.get(path.suffix.lower(), _FORMS[".mid"])
+        raise StemsteerError(
+            f"{path}: not laid out as automation: {error!r}; expected {form}"
+        ) from error
+
+
+def write_automation(path: Path, lanes: Mapping[Key, Lane]) -> None:
+    """Write lanes as CSV in seconds, in order of time; reading it gives the same lanes."""
+    rows = sorted(
+        (point.time_s, target, name, point.value, point.shape)
+        for (target, name), lane in lanes.items()
+        for point in lane.points
+    )
+    with whole(path) as hidden, hidden.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["seconds", "target", "control", "value", "shape"])
+        writer.writerows(
+            [repr(time_s), target, name, repr(value), shape]
+            for time_s, target, name, value, shape in rows
+        )
+
+
+def _read_csv(path: Path, sample_rate: float) -> Automation:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = _rows(file)
+        number, titles = next(rows, (1, []))
+        unit = titles[0].lower() if titles else ""
+        if unit not in UNITS:
+            raise ValueError(
+                f"line {number}: the first column is {unit!r}, not seconds, beats or samples"
+            )
+        draft = Draft(unit)
+        tall = "control" in titles
+        if tall and "value" not in titles:
+            raise ValueError(f"line {number}: no column is called value; expected {_FORMS['.csv']}")
+        _check_titles(number, titles)
+        for number, row in rows:
+            try:
+                if any(row[len(titles) :]):
+                    raise ValueError(f"{len(row)} cells, expected the {len(titles)} of the titles")
+                (_tall_row if tall else _wide_row)(draft, titles, row)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+        return draft.finish(sample_rate)
+
+
+def _check_titles(number: int, titles: list[str]) -> None:
+    if twice := [title for title in titles if title and titles.count(title) > 1]:
+        raise ValueError(f"line {number}: two columns are called {twice[0]}; leave one out")
+
+
+def _rows(lines: Iterable[str]) -> Any:
+    """Number and cells of each line that is neither empty nor a comment."""
+    reader = csv.reader(lines, skipinitialspace=True)
+    for row in reader:
+        if row and any(row) and not row[0].startswith("#"):
+            yield reader.line_num, [cell.strip() for cell in row]
+
+
+def _tall_row(draft: Draft, titles: list[str], row: list[str]) -> None:
+    cells = dict(zip(titles, row, strict=False))
+    time, name = _number(row[0], draft.unit), cells.get("control", "")
+    if name == TEMPO:
+        draft.tempo.append((time, _number(cells.get("value", ""), TEMPO)))
+        return
+    shape = cells.get("shape", "") or "linear"
+    draft.add(
+        cells.get("target", ""), name, Point(time, _value(name, cells.get("value", "")), shape)
+    )
+
+
+def _wide_row(draft: Draft, titles: list[str], row: list[str]) -> None:
+    time = _number(row[0], draft.unit)
+    for title, cell in zip(titles[1:], row[1:], strict=False):
+        if not cell:
+            continue
+        target, _, name = title.rpartition(".")
+        if name == TEMPO:
+            draft.tempo.append((time, _number(cell, TEMPO)))
+        else:
+            draft.add(target, name, Point(time, _value(name, cell)))
+
+
+def _read_json(path: Path, sample_rate: float) -> Automation:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    draft = Draft(content.get("unit", "seconds"))
+    if draft.unit not in UNITS:
+        raise ValueError(f"unit is {draft.unit!r}, expected one of {', '.join(UNITS)}")
+    draft.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
+    for target, lanes in content["lanes"].items():
+        for name, points in lanes.items():
+            for time, value, *shape in points:
+                number = _value(name, str(value))
+                draft.add(target, name, Point(float(time), number, *shape[:1]))
+    return draft.finish(sample_rate)
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{what} is {text!r}, not a number") from None
+
+
+def _value(name: str, text: str) -> float:
+    """A value from its cell: a number, or a word where the control has choices."""
+    return BY_NAME[name].parse(text) if name in BY_NAME else _number(text, name)

@@ -1,0 +1,27 @@
+"""`stemsteer doctor`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is installed, what is missing, and what to do."""
+    from plugin_bridge.diagnostics.doctor import examine
+
+    checks = examine()
+    if as_json:
+        typer.echo(json.dumps({check.name: vars(check) for check in checks}, indent=2))
+    else:
+        for check in checks:
+            mark = "ok  " if check.well else "MISS" if check.needed else "--  "
+            typer.echo(f"{mark}  {check.name:14}  {check.found}")
+            if not check.well:
+                typer.echo(f"      {'':14}  -> {check.remedy}")
+    if any(check.needed and not check.well for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,88 @@
+"""`stemsteer serve` and `stemsteer status`: the engine that plugins talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plugin_bridge.cli.osc import (
+    Allow,
+    Announce,
+    Bind,
+    Mirrored,
+    OscPort,
+    Strict,
+    listening,
+)
+
+DEFAULT_MODEL = "panorama"
+
+
+def serve(
+    model: Annotated[
+        str, typer.Option(help="Model of the plugins that ask for none: a name or a path.")
+    ] = DEFAULT_MODEL,
+    automation: Annotated[
+        Path | None,
+        typer.Option(help="File of lanes that follow the host's song, by the tracks' names."),
+    ] = None,
+    osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = False,
+    osc_port: OscPort = 9900,
+    bind: Bind = "127.0.0.1",
+    allow: Allow = None,
+    strict: Strict = False,
+    mirrored: Mirrored = False,
+    announce: Announce = False,
+) -> None:
+    """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
+    from plugin_bridge.automation import read_automation
+    from plugin_bridge.engine.daemon.daemon import serve as run
+    from plugin_bridge.engine.daemon.instances import Tracks
+    from realtime import find_model
+
+    find_model(model)  # what is wrong is told here, not to every plugin
+    if automation:
+        read_automation(automation, 44_100)
+    tracks = Tracks()
+    with contextlib.ExitStack() as stack:
+        if osc:
+            stack.enter_context(
+                listening(tracks, osc_port, bind, allow, strict, mirrored, announce)
+            )
+        run(model, tracks, automation)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what the engine is doing: every plugin instance with its load and dropouts."""
+    from plugin_bridge.engine.shared.messages import ask_status
+
+    answer = ask_status()
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        typer.echo(_describe(answer))
+
+
+def _describe(answer: dict[str, Any]) -> str:
+    lines = [
+        f"engine {answer['pid']}, up {answer['running_s']:.0f} s, model {answer['model']}, "
+        f"{len(answer['instances'])} instances"
+    ]
+    if answer["instances"]:
+        lines.append(
+            f"{'track':16} {'host':12} {'format':6} {'model':10} {'rate':>6} {'block':>5} "
+            f"{'latency':>7} {'load':>5} {'dropouts':>8} {'worst hop':>9}"
+        )
+    for i in answer["instances"]:
+        lines.append(
+            f"{i['name']:16.16} {i['host']:12.12} {i['format']:6} "
+            f"{i['model'] or answer['model']:10.10} {i['rate_hz']:6d} {i['block']:5d} "
+            f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:6.1f} ms"
+        )
+    return "\n".join(lines)

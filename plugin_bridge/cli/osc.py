@@ -1,0 +1,149 @@
+"""`stemsteer osc` and `stemsteer record`: hear what controllers and DAWs send, and keep it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from plugin_bridge.control.surface import Board
+    from plugin_bridge.osc import OscServer
+
+OscPort = Annotated[
+    int,
+    typer.Option(min=0, max=65_535, help="UDP port; the description is on TCP at the same number."),
+]
+Bind = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines, too.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(help="Address or network (192.168.1.0/24) that may send; again for more."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse values out of range instead of clamping them.")
+]
+Mirrored = Annotated[
+    bool, typer.Option("--mirrored", help="Take left for right in the conventions of others.")
+]
+Announce = Annotated[
+    bool, typer.Option("--announce", help="Announce OSCQuery by zeroconf, where --bind listens.")
+]
+Targets = Annotated[str, typer.Option(help="Names of what is played, with commas between.")]
+
+
+def osc(
+    targets: Targets = "target",
+    port: OscPort = 9900,
+    bind: Bind = "127.0.0.1",
+    allow: Allow = None,
+    strict: Strict = False,
+    mirrored: Mirrored = False,
+    announce: Announce = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the layout for TouchOSC and the pattern file for REAPER there."),
+    ] = None,
+) -> None:
+    """Show what arrives by OSC, and what it would move; nothing is played."""
+    if export is not None:
+        _export(export, _names(targets))
+        return
+    from plugin_bridge.control.surface import Sheet
+
+    class Shown(Sheet):
+        def play(self, instance: str, name: str, value: float) -> None:
+            typer.echo(f"{instance}  {name}  {value:g}")
+
+    with listening(Shown(_names(targets)), port, bind, allow, strict, mirrored, announce) as server:
+        _wait(server)
+
+
+def record(
+    path: Annotated[Path, typer.Argument(metavar="FILE.csv", help="File of lanes to write.")],
+    targets: Targets = "target",
+    port: OscPort = 9900,
+    bind: Bind = "127.0.0.1",
+    allow: Allow = None,
+    strict: Strict = False,
+    mirrored: Mirrored = False,
+    announce: Announce = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Keep what arrives by OSC as lanes for `stemsteer render --automation`; Ctrl-C ends it.
+
+    Time begins with the first move.
+    """
+    from plugin_bridge.automation import write_automation
+    from plugin_bridge.automation.live_lanes import Recording
+    from realtime.spec import StemsteerError
+
+    if path.exists() and not force:
+        raise StemsteerError(f"{path} is there already; replace it with --force")
+    if path.suffix != ".csv":
+        raise StemsteerError(f"{path}: lanes are written as .csv")
+    recording = Recording(_names(targets))
+    with (
+        listening(recording, port, bind, allow, strict, mirrored, announce) as server,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        path.touch()  # a folder that is not there is said before anything is played
+        _wait(server)
+    write_automation(path, recording.lanes())
+    typer.echo(f"{recording.points} points in {path}", err=True)
+
+
+@contextlib.contextmanager
+def listening(
+    board: Board,
+    port: int,
+    bind: str,
+    allow: list[str] | None,
+    strict: bool,
+    mirrored: bool,
+    announce: bool,
+) -> Iterator[OscServer]:
+    """An OSC server and its description over HTTP; faults go to the error stream, once each."""
+    from plugin_bridge.osc import OscServer
+    from plugin_bridge.osc.discovery import announced
+    from plugin_bridge.osc.oscquery import QueryServer
+    from plugin_bridge.osc.server_process import summary
+
+    server = OscServer(
+        board,
+        host=bind,
+        port=port,
+        allowed=allow or (),
+        strict=strict,
+        mirrored=mirrored,
+        report=lambda words: typer.secho(f"stemsteer: {words}", err=True, fg="yellow"),
+    )
+    announcement = announced(bind, server.port) if announce else contextlib.nullcontext()
+    with server, QueryServer(server, board, server.port), announcement:
+        typer.echo(f"listening for OSC on {bind} port {server.port}", err=True)
+        yield server
+    typer.echo(summary(server), err=True)
+
+
+def _wait(server: OscServer) -> None:
+    while server.running:
+        time.sleep(0.2)
+
+
+def _names(targets: str) -> list[str]:
+    names = [name.strip() for name in targets.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"--targets is {targets!r}, expected names with commas between")
+    return names
+
+
+def _export(folder: Path, names: list[str]) -> None:
+    from plugin_bridge.daw import reaper, touchosc
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / touchosc.NAME).write_bytes(touchosc.layout(names))
+    (folder / reaper.NAME).write_text(reaper.pattern_file(), encoding="utf-8")
+    typer.echo(f"{folder / touchosc.NAME}\n{folder / reaper.NAME}")

@@ -1,0 +1,40 @@
+"""`stemsteer plugin`: install and remove the plugin for hosts on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+plugin = typer.Typer(no_args_is_help=True, help="Install or remove the plugin for DAWs.")
+
+
+@plugin.command()
+def install(
+    prebuilt: Annotated[
+        Path | None, typer.Option(help="Folder of bundles that are built already.")
+    ] = None,
+) -> None:
+    """Build the plugin, put it into your plugin folders, and let it start the engine."""
+    from plugin_bridge.plugin.install import install as run
+    from plugin_bridge.plugin.install import unit_file
+
+    for path in run(prebuilt):
+        typer.echo(f"wrote {path}")
+    typer.echo(
+        "The plugin starts the engine when it needs it. To have it run always: "
+        f"systemctl --user enable --now {unit_file().stem}"
+    )
+
+
+@plugin.command()
+def uninstall() -> None:
+    """Remove what `stemsteer plugin install` has written."""
+    from plugin_bridge.plugin.install import uninstall as run
+
+    removed = run()
+    for path in removed:
+        typer.echo(f"removed {path}")
+    if not removed:
+        typer.echo("nothing of Stemsteer is installed")

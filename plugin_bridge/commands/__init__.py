@@ -1,1 +1,0 @@
-"""The commands of `stemsteer`, one function each; `plugin_bridge.cli` lists them."""

@@ -1,0 +1,1 @@
+"""What can be controlled and shown, and how loud it makes a stem; no sockets or files."""

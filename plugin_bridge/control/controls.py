@@ -1,0 +1,295 @@
+"""The one table of controls: what can be played, and how it is called everywhere.
+
+The plugin's parameters (by a generated C++ header), the OSC addresses, the lanes of an automation
+file, the MIDI controllers and the protocol page derive from it. Rows are only ever appended: the
+id of a control is its place in the plugin's parameter list, and projects in the world refer to it.
+
+    python -m plugin_bridge.controls header      the table as constexpr C++
+    python -m plugin_bridge.controls controls    the table as documentation
+    python -m plugin_bridge.controls meters      what is fed back, as documentation
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["float", "choice", "switch", "count"]
+
+INSTRUMENTS = (
+    "any", "drums", "percussion", "mallets", "piano", "keys", "organ", "accordion", "guitar",
+    "harp", "bass", "violin", "viola", "cello", "double_bass", "strings", "trumpet", "trombone",
+    "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed",
+    "vocals", "choir", "synth", "fx", "other",
+)  # fmt: skip
+"""What `instrument` can be, by number; append only, at most 64. ``any``: the timbre is free."""
+MAX_INSTRUMENTS = 64  # fixed: a host keeps the parameter as a share of its range
+LATENCY_MODES = (1024, 2048, 4096, 512)
+"""Latency in samples at 44.1 kHz of each `latency_mode`; 512 takes a model's tier `direct`."""
+MODES = ("isolate", "remove")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One row: a value that is set from outside (or, an `output`, one that is shown).
+
+    Parameters
+    ----------
+    id : number of the plugin's parameter, for ever.
+    name : lane name, symbol of the parameter, and last part of the OSC address.
+    kind : ``float``; ``choice``, a whole number that stands for one of `choices`; ``switch``,
+        0 or 1; ``count``, a whole number (outputs only).
+    low, high, default : in `unit`.
+    smoothing_s : time over which a jump of the value is spread so that it does not click.
+    midi_cc : MIDI controller that moves it if no mapping says otherwise.
+    """
+
+    id: int
+    name: str
+    title: str
+    kind: Kind
+    low: float
+    high: float
+    default: float
+    unit: str
+    smoothing_s: float
+    midi_cc: int | None
+    help: str
+    choices: tuple[str, ...] = ()
+    output: bool = False
+
+    @property
+    def address(self) -> str:
+        """Last part of the OSC address: /stemsteer/<instance>/<address>."""
+        return f"/{self.name}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers mean something."""
+        return self.kind != "float"
+
+    def clamp(self, value: float) -> float:
+        """The nearest legal value. Raises ValueError if `value` is no number."""
+        if math.isnan(value):
+            raise ValueError(f"{self.name} is not a number, expected {self.range}")
+        value = min(max(value, self.low), self.high)
+        return float(round(value)) if self.whole else float(value)
+
+    def check(self, value: float) -> float:
+        """`value` as a float. Raises ValueError if it is out of range."""
+        if self.clamp(value) != (round(value) if self.whole else value):
+            raise ValueError(f"{self.name} is {value:g}, expected {self.range}")
+        return self.clamp(value)
+
+    def parse(self, text: str) -> float:
+        """Read a value from words: a number, one of `choices`, or on and off."""
+        word = text.strip().lower()
+        if word in self.choices:
+            return float(self.choices.index(word))
+        if self.kind == "switch" and word in ("on", "true", "off", "false"):
+            return float(word in ("on", "true"))
+        try:
+            return float(word)
+        except ValueError:
+            raise ValueError(f"{self.name} is {text!r}, expected {self.range}") from None
+
+    def norm(self, value: float) -> float:
+        """Share of the range, 0…1, at which `value` lies."""
+        return (self.clamp(value) - self.low) / (self.high - self.low)
+
+    def from_norm(self, share: float) -> float:
+        """The value at a share of the range, 0…1."""
+        return self.clamp(self.low + share * (self.high - self.low))
+
+    @property
+    def range(self) -> str:
+        """The legal values in words."""
+        if self.choices and self.high == len(self.choices) - 1:
+            return " or ".join(self.choices)
+        return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+
+
+_CHOICE_S = 0.05  # a change of sound fades over it
+
+CONTROLS: tuple[Control, ...] = (
+    Control(
+        0, "azimuth", "Azimuth", "float", -45, 45, 0, "deg", 0.02, 10,
+        "where the sound is: -45 hard left, 0 centre, 45 hard right, by the constant-power law",
+    ),
+    Control(
+        1, "width", "Width", "float", 1, 90, 20, "deg", 0.02, 20,
+        "full opening of the directions that belong to the sound",
+    ),
+    Control(
+        2, "instrument", "Instrument", "choice", 0, MAX_INSTRUMENTS - 1, 0, "", _CHOICE_S, 70,
+        "what the sound is; 0: anything that comes from the direction", INSTRUMENTS,
+    ),
+    Control(
+        3, "timbre_morph", "Timbre Morph", "float", 0, 1, 0, "", 0.02, 71,
+        "from the instrument's timbre (0) to the one given as a query (1)",
+    ),
+    Control(
+        4, "strength", "Timbre Strength", "float", 0, 1, 1, "", 0.02, 22,
+        "how much the timbre counts; 0: the direction alone decides",
+    ),
+    Control(
+        5, "mix", "Mix", "float", 0, 1, 1, "", 0.02, 23,
+        "0: the mixture untouched, 1: only what was asked for",
+    ),
+    Control(
+        6, "mode", "Mode", "choice", 0, 1, 0, "", _CHOICE_S, 80,
+        "isolate: the sound alone; remove: everything but the sound", MODES,
+    ),
+    Control(7, "gain", "Gain", "float", -60, 12, 0, "dB", 0.02, 7, "level of the output"),
+    Control(
+        8, "bypass", "Bypass", "switch", 0, 1, 0, "", 0.02, 81,
+        "the mixture untouched, as late as the separated sound",
+    ),
+    Control(
+        9, "latency_mode", "Latency Mode", "choice", 0, len(LATENCY_MODES) - 1, 0, "", 0.0,
+        None,
+        "latency in samples at 44.1 kHz; more leaves the engine more time, 512 takes a quick model",
+        tuple(str(samples) for samples in LATENCY_MODES),
+    ),
+    Control(
+        10, "offline", "Offline Render", "switch", 0, 1, 0, "", 0.0, None,
+        "wait for the engine instead of playing dry: for bounces in hosts that do not say so",
+    ),
+    Control(
+        11, "connected", "Connected", "switch", 0, 1, 0, "", 0.0, None,
+        "whether an engine processes the sound", output=True,
+    ),
+    Control(
+        12, "dropouts", "Dropouts", "count", 0, 1_000_000, 0, "", 0.0, None,
+        "blocks for which the engine was late", output=True,
+    ),
+    Control(
+        13, "load", "Load", "float", 0, 1, 0, "", 0.0, None,
+        "share of real time that the engine needs", output=True,
+    ),
+)  # fmt: skip
+BY_NAME = {control.name: control for control in CONTROLS}
+INPUTS = tuple(control for control in CONTROLS if not control.output)
+OF_THE_HOST = ("latency_mode", "offline")
+"""Controls that only a plugin's host can turn, since it has to know."""
+PLAYED = {control.name: control for control in INPUTS if control.name not in OF_THE_HOST}
+"""Controls of a plugin that hands and lanes outside can move."""
+
+
+@dataclass(frozen=True)
+class Meter:
+    """One row of what is fed back to subscribers beside the values of the controls."""
+
+    name: str
+    size: int
+    unit: str
+    help: str
+
+
+DIRECTIONS = 45
+METERS: tuple[Meter, ...] = (
+    Meter("level_target", 1, "dB", "RMS of the target, full scale is 0"),
+    Meter("level_residual", 1, "dB", "RMS of the residual, full scale is 0"),
+    Meter("activity", 1, "", "how surely the target plays, 0 to 1"),
+    Meter(
+        "directions", DIRECTIONS, "",
+        "share of the energy by direction, from -45 deg to 45 deg in steps of 2 deg",
+    ),
+    Meter("latency", 1, "samples", "from input to output"),
+    Meter("load", 1, "", "share of real time that the engine needs"),
+    Meter("dropouts", 1, "", "blocks for which the engine was late"),
+)  # fmt: skip
+
+
+def control(name: str) -> Control:
+    """The control `name`. Raises ValueError if there is none."""
+    if name not in BY_NAME:
+        raise ValueError(f"no control {name!r}; there are {', '.join(c.name for c in INPUTS)}")
+    return BY_NAME[name]
+
+
+def header() -> str:
+    """The table as a C++ header: ids `kAzimuth`…, choices, and `kControls`."""
+    lines = [
+        "// Generated by `python -m plugin_bridge.controls header`; edit controls.py instead.",
+        "#pragma once",
+        "",
+        "namespace stemsteer {",
+        "",
+        "struct Control {",
+        "    unsigned id;",
+        "    const char* symbol;",
+        "    const char* title;",
+        "    const char* unit;",
+        "    const char* help;",
+        "    float low, high, normal;",
+        "    bool whole, toggle, output;",
+        "    const char* const* choices;",
+        "    unsigned choice_count;",
+        "};",
+        "",
+        "enum ControlId : unsigned {",
+        *(f"    {_constant(row)} = {row.id}," for row in CONTROLS),
+        "};",
+        "",
+        *(line for row in CONTROLS if row.choices for line in _choices(row)),
+        f"constexpr unsigned kControlCount = {len(CONTROLS)};",
+        "constexpr Control kControls[kControlCount] = {",
+        *(_row(row) for row in CONTROLS),
+        "};",
+        f"constexpr unsigned kLatencyModes[] = {{{', '.join(map(str, LATENCY_MODES))}}};",
+        "",
+        "}  // namespace stemsteer",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown() -> str:
+    """The table as Markdown, one line a control."""
+    lines = [
+        "| id | name | range | default | unit | smoothing | MIDI CC | meaning |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in CONTROLS:
+        smoothing = f"{row.smoothing_s * 1000:g} ms" if row.smoothing_s else ""
+        cc = "" if row.midi_cc is None else str(row.midi_cc)
+        default = row.choices[int(row.default)] if row.choices else f"{row.default:g}"
+        name = f"`{row.name}`" + (" (output)" if row.output else "")
+        cells = (str(row.id), name, row.range, default, row.unit, smoothing, cc, row.help)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def meters_markdown() -> str:
+    """The meters as Markdown, one line each."""
+    lines = ["| name | numbers | unit | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.size} | {row.unit} | {row.help} |" for row in METERS]
+    return "\n".join(lines) + "\n"
+
+
+def _constant(row: Control) -> str:
+    return "k" + "".join(part.title() for part in row.name.split("_"))
+
+
+def _choices(row: Control) -> list[str]:
+    words = ", ".join(f'"{word}"' for word in row.choices)
+    return [f"constexpr const char* {_constant(row)}Choices[] = {{{words}}};"]
+
+
+def _row(row: Control) -> str:
+    words = [f'"{word}"' for word in (row.name, row.title, row.unit, row.help)]
+    numbers = [f"{value:.1f}f" for value in (row.low, row.high, row.default)]
+    flags = [str(flag).lower() for flag in (row.whole, row.kind == "switch", row.output)]
+    choices = f"{_constant(row)}Choices" if row.choices else "nullptr"
+    cells = [str(row.id), *words, *numbers, *flags, choices, str(len(row.choices))]
+    return f"    {{{', '.join(cells)}}},"
+
+
+def main(what: str) -> None:
+    """Print the table as `what`: header, controls or meters."""
+    forms = {"header": header, "controls": markdown, "meters": meters_markdown}
+    if what not in forms:
+        raise SystemExit(f"controls: expected {', '.join(forms)}, not {what!r}")
+    sys.stdout.write(forms[what]())

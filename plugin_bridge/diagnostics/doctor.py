@@ -1,0 +1,136 @@
+"""Look at the machine: what is installed, what is missing, what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NEEDED = (
+    "numpy",
+    "onnxruntime",
+    "pedalboard",
+    "soundfile",
+    "typer",
+    "rich",
+    "matplotlib",
+    "python-osc",
+    "mido",
+)
+EXTRAS = {"sounddevice": "live input and output"}
+OWN_IMPORTS = ("load_model", "Separator")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `remedy` is empty when all is well; `needed` things must be well."""
+
+    name: str
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+    @property
+    def well(self) -> bool:
+        return not self.remedy
+
+
+def examine() -> list[Check]:
+    """Run every check; none of them raises."""
+    return [
+        _python(),
+        *map(_package, NEEDED),
+        _engine(),
+        _models(),
+        _formats(),
+        *_extras(),
+        _shared_memory(),
+        *_plugin(),
+        _machine(),
+    ]
+
+
+def _plugin() -> Iterator[Check]:
+    """The plugin in DAWs, and its engine; not needed for anything else."""
+    from plugin_bridge.plugin.install import state
+
+    for name, found, remedy in state():
+        yield Check(name, found, remedy, needed=False)
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    return Check("python", found, "" if sys.version_info >= (3, 10) else "install Python >= 3.10")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, "missing", f"run: pip install {name}")
+
+
+def _engine() -> Check:
+    """Whether `import realtime` finds Stemsteer's package, not the unrelated one of that name."""
+    import realtime
+
+    where = os.path.dirname(realtime.__file__ or "?")
+    if all(hasattr(realtime, name) for name in OWN_IMPORTS):
+        return Check("realtime", where)
+    return Check(
+        "realtime",
+        f"another package, in {where}",
+        "install Stemsteer into an environment of its own",
+    )
+
+
+def _formats() -> Check:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        return Check("audio formats", str(error), "run: pip install --force-reinstall soundfile")
+    formats = sorted(set(soundfile.available_formats()) & {"WAV", "FLAC", "AIFF", "OGG", "MP3"})
+    found = f"{', '.join(formats)} by libsndfile {soundfile.__libsndfile_version__}"
+    return Check("audio formats", found, "" if "MP3" in formats else "MP3 needs libsndfile >= 1.1")
+
+
+def _models() -> Check:
+    from plugin_bridge.model_library import PREFERRED, found_models
+
+    found = found_models()
+    usable = sorted(one.path.stem for one in found if one.spec)
+    broken = sorted(one.path.stem for one in found if not one.spec)
+    shown = ", ".join(usable) or "none"
+    if broken:
+        return Check("models", shown, f"broken: {', '.join(broken)}; see `stemsteer models`")
+    if not usable:
+        return Check("models", shown, "get the files of models_onnx/weights, or clone again")
+    missing = sorted(name for name in PREFERRED if not any(u.startswith(name) for u in usable))
+    remedy = f"without {', '.join(missing)}; see models_onnx" if missing else ""
+    return Check("models", shown, remedy, needed=False)
+
+
+def _extras() -> Iterator[Check]:
+    """Packages that some commands need and separation does not."""
+    for name, purpose in EXTRAS.items():
+        try:
+            yield Check(name, importlib.metadata.version(name), needed=False)
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(name, "not here", f"for {purpose}: pip install {name}", needed=False)
+
+
+def _shared_memory() -> Check:
+    """Where plugins and the engine meet."""
+    where = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    free_mb = shutil.disk_usage(where).free / 1e6
+    remedy = "" if os.access(where, os.W_OK) and free_mb > 8 else "make it writable, with 8 MB free"
+    return Check("shared memory", f"{free_mb:.0f} MB free in {where}", remedy, needed=False)
+
+
+def _machine() -> Check:
+    return Check("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}")

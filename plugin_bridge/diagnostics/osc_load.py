@@ -1,0 +1,194 @@
+"""What OSC costs beside live sound: feedback, a flood, and the way from a message to the sound.
+
+A `Live` session plays in this process at the pace of a card, its OSC server runs in another, as in
+`stemsteer live`; a third one floods. Linux only: figures of processes are read from /proc.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.files.targets import Target
+from plugin_bridge.live.session import Live, Settings
+from plugin_bridge.osc.packets import encode
+from plugin_bridge.osc.server_process import Options, OscApart
+from plugin_bridge.osc.subscriptions import FASTEST_HZ
+from realtime.model import Model
+
+RATE_HZ, BLOCK = 44_100, 256
+FLOOD_HZ, MOST_AT_ONCE = 5_000, 100
+MOVES = 200
+SETTLED_S = 0.12  # after a move: the latency, its ramp, and some time
+LEAST_CHANGE = 1e-3
+
+
+@dataclass(frozen=True)
+class OscBench:
+    """What was seen. Shares are of one core; memory is that of both processes.
+
+    `delay` is from the sending of a message to the first sample that it changes, without the
+    session's own latency, and `hop_ms` what of it is the wait for the next hop at most.
+    """
+
+    seconds: float
+    late_alone: int
+    late_with_feedback: int
+    late_in_flood: int
+    blocks: int
+    feedback_share: float
+    messages: int
+    memory_before_mb: float
+    memory_after_mb: float
+    delay_median_ms: float
+    delay_p99_ms: float
+    hop_ms: float
+
+
+class _Card(threading.Thread):
+    """Plays ones into a session at the pace of a card; while it `keeps`, what comes out stays."""
+
+    def __init__(self, live: Live) -> None:
+        super().__init__(daemon=True)
+        self._live, self._quit = live, False
+        self.begun_s, self.keeps = time.perf_counter(), True
+        self.heard: list[NDArray[np.float32]] = []
+
+    def run(self) -> None:
+        ones, number = np.ones((2, BLOCK), np.float32), 0
+        while not self._quit:
+            due_s = self.begun_s + number * BLOCK / RATE_HZ
+            time.sleep(max(0.0, due_s - time.perf_counter()))
+            sound, number = self._live.process(ones)[0], number + 1
+            if self.keeps:
+                self.heard.append(sound.copy())
+
+    def stop(self) -> None:
+        self._quit = True
+        self.join()
+
+
+def bench_osc(model: Model, seconds: float) -> OscBench:
+    """Measure; three times `seconds`, and the time of 200 moves."""
+    settings = Settings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
+    with Live(model, settings) as live, OscApart(live.board, Options("127.0.0.1", 0)) as apart:
+        card = _Card(live)
+        card.start()
+        time.sleep(2)
+        delays_ms = _delays_ms(live, card, apart.port)
+        card.keeps = False
+        late_alone, cost_alone_s = _watched(live, apart.pid, lambda: time.sleep(seconds))
+        with _subscribed(apart.port):
+            time.sleep(1)
+            late, cost_s = _watched(live, apart.pid, lambda: time.sleep(seconds))
+        with _flooded(apart.port, min(5.0, seconds)) as count:  # what is made once
+            count.recv()
+        memory_mb = _memory_mb(apart.pid)
+        with _flooded(apart.port, seconds) as count:
+            late_in_flood, _ = _watched(live, apart.pid, lambda: time.sleep(seconds))
+            messages = count.recv()
+        memory_after_mb = _memory_mb(apart.pid)
+        card.stop()
+    median, p99 = np.percentile(delays_ms, (50, 99))
+    return OscBench(
+        seconds=seconds,
+        late_alone=late_alone,
+        late_with_feedback=late,
+        late_in_flood=late_in_flood,
+        blocks=int(seconds * RATE_HZ / BLOCK),
+        feedback_share=(cost_s - cost_alone_s) / seconds,
+        messages=messages,
+        memory_before_mb=memory_mb,
+        memory_after_mb=memory_after_mb,
+        delay_median_ms=float(median),
+        delay_p99_ms=float(p99),
+        hop_ms=1000 * live.strip.tier.hop / RATE_HZ,
+    )
+
+
+def _delays_ms(live: Live, card: _Card, port: int) -> list[float]:
+    """From messages that move the level to its change, minus the latency."""
+    sent = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+        for number in range(MOVES):
+            time.sleep(SETTLED_S + random.uniform(0, 0.02))
+            packet = encode("/stemsteer/target/gain", (-20.0 * (number % 2 == 0),))
+            sent.append(time.perf_counter() - card.begun_s)
+            hand.sendto(packet, ("127.0.0.1", port))
+        time.sleep(SETTLED_S)
+    sound = np.concatenate(list(card.heard))
+    delays_ms = []
+    for sent_s in sent:
+        first = int(sent_s * RATE_HZ)
+        heard = sound[first : first + int(SETTLED_S * RATE_HZ)]
+        changed = np.flatnonzero(np.abs(heard - heard[0]) > LEAST_CHANGE)
+        late = int(changed[0]) if changed.size else heard.size
+        delays_ms.append(1000 * (late - live.engine.latency) / RATE_HZ)
+    return delays_ms
+
+
+@contextlib.contextmanager
+def _subscribed(port: int) -> Iterator[None]:
+    """Somebody who is told everything at the highest rate, and does not listen."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.sendto(encode("/stemsteer/subscribe", (FASTEST_HZ,)), ("127.0.0.1", port))
+        yield
+        ear.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
+
+
+def _watched(live: Live, pid: int, run: Callable[[], None]) -> tuple[int, float]:
+    """Late blocks, and processor time of both processes, while something runs."""
+    late, began_s = live.engine.counters.late_blocks, _processor_s(pid)
+    run()
+    return live.engine.counters.late_blocks - late, _processor_s(pid) - began_s
+
+
+@contextlib.contextmanager
+def _flooded(port: int, seconds: float) -> Iterator[Connection]:
+    """Another process that sends for so long from now on; it tells how many it came to."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    flood = context.Process(target=_flood, args=(port, seconds, theirs), daemon=True)
+    flood.start()
+    ours.recv()  # it has started
+    yield ours
+    flood.join()
+
+
+def _flood(port: int, seconds: float, count: Connection) -> None:
+    """Move the direction back and forth, a few messages every two milliseconds."""
+    packets = [encode("/stemsteer/target/azimuth", (float(k) - 45,)) for k in range(91)]
+    count.send(0)
+    begun_s, sent = time.perf_counter(), 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+        while (passed_s := time.perf_counter() - begun_s) < seconds:
+            goal = min(int(FLOOD_HZ * passed_s), sent + MOST_AT_ONCE)
+            for number in range(sent, goal):
+                hand.sendto(packets[number % 91], ("127.0.0.1", port))
+            sent = goal
+            time.sleep(0.002)
+    count.send(sent)
+
+
+def _processor_s(pid: int) -> float:
+    """Processor time of this process and that one."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_mb(pid: int) -> float:
+    """Resident memory of this process and that one."""
+    pages = (Path(f"/proc/{p}/statm").read_text().split()[1] for p in (pid, os.getpid()))
+    return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,0 +1,145 @@
+"""A plugin without a host: the plugin's side of the ring in Python, for benches and tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.control.controls import CONTROLS
+from plugin_bridge.engine.shared.ring import RECORDS, VALUES, Ring, make_ring
+from plugin_bridge.paths import engine_socket
+from realtime.spec import StemsteerError
+
+DEFAULTS = {control.name: control.default for control in CONTROLS if not control.output}
+
+
+class Track:
+    """One instance that says hello to the engine, feeds it blocks and reads what comes back.
+
+    Parameters
+    ----------
+    latency : frames from input to output, as the plugin reports it.
+    model : name of the model, empty for the engine's own.
+    offline : nobody listens: the engine leaves nothing out.
+
+    Raises
+    ------
+    StemsteerError if no engine answers, or it refuses.
+    """
+
+    def __init__(
+        self,
+        rate_hz: int = 44_100,
+        *,
+        block: int = 512,
+        latency: int = 1024,
+        outputs: int = 2,
+        model: str = "",
+        label: str = "",
+        offline: bool = False,
+        timeout_s: float = 15.0,
+    ) -> None:
+        self.latency = latency
+        self.fd = make_ring(rate_hz, outputs)
+        self.ring = Ring(self.fd)
+        self.ring["latency"] = latency
+        self.ring["offline"] = offline
+        self.position = self.ring["written"]
+        self._recorded = 0
+        self._values: dict[str, float] = {}
+        self._song: int | None = None
+        self.hello = {
+            "hello": 1,
+            "uuid": secrets.token_hex(16),
+            "label": label,
+            "model": model,
+            "host": "track",
+            "format": "python",
+            "pid": os.getpid(),
+            "rate_hz": rate_hz,
+            "block": block,
+            "latency": latency,
+            "outputs": outputs,
+        }
+        self._socket = self._greet(timeout_s)
+
+    def _greet(self, timeout_s: float) -> socket.socket:
+        path = engine_socket()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(str(path))
+            socket.send_fds(connection, [json.dumps(self.hello).encode()], [self.fd])
+            answer = connection.recv(512).decode()
+        except OSError as error:
+            connection.close()
+            raise StemsteerError(f"no engine answers at {path}: {error}") from error
+        if not answer.startswith("ok "):
+            connection.close()
+            raise StemsteerError(f"the engine refuses: {answer or 'it closed the socket'}")
+        connection.setblocking(False)
+        self.hello["uuid"] = answer[3:]
+        return connection
+
+    def push(self, block: NDArray[np.float32], *, song: int | None = None, **values: float) -> None:
+        """Give the engine a block (2, frames); `values` are controls by name.
+
+        `song` is where the host's song is at its first frame, if it plays.
+        """
+        ring, frames = self.ring, block.shape[1]
+        ring.write(ring.input, self.position, block)
+        if values != self._values or song != self._song or not self._recorded:
+            self._record({**DEFAULTS, **values}, frames, song)
+            self._values = values
+        self._song = None if song is None else song + frames
+        self.position += frames
+        ring["block"] = frames
+        ring["blocks"] = ring["blocks"] + 1
+        ring["written"] = self.position
+        ring.ring_bell("input_bell", "engine_sleeps")
+
+    def _record(self, values: dict[str, float], frames: int, song: int | None) -> None:
+        record = np.zeros(VALUES, np.float32)
+        for control in CONTROLS:
+            record[control.id] = values.get(control.name, 0)
+        place = (song is not None, song or 0)
+        self.ring.records[self._recorded % RECORDS] = (self.position, frames, *place, record)
+        self._recorded += 1
+        self.ring["recorded"] = self._recorded
+
+    @property
+    def done(self) -> int:
+        """Position up to which the engine has finished."""
+        done: int = self.ring["done"]
+        return done
+
+    def wait(self, position: int, timeout_s: float = 10.0) -> bool:
+        """Wait until the engine has finished up to `position`. False: it did not."""
+        for _ in range(max(1, int(timeout_s / 0.02))):
+            bell = self.ring["output_bell"]
+            if self.done >= position:
+                return True
+            self.ring.wait("output_bell", "plugin_sleeps", bell, 0.02)
+        return self.done >= position
+
+    def read(self, position: int, frames: int) -> NDArray[np.float32]:
+        """What the engine made of the input from `position` on: (outputs, frames)."""
+        return self.ring.read(self.ring.output, position, frames)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the engine still holds the ring."""
+        with contextlib.suppress(BlockingIOError):
+            return self._socket.recv(512) != b""
+        return True
+
+    def close(self) -> None:
+        """Leave, as a plugin does that is removed."""
+        self._socket.close()
+        os.close(self.fd)

@@ -1,0 +1,1 @@
+"""The process that greets plugins and owns the audio processes; it touches no audio."""

@@ -1,0 +1,83 @@
+"""The plugin instances of an engine as a board: OSC moves their controls and shows their meters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from plugin_bridge.control.controls import PLAYED, Control
+from plugin_bridge.control.surface import Meters, part_of
+from plugin_bridge.engine.daemon.worker_process import Worker
+from plugin_bridge.live.output_stage import FIELD, directions
+
+
+class Tracks:
+    """A board (`board.Board`) whose instances come and go.
+
+    An instance is called by its label, or ``track_2`` if it has none; another one of the same name
+    gets its number behind it. An instance that comes back has the number that it had.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the engine adds and removes, OSC looks
+        self._numbers: dict[str, int] = {}
+        self._workers: dict[str, Worker] = {}
+
+    def add(self, worker: Worker) -> tuple[str, int]:
+        """Take in an instance; its name and number."""
+        with self._lock:
+            number = self._number(worker.hello["uuid"])
+            name = worker.hello["label"] or f"track_{number}"
+            if part_of(name) in map(part_of, self._workers):
+                name = f"{name}_{number}"
+            ranked = [*self._workers.items(), (name, worker)]
+            ranked.sort(key=lambda item: self._numbers[item[1].hello["uuid"]])
+            self._workers = dict(ranked)
+        return name, number
+
+    def remove(self, worker: Worker) -> None:
+        """Let an instance go."""
+        with self._lock:
+            self._workers = {name: w for name, w in self._workers.items() if w is not worker}
+
+    @property
+    def instances(self) -> Sequence[str]:
+        return tuple(self._workers)
+
+    def controls(self, instance: str) -> Mapping[str, Control]:
+        return PLAYED
+
+    def value(self, instance: str, name: str) -> float:
+        worker = self._workers.get(instance)
+        return worker.hands.value(PLAYED[name].id) if worker else PLAYED[name].default
+
+    def play(self, instance: str, name: str, value: float) -> None:
+        if worker := self._workers.get(instance):
+            worker.hands.play(PLAYED[name].id, value)
+
+    def meters(self, instance: str) -> Meters:
+        worker = self._workers.get(instance)
+        if worker is None or worker.ring is None:
+            return {}
+        ring, (target_db, residual_db) = worker.ring, worker.hands.levels_db
+        field = ring.read(ring.input, ring["written"] - FIELD, FIELD)
+        shown: dict[str, tuple[float, ...]] = {
+            "level_target": (target_db,),
+            "level_residual": (residual_db,),
+            "directions": tuple(directions(field).tolist()),
+            "latency": (float(ring["latency"]),),
+            "load": (float(ring["load"]),),
+            "dropouts": (float(ring["dropouts"]),),
+        }
+        if (activity := worker.hands.activity) is not None:
+            shown["activity"] = (activity,)
+        return shown
+
+    def _number(self, uuid: str) -> int:
+        if uuid not in self._numbers:
+            here = [worker.hello["uuid"] for worker in self._workers.values()]
+            if len(self._numbers) > 4 * len(here) + 64:  # forget those that have long gone
+                self._numbers = {known: self._numbers[known] for known in here}
+            taken = set(self._numbers.values())
+            self._numbers[uuid] = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        return self._numbers[uuid]

@@ -1,0 +1,1 @@
+"""The bytes that two processes read: the ring, the control page, the messages."""

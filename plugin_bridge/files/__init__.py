@@ -1,0 +1,1 @@
+"""Audio and target files, in and out."""

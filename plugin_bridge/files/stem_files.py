@@ -1,0 +1,139 @@
+"""The files of a separation: they appear together, when all of them are complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat
+from realtime.spec import StemsteerError
+from realtime.stft import Audio
+
+
+class StemFiles:
+    """Files of stems being written, under hidden names beside their own until all are complete.
+
+    What is left of the mixture goes to the stem named last, as *mixture − what stands in the
+    other files*: integer files sum to an integer mixture exactly, to the last bit.
+
+    Parameters
+    ----------
+    paths : file of each stem; the last one takes what is left.
+    source : the mixture; its rate, channels and length are those of the stems.
+    force : replace files that are there.
+
+    Raises
+    ------
+    StemsteerError if a file is there already or is the input, or if the folder has no room.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        source: AudioReader,
+        samples: SampleFormat,
+        *,
+        force: bool = False,
+    ) -> None:
+        for path in paths.values():
+            check_free(path, source.path, force)
+        folder = next(iter(paths.values())).parent
+        self._made = _make_folder(folder)
+        self._paths = dict(paths)
+        self.writers: dict[str, AudioWriter] = {}
+        try:
+            _check_room(folder, source, samples, len(paths))
+            for stem, path in paths.items():
+                hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+                self.writers[stem] = AudioWriter(
+                    hidden, source.sample_rate, source.channels, samples, source.frames
+                )
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, mixture: Audio, targets: NDArray[np.float32]) -> None:
+        """Append a block (channels, n) of the mixture and of the targets (stems, channels, n)."""
+        *others, last = self.writers.values()
+        rest = mixture.astype(np.float64)
+        for writer, block in zip(others, targets, strict=True):
+            rest -= writer.write(block)
+        last.write(rest)
+
+    def write_each(self, stems: Sequence[Audio]) -> None:
+        """Append a block (channels, n) of every stem, as it is."""
+        for writer, block in zip(self.writers.values(), stems, strict=True):
+            writer.write(block)
+
+    @property
+    def frames(self) -> int:
+        """Samples a channel written so far."""
+        return next(iter(self.writers.values())).frames
+
+    def finish(self) -> None:
+        """Complete all files, then give them their names."""
+        for writer in self.writers.values():
+            writer.close()
+        for stem, path in self._paths.items():
+            os.replace(self.writers[stem].path, path)
+
+    def discard(self) -> None:
+        """Leave no trace."""
+        for writer in self.writers.values():
+            writer.discard()
+        for folder in self._made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def __enter__(self) -> StemFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.discard()
+
+
+def check_free(path: Path, source: Path, force: bool) -> None:
+    if path.exists() and path.samefile(source):
+        raise StemsteerError(f"{path} is the input itself; choose another place")
+    if path.is_dir():
+        raise StemsteerError(f"{path} is a folder; expected room for a file of that name")
+    if path.exists() and not force:
+        raise StemsteerError(
+            f"{path} is there already; replace it with --force, or choose another place"
+        )
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it; give the new ones, the innermost first."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StemsteerError(
+            f"the folder {folder} cannot be made ({reason}); choose another with --out"
+        ) from error
+    return new
+
+
+def _check_room(folder: Path, source: AudioReader, samples: SampleFormat, files: int) -> None:
+    """See that WAV files fit; how long FLAC files will be is not known."""
+    need = files * source.frames * source.channels * samples.bytes_per_sample
+    free = shutil.disk_usage(folder).free
+    if samples.container == "wav" and need > free:
+        raise StemsteerError(
+            f"{folder} has {free / 1e6:.0f} MB of room, the stems need {need / 1e6:.0f} MB; "
+            "make room, choose another folder with --out, or take --format flac"
+        )

@@ -1,0 +1,1 @@
+"""From a sound card, or a file at its own pace, to a sound card."""

@@ -1,0 +1,178 @@
+"""OSCQuery 1.0 over HTTP: the namespace as JSON, so that controllers find every control.
+
+``GET /`` describes everything, ``GET /stemsteer/guitar`` a part of it, ``?VALUE`` one attribute
+of it, and ``?HOST_INFO`` where OSC is received. Nothing can be changed this way.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from plugin_bridge.control.controls import METERS, Control
+from plugin_bridge.control.surface import Board, part_of
+from plugin_bridge.osc.namespace import ROOT
+from plugin_bridge.osc.server import OscServer
+from realtime.spec import StemsteerError
+
+READ, READ_WRITE = 1, 3
+ATTRIBUTES = ("ACCESS", "CLIPMODE", "DESCRIPTION", "RANGE", "TYPE", "UNIT", "VALUE")
+_UNITS = {"deg": "angle.degree", "dB": "gain.db"}
+Node = dict[str, Any]
+
+
+class QueryServer:
+    """Answers OSCQuery on TCP for an `OscServer`, on the same host.
+
+    Raises StemsteerError if the port is taken.
+    """
+
+    def __init__(self, osc: OscServer, board: Board, port: int) -> None:
+        handler = type("Handler", (_Handler,), {"osc": osc, "board": board})
+        try:
+            self._server = _server_for(osc.host)((osc.host, port), handler)
+        except (OSError, OverflowError) as error:
+            raise StemsteerError(
+                f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another "
+                "with --port (of serve: --osc-port), or stop what uses it"
+            ) from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="stemsteer-oscquery", daemon=True
+        )
+
+    def __enter__(self) -> QueryServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _ServerOfIPv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _server_for(host: str) -> type[ThreadingHTTPServer]:
+    return _ServerOfIPv6 if ":" in host else ThreadingHTTPServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    osc: OscServer
+    board: Board
+    server_version = "Stemsteer"
+    timeout = 5  # seconds of silence after which a connection is closed
+
+    def do_GET(self) -> None:
+        if not self.osc.allows(self.client_address[0]):
+            self.send_error(403)
+            return
+        url = urlsplit(self.path)
+        if url.query == "HOST_INFO":
+            self._answer(host_info(self.osc))
+            return
+        node = find(describe(self.board), unquote(url.path))
+        if node is None:
+            self.send_error(404)
+        elif not url.query:
+            self._answer(node)
+        elif url.query in node:
+            self._answer({url.query: node[url.query]})
+        else:
+            self.send_response(204 if url.query in ATTRIBUTES else 400)
+            self.end_headers()
+
+    def _answer(self, content: Mapping[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are not logged."""
+
+
+def host_info(osc: OscServer) -> Node:
+    """Where OSC is received, and what the description holds.
+
+    Received everywhere, there is no OSC_IP, which means: where this answer came from.
+    """
+    everywhere = osc.host in ("0.0.0.0", "::")
+    return {
+        "NAME": "Stemsteer",
+        **({} if everywhere else {"OSC_IP": osc.host}),
+        "OSC_PORT": osc.port,
+        "OSC_TRANSPORT": "UDP",
+        "EXTENSIONS": dict.fromkeys(ATTRIBUTES, True),
+    }
+
+
+def describe(board: Board) -> Node:
+    """The whole namespace."""
+    instances = {part_of(name): _instance(board, name) for name in board.instances}
+    return _folder("/", {ROOT: _folder(f"/{ROOT}", instances)})
+
+
+def find(node: Node, path: str) -> Node | None:
+    """The part of a description at a path."""
+    for part in filter(None, path.split("/")):
+        node = node.get("CONTENTS", {}).get(part)
+        if node is None:
+            return None
+    return node
+
+
+def _instance(board: Board, instance: str) -> Node:
+    path = f"/{ROOT}/{part_of(instance)}"
+    node = _folder(path, {})
+    for name, control in board.controls(instance).items():
+        _place(node, name, _leaf(f"{path}/{name}", control, board.value(instance, name)))
+    shown = board.meters(instance)
+    for meter in METERS:
+        if meter.name in shown:
+            values = list(shown[meter.name])
+            leaf = {"TYPE": "f" * len(values), "ACCESS": READ, "DESCRIPTION": meter.help}
+            _place(node, meter.name, {**leaf, "FULL_PATH": f"{path}/{meter.name}", "VALUE": values})
+    return node
+
+
+def _place(node: Node, name: str, leaf: Node) -> None:
+    """Put a leaf in its folder; the name of a plugin's parameter has one of its own."""
+    *folders, last = name.split("/")
+    for folder in folders:
+        path = f"{node['FULL_PATH']}/{folder}"
+        node = node["CONTENTS"].setdefault(folder, _folder(path, {}))
+    node["CONTENTS"][last] = leaf
+
+
+def _folder(path: str, contents: Node) -> Node:
+    return {"FULL_PATH": path, "ACCESS": 0, "CONTENTS": contents}
+
+
+def _leaf(path: str, control: Control, value: float) -> Node:
+    leaf: Node = {
+        "FULL_PATH": path,
+        "TYPE": "f",
+        "ACCESS": READ_WRITE,
+        "VALUE": [value],
+        "RANGE": [{"MIN": control.low, "MAX": control.high}],
+        "CLIPMODE": ["both"],
+        "DESCRIPTION": control.help,
+    }
+    if control.unit in _UNITS:
+        leaf["UNIT"] = [_UNITS[control.unit]]
+    return leaf

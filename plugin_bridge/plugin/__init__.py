@@ -1,0 +1,1 @@
+"""The native plugin: its C++ sources in `cpp`, and its installer."""

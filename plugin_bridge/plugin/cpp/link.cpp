@@ -1,0 +1,371 @@
+#include "link.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <fstream>
+#include <new>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "paths.h"
+
+namespace stemsteer {
+
+namespace {
+
+constexpr int kRetry_ms = 250;       // between two looks for an engine
+constexpr int kAnswer_ms = 10000;    // an engine loads its model before it answers
+constexpr double kRestart_s = 10;    // between two autostarts
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+std::string quoted(const std::string& text) {
+    std::string out = "\"";
+    for (const unsigned char c : text) {
+        char escape[8];
+        if (c == '"' || c == '\\')
+            out += {'\\', char(c)};
+        else if (c >= 0x20 && c < 0x7f)
+            out += char(c);
+        else if (c >= 0x80)
+            out += char(c);  // UTF-8 as it is
+        else
+            std::snprintf(escape, sizeof escape, "\\u%04x", c), out += escape;
+    }
+    return out + "\"";
+}
+
+std::string host_name() {
+    std::ifstream file("/proc/self/comm");
+    std::string name;
+    std::getline(file, name);
+    return name;
+}
+
+std::string to_json(const Hello& hello) {
+    char numbers[160];
+    std::snprintf(numbers, sizeof numbers,
+                  "\"pid\":%d,\"rate_hz\":%u,\"block\":%u,\"latency\":%u,\"outputs\":%u", getpid(),
+                  unsigned(hello.rate_hz + 0.5), hello.block, hello.latency, hello.outputs);
+    return "{\"hello\":1,\"uuid\":" + quoted(hello.uuid) + ",\"label\":" + quoted(hello.label) +
+           ",\"model\":" + quoted(hello.model) + ",\"host\":" + quoted(host_name()) +
+           ",\"format\":" + quoted(hello.format) + "," + numbers + "}";
+}
+
+// Connect to a socket that is ours and is listened to by ourselves. -1: there is none.
+int connect_to(const std::string& path) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path || !is_ours(path))
+        return -1;
+    std::memcpy(address.sun_path, path.c_str(), path.size());
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ucred peer = {};
+    socklen_t size = sizeof peer;
+    if (fd >= 0 && connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid())
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+bool send_with(int socket, const std::string& text, int passed_fd) {
+    iovec part = {const_cast<char*>(text.data()), text.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const passed = CMSG_FIRSTHDR(&message);
+    passed->cmsg_level = SOL_SOCKET;
+    passed->cmsg_type = SCM_RIGHTS;
+    passed->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(passed), &passed_fd, sizeof(int));
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == ssize_t(text.size());
+}
+
+// Memory that both sides can map and neither can shrink, so that no one's access can fault.
+int shared_memory(size_t bytes) {
+    const int fd = memfd_create("stemsteer-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -1;
+    if (fchmod(fd, 0600) == 0 && ftruncate(fd, off_t(bytes)) == 0 &&
+        posix_fallocate(fd, 0, off_t(bytes)) == 0 && fcntl(fd, F_ADD_SEALS, kSeals) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+void write_header(Header* header, double rate_hz, uint32_t outputs) {
+    new (header) Header();
+    std::memcpy(header->magic, kMagic, sizeof kMagic);
+    header->version = kVersion;
+    header->header_bytes = kHeaderBytes;
+    header->record_bytes = sizeof(Record);
+    header->frames = kFrames;
+    header->records = kRecords;
+    header->inputs = kInputs;
+    header->outputs = outputs;
+    header->rate_hz = rate_hz;
+    header->written.store(kOrigin);
+    header->start.store(kOrigin);
+}
+
+}  // namespace
+
+std::string new_uuid() {
+    unsigned char bytes[16];
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+        return "";
+    std::string text;
+    char pair[3];
+    for (const unsigned char byte : bytes) {
+        std::snprintf(pair, sizeof pair, "%02x", byte);
+        text += pair;
+    }
+    return text;
+}
+
+std::string binary_format() {
+    Dl_info info;
+    if (!dladdr(reinterpret_cast<void*>(&binary_format), &info) || !info.dli_fname)
+        return "?";
+    const std::string path = info.dli_fname;
+    for (const char* format : {"vst3", "lv2", "clap"})
+        if (path.find(std::string(".") + format) != std::string::npos)
+            return format;
+    return "jack";
+}
+
+// By its library, which its programs of any name and version have loaded.
+bool host_is_ardour() {
+    void* const library = dlopen("libardour.so.3", RTLD_LAZY | RTLD_NOLOAD);
+    if (library)
+        dlclose(library);
+    return library;
+}
+
+void log_line(const std::string& text) {
+    const std::string path = log_file();
+    struct stat found;
+    if (stat(path.c_str(), &found) == 0 && found.st_size > 1 << 20)
+        rename(path.c_str(), (path + ".1").c_str());
+    const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char when[32];
+    const time_t now = time(nullptr);
+    tm local;
+    std::strftime(when, sizeof when, "%F %T ", localtime_r(&now, &local));
+    const std::string line = when + host_name() + ": " + text + "\n";
+    if (fd >= 0 && write(fd, line.data(), line.size()) < 0)
+        std::fprintf(stderr, "stemsteer: the log %s cannot be written\n", path.c_str());
+    if (fd >= 0)
+        close(fd);
+    std::fprintf(stderr, "stemsteer: %s\n", text.c_str());
+}
+
+Link::~Link() {
+    quit_ = true;
+    if (thread_.joinable()) {
+        eventfd_write(wake_fd_, 1);
+        thread_.join();
+    }
+    if (wake_fd_ >= 0)
+        close(wake_fd_);
+    close_ring();
+}
+
+void Link::close_ring() {
+    if (memory_)
+        munmap(memory_, bytes_);
+    if (ring_fd_ >= 0)
+        close(ring_fd_);
+    memory_ = nullptr;
+    ring_fd_ = -1;
+}
+
+Ring Link::ring(double rate_hz, uint32_t outputs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (memory_ && ring_rate_hz_ == rate_hz && ring_outputs_ == outputs)
+        return Ring::at(memory_);
+    close_ring();
+    stale_ = true;
+    ring_rate_hz_ = rate_hz;
+    ring_outputs_ = outputs;
+    bytes_ = ring_bytes(outputs);
+    ring_fd_ = shared_memory(bytes_);
+    const int flags = ring_fd_ >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    if (ring_fd_ < 0)
+        log_line("no memory to share with an engine: the track stays dry");
+    memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, ring_fd_, 0);
+    if (memory_ == MAP_FAILED) {
+        memory_ = nullptr;
+        throw std::bad_alloc();
+    }
+    write_header(static_cast<Header*>(memory_), rate_hz, outputs);
+    return Ring::at(memory_);
+}
+
+void Link::greet(Hello hello) {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (hello.uuid == asked_uuid_)
+            hello.uuid = hello_.uuid;  // as the engine answered
+        else
+            asked_uuid_ = hello.uuid;
+        stale_ |= hello.uuid != hello_.uuid || hello.label != hello_.label ||
+                  hello.model != hello_.model || hello.latency != hello_.latency;
+        if (stale_)
+            presence_.attached.store(0);
+        hello_ = hello;
+    }
+    if (thread_.joinable()) {
+        eventfd_write(wake_fd_, 1);
+        return;
+    }
+    wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    thread_ = std::thread([this] { work(); });
+}
+
+std::string Link::uuid() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return hello_.uuid;
+}
+
+void Link::await(double time_s) const {
+    const double until_s = seconds() + time_s;
+    const timespec nap = {0, 2000000};
+    while (!presence_.attached.load() && is_ours(engine_socket()) && seconds() < until_s)
+        nanosleep(&nap, nullptr);
+}
+
+void Link::work() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's business
+    double started_s = -kRestart_s;
+    while (!quit_) {
+        const bool has_socket = is_ours(engine_socket());
+        presence_.expected.store(has_socket || is_ours(autostart_file()));
+        if (shake_hands())
+            stay();
+        presence_.attached.store(0);
+        if (socket_ >= 0)
+            close(socket_);
+        socket_ = -1;
+        if (quit_)
+            break;
+        if (presence_.used.load() && seconds() - started_s > kRestart_s) {
+            started_s = seconds();
+            const int probe = has_socket ? connect_to(engine_socket()) : -1;
+            if (probe >= 0)
+                close(probe);
+            else if (start_engine())
+                log_line("no engine was running: started one");
+        }
+        report_losses();
+        pause(kRetry_ms);
+    }
+    report_losses();
+}
+
+// Offer the ring to the engine. True: it was taken.
+bool Link::shake_hands() {
+    std::string hello;
+    int fd;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (ring_fd_ < 0)
+            return false;
+        hello_.latency = latency();
+        hello = to_json(hello_);
+        fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
+        stale_ = false;
+    }
+    socket_ = connect_to(engine_socket());
+    const bool sent = socket_ >= 0 && send_with(socket_, hello, fd);
+    close(fd);
+    char answer[512] = {};
+    for (const double until_s = seconds() + kAnswer_ms / 1000.0; sent && !quit_;) {
+        pollfd events[] = {{socket_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
+        poll(events, 2, 100);
+        eventfd_t ignored;
+        eventfd_read(wake_fd_, &ignored);
+        const ssize_t got = recv(socket_, answer, sizeof answer - 1, MSG_DONTWAIT);
+        if (got > 0)
+            break;
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (got == 0 || (got < 0 && errno != EAGAIN) || seconds() > until_s || stale_)
+            return false;
+    }
+    if (std::strncmp(answer, "ok ", 3) != 0) {
+        if (answer[0] && refusal_ != answer)
+            log_line(std::string("the engine refuses: ") + answer);
+        refusal_ = answer;
+        return false;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stale_)
+        return false;
+    hello_.uuid = answer + 3;
+    presence_.encounters.fetch_add(1);
+    presence_.attached.store(1);
+    return true;
+}
+
+// Stay while the engine is there and what it was told is true. Its death closes the socket.
+void Link::stay() {
+    while (!quit_) {
+        pollfd events[] = {{socket_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
+        poll(events, 2, kRetry_ms);
+        eventfd_t ignored;
+        eventfd_read(wake_fd_, &ignored);
+        char text[512] = {};
+        const ssize_t got = recv(socket_, text, sizeof text - 1, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            return;
+        if (got > 0)
+            log_line(std::string("engine: ") + text);
+        report_losses();
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (stale_ || latency() != hello_.latency)
+            return;
+    }
+}
+
+// The ring's: the audio thread may have changed it since the last greeting.
+uint32_t Link::latency() const {
+    return Ring::at(memory_).header->latency.load(std::memory_order_relaxed);
+}
+
+void Link::pause(int time_ms) {
+    pollfd event = {wake_fd_, POLLIN, 0};
+    poll(&event, 1, time_ms);
+    eventfd_t ignored;
+    eventfd_read(wake_fd_, &ignored);
+}
+
+// An offline render with holes must not pass in silence. Told when it has come to rest.
+void Link::report_losses() {
+    const uint64_t lost = stream_.lost_offline();
+    const bool grows = lost != seen_losses_;
+    seen_losses_ = lost;
+    if (lost == told_losses_ || (grows && !quit_))
+        return;
+    log_line("ERROR: an offline render has " + std::to_string(lost - told_losses_) +
+             " blocks that were not processed, because the engine was missing or had failed; "
+             "run `stemsteer doctor`, then render again");
+    told_losses_ = lost;
+}
+
+}  // namespace stemsteer

@@ -1,0 +1,19 @@
+// Where things are on this machine, by the rules of plugin_bridge/paths.py.
+#pragma once
+
+#include <string>
+
+namespace stemsteer {
+
+std::string engine_socket();   // STEMSTEER_SOCKET, else in the user's runtime folder
+std::string autostart_file();  // STEMSTEER_AUTOSTART, else in the user's configuration folder
+std::string log_file();        // in the user's state folder; its folder is made
+
+// Whether a file is there, is ours, and nobody else may write to it.
+bool is_ours(const std::string& path);
+
+// Start the command in the autostart file, one argument a line, with a clean environment and
+// without waiting for it. Two plugins that do it at once are no harm: the second engine leaves.
+bool start_engine();
+
+}  // namespace stemsteer

@@ -1,0 +1,146 @@
+"""Put the plugin into the user's folders, and write how it starts the engine; take both away."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from plugin_bridge.engine.shared.messages import ask_status
+from plugin_bridge.paths import autostart_file, config_folder
+from realtime.spec import StemsteerError
+
+CPP = Path(__file__).resolve().parent / "cpp"
+DPF = Path("/usr/share/dpf")
+PLUGINS = ("Stemsteer", "StemsteerSplit")
+FORMATS = ("vst3", "lv2", "clap")
+UNIT = """[Unit]
+Description=Stemsteer engine
+
+[Service]
+ExecStart={command}
+Restart=on-failure
+LimitRTPRIO=20
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def bundles() -> dict[str, Path]:
+    """Where each bundle goes in the user's folders, by its file name."""
+    return {
+        f"{name}.{kind}": Path.home() / f".{kind}" / f"{name}.{kind}"
+        for kind in FORMATS
+        for name in PLUGINS
+    }
+
+
+def unit_file() -> Path:
+    """The systemd user unit of the engine."""
+    return config_folder().parent / "systemd" / "user" / "stemsteer.service"
+
+
+def engine_command() -> list[str]:
+    """The command that runs the engine from this environment."""
+    return [sys.executable, "-m", "plugin_bridge.cli", "serve"]
+
+
+def install(prebuilt: Path | None = None) -> list[Path]:
+    """Build the plugin, or take it from the folder `prebuilt`; returns what was written.
+
+    Raises
+    ------
+    StemsteerError if it cannot be built, or the folder lacks a bundle.
+    """
+    with tempfile.TemporaryDirectory(prefix="stemsteer-plugin-") as folder:
+        source = prebuilt or _build(Path(folder))
+        missing = [name for name in bundles() if not (source / name).exists()]
+        if missing:
+            raise StemsteerError(f"{source} lacks {', '.join(missing)}: build it with make")
+        for name, place in bundles().items():
+            _replace(source / name, place)
+    return [*bundles().values(), *_write_starters()]
+
+
+def uninstall() -> list[Path]:
+    """Remove what `install` has written; returns what was there."""
+    removed = []
+    for place in [*bundles().values(), autostart_file(), unit_file()]:
+        if place.is_dir():
+            shutil.rmtree(place)
+        elif place.exists():
+            place.unlink()
+        else:
+            continue
+        removed.append(place)
+    return removed
+
+
+def state() -> list[tuple[str, str, str]]:
+    """For `stemsteer doctor`: name, what was found, what to do about it (empty: well)."""
+    places = bundles()
+    there = [name for name, place in places.items() if place.exists()]
+    remedy = "" if len(there) == len(places) else "run: stemsteer plugin install"
+    checks = [("plugin", f"{len(there)} of {len(places)} bundles in {Path.home()}", remedy)]
+    starts = autostart_file()
+    command = starts.read_text().split("\n") if starts.exists() else []
+    found = " ".join(command) if command else f"no {starts}"
+    works = bool(command) and shutil.which(command[0]) is not None
+    checks.append(("autostart", found, "" if works else "run: stemsteer plugin install"))
+    try:
+        status = ask_status()
+        checks.append(("engine", f"{len(status['instances'])} instances, {status['model']}", ""))
+    except StemsteerError:
+        checks.append(("engine", "not running", "the plugin starts it, or run: stemsteer serve"))
+    return checks
+
+
+def _build(folder: Path) -> Path:
+    lacking = [tool for tool in ("make", "g++") if shutil.which(tool) is None]
+    if lacking or not DPF.exists():
+        raise StemsteerError(
+            "building the plugin needs g++, make and DPF: run `sudo apt install g++ make "
+            "dpf-source`, or give a folder of prebuilt bundles with --prebuilt"
+        )
+    done = subprocess.run(
+        ["make", "-C", str(CPP), "-j", "2", f"OUT={folder}"], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise StemsteerError(f"building the plugin failed: {done.stderr.strip()[-600:]}")
+    return folder
+
+
+def _replace(source: Path, place: Path) -> None:
+    """Copy a bundle beside its place, then swap it in: a host never sees half of one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(f".{place.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.unlink(missing_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, fresh)
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        shutil.copy2(source, fresh)
+    fresh.replace(place)
+
+
+def _quoted(word: str) -> str:
+    """A word of a systemd command line, where % and $ have a meaning."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
+
+
+def _write_starters() -> list[Path]:
+    starts, unit = autostart_file(), unit_file()
+    command = engine_command()
+    for file, text in (
+        (starts, "\n".join(command) + "\n"),
+        (unit, UNIT.format(command=" ".join(map(_quoted, command)))),
+    ):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o600)
+    return [starts, unit]

@@ -1,0 +1,79 @@
+"""Files of lanes that are wrong: each gets a clear answer with its name, none a traceback."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from plugin_bridge.automation import read_automation, write_automation
+from plugin_bridge.automation.live_lanes import Recording
+from realtime.spec import StemsteerError
+from tests.support.lanes import read
+
+LANES = '{"lanes": {"guitar": {"azimuth": %s}}}'
+RPP = """<REAPER_PROJECT 0.1
+  <TRACK
+    %s
+  >
+>"""
+CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "a.csv",
+            "seconds,target,control\n0,guitar,azimuth\n",
+            "line 1: no column is called value",
+        ),
+        ("a.csv", "seconds,target,control,value\n0,guitar,azimuth\n", "line 2: azimuth is ''"),
+        ("a.csv", f"seconds,azimuth\n0,{'1' * 140_000}\n", "field larger than .*expected seconds"),
+        ("a.csv", "seconds,g.width,g.width\n0,1,2\n", "two columns are called g.width; leave one"),
+        ("a.csv", "seconds,azimuth\n0,1,2\n", "line 2: 3 cells, expected the 2 of the titles"),
+        ("a.csv", "seconds,latency_mode\n0,1\n", "'latency_mode' to automate; that one only the p"),
+        ("a.csv", "seconds,g.offline\n0,1\n", "'offline' to automate; that one only the plugin"),
+        ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),
+        ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
+        ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),
+        ("a.json", "[" * 100_000, "RecursionError.*expected {"),
+        ("a.json", '{"lanes": [1]}', "not laid out as automation.*expected {"),
+        ("a.rpp", RPP % "<PANENV2\nACT 1\nPT\n>", "IndexError.*expected entries PT"),
+        ("a.rpp", RPP % (CHAIN % "<PARMENV\nACT 1\nPT 0 0\n>"), "IndexError.*expected entries PT"),
+    ],
+)
+def test_a_file_of_lanes_that_is_wrong_gets_a_clear_answer(tmp_path, name, text, words):
+    with pytest.raises(StemsteerError, match=rf"(?s)a\.\w+: .*{words}"):
+        read(tmp_path, name, text)
+
+
+def midi(division, *events):
+    track = b"".join(b"\x00" + event for event in (*events, b"\xff\x2f\x00"))
+    head = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, division)
+    return head + struct.pack(">4sI", b"MTrk", len(track)) + track
+
+
+@pytest.mark.parametrize("ending", [".mid", ".MIDI"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (midi(0, b"\xb0\x0a\x40"), "its division is 0, expected ticks"),
+        (midi(96, b"\xff\x59\x02\x40\x05"), "not a MIDI file: KeySignatureError"),
+        (midi(96, b"\xb0\x0a\xf0"), "not a MIDI file: .*data byte"),
+    ],
+    ids=["division", "key", "data"],
+)
+def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words, ending):
+    path = tmp_path / f"song{ending}"
+    path.write_bytes(content)
+    with pytest.raises(StemsteerError, match=rf"song{ending}: .*{words}"):
+        read_automation(path, 44_100)
+
+
+def test_what_only_a_host_can_turn_is_not_recorded_either(tmp_path):
+    board = Recording(["guitar"])
+    for name, value in (("latency_mode", 1.0), ("offline", 1.0), ("azimuth", 10.0)):
+        board.play("guitar", name, value)
+    write_automation(tmp_path / "lanes.csv", board.lanes())
+    assert set(read_automation(tmp_path / "lanes.csv", 44_100).lanes) == {("guitar", "azimuth")}

@@ -1,0 +1,196 @@
+"""What is played by hand sounds at once, and sounds the same when it is rendered later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from pythonosc.udp_client import SimpleUDPClient
+from typer.testing import CliRunner
+
+from plugin_bridge.automation import (
+    Automation,
+    Lane,
+    Point,
+    Steering,
+    read_automation,
+    write_automation,
+)
+from plugin_bridge.automation.live_lanes import Playing, Recording
+from plugin_bridge.cli import app as cli
+from plugin_bridge.osc import OscServer
+from realtime import Separator, load_model
+
+RATE = 44_100
+START = {"guitar": {"azimuth": -30.0}}
+CURVE = Automation({("guitar", "width"): Lane([Point(0, 10), Point(1, 60)])})
+
+
+def stream(lanes, moves, noise, block=128):
+    """The stems of a live stream into which `moves` (sample, control, value) are played."""
+    model = load_model("panorama")
+    tier = model.spec.tier_at("live", RATE)
+    steering = Steering(lanes, ["guitar"], tier, RATE, START)
+    separator = Separator(model, RATE, targets=["guitar"], conditions=steering)
+    out = []
+    for first in range(0, noise.shape[1], block):
+        for sample, name, value in moves:
+            if first <= sample < first + block:
+                lanes.play("guitar", name, value)
+        out.append(separator.process(np.ascontiguousarray(noise[:, first : first + block])))
+    return np.concatenate(out, axis=2), steering
+
+
+def playing(automation):
+    return Playing(
+        automation, ["guitar"], START, load_model("panorama").spec.tier("live").hop / RATE
+    )
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(7).standard_normal((2, RATE), np.float32) * np.float32(0.1)
+
+
+MOVES = [(4000, "azimuth", 20.0), (4500, "azimuth", 30.0), (20_000, "width", 80.0),
+         (30_000, "azimuth", -45.0), (30_001, "azimuth", 0.0)]  # fmt: skip
+
+
+def test_a_recorded_performance_renders_as_it_sounded(noise, tmp_path):
+    hand = playing(CURVE)
+    hand.record = {}
+    live, _ = stream(hand, MOVES, noise)
+    write_automation(tmp_path / "a.csv", hand.recorded())
+    offline, _ = stream(read_automation(tmp_path / "a.csv", RATE), [], noise, block=RATE)
+    assert np.abs(live - offline).max() <= 1e-6
+    untouched, _ = stream(CURVE, [], noise)
+    assert np.abs(live - untouched).max() > 0.01
+
+
+def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise):
+    hand = playing(Automation())
+    model = load_model("panorama")
+    tier = model.spec.tier("live")
+    steering = Steering(hand, ["guitar"], tier, RATE, START)
+    before = steering(0, 100)["direction"][:, 0, 0]
+    hand.play("guitar", "azimuth", 30.0)
+    after = steering(100, 100)["direction"][:, 0, 0]
+    assert (before == -30).all()
+    assert -30 < after[0] < after[1]
+    arrived = int(np.ceil(0.02 * RATE / tier.hop))
+    assert after[arrived] == pytest.approx(30, abs=1e-4)
+    assert np.diff(after).max() < 60 / (arrived - 2)
+
+
+def test_lanes_of_a_hand_stay_short_however_long_it_plays():
+    hand = playing(Automation())
+    for k in range(5_000):
+        hand.play("guitar", "azimuth", float(k % 40))
+        hand.advance(k * 0.003)
+    assert len(hand.lane("guitar", "azimuth").points) < 100
+
+
+def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
+    hand = playing(Automation())
+    steering = Steering(hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START)
+    steering(0, 100)
+    hand.play("guitar", "azimuth", 30.0)
+    steering(100, 100)
+    assert (steering(0, 10)["direction"][:, 0, 0] == 30).all()
+    hand.play("guitar", "azimuth", -10.0)
+    assert steering(10, 20)["direction"][-1, 0, 0] == pytest.approx(-10, abs=1e-4)
+
+
+def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):
+    hand = playing(CURVE)
+    assert hand.value("guitar", "azimuth") == -30
+    hand.advance(0.5)
+    assert hand.value("guitar", "width") == pytest.approx(35)
+    hand.play("guitar", "width", 12.0)
+    hand.advance(0.9)
+    assert hand.value("guitar", "width") == 12
+
+
+def test_osc_reaches_the_board_within_five_milliseconds():
+    """The rest of the way to the sound is the next frame, at most one hop later."""
+    hand = playing(Automation())
+    waits_s = []
+    with OscServer(hand, port=0) as server:
+        client = SimpleUDPClient("127.0.0.1", server.port)
+        for k in range(300):
+            value = float(k % 40) + 1
+            began = time.perf_counter()
+            client.send_message("/stemsteer/guitar/azimuth", value)
+            while hand.value("guitar", "azimuth") != value:
+                time.sleep(0.0001)
+                assert time.perf_counter() - began < 5
+            waits_s.append(time.perf_counter() - began)
+    assert np.median(waits_s) < 0.005
+
+
+def test_a_recording_begins_with_its_first_move():
+    now_s = 100.0
+    recording = Recording(["guitar"], clock=lambda: now_s)
+    recording.play("guitar", "azimuth", -30.0)
+    now_s = 102.5
+    recording.play("guitar", "azimuth", 10.0)
+    now_s = 102.5001
+    recording.play("guitar", "azimuth", 11.0)
+    lane = recording.lanes()["guitar", "azimuth"]
+    assert [(p.time_s, p.value) for p in lane.points] == [(0, -30), (2.5, 11)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_record_writes_what_was_sent_when_it_is_stopped(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plugin_bridge.cli", "record", tmp_path / "a.csv",
+         "--targets", "guitar", "--port", "0"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    line = process.stderr.readline()
+    port = int(line.rsplit(" ", 1)[1])
+    client = SimpleUDPClient("127.0.0.1", port)
+    client.send_message("/stemsteer/guitar/azimuth", -30.0)
+    time.sleep(0.3)
+    client.send_message("/stemsteer/guitar/azimuth", 20.0)
+    client.send_message("/stemsteer/guitar/mode", "remove")
+    client.send_message("/stemsteer/drums/azimuth", 1.0)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=20)
+    assert process.returncode == 0, words
+    assert "3 points" in words
+    assert "1 unknown_address" in words
+    lanes = read_automation(tmp_path / "a.csv", RATE).lanes
+    azimuth = lanes["guitar", "azimuth"].points
+    assert [(point.value, point.shape) for point in azimuth] == [(-30, "step"), (20, "step")]
+    assert azimuth[1].time_s == pytest.approx(0.3, abs=0.15)
+    assert lanes["guitar", "mode"].points[0].value == 1
+
+
+def test_record_never_writes_over_a_file(tmp_path):
+    (tmp_path / "a.csv").write_text("mine")
+    done = CliRunner().invoke(cli.app, ["record", str(tmp_path / "a.csv"), "--port", "0"])
+    assert (done.exit_code, (tmp_path / "a.csv").read_text()) == (1, "mine")
+    assert "is there already" in done.stderr
+
+
+def test_record_that_cannot_listen_leaves_no_file(tmp_path):
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(cli.app, ["record", str(tmp_path / "a.csv"), "--port", port])
+    assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert "cannot listen for OSC" in done.stderr
+
+
+def test_the_layout_and_the_pattern_file_are_written_out(tmp_path):
+    done = CliRunner().invoke(cli.app, ["osc", "--export", str(tmp_path / "daw")])
+    assert done.exit_code == 0
+    assert sorted(os.listdir(tmp_path / "daw")) == ["Stemsteer.ReaperOSC", "Stemsteer.tosc"]

@@ -1,0 +1,70 @@
+"""What the README shows works: every command and every line of Python in it is run here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENDLESS = ("bench", "serve", "status", "live", "plugin", "record", "osc")  # or tried elsewhere
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [w[1:] for w in words if w[:1] == ["stemsteer"] and w[1] not in ENDLESS]
+
+
+def test_there_are_examples_to_run():
+    assert len(commands()) >= 8
+    assert len(blocks("python")) >= 1
+
+
+def test_every_command_works_in_the_order_of_the_readme(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "build" / "demo" / "mix.flac", tmp_path / "song.flac")
+    monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"`(\w+\.\w+)`:\n```\w+\n(.*?)```", README, re.DOTALL):
+        Path(name).write_text(text)
+    for words in commands():
+        arguments, _, output = (words, "", "") if ">" not in words else _redirected(words)
+        done = CliRunner().invoke(cli.app, arguments)
+        assert done.exit_code == 0, (arguments, done.output)
+        if output:
+            Path(output).write_text(done.stdout)
+    assert Path("field.png").exists()
+    for stem in ("song-stems/target", "song-stems/residual", "without-guitar/residual"):
+        assert soundfile.info(f"{stem}.flac").frames == soundfile.info("song.flac").frames
+
+
+def _redirected(words):
+    where = words.index(">")
+    return words[:where], ">", words[where + 1]
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+def test_every_piece_of_python_runs(program):
+    block = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 4410)).astype(np.float32)
+    names = {"block": block}
+    exec(program, names)
+    assert names["guitar"].shape == names["residual"].shape == block.shape
+
+
+def test_every_file_that_is_named_is_there():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"sh (build/\w+\.sh)", README):
+        assert (ROOT / path).exists(), path

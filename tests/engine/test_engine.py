@@ -1,0 +1,288 @@
+"""The engine with real audio processes: what it serves, refuses, survives and leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.shared.ring import make_ring
+from plugin_bridge.engine.worker.processor import choose_tier
+from plugin_bridge.paths import engine_socket
+from realtime import Separator, load_model
+from realtime.spec import StemsteerError
+from tests.support.engine_sandbox import ROOT, compiled, noise, until
+
+HOP = 256
+
+
+def pass_through(track: Track, x: np.ndarray, block: int = 512, **values: float) -> np.ndarray:
+    """Feed `x` block by block, waiting for the engine; what comes back, aligned with `x`."""
+    start, outs, read = track.position, [], 0
+    for at in range(0, x.shape[1], block):
+        track.push(x[:, at : at + block], **values)
+        due = (track.position - start) // HOP * HOP - HOP
+        if due > read:
+            assert track.wait(start + due), "the engine has stopped"
+            outs.append(track.read(start + read, due - read))
+            read = due
+    return np.concatenate(outs, axis=1)
+
+
+def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(own_desk):
+    own_desk.start(own_desk.identity)
+    track = Track(label="Guitar L/R", offline=True)
+    x = noise(44_100)
+    y = pass_through(track, x)
+    np.testing.assert_allclose(y, x[:, : y.shape[1]], atol=2e-7)
+    instance = own_desk.instances()[0]
+    assert instance["label"] == "Guitar L/R"
+    assert instance["hops"] == len(x[0]) // HOP
+    assert (instance["rate_hz"], instance["latency"], instance["tier"]) == (44_100, 1024, "live")
+    assert 0 < instance["load"] < 1
+    track.close()
+    until(lambda: not own_desk.instances(), "the instance is gone")
+
+
+@pytest.mark.host
+def test_the_way_of_a_block_to_its_sound_and_back_is_short(own_desk):
+    own_desk.start("panorama")
+    track = Track(block=HOP)
+    track.push(noise(HOP))
+    until(own_desk.workers, "the track is served")
+    command = [compiled("ring_trip"), str(track.fd), "600"]
+    done = subprocess.run(command, pass_fds=[track.fd], capture_output=True, text=True, check=True)
+    median_us, p99_us, mean_us, separator_us = map(float, done.stdout.split())
+    print(
+        f"trip {median_us:.0f} us, p99 {p99_us:.0f}, mean {mean_us:.0f}, of which the separator "
+        f"{separator_us:.0f} and all else {mean_us - separator_us:.0f}"
+    )
+    assert median_us < 1e6 * HOP / 44_100
+    assert 0 < separator_us < mean_us
+    track.close()
+
+
+def test_parameters_move_in_straight_lines_from_block_to_block(own_desk):
+    own_desk.start(own_desk.identity)
+    track = Track(offline=True)
+    ones = np.ones((2, 512), np.float32)
+    start = track.position
+    for mix_gain_db in (0.0, 0.0, -20.0, -20.0, -20.0):
+        track.push(ones, gain=mix_gain_db)
+    assert track.wait(start + 4 * 512)
+    y = track.read(start, 4 * 512)[0]
+    np.testing.assert_allclose(y[: 2 * 512 + 1], 1.0, atol=1e-6)
+    np.testing.assert_allclose(y[3 * 512 :], 0.1, atol=1e-6)
+    gain_db = 20 * np.log10(y[2 * 512 : 3 * 512])
+    np.testing.assert_allclose(gain_db, -20 * np.arange(512) / 512, atol=0.02)
+    assert np.abs(np.diff(y)).max() < 0.005  # no zipper
+
+
+def test_the_sound_is_that_of_a_separator_with_the_same_automation(own_desk):
+    own_desk.start()
+    x = noise(512 * 120)
+    track = Track(offline=True)
+    start, azimuths = track.position, np.linspace(-40, 40, 120)
+    sounds = []
+    for k, azimuth in enumerate(azimuths):
+        track.push(x[:, 512 * k : 512 * (k + 1)], azimuth=azimuth, width=15)
+        if k:
+            assert track.wait(start + 512 * k)
+            sounds.append(track.read(start + 512 * (k - 1), 512))
+    y = np.concatenate(sounds, axis=1)
+
+    def conditions(first, frames):
+        at = [separator.position_of(k) / 512 for k in range(first, first + frames)]
+        course = np.interp(at, np.arange(121), [azimuths[0], *azimuths])
+        direction = np.stack([course, np.full(frames, 15.0)], axis=1)
+        return {"direction": direction[:, None].astype(np.float32)}
+
+    separator = Separator(load_model("panorama"), 44_100, block=512, conditions=conditions)
+    whole = np.concatenate([separator.process(b) for b in np.split(x, 120, axis=1)], axis=2)
+    expected = whole[0, :, separator.latency :]
+    frames = min(y.shape[1], expected.shape[1])
+    np.testing.assert_allclose(y[:, :frames], expected[:, :frames], atol=1e-5)
+
+
+def test_each_instance_may_have_a_model_of_its_own(own_desk):
+    own_desk.start(own_desk.identity)
+    tracks = [Track(offline=True), Track(model="panorama", offline=True)]
+    assert len(own_desk.workers()) == 2
+    x = noise(8192)
+    exact, separated = (pass_through(track, x, azimuth=-45, width=5) for track in tracks)
+    np.testing.assert_allclose(exact, x[:, : exact.shape[1]], atol=2e-7)
+    assert np.abs(separated - exact).max() > 0.01
+    models = sorted(i["model"].split("/")[-1] for i in own_desk.instances())
+    assert models == ["identity.onnx", "panorama"]
+
+
+def test_the_socket_is_the_users_own_and_nothing_listens_on_the_network(own_desk):
+    pid = own_desk.start()
+    assert stat.S_IMODE(own_desk.runtime.stat().st_mode) == 0o700
+    assert stat.S_IMODE(engine_socket().stat().st_mode) == 0o600
+    fds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    inodes = {f.split("[")[1][:-1] for f in fds if f.startswith("socket:")}
+    for family in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/{pid}/net/{family}") as lines:
+            assert not inodes & {line.split()[9] for line in list(lines)[1:]}
+
+
+def test_an_engine_does_not_use_a_folder_that_others_can_enter(own_desk):
+    own_desk.runtime.mkdir(mode=0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "plugin_bridge.cli", "serve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "chmod 700" in done.stderr
+
+
+def test_a_second_engine_says_that_there_is_one_and_leaves(own_desk):
+    own_desk.start()
+    done = subprocess.run(
+        [sys.executable, "-m", "plugin_bridge.cli", "serve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "listening" in done.stderr
+    assert own_desk.status()
+
+
+def greet(message: bytes, fds: list[int]) -> str:
+    """Say something to the engine; what it answers, empty if it hangs up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
+        guest.settimeout(10)
+        guest.connect(str(engine_socket()))
+        socket.send_fds(guest, [message], fds)
+        return guest.recv(1 << 16).decode()
+
+
+HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"\xff\x00garbage", "not JSON"),
+        (b"[1, 2]", "not a JSON object"),
+        (b"{}", "one ring"),
+        (json.dumps(HELLO).encode(), "one ring"),
+    ],
+)
+def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(own_desk, message, words):
+    own_desk.start()
+    assert words in greet(message, [])
+    assert own_desk.status()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hello": 2}, "version 2"),
+        ({"rate_hz": 10**9}, "rate_hz is 1000000000"),
+        ({"latency": "many"}, "latency is 'many'"),
+        ({"model": "../../etc/passwd"}, "no model's name"),
+        ({"model": "nosuchmodel"}, "nosuchmodel"),
+        ({"outputs": 2, "rate_hz": 20_000}, "20000 Hz"),
+    ],
+)
+def test_a_hello_with_a_wrong_field_is_refused_with_the_reason(own_desk, change, words):
+    own_desk.start()
+    ring = make_ring({**HELLO, **change}["rate_hz"] if "rate_hz" in change else 44_100)
+    assert words in greet(json.dumps({**HELLO, **change}).encode(), [ring])
+    os.close(ring)
+    assert own_desk.status()
+
+
+def test_a_file_that_is_no_ring_is_refused(own_desk, tmp_path):
+    own_desk.start()
+    (tmp_path / "file").write_bytes(b"x" * 4096)
+    with open(tmp_path / "file", "rb") as file:
+        answer = greet(json.dumps(HELLO).encode(), [file.fileno()])
+    assert answer.startswith("error")
+    assert own_desk.status()
+
+
+def test_peers_that_say_nothing_are_shown_out(own_desk):
+    own_desk.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
+        guest.settimeout(10)
+        guest.connect(str(engine_socket()))
+        assert own_desk.status()  # the engine is not held up by it
+        assert guest.recv(10) == b""
+
+
+def test_the_crash_of_one_audio_process_does_not_touch_another(own_desk):
+    own_desk.start(own_desk.identity)
+    first, second = Track(offline=True), Track(offline=True)
+    x = noise(8192)
+    pass_through(first, x)
+    before = own_desk.workers()
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: not first.attached, "the first track sees that its engine has gone")
+    np.testing.assert_allclose(pass_through(second, x), x[:, : 8192 - HOP], atol=2e-7)
+    again = Track(offline=True)
+    np.testing.assert_allclose(pass_through(again, x), x[:, : 8192 - HOP], atol=2e-7)
+
+
+def test_the_engine_stops_clean_and_leaves_no_process_and_no_socket(own_desk):
+    own_desk.start()
+    tracks = [Track(), Track()]
+    until(lambda: len(own_desk.workers()) == 2, "both tracks are served")
+    workers = own_desk.workers()
+    assert own_desk.stop(signal.SIGTERM) == 0
+    assert not engine_socket().exists()
+    for pid in workers:
+        assert not os.path.exists(f"/proc/{pid}")
+    assert not any(track.attached for track in tracks)
+    assert "has stopped" in own_desk.engine_log.read_text()
+
+
+def test_a_killed_engine_takes_its_audio_processes_along_and_can_be_started_anew(own_desk):
+    own_desk.start(own_desk.identity)
+    track = Track(offline=True)
+    workers = own_desk.workers()
+    own_desk.stop(signal.SIGKILL)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "they are gone")
+    assert not track.attached
+    own_desk.start(own_desk.identity)  # over the socket that was left
+    x = noise(4096)
+    np.testing.assert_allclose(pass_through(Track(offline=True), x), x[:, : 4096 - HOP], atol=2e-7)
+
+
+def test_without_an_engine_a_track_is_told_what_to_do(own_desk):
+    with pytest.raises(StemsteerError, match="no engine answers"):
+        Track()
+
+
+@pytest.mark.parametrize(
+    ("latency", "block", "tier"),
+    [(512, 64, "direct"), (512, 256, "direct"), (512, 4096, "direct"), (1024, 64, "live"),
+     (1024, 512, "live"), (1024, 4096, "live"), (4096, 512, "live"), (8192, 512, "studio")],
+)  # fmt: skip
+def test_the_latency_of_the_plugin_pays_the_tier(latency, block, tier):
+    assert choose_tier(load_model("panorama").spec, 44_100, latency, block) == tier
+
+
+def test_a_model_with_several_sources_is_not_for_a_plugin():
+    with pytest.raises(StemsteerError, match="for each of guitar"):
+        choose_tier(load_model("spain-xumx").spec, 44_100, 4096, 256)
+
+
+def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(own_desk):
+    own_desk.start()
+    assert Track(latency=512, block=128).attached
+    with pytest.raises(StemsteerError, match="steer needs a latency of 640 samples for blocks of"):
+        Track(latency=512, block=128, model="steer")

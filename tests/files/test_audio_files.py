@@ -1,0 +1,221 @@
+"""Audio files: what is read is checked, what is written is exact."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat, format_like
+from realtime.spec import StemsteerError
+from tests.support.engine_sandbox import need
+
+RATE_HZ = 44_100
+
+
+def noise(samples=RATE_HZ, channels=2, seed=0):
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, (samples, channels)).astype(np.float32)
+
+
+def read(path, size=10_000):
+    with AudioReader(path) as reader:
+        return np.concatenate(list(reader.blocks(size)), axis=1)
+
+
+def cut(path, share):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "as_wav"),
+    [
+        ("a.wav", "PCM_U8", "PCM_U8"),
+        ("a.wav", "PCM_16", "PCM_16"),
+        ("a.wav", "PCM_24", "PCM_24"),
+        ("a.wav", "PCM_32", "PCM_32"),
+        ("a.wav", "FLOAT", "FLOAT"),
+        ("a.wav", "DOUBLE", "DOUBLE"),
+        ("a.wav", "ULAW", "PCM_16"),
+        ("a.flac", "PCM_24", "PCM_24"),
+        ("a.aiff", "PCM_S8", "PCM_U8"),
+        ("a.aiff", "PCM_16", "PCM_16"),
+        ("a.caf", "PCM_24", "PCM_24"),
+        ("a.ogg", "VORBIS", "FLOAT"),
+        ("a.mp3", "MPEG_LAYER_III", "FLOAT"),
+    ],
+)
+def test_every_format_is_read_to_its_end_and_written_in_its_own_depth(
+    tmp_path, name, subtype, as_wav
+):
+    soundfile.write(tmp_path / name, noise(), RATE_HZ, subtype=subtype)
+    with AudioReader(tmp_path / name) as reader:
+        assert (reader.sample_rate, reader.channels, reader.frames) == (RATE_HZ, 2, RATE_HZ)
+        assert sum(block.shape[1] for block in reader.blocks(1000)) == RATE_HZ
+        assert format_like(reader, "wav").subtype == as_wav
+        kept = format_like(reader)
+    assert kept.container == ("flac" if name.endswith("flac") else "wav")
+
+
+def test_flac_takes_24_bits_of_what_it_cannot_hold(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(), RATE_HZ, subtype="FLOAT")
+    with AudioReader(tmp_path / "a.wav") as reader:
+        assert format_like(reader, "flac") == SampleFormat("flac", "PCM_24")
+
+
+def test_any_block_size_reads_the_same_samples(tmp_path):
+    soundfile.write(tmp_path / "a.flac", noise(9001), RATE_HZ)
+    whole = read(tmp_path / "a.flac", 9001)
+    for size in (7, 441, 8193, 9000, 20_000):
+        assert np.array_equal(read(tmp_path / "a.flac", size), whole)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("container", ["wav", "flac"])
+def test_integers_are_written_as_they_were_read(tmp_path, container, subtype):
+    if container == "flac" and subtype == "PCM_U8":
+        subtype = "PCM_S8"
+    samples = SampleFormat(container, subtype)
+    scale = 2 ** (samples.bits - 1)
+    steps = np.array([[-scale, -1, 0, 1, scale - 1], [5, -7, scale // 2, 3, 2]])
+    writer = AudioWriter(tmp_path / "a", RATE_HZ, 2, samples, 5)
+    assert np.array_equal(writer.write(steps / scale) * scale, steps)
+    writer.close()
+    assert writer.clipped == 0
+    stored, _ = soundfile.read(tmp_path / "a", dtype="int32", always_2d=True)
+    assert np.array_equal(stored.T >> (32 - samples.bits), steps)
+
+
+def test_integers_clip_at_full_scale_and_say_how_often(tmp_path):
+    writer = AudioWriter(tmp_path / "a", RATE_HZ, 1, SampleFormat("wav", "PCM_16"), 4)
+    written = writer.write(np.array([[1.5, 0.5, -1.0, -2.0]]))
+    writer.close()
+    assert written.tolist() == [[1 - 2**-15, 0.5, -1.0, -1.0]]
+    assert (writer.clipped, writer.peak) == (2, 2.0)
+
+
+def test_floating_point_keeps_what_is_beyond_full_scale(tmp_path):
+    writer = AudioWriter(tmp_path / "a", RATE_HZ, 1, SampleFormat("wav", "FLOAT"), 2)
+    writer.write(np.array([[1.5, -8.0]]))
+    writer.close()
+    assert writer.clipped == 0
+    assert soundfile.read(tmp_path / "a")[0].tolist() == [1.5, -8.0]
+
+
+def test_a_wav_file_beyond_four_gigabytes_becomes_rf64(tmp_path):
+    samples = SampleFormat("wav", "FLOAT")
+    for frames, magic in ((2**29, b"RF64"), (2**28, b"RIFF")):
+        writer = AudioWriter(tmp_path / "a", RATE_HZ, 2, samples, frames)
+        writer.write(np.zeros((2, 10), np.float32))
+        writer.close()
+        assert (tmp_path / "a").read_bytes()[:4] == magic
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype", "words"),
+    [("mp3", "PCM_16", "wav, flac"), ("wav", "VORBIS", "PCM_24"), ("flac", "FLOAT", "PCM_24")],
+)
+def test_an_unknown_sample_format_is_refused_by_naming_the_known(container, subtype, words):
+    with pytest.raises(ValueError, match=words):
+        SampleFormat(container, subtype)
+
+
+def test_a_missing_an_empty_and_a_foreign_file_and_a_folder_are_refused(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("All work and no play makes Jack a dull boy.\n" * 100)
+    (tmp_path / "bytes.raw").write_bytes(bytes(range(256)) * 64)
+    for name, words in [
+        ("missing.wav", "does not exist"),
+        ("empty.wav", "is empty"),
+        ("text.wav", "is not audio .* ffmpeg"),
+        ("bytes.raw", "is not audio"),
+        (".", "is not a file"),
+    ]:
+        with pytest.raises(StemsteerError, match=words):
+            AudioReader(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.wav", "a.flac", "a.aiff", "a.w64", "a.au", "a.ogg", "a.mp3", "a.caf"]
+)
+def test_a_truncated_file_is_refused(tmp_path, name):
+    soundfile.write(tmp_path / name, noise(5 * RATE_HZ), RATE_HZ)
+    cut(tmp_path / name, 0.6)
+    with pytest.raises(StemsteerError, match=r"breaks off after|not audio"):
+        read(tmp_path / name)
+
+
+def test_a_wav_file_whose_writer_did_not_know_its_length_is_whole(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(), RATE_HZ, subtype="PCM_16")
+    whole = bytearray((tmp_path / "a.wav").read_bytes())
+    where = whole.index(b"data") + 4
+    whole[4:8] = whole[where : where + 4] = b"\xff" * 4
+    (tmp_path / "a.wav").write_bytes(whole)
+    assert read(tmp_path / "a.wav").shape == (2, RATE_HZ)
+
+
+def test_an_mp3_that_would_be_read_only_in_part_is_refused(tmp_path):
+    need("ffmpeg")
+    song = np.concatenate([noise(20 * RATE_HZ), 0 * noise(40 * RATE_HZ)])[:, [0, 0]]
+    soundfile.write(tmp_path / "a.wav", song, RATE_HZ)
+    options = ["-q:a", "4", "-write_xing", "0"]
+    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", *options, tmp_path / "a.mp3"]
+    subprocess.run(command, check=True)
+    with pytest.raises(StemsteerError, match="variable bit rate"):
+        read(tmp_path / "a.mp3")
+
+
+def test_a_file_without_samples_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(0), RATE_HZ)
+    with pytest.raises(StemsteerError, match="holds no samples"):
+        AudioReader(tmp_path / "a.wav")
+
+
+def test_more_than_two_channels_are_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(channels=6), RATE_HZ)
+    with pytest.raises(StemsteerError, match="has 6 channels, expected stereo"):
+        AudioReader(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 384_000])
+def test_rates_out_of_range_are_refused(tmp_path, rate_hz):
+    soundfile.write(tmp_path / "a.wav", noise(), rate_hz)
+    with pytest.raises(StemsteerError, match=f"{rate_hz} Hz, expected 32000 to 192000"):
+        AudioReader(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_that_are_no_sound_are_refused_by_their_place(tmp_path, bad):
+    samples = noise()
+    samples[30_000, 1] = bad
+    soundfile.write(tmp_path / "a.wav", samples, RATE_HZ, subtype="FLOAT")
+    with pytest.raises(StemsteerError, match=r"sample 30000 \(0\.680 s\)"):
+        read(tmp_path / "a.wav")
+
+
+def test_denormal_samples_are_sound(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full((100, 2), 1e-40), RATE_HZ, subtype="FLOAT")
+    assert read(tmp_path / "a.wav").shape == (2, 100)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+@pytest.mark.parametrize("container", ["wav", "flac"])
+def test_a_file_that_cannot_grow_is_said_so(tmp_path, container):
+    program = (
+        "import resource, numpy as np\nfrom pathlib import Path\n"
+        "from plugin_bridge.files.audio_reader import AudioWriter, SampleFormat\n"
+        "from realtime.spec import StemsteerError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        f"samples = SampleFormat({container!r}, 'PCM_16')\n"
+        f"writer = AudioWriter(Path({str(tmp_path / 'a')!r}), 44100, 2, samples, 200_000)\n"
+        "noise = np.random.default_rng(0).uniform(-1, 1, (2, 20_000))\n"
+        "try:\n    for _ in range(10): writer.write(noise)\n    writer.close()\n"
+        "except StemsteerError as error: print(error)\n"
+        "writer.discard()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "the disk may be full" in done.stdout, done.stderr
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,131 @@
+"""What is wrong with plugins on stems: what is refused, what is said, and what goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pedalboard
+import pytest
+import soundfile
+
+from plugin_bridge.automation import Lane, Point
+from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.stem_mixer import Mixer
+from plugin_bridge.live.session import Live, Settings
+from realtime import StemsteerError, load_model
+from tests.support.chains import RATE, chain, run, steering, write
+from tests.support.engine_sandbox import need
+from tests.support.livesound import GUITAR, panned, play
+from tests.support.rendering import stemsteer
+
+
+def test_effects_are_moved_within_the_range_that_they_take():
+    controls = chain(pedalboard.Reverb(), pedalboard.Gain(), pedalboard.Bitcrush()).controls()
+    ranges = {name: (row.low, row.high) for name, row in controls.items()}
+    assert ranges["reverb/wet_level"] == (0, 1)
+    assert ranges["bitcrush/bit_depth"] == (0, 32)
+    assert ranges["gain/gain_db"] == (-120, 60)
+
+
+def refused():
+    """A chain and a lane that soon asks for what the effect does not take."""
+    lanes = {("guitar", "reverb/wet_level"): Lane([Point(0, 0.5, "step"), Point(0.2, 500)])}
+    return {"guitar": chain(pedalboard.Reverb())}, steering(lanes)
+
+
+def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline():
+    with pytest.raises(StemsteerError, match=r"wet_level cannot be 500.*between 0.0 and 1.0"):
+        run(Mixer(*refused(), 2), 512)
+    mixer = Mixer(*refused(), 2, live=True)
+    level = {("guitar", "reverb/wet_level"): Lane.level(0.5)}
+    expected = run(Mixer({"guitar": chain(pedalboard.Reverb())}, steering(level), 2), 512)
+    assert (run(mixer, 512) == expected).all()
+    assert "wet_level cannot be 500.0" in mixer.fault
+    assert "stays as it was" in mixer.fault
+
+
+def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
+    chains = {"guitar": write(tmp_path, [{"plugin": "Reverb"}])}
+    with Live(load_model("panorama"), Settings(GUITAR, RATE, chains=chains)) as session:
+        session.board.play("guitar", "reverb/wet_level", 500.0)
+        play(session, panned(20, RATE // 2))
+        assert session.engine.counters.faults == 0
+        assert "wet_level cannot be 500.0" in session.strip.fault
+
+
+def test_a_parameter_that_is_no_number_is_refused(tmp_path):
+    path = write(tmp_path, '[{"plugin": "Reverb", "parameters": {"room_size": NaN}}]')
+    with pytest.raises(StemsteerError, match="room_size of Reverb is nan, expected a finite"):
+        read_chain(path, RATE, 2)
+
+
+def test_a_plugin_that_puts_out_no_sound_is_named_and_leaves_no_file(tmp_path):
+    soundfile.write(tmp_path / "song.wav", np.full((RATE, 2), 0.1), RATE)
+    loud = {"plugin": "Gain", "name": "loud", "parameters": {"gain_db": 1e9}}
+    path = write(tmp_path, [{"plugin": "Invert"}, loud, {"plugin": "Reverb"}])
+    options = ("--azimuth", 0, "--chain", f"target={path}", "--out", tmp_path / "out")
+    done = stemsteer(tmp_path / "song.wav", *options)
+    assert done.exit_code == 1
+    assert "loud puts out what is no number" in " ".join(done.stderr.split())
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"rom": 1}, "there is no parameter 'rom'; there are room_size, damping, wet_level"),
+        ({"room_size": "big"}, "it was given room_size 'big', expected room_size: float"),
+        ({"room_size": 7}, "Room Size value must be between 0.0 and 1.0"),
+    ],
+)
+def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
+    tmp_path, parameters, words
+):
+    path = write(tmp_path, [{"plugin": "Reverb", "parameters": parameters}])
+    with pytest.raises(StemsteerError, match=f"Reverb cannot be made so: {words}"):
+        read_chain(path, RATE, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"plugins": [], "gain_db": 1e6}', "gain_db is 1e.06, expected -60 to 12 dB"),
+        ('{"plugins": [], "gain_db": %s}' % ("9" * 400), "is no chain of plugins: OverflowError"),
+        ("[" * 100_000, "is no chain of plugins: RecursionError"),
+        ([{"plugin": "own.vst3", "preset": 5}], "preset of own.vst3 is 5, expected words"),
+        ([{"plugin": "own.vst3", "plugin_name": 5}], "plugin_name of own.vst3 is 5, expected"),
+        (
+            {"plugins": [], "gian_db": 1},
+            "unknown word 'gian_db' in the chain; there are plugins, g",
+        ),
+        (
+            [{"plugin": "Reverb", "mix": 1}],
+            "unknown word 'mix' in a plugin; there are plugin, name",
+        ),
+        ([{"plugin": "Reverb", "preset": "a"}], "Reverb has no preset, .*expected plugin, name"),
+        ([{"plugin": "Reverb", "plugin_name": "a"}], "Reverb has no plugin_name"),
+        ([{"plugin": "Reverb", "load_s": 5}], "Reverb has no load_s"),
+        ([{"plugin": "Resample"}], "Resample cannot be used on a stream"),
+        ([{"plugin": "GSMFullRateCompressor"}], "GSMFullRateCompressor cannot be used on a stream"),
+    ],
+)
+def test_a_chain_that_cannot_be_played_is_refused(tmp_path, content, words):
+    with pytest.raises(StemsteerError, match=words):
+        read_chain(write(tmp_path, content), RATE, 2)
+
+
+def test_a_name_that_is_not_in_the_file_of_a_plugin_is_refused(tmp_path):
+    limiter = "/usr/lib/vst3/ZaMaximX2.vst3"  # Debian's zam-plugins
+    need(limiter)
+    path = write(tmp_path, [{"plugin": limiter, "plugin_name": "Echo"}])
+    with pytest.raises(StemsteerError, match="has no plugin 'Echo'; it has ZaMaximX2"):
+        read_chain(path, RATE, 2)
+    path = write(tmp_path, [{"plugin": limiter, "plugin_name": "ZaMaximX2"}])
+    assert read_chain(path, RATE, 2).latency == 480
+
+
+def test_a_mono_plugin_on_a_stereo_stem_is_refused_with_its_chain_and_a_remedy(tmp_path):
+    equalizer = "/usr/lib/vst3/ZamEQ2.vst3"  # Debian's zam-plugins
+    need(equalizer)
+    path = write(tmp_path, [{"plugin": equalizer}])
+    with pytest.raises(StemsteerError, match=r"chain.json: .*ZamEQ2.*; expected a stereo effect"):
+        read_chain(path, RATE, 2)

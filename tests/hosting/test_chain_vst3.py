@@ -1,0 +1,113 @@
+"""Real plugins on stems: in step when they load, given up when they crash or never finish."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.stem_mixer import Mixer
+from realtime.spec import StemsteerError
+from tests.support.chains import NOISE, RATE, run, steering, write
+from tests.support.engine_sandbox import built_plugin, need, until
+
+
+@pytest.fixture(scope="module")
+def vst3():
+    """The project's own, which without an engine is a delay by its latency."""
+    need("g++", "make")
+    return next(built_plugin().glob("**/Stemsteer.vst3"))
+
+
+@pytest.fixture
+def quiet(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMSTEER_SOCKET", str(tmp_path / "nobody"))
+    monkeypatch.setenv("STEMSTEER_AUTOSTART", str(tmp_path / "nothing"))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_real_vst3_is_in_step_with_the_other_stems(vst3, tmp_path):
+    entry = {"plugin": str(vst3), "name": "own", "parameters": {"gain_db": -6.0, "bypass": True}}
+    loaded = read_chain(write(tmp_path, [entry]), RATE, 2)
+    assert loaded.latency == 1024
+    stems = np.concatenate([NOISE, NOISE], axis=2)
+    out = run(Mixer({"guitar": loaded}, steering(), 2), 512, stems)
+    assert np.array_equal(out[1], stems[1])
+    assert np.abs(out[0] - stems[0])[:, 8192:].max() < 1e-6
+    again = run(Mixer({"guitar": loaded}, steering(), 2), 700, stems)
+    assert np.abs(again[0] - stems[0])[:, 8192:].max() < 1e-6
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_wrong_parameter_of_a_vst3_is_said_and_its_change_of_latency_too(vst3, tmp_path):
+    entry = {"plugin": str(vst3), "parameters": {"azimuth": 3}}
+    with pytest.raises(StemsteerError, match=r"no parameter 'azimuth'; there are .*azimuth_deg"):
+        read_chain(write(tmp_path, [entry]), RATE, 2)
+    loaded = read_chain(write(tmp_path, [{"plugin": str(vst3), "name": "own"}]), RATE, 2)
+    loaded.plugins["own"].latency_mode = "4096"
+    mixer = Mixer({"guitar": loaded}, steering(), 2)
+    with pytest.raises(StemsteerError, match="changed its latency from 1024 to 4096"):
+        run(mixer, 512)
+
+
+def test_a_plugin_that_crashes_at_load_is_said_and_takes_nothing_along(tmp_path, monkeypatch):
+    (tmp_path / "crash.vst3").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, os\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pedalboard': os.abort()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    with pytest.raises(StemsteerError, match=r"crashes when it is loaded \(signal 6\)"):
+        read_chain(write(tmp_path, [{"plugin": "crash.vst3"}]), RATE, 2)
+
+
+HANG = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int ModuleEntry(void *module) { return module != NULL; }
+int ModuleExit(void) { return 1; }
+void *GetPluginFactory(void) {
+    if (fork() == 0) {
+        FILE *file = fopen(getenv("HELPER"), "w");
+        fprintf(file, "%d", getpid());
+        fclose(file);
+        for (;;) pause();
+    }
+    for (;;) puts("still busy");
+}
+"""
+
+
+def test_a_plugin_that_never_finishes_loading_is_given_up_with_all_it_has_started(
+    tmp_path, monkeypatch
+):
+    need("gcc")
+    (tmp_path / "hang.c").write_text(HANG)
+    binary = tmp_path / "hang.vst3" / "Contents" / f"{platform.machine()}-linux" / "hang.so"
+    binary.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", binary, tmp_path / "hang.c"], check=True)
+    monkeypatch.setenv("HELPER", str(tmp_path / "pid"))
+    path = write(tmp_path, [{"plugin": "hang.vst3", "load_s": 3}])
+    begun_s = time.monotonic()
+    with pytest.raises(StemsteerError, match=r"hang.vst3 did not finish loading within 3 s; leave"):
+        read_chain(path, RATE, 2)
+    assert time.monotonic() - begun_s < 5
+    helper = Path("/proc") / (tmp_path / "pid").read_text()
+    until(lambda: not helper.exists() or "(zombie)" in (helper / "status").read_text(), "it ended")
+
+
+def test_somebody_elses_vst3_that_takes_minutes_to_load_is_given_up(tmp_path):
+    reverb = "/usr/lib/vst3/ZamVerb.vst3"  # convolves anew for each value that a host looks at
+    need(reverb)
+    path = write(tmp_path, [{"plugin": reverb, "load_s": 2}])
+    with pytest.raises(StemsteerError, match=r"ZamVerb.vst3 did not finish loading within 2 s"):
+        read_chain(path, RATE, 2)

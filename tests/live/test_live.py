@@ -1,0 +1,194 @@
+"""Live: in step, without a click, and the same afterwards."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pedalboard
+import pytest
+import soundfile
+from pythonosc.udp_client import SimpleUDPClient
+from typer.testing import CliRunner
+
+from plugin_bridge.automation import Automation, Lane, Point
+from plugin_bridge.cli import app as cli
+from plugin_bridge.cli.live import _finish
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.recorder import Tape
+from plugin_bridge.hosting.chain import Chain
+from plugin_bridge.hosting.stem_mixer import Mixer
+from plugin_bridge.live.output_stage import directions
+from plugin_bridge.live.session import Live, Settings, play_file
+from realtime import StemsteerError, load_model
+from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
+
+
+def test_what_is_heard_is_the_target_by_the_declared_latency_later():
+    mixture = panned(-30, RATE) + panned(20, RATE)
+    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+        heard = play(session, mixture)
+        latency = session.engine.latency
+        assert session.latency_s == latency / RATE
+        assert session.engine.counters.late_blocks == 0
+    expected = offline(mixture)[0]
+    assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-6
+
+
+def test_levels_and_mode_are_heard_when_they_are_played():
+    mixture = panned(-30, RATE)
+    lanes = {
+        ("guitar", "mode"): Lane([Point(0, 0, "step"), Point(0.5, 1)]),
+        ("guitar", "gain"): Lane([Point(0.2, -6, "step"), Point(0.25, 0)]),
+    }
+    settings = Settings(GUITAR, RATE, automation=Automation(lanes))
+    with Live(load_model("panorama"), settings) as session:
+        heard = play(session, mixture)
+        latency = session.engine.latency
+        steering = session.strip.steering
+    stems = offline(mixture)[:, :, : RATE - latency]
+    steering.lanes = settings.automation
+    (expected,) = steering.outputs(0, stems)
+    assert np.abs(heard[:, latency:] - expected).max() <= 1e-6
+
+
+def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
+    (tmp_path / "chain.json").write_text('[{"plugin": "Reverb"}]')
+    mixture = panned(-30, RATE) + panned(20, RATE)
+    lanes = {("guitar", "gain"): Lane([Point(0, 0, "step"), Point(0.5, -20)])}
+    chains = {"guitar": tmp_path / "chain.json"}
+    settings = Settings(GUITAR, RATE, automation=Automation(lanes), chains=chains)
+    with Live(load_model("panorama"), settings) as session:
+        heard = play(session, mixture)
+        latency = session.engine.latency
+        assert "reverb/room_size" in session.board.controls("guitar")
+        steering = session.strip.steering
+    stems = offline(mixture)
+    stems[0] *= steering.gain("guitar", 0, RATE)
+    board = pedalboard.Pedalboard([pedalboard.Reverb()])
+    expected = board.process(stems[0], RATE) + stems[1]
+    assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-4
+
+
+def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
+    class Moody(Chain):
+        def process(self, piece):
+            raise StemsteerError("a plugin changed its latency")
+
+    mixture = panned(20, RATE)
+    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+        strip = session.strip
+        strip.mixer = Mixer({"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block=128)
+        heard = play(session, mixture)
+        assert session.engine.counters.faults > 0
+        assert strip.fault == "a plugin changed its latency"
+        _finish(session, None)
+        assert re.search(
+            r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err
+        )
+    assert np.abs(heard[:, RATE // 2 :]).max() > 0.05
+
+
+def test_the_meters_tell_levels_and_directions():
+    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+        play(session, panned(-30, RATE))
+        meters = session.board.meters("guitar")
+    assert meters["level_target"][0] == pytest.approx(-23, abs=1.5)
+    assert meters["level_residual"][0] < -35
+    assert int(np.argmax(meters["directions"])) in (7, 8)  # -31 to -29, -29 to -27 degrees
+    assert sum(meters["directions"]) == pytest.approx(1)
+    assert set(meters) >= {"latency", "load", "dropouts"}
+    assert not directions(np.zeros((2, 2048), np.float32)).any()
+
+
+def test_a_tape_never_waits_and_never_writes_over(tmp_path):
+    tape = Tape(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
+    tape.start(0)
+    hop = np.ones((2, 128), np.float32)
+    for _ in range(50):
+        tape.take(hop, np.stack([hop, 2 * hop]))
+    tape.close()
+    assert tape.lost == 0
+    assert np.array_equal(soundfile.read(tmp_path / "residual.wav")[0], np.full((6400, 2), 2.0))
+    with pytest.raises(StemsteerError, match="is there already"):
+        Tape(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
+
+
+def test_a_performance_recorded_live_renders_to_the_same_sound(tmp_path):
+    """OSC over a wire while the engine runs; then its lanes, offline, on the recorded input."""
+    seconds = 3
+    soundfile.write(
+        tmp_path / "in.wav", (panned(-30, seconds * RATE) + panned(20, seconds * RATE)).T, RATE,
+        subtype="FLOAT",
+    )  # fmt: skip
+    process = start(
+        "live", "--input-file", tmp_path / "in.wav", "--record", tmp_path / "take",
+        "--azimuth", -30, "--model", "panorama", "--port", 0, "--slack", 8192,
+    )  # fmt: skip
+    port = int(re.search(r"port (\d+)", process.stderr.readline())[1])
+    client = SimpleUDPClient("127.0.0.1", port)
+    for value in (-20.0, 0.0, 20.0, 10.0):
+        time.sleep(0.4)
+        client.send_message("/stemsteer/target/azimuth", value)
+        client.send_message("/stemsteer/1/width/norm", 0.3 + value / 100)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert " 0 faults" in words  # late blocks are heard dry, and recorded all the same
+    options = ("--model", "panorama", "--tier", "live", "--subtype", "FLOAT", "--azimuth", -30)
+    arguments = [
+        "render", tmp_path / "take" / "input.wav", "--automation", tmp_path / "take" / "lanes.csv",
+        *options, "--out", tmp_path / "again",
+    ]  # fmt: skip
+    done = CliRunner().invoke(cli.app, [str(word) for word in arguments])
+    assert done.exit_code == 0, done.output
+    live = soundfile.read(tmp_path / "take" / "target.wav", dtype="float32")[0]
+    again = soundfile.read(tmp_path / "again" / "target.wav", dtype="float32")[0]
+    length = min(len(live), seconds * RATE)
+    assert length > 2.5 * RATE
+    assert np.abs(live[:length] - again[:length]).max() <= 1e-6
+    plain = offline(soundfile.read(tmp_path / "take" / "input.wav", dtype="float32")[0].T.copy())
+    assert np.abs(live[:length] - plain[0].T[:length]).max() > 0.01
+
+
+def test_a_file_in_the_place_of_a_card_is_heard_at_its_pace(tmp_path):
+    soundfile.write(tmp_path / "in.wav", panned(-30, RATE)[0], RATE, subtype="FLOAT")
+    began = time.monotonic()
+    with (
+        AudioReader(tmp_path / "in.wav") as reader,
+        Live(load_model("panorama"), Settings(GUITAR, RATE, slack=8192)) as session,
+    ):
+        play_file(session, reader, tmp_path / "out.wav", block=256)
+        latency = session.engine.latency
+    assert time.monotonic() - began > 1
+    assert soundfile.info(tmp_path / "out.wav").frames == RATE + latency
+
+
+def test_a_file_is_played_as_long_as_was_asked_and_none_is_replaced_unasked(tmp_path):
+    soundfile.write(tmp_path / "in.wav", panned(-30, 20 * RATE)[0], RATE)
+    options = (
+        "live", "--input-file", tmp_path / "in.wav", "--model", "panorama", "--no-osc",
+        "--seconds", 0.5, "--output-file",
+    )  # fmt: skip
+
+    def run(*more):
+        return CliRunner().invoke(cli.app, [str(word) for word in (*options, *more)])
+
+    assert run(tmp_path / "out.wav").exit_code == 0
+    assert RATE / 2 < soundfile.info(tmp_path / "out.wav").frames < RATE
+    assert "is there already" in run(tmp_path / "out.wav").stderr
+    assert run(tmp_path / "out.wav", "--force").exit_code == 0
+    assert "is the input itself" in run(tmp_path / "in.wav", "--force").stderr
+    assert soundfile.info(tmp_path / "in.wav").frames == 20 * RATE
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output-file", "out.wav"), "goes with --input-file"),
+        (("--midi-map", "map.json"), "goes with --midi"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_said(options, words):
+    done = CliRunner().invoke(cli.app, ["live", *options])
+    assert (done.exit_code, words in done.stderr) == (2, True), done.stderr

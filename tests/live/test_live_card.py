@@ -1,0 +1,97 @@
+"""Live over a sound card: JACK where there is none, and a clear answer where there is nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+from plugin_bridge.live import audio_device as soundcard
+from realtime import StemsteerError
+from tests.support.engine_sandbox import need
+from tests.support.livesound import RATE, start
+
+
+def test_an_echo_is_found_and_its_absence_said():
+    noise = np.random.default_rng(0).standard_normal(5000)
+    heard = np.concatenate([np.zeros(777), 0.3 * noise, np.zeros(20_000)])
+    assert (
+        soundcard.find(noise, heard + 0.01 * np.random.default_rng(1).standard_normal(25_777))
+        == 777
+    )
+    for silence in (np.zeros(9000), np.random.default_rng(2).standard_normal(9000)):
+        with pytest.raises(StemsteerError, match="by a cable"):
+            soundcard.find(noise, silence)
+
+
+def test_without_a_sound_card_it_says_what_to_do():
+    if any(card.inputs for card in soundcard.devices()):
+        pytest.skip("this machine has a sound card")
+    done = CliRunner().invoke(cli.app, ["live", "--port", "0"])
+    assert done.exit_code == 1
+    assert "no sound card" in done.stderr
+    assert "--input-file" in done.stderr
+    assert "no sound card" in CliRunner().invoke(cli.app, ["live", "--devices"]).stdout
+
+
+@pytest.mark.host
+def test_it_runs_over_jack_and_lists_its_card(jack):
+    process = start("live", "--devices")
+    listed, words = process.communicate(timeout=60)
+    assert "JACK Audio Connection Kit, 2 in, 2 out, 44100 Hz" in listed, words
+    process = start("live", "--model", "panorama", "--port", 0, "--seconds", 3, "--slack", 2048)
+    time.sleep(1)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    blocks, late, faults = map(int, re.search(r"(\d+) blocks, (\d+) late, (\d+) f", words).groups())
+    assert blocks > 100, "three seconds are 516 blocks; a crowded machine may need more for a start"
+    assert late < blocks, "something came in time"
+    assert faults == 0
+    assert re.search(r"latency \d+\.\d ms: engine \d+\.\d, sound card \d+\.\d", words)
+
+
+@pytest.mark.host
+def test_the_latency_of_a_card_is_measured_by_a_cable(jack):
+    need("jack_lsp", "jack_connect")
+    process = start("live", "--measure-latency")
+    wired = False
+    while process.poll() is None and not wired:
+        ports = subprocess.run(["jack_lsp"], capture_output=True, text=True).stdout.split()
+        outs = [p for p in ports if ":out" in p and not p.startswith("system")]
+        ins = [p for p in ports if ":in" in p and not p.startswith("system")]
+        if outs and ins:
+            wired = subprocess.run(["jack_connect", outs[0], ins[0]]).returncode == 0
+        time.sleep(0.1)
+    measured, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    samples = int(re.match(r"(\d+) samples", measured)[1])
+    assert 256 <= samples <= 2048
+
+
+@pytest.mark.host
+def test_ctrl_c_ends_it_in_order(jack, tmp_path):
+    process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
+    while "latency" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert "recorded in" in words
+    assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE // 2
+    assert (tmp_path / "take" / "lanes.csv").read_text().startswith("seconds,")
+
+
+@pytest.mark.host
+def test_a_card_that_is_not_there_is_said(jack):
+    process = start("live", "--device", "Scarlett", "--port", 0)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no sound card for input called 'Scarlett'" in words

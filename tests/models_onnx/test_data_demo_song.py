@@ -1,0 +1,63 @@
+"""The bundled song is what its description says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support.engine_sandbox import absent
+
+FOLDER = Path(__file__).parents[2] / "build" / "demo"
+
+
+@pytest.fixture(scope="module")
+def song():
+    return json.loads((FOLDER / "song.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def mix(song):
+    audio, rate_hz = soundfile.read(FOLDER / song["mix"])
+    assert rate_hz == song["sample_rate"] == 44_100
+    assert audio.shape == (song["frames"], 2)
+    return audio.T
+
+
+def panned(entry) -> np.ndarray:
+    stem, _ = soundfile.read(FOLDER / entry["file"])
+    angle = np.radians(entry["azimuth_deg"] + 45)
+    return np.outer([np.cos(angle), np.sin(angle)], stem)
+
+
+def test_the_panned_stems_sum_to_the_mix_within_the_rounding_of_16_bits(song, mix):
+    total = sum(panned(entry) for entry in song["stems"])
+    assert np.abs(total - mix).max() <= 0.51 / 32768
+
+
+def test_the_song_lasts_15_to_20_seconds_and_takes_at_most_2_mib(song):
+    assert 15 <= song["frames"] / song["sample_rate"] <= 20
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 2 * 2**20
+
+
+def test_every_stem_is_heard_and_nothing_clips(song, mix):
+    assert 4 <= len(song["stems"]) <= 5
+    assert all(np.sqrt((panned(entry) ** 2).mean()) > 0.01 for entry in song["stems"])
+    assert 0.3 < np.abs(mix).max() < 0.99
+
+
+def test_the_script_writes_the_song_that_is_bundled(song, tmp_path):
+    pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
+    from models_onnx.data.songs.demo_song import FLUID, write_song
+    from realtime.spec import StemsteerError
+
+    try:
+        assert FLUID.path
+    except StemsteerError as error:
+        absent(str(error))
+    assert write_song(tmp_path) == song
+    for name in ["mix.flac", *(entry["file"] for entry in song["stems"])]:
+        bundled, _ = soundfile.read(FOLDER / name)
+        again, _ = soundfile.read(tmp_path / name)
+        assert np.sqrt(((bundled - again) ** 2).mean()) < 1e-3, name

@@ -1,0 +1,295 @@
+"""A small training learns, stops, goes on, and comes to the same weights."""
+
+import json
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner
+
+from models_onnx import commands as door
+from models_onnx.networks import checkpoints
+from models_onnx.networks import registry as networks
+from models_onnx.training import widen
+from models_onnx.training.batches import Aims
+from models_onnx.training.curves import read_log
+from models_onnx.training.run import Plan, Run
+from models_onnx.training.task import Task
+from models_onnx.training.train import LOG, main, train, validate
+from realtime.model import WEIGHTS
+from realtime.spec import StemsteerError
+from tests.support.studio import SPEC, TinyNetwork, draw
+
+EXACT = Aims(exact=True)
+
+
+def new_run(steps: int, tier: str = "live", **changes: object) -> Run:
+    torch.manual_seed(0)
+    plan = Plan(steps=steps, seconds=0.25, scenes=2, learning_rate=5e-3, **changes)
+    return Run(Task(TinyNetwork(), SPEC, tier), plan, {"network": "tiny"})
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return {
+        **run.task.network.state_dict(),
+        **{f"~{k}": v for k, v in run.average.state_dict().items()},
+    }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("tier", ["live", "studio"])
+def test_a_short_training_lowers_the_loss_and_gains_decibels(tmp_path: Path, tier: str) -> None:
+    run = new_run(60, tier, average=0.9, validate_every=60)
+    held_out = [draw(10_000, aims=EXACT, scenes=8)]
+    before, _ = validate(run, held_out)
+    train(run, draw, held_out, tmp_path)
+    lines = read_log(tmp_path / LOG)
+    losses = [line["loss"] for line in lines]
+    assert len(lines) == 60
+    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:10])
+    assert lines[-1]["valid_db"] > before + 1
+    assert lines[-1]["valid_gain_db"] > 3
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_run_that_stops_and_goes_on_comes_to_the_same_weights(tmp_path: Path) -> None:
+    whole = new_run(6)
+    train(whole, draw, [], tmp_path / "whole")
+
+    train(new_run(6), draw, [], tmp_path / "parts", until=3)
+    rest = new_run(6)
+    rest.resume(tmp_path / "parts")
+    assert rest.step == 3
+    train(rest, draw, [], tmp_path / "parts")
+
+    assert rest.step == whole.step == 6
+    for name, value in weights(whole).items():
+        assert torch.equal(weights(rest)[name], value), name
+
+
+def test_a_signal_stops_the_run_and_keeps_its_state(tmp_path: Path) -> None:
+    def draw_and_signal(step: int):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(step)
+
+    before = signal.getsignal(signal.SIGTERM)
+    train(new_run(1000), draw_and_signal, [], tmp_path)
+    found = checkpoints.load(tmp_path)
+    assert 1 <= found["step"] < 10
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not [t for t in threading.enumerate() if t.name.startswith("batches")]
+
+
+def test_the_learning_rate_falls_over_the_hours(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plan = Plan(hours=4 / 3600, seconds=0.25, scenes=2, warmup=0)
+    run = Run(Task(TinyNetwork(), SPEC, "live"), plan, {})
+    train(run, draw, [], tmp_path)
+    rates = [line["rate"] for line in read_log(tmp_path / LOG)]
+    assert run.progress == 1
+    assert run.elapsed_s < 8
+    assert rates[0] == pytest.approx(1e-3, rel=0.1)
+    assert rates[-1] < 0.4e-3
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_alone() -> None:
+    run = new_run(10)
+    batch = draw(0)
+    batch.mixture[0, 0, 100] = float("nan")
+    before = {k: v.clone() for k, v in weights(run).items()}
+    run.advance(batch)
+    assert run.step == 1
+    assert all(torch.equal(v, before[k]) for k, v in weights(run).items())
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    new_run(1).save(tmp_path)
+    other = Run(Task(TinyNetwork(), SPEC, "live"), Plan(steps=1), {"network": "other"})
+    with pytest.raises(checkpoints.CheckpointError, match="give another --out"):
+        other.resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "word"),
+    [({"seed": 1}, [], "seed"), ({"learning_rate": 0.1}, [], "learning_rate"), ({}, ["a"], "data")],
+)
+def test_a_run_goes_on_only_as_it_was_begun(tmp_path: Path, changes, data, word) -> None:
+    new_run(2).save(tmp_path)
+    task, about = Task(TinyNetwork(), SPEC, "live"), new_run(2).about
+    plan = replace(new_run(2).plan, steps=5)
+    Run(task, plan, about).resume(tmp_path)  # it may be made longer
+    with pytest.raises(checkpoints.CheckpointError, match=f"with other {word}: give what"):
+        Run(task, replace(plan, **changes), about, data).resume(tmp_path)
+
+
+def test_a_broken_or_foreign_file_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(checkpoints.CheckpointError, match="no checkpoint"):
+        checkpoints.load(tmp_path)
+    (tmp_path / checkpoints.FILE).write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(checkpoints.CheckpointError, match="not a checkpoint that can be read"):
+        checkpoints.load(tmp_path)
+    torch.save([1, 2], tmp_path / checkpoints.FILE)
+    with pytest.raises(checkpoints.CheckpointError, match="not a checkpoint of"):
+        checkpoints.load(tmp_path)
+
+
+def test_a_save_that_fails_leaves_the_checkpoint_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints.save(tmp_path, {"step": 1})
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(tmp_path, {"step": 2})
+    assert checkpoints.load(tmp_path)["step"] == 1
+
+
+def test_a_log_cut_short_is_read_up_to_the_cut(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "lo')
+    assert read_log(tmp_path / LOG) == [{"step": 1}]
+
+
+def test_a_plan_has_hours_or_steps() -> None:
+    for wrong in ({}, {"hours": 1.0, "steps": 5}):
+        with pytest.raises(StemsteerError, match="one of the two"):
+            Plan(**wrong)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders ``good``, ``nan``, ``text`` of one song of two stems, and an ``empty`` one."""
+    root = tmp_path_factory.mktemp("songs")
+    (root / "empty").mkdir()
+    for kind in ("good", "nan", "text"):
+        (root / kind / "song").mkdir(parents=True)
+        for name in ("piano", "bass"):
+            sound = np.random.default_rng(len(name)).normal(0, 0.1, 44_100).astype(np.float32)
+            sound[20_000:20_100] = np.nan if kind == "nan" else 0.0
+            soundfile.write(root / kind / "song" / f"{name}.wav", sound, 44_100, subtype="FLOAT")
+    (root / "text" / "song" / "bass.wav").write_text("not audio")
+    (root / "torn.onnx").write_bytes((WEIGHTS / "steer.onnx").read_bytes()[:50_000])
+    return root
+
+
+def asked(*words: str, command=main):
+    return CliRunner().invoke(door.app(command), words, catch_exceptions=False)
+
+
+TINY = ("--config", "tiny", "--scenes", "1", "--seconds", "0.5", "--threads", "1")
+ONE = (*TINY, "--steps", "1")
+
+
+@pytest.mark.parametrize(
+    ("network", "data", "options", "told"),
+    [
+        ("steer", "missing", ONE, "missing is not a folder"),
+        ("steer", "empty", ONE, "holds no songs"),
+        ("steer", "text", ONE, "bass.wav"),
+        ("steer", "nan", (*ONE, "--seconds", "1"), "no numbers (NaN)"),
+        ("steer", "good=x", ONE, "the weight is 'x', expected FOLDER=WEIGHT"),
+        ("steer", "good=-1", ONE, "the weight is '-1'"),
+        ("steer", "good=nan", ONE, "the weight is 'nan'"),
+        ("steer", "good=0", ONE, "all weights are 0"),
+        ("other", "good", ONE, "there are: steer, spain-xumx"),
+        ("spain-xumx", "good", (*ONE, "--config", "band-none"), "models_onnx train-spain"),
+        ("steer", "good", (*ONE, "--config", "large"), "no configuration 'large'; it has: tiny"),
+        ("steer", "good", TINY, "hours or in steps, one of the two"),
+        ("steer", "good", (*ONE, "--hours", "1"), "hours or in steps, one of the two"),
+        ("steer", "good", (*ONE, "--device", "gpu"), "--device gpu"),
+        ("steer", "good", (*ONE, "--config", "unaimed", "--only-aim"), "no aim to teach"),
+        ("steer", "good", (*ONE, "--init", "nothing.onnx"), "nothing.onnx: no such file"),
+        ("steer", "good", (*ONE, "--init", "nothing"), "no checkpoint at nothing"),
+        ("steer", "good", (*ONE, "--init", "torn.onnx"), "torn.onnx is not an ONNX file"),
+        ("steer", "good", (*ONE, "--validation", "empty"), "holds no songs"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_said_without_a_traceback(
+    songs, tmp_path, monkeypatch, network, data, options, told
+) -> None:
+    monkeypatch.chdir(songs)
+    found = asked(network, "--data", data, *options, "--out", str(tmp_path / "run"))
+    assert found.exit_code == 1
+    assert told in found.output
+    assert not (tmp_path / "run" / checkpoints.FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--steps", "0"), ("--steps", "-3"), ("--hours", "0"), ("--scenes", "0"),
+              ("--seconds", "0"), ("--threads", "0"), ("--seed", "-1"), ("--rate", "-1")]
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused(songs, tmp_path, wrong) -> None:
+    found = asked("steer", "--data", str(songs / "good"), *wrong, "--out", str(tmp_path / "run"))
+    assert found.exit_code == 2
+    assert wrong[0] in found.output
+
+
+def test_a_run_by_command_says_where_it_ended_and_goes_on(songs, tmp_path) -> None:
+    out = tmp_path / "run"
+    for steps in ("1", "2"):
+        words = ("steer", "--data", str(songs / "good"), *TINY, "--steps", steps, "--out", str(out))
+        assert f"step {steps}, 100.0%; done" in asked(*words).output
+    (out / checkpoints.FILE).write_bytes((out / checkpoints.FILE).read_bytes()[:3000])
+    found = asked(*words)
+    assert found.exit_code == 1
+    assert "not a checkpoint that can be read" in found.output
+
+
+def test_a_folder_whose_name_has_an_equals_sign_is_a_folder(songs, tmp_path) -> None:
+    (tmp_path / "a=1").symlink_to(songs / "good")
+    words = ("--data", str(tmp_path / "a=1"), *ONE, "--out", str(tmp_path / "run"))
+    assert asked("steer", *words).exit_code == 0
+    assert checkpoints.load(tmp_path / "run")["data"] == ["a=1: 1 songs, weight 1"]
+
+
+def test_a_stop_before_the_first_step_leaves_a_checkpoint(tmp_path) -> None:
+    train(new_run(5), draw, [], tmp_path, until=0)
+    assert checkpoints.load(tmp_path)["step"] == 0
+
+
+def test_ctrl_c_is_said_in_one_word() -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    found = asked(command=stopped)
+    assert found.exit_code == 130
+    assert found.output == "stopped\n"
+
+
+def test_widened_weights_are_no_run_and_replace_none(songs, tmp_path) -> None:
+    words = (str(WEIGHTS / "steer.onnx"), "--out", str(tmp_path))
+    assert (
+        "not a configuration to widen to"
+        in asked(*words, "--config", "tiny", command=widen.main).output
+    )
+    assert asked(*words, command=widen.main).exit_code == 0
+    before = (tmp_path / checkpoints.FILE).read_bytes()
+    found = asked(*words, command=widen.main)
+    assert found.exit_code == 1
+    assert "is there already" in found.output
+    run = ("steer", "--data", str(songs / "good"), "--config", "studio", "--steps", "1")
+    found = asked(*run, "--out", str(tmp_path))
+    assert found.exit_code == 1
+    assert "give it to --init" in found.output
+    assert (tmp_path / checkpoints.FILE).read_bytes() == before
+
+
+def test_weights_of_another_network_are_told_in_a_line(songs) -> None:
+    network, _, _ = networks.build("steer", "tiny")
+    with pytest.raises(StemsteerError, match="does not hold the weights") as told:
+        networks.load_weights(network, WEIGHTS / "steer.onnx")
+    assert len(str(told.value)) < 400

@@ -1,0 +1,58 @@
+"""Long windows from live weights: both halves of a cell do what the cell did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models_onnx.networks import checkpoints
+from models_onnx.networks import registry as networks
+from models_onnx.networks.steer import network as steer
+from models_onnx.networks.steer.cells import covariances, pool
+from models_onnx.networks.steer.direction import PLACES
+from models_onnx.training.widen import main, widen
+from realtime import load_model
+from realtime.model import WEIGHTS
+
+TINY = steer.CONFIGS["tiny"]
+
+
+def masks(network, cells):
+    """Masks (1, 4, 3, cells) of a direction where covariances (1, 4, 3, cells) stand still."""
+    theta = torch.full((1, 4), 0.9)
+    averages = cells[:, :, None].expand(-1, -1, 2, -1, -1)
+    features, slopes = steer.describe(averages, cells, theta)
+    opening = torch.full((1, 4), 20.0), torch.full((1, 4, PLACES), 1 / PLACES)
+    states = [torch.zeros(1, network.config.core)]
+    return network._decide(features, features, slopes, opening, states)[0]
+
+
+def test_both_halves_of_a_cell_do_what_the_cell_did():
+    torch.manual_seed(0)
+    narrow = steer.Steer(TINY).eval()
+    wide = steer.Steer(replace(TINY, window=4096, synthesis=4096, hop=1024)).eval()
+    widen(wide, narrow.state_dict())
+    cells = pool(covariances(torch.randn(1, 4, 2, 1024, 2)))
+    cells[:, :, :, :] = cells[:, :, :, :1]  # the mean over neighbours is then the same, too
+    cells = cells * torch.rand(1, 4, 1, 1)
+    with torch.no_grad():
+        expected = masks(narrow, cells).repeat_interleave(2, -1)
+        found = masks(wide, cells.repeat_interleave(2, -1))
+    torch.testing.assert_close(found[..., 4:-4], expected[..., 4:-4], atol=1e-4, rtol=1e-3)
+    assert expected.std() > 1e-3
+
+
+def test_a_shipped_file_becomes_a_checkpoint_for_studio(tmp_path):
+    main(WEIGHTS / "steer.onnx", tmp_path, "studio", 0)
+    network, spec, _ = networks.build("steer", "studio")
+    networks.load_weights(network, tmp_path)
+    assert spec.tier("studio") == load_model("steer", "studio").spec.tier("studio")
+    assert checkpoints.load(tmp_path)["step"] == 0
+
+
+def test_cells_that_are_not_half_as_wide_are_refused():
+    narrow = steer.Steer(TINY)
+    with pytest.raises(ValueError, match="expected twice 8"):
+        widen(steer.Steer(TINY), narrow.state_dict())

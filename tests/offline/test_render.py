@@ -1,0 +1,142 @@
+"""Rendering from disk to disk, as a user asks for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.targets import Target
+from plugin_bridge.offline.render import render, separate
+from realtime import Separator, load_model
+from tests.support.rendering import RATE_HZ, integers, left_over, panned, stemsteer
+
+
+def test_a_direction_and_the_rest_come_out_as_files_like_the_input(song, tmp_path):
+    done = stemsteer(song, "--azimuth", -30, "--width", 15, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert left_over(tmp_path / "out") == ["residual.wav", "target.wav"]
+    for name in ("target", "residual"):
+        info = soundfile.info(tmp_path / "out" / f"{name}.wav")
+        assert (info.samplerate, info.frames, info.channels) == (RATE_HZ, 5 * RATE_HZ, 2)
+        assert info.subtype == "PCM_16"
+
+
+def test_the_report_lists_what_was_done(song, tmp_path):
+    done = stemsteer(song, "--azimuth", -30, "--out", tmp_path / "out", "--json")
+    report = json.loads(done.stdout)
+    assert report["input"] == str(song)
+    assert (report["sample_rate"], report["frames"]) == (RATE_HZ, 5 * RATE_HZ)
+    assert report["latency_samples"] > 0
+    assert report["real_time_factor"] > 0
+    target, residual = report["stems"]
+    samples, _ = soundfile.read(target["path"])
+    assert (target["name"], target["azimuth_deg"], target["width_deg"]) == ("target", -30, 20)
+    assert target["peak_db"] == pytest.approx(20 * np.log10(np.abs(samples).max()), abs=0.01)
+    assert target["rms_db"] == pytest.approx(10 * np.log10((samples**2).mean()), abs=0.01)
+    assert residual["azimuth_deg"] is None
+
+
+@pytest.mark.parametrize("tier", ["direct", "live", "studio", "offline"])
+def test_integer_stems_sum_to_the_mix_to_the_last_bit(song, tmp_path, tier):
+    targets = tmp_path / "targets.json"
+    targets.write_text(
+        '[{"name": "left", "azimuth_deg": -30}, {"name": "right", "azimuth_deg": 25}]'
+    )
+    done = stemsteer(song, "--targets", targets, "--out", tmp_path / "out", "--tier", tier)
+    assert done.exit_code == 0, done.output
+    stems = [integers(tmp_path / "out" / f"{n}.wav") for n in ("left", "right", "residual")]
+    assert np.array_equal(sum(stems), integers(song))
+
+
+@pytest.mark.parametrize(("model", "below_db"), [("panorama", -20), ("steer", -12)])
+def test_a_target_is_the_sound_of_its_direction_and_in_time_with_it(
+    song, tmp_path, model, below_db
+):
+    out = tmp_path / "out"
+    assert stemsteer(song, "--azimuth", -30, "--model", model, "--out", out).exit_code == 0
+    estimate, _ = soundfile.read(out / "target.wav")
+    truth = panned(-30, 5 * RATE_HZ, 1)
+    error = np.square(estimate - truth).sum() / np.square(truth).sum()
+    assert 10 * np.log10(error) < below_db  # 0 for silence and for the mix, +3 for another time
+
+
+def test_the_separator_in_pieces_gives_what_render_writes(song, tmp_path):
+    mixture = soundfile.read(song, dtype="float32")[0].T
+    separator = Separator(load_model("panorama"), RATE_HZ, tier="offline")
+    separator.set(azimuth_deg=-30, width_deg=20)
+    pairs = list(separate(iter(np.array_split(mixture, 57, axis=1)), separator))
+    assert np.array_equal(np.concatenate([p[0] for p in pairs], axis=1), mixture)
+    target = np.concatenate([p[1] for p in pairs], axis=2)[0]
+    done = stemsteer(
+        song, "--azimuth", -30, "--out", tmp_path, "--subtype", "FLOAT", "--model", "panorama"
+    )
+    assert done.exit_code == 0
+    written = soundfile.read(tmp_path / "target.wav", dtype="float32")[0].T
+    assert np.abs(written - target).max() <= 1e-6
+
+
+def test_a_file_shorter_than_the_latency_keeps_its_length(tmp_path):
+    soundfile.write(tmp_path / "a.wav", panned(0, 7, 0), RATE_HZ, subtype="PCM_16")
+    assert stemsteer(tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path).exit_code == 0
+    total = integers(tmp_path / "target.wav") + integers(tmp_path / "residual.wav")
+    assert np.array_equal(total, integers(tmp_path / "a.wav"))
+
+
+def test_mono_and_other_rates_work(tmp_path):
+    for rate_hz, channels in ((32_000, 2), (48_000, 1), (96_000, 2), (192_000, 1)):
+        sound = panned(0, rate_hz, 0)[:, :channels]
+        soundfile.write(tmp_path / "a.flac", sound, rate_hz, subtype="PCM_24")
+        done = stemsteer(tmp_path / "a.flac", "--azimuth", 0, "--out", tmp_path, "--force")
+        assert done.exit_code == 0, done.output
+        info = soundfile.info(tmp_path / "residual.flac")
+        assert (info.samplerate, info.channels, info.frames) == (rate_hz, channels, rate_hz)
+        assert info.subtype == "PCM_24"
+
+
+def test_remove_writes_only_what_is_left(song, tmp_path):
+    where = tmp_path / "out"
+    assert stemsteer(song, "--azimuth", -30, "--mode", "remove", "--out", where).exit_code == 0
+    assert left_over(where) == ["residual.wav"]
+    assert stemsteer(song, "--azimuth", -30, "--out", tmp_path / "both").exit_code == 0
+    both = integers(tmp_path / "both" / "residual.wav")
+    assert np.abs(both - integers(where / "residual.wav")).max() <= 1  # of 16 bits
+
+
+def test_format_and_subtype_are_as_asked(song, tmp_path):
+    done = stemsteer(
+        song, "--azimuth", 0, "--format", "flac", "--subtype", "pcm_24", "--out", tmp_path
+    )
+    assert done.exit_code == 0
+    assert soundfile.info(tmp_path / "target.flac").subtype == "PCM_24"
+
+
+def test_clipped_samples_are_counted_and_said(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 8 * panned(0, RATE_HZ, 0), RATE_HZ, subtype="FLOAT")
+    done = stemsteer(
+        tmp_path / "a.wav", "--azimuth", 0, "--subtype", "PCM_16", "--out", tmp_path, "--json"
+    )
+    clipped = json.loads(done.stdout)["stems"][0]["clipped"]
+    assert clipped > 0
+    assert f"{clipped} samples beyond full scale were clipped" in done.stderr
+
+
+def test_a_pipe_gets_no_progress_bar(song, tmp_path):
+    command = [sys.executable, "-m", "plugin_bridge.cli", "render", song, "--azimuth", "0"]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+
+
+def test_progress_reaches_the_length_of_the_file(song, tmp_path):
+    steps = []
+    with AudioReader(song) as source:
+        render(source, load_model("panorama"), [Target("a", 0)], tmp_path, progress=steps.append)
+    assert sum(steps) == 5 * RATE_HZ
+    assert len(steps) > 1

@@ -1,0 +1,91 @@
+"""`stemsteer render --automation`: what was played live comes out of a file the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from plugin_bridge.automation import Steering, read_automation
+from realtime import Separator, load_model
+from tests.support.rendering import RATE_HZ, noise_song, sound, stemsteer
+
+LANES = "seconds,guitar.azimuth,guitar.width\n0,-30,15\n1,-30,\n1.5,25,40\n"
+
+
+@pytest.fixture
+def song(tmp_path):
+    (tmp_path / "lanes.csv").write_text(LANES)
+    return noise_song(tmp_path)
+
+
+@pytest.mark.parametrize("tier", ["live", "offline"])
+def test_the_lanes_played_in_live_blocks_give_what_render_writes(song, tmp_path, tier):
+    done = stemsteer(
+        song, "--automation", tmp_path / "lanes.csv", "--out", tmp_path / "out", "--tier", tier,
+        "--model", "panorama",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+
+    model, mixture = load_model("panorama"), sound(song)
+    steering = Steering(
+        read_automation(tmp_path / "lanes.csv", RATE_HZ), ["guitar"],
+        model.spec.tier_at(tier, RATE_HZ), RATE_HZ,
+    )  # fmt: skip
+    separator = Separator(model, RATE_HZ, targets=["guitar"], tier=tier, conditions=steering)
+    blocks = [mixture[:, k : k + 256] for k in range(0, mixture.shape[1], 256)]
+    live = [separator.process(np.ascontiguousarray(block)) for block in blocks]
+    live = np.concatenate([*live, separator.flush()], axis=2)[:, :, separator.latency :]
+    assert np.abs(live[0] - sound(tmp_path / "out" / "guitar.wav")).max() <= 1e-6
+    assert np.abs(live[1] - sound(tmp_path / "out" / "residual.wav")).max() <= 1e-6
+
+
+def test_targets_come_from_the_lanes_or_from_options_beside_them(song, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
+    assert [stem["name"] for stem in json.loads(done.stdout)["stems"]] == ["guitar", "residual"]
+    lanes.write_text("seconds,azimuth\n0,10\n")
+    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "b", "--json")
+    target, residual = json.loads(done.stdout)["stems"]
+    assert (target["name"], residual["name"]) == ("target", "residual")
+    assert (target["azimuth_deg"], target["width_deg"]) == (10, 20)
+
+
+def test_a_direction_that_moves_is_not_reported_as_one(song, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,guitar.azimuth\n0,-30\n1,10\n")
+    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
+    guitar = json.loads(done.stdout)["stems"][0]
+    assert (guitar["azimuth_deg"], guitar["width_deg"]) == (None, 20)
+
+
+def test_a_level_lane_makes_a_file_what_the_plugin_would_put_out(song, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,guitar.azimuth\n0,-30\n")
+    assert stemsteer(song, "--automation", lanes, "--out", tmp_path / "a").exit_code == 0
+    lanes.write_text("seconds,guitar.azimuth,guitar.mode,guitar.gain\n0,-30,remove,-6\n")
+    assert stemsteer(song, "--automation", lanes, "--out", tmp_path / "b").exit_code == 0
+    residual = sound(tmp_path / "a" / "residual.wav")
+    removed = sound(tmp_path / "b" / "guitar.wav")
+    assert np.abs(removed - 10 ** (-6 / 20) * residual).max() <= 1e-6
+    assert np.abs(sound(tmp_path / "b" / "residual.wav") - residual).max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("lanes", "options", "code", "words"),
+    [
+        ("seconds,guitar.pan\n0,1\n", (), 1, "no control 'pan' to automate"),
+        ("seconds,guitar.azimuth\n1,0\n0,0\n", (), 1, "goes back in time"),
+        ("seconds,a/b.azimuth\n0,0\n", (), 1, "target name is 'a/b'"),
+        (LANES, ("--targets", "t.json"), 1, "is for 'guitar', but there are bass"),
+    ],
+)
+def test_automation_that_does_not_fit_is_refused(song, tmp_path, lanes, options, code, words):
+    (tmp_path / "lanes.csv").write_text(lanes)
+    (tmp_path / "t.json").write_text('[{"name": "bass", "azimuth_deg": 0}]')
+    options = [tmp_path / o if o.endswith(".json") else o for o in options]
+    out = tmp_path / "out"
+    done = stemsteer(song, "--automation", tmp_path / "lanes.csv", *options, "--out", out)
+    assert (done.exit_code, out.exists()) == (code, False)
+    assert words in done.stderr

@@ -1,0 +1,83 @@
+"""`stemsteer render --chain`: plugins on stems from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pedalboard
+import pytest
+
+from plugin_bridge.hosting.chain import read_chain
+from tests.support.chains import RATE, write
+from tests.support.engine_sandbox import need
+from tests.support.rendering import noise_song, sound, stemsteer
+
+
+@pytest.fixture
+def song(tmp_path):
+    return noise_song(tmp_path)
+
+
+def test_reverb_only_on_the_guitar_and_the_rest_untouched(song, tmp_path):
+    path = write(tmp_path, [{"plugin": "Reverb", "parameters": {"wet_level": 0.5}}])
+    targets = tmp_path / "targets.json"
+    targets.write_text('[{"name": "guitar", "azimuth_deg": -30}]')
+    plain = stemsteer(song, "--targets", targets, "--out", tmp_path / "a")
+    done = stemsteer(
+        song, "--targets", targets, "--chain", f"guitar={path}", "--out", tmp_path / "b"
+    )
+    assert plain.exit_code == done.exit_code == 0, done.output
+    dry, wet = sound(tmp_path / "a" / "guitar.wav"), sound(tmp_path / "b" / "guitar.wav")
+    rest = sound(tmp_path / "b" / "residual.wav")
+    assert np.abs(rest - sound(tmp_path / "a" / "residual.wav")).max() <= 1e-6
+    board = pedalboard.Pedalboard([pedalboard.Reverb(wet_level=0.5)])
+    assert np.abs(board.process(dry, RATE) - wet).max() < 1e-4
+    assert np.abs(sound(tmp_path / "b" / "mix.wav") - (wet + rest)).max() < 1e-6
+
+
+def test_somebody_elses_vst3_acts_on_its_stem_in_step_with_the_rest(song, tmp_path):
+    limiter = Path("/usr/lib/vst3/ZaMaximX2.vst3")  # Debian's zam-plugins
+    need(str(limiter))
+    parameters = {"threshold_db": -30, "output_ceiling_db": -10, "release_ms": 25}
+    path = write(tmp_path, [{"plugin": str(limiter), "parameters": parameters}])
+    assert read_chain(path, RATE, 2).latency == 480  # it looks ahead
+    plain = stemsteer(song, "--azimuth", -30, "--out", tmp_path / "a")
+    done = stemsteer(song, "--azimuth", -30, "--chain", f"target={path}", "--out", tmp_path / "b")
+    assert plain.exit_code == done.exit_code == 0, done.output
+    dry, wet = sound(tmp_path / "a" / "target.wav"), sound(tmp_path / "b" / "target.wav")
+    rest = sound(tmp_path / "b" / "residual.wav")
+    assert np.abs(rest - sound(tmp_path / "a" / "residual.wav")).max() <= 1e-6
+    assert np.abs(sound(tmp_path / "b" / "mix.wav") - (wet + rest)).max() < 1e-6
+    middle = slice(RATE // 2, RATE)
+    moved = (wet[:, RATE // 2 + k : RATE + k] for k in range(-600, 600))
+    shifts = [float((m * dry[:, middle]).sum()) for m in moved]
+    assert int(np.argmax(shifts)) == 600
+    assert np.abs(wet).max() <= 10 ** (-10 / 20) * 1.05
+    gain_db = 10 * np.log10((wet**2).sum() / (dry**2).sum())
+    assert gain_db > 3  # a maximizer
+
+
+def test_an_empty_chain_gives_back_the_mix(song, tmp_path):
+    path = write(tmp_path, {"plugins": []})
+    options = ("--azimuth", -30, "--chain", f"target={path}", "--out", tmp_path / "out")
+    assert stemsteer(song, *options).exit_code == 0
+    assert np.abs(sound(tmp_path / "out" / "mix.wav") - sound(song)).max() <= 2e-7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--chain", "guitar"), "expected STEM=FILE.json"),
+        (("--chain", "drums=chain.json"), "no stem 'drums' for a chain"),
+        (("--chain", "target=chain.json", "--mode", "remove"), "leave mode, mix and bypass out"),
+        (("--chain", "target=none.json"), "none.json: no such file"),
+    ],
+)
+def test_a_chain_that_does_not_fit_leaves_no_file(song, tmp_path, options, words):
+    write(tmp_path, {"plugins": []})
+    words_given = [o.replace("=", f"={tmp_path}/") for o in options]
+    done = stemsteer(song, "--azimuth", 0, *words_given, "--out", tmp_path / "out")
+    assert done.exit_code != 0
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()

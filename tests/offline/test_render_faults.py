@@ -1,0 +1,155 @@
+"""Rendering that cannot be done: it is refused, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support.rendering import RATE_HZ, left_over, panned, stemsteer
+
+
+def refused(words, folder, *arguments):
+    """Run, expect one line on stderr with `words`, and no trace in `folder`."""
+    before = left_over(folder)
+    done = stemsteer(*arguments)
+    assert done.exit_code != 0
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert left_over(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--azimuth", "46"], "azimuth is 46°, expected -45 to 45"),
+        (["--azimuth", "nan"], "azimuth is nan°"),
+        (["--azimuth", "0", "--width", "0"], "width is 0°, expected 1 to 90"),
+        (["--azimuth", "left"], "Invalid value for '--azimuth'"),
+        ([], "say where: --azimuth DEG"),
+        (["--azimuth", "0", "--tier", "quick"], "has no tier 'quick'"),
+        (["--azimuth", "0", "--mode", "mute"], "mode is 'mute', expected one of isolate, remove"),
+        (["--azimuth", "0", "--format", "mp3"], "format is 'mp3', expected one of wav, flac"),
+        (["--azimuth", "0", "--subtype", "X"], "subtype is 'X', expected for wav one of"),
+        (["--azimuth", "0", "--wiener", "-1"], "wiener is -1, expected a number of passes"),
+        (["--azimuth", "0", "--model", "nought"], "no model 'nought'; there are"),
+        (["--azimuth", "0", "--model", "/no/x.onnx"], "no model file at /no/x.onnx"),
+        (["--azimuth", "0", "--targets", "x.json"], "leave --azimuth, --width out"),
+        (["--targets", "/no/x.json"], "/no/x.json: no such file"),
+    ],
+)
+def test_wrong_options_are_refused(song, tmp_path, arguments, words):
+    if "--tier" in arguments:
+        arguments = [*arguments, "--model", "panorama"]
+    refused(words, tmp_path, song, *arguments, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected a list of targets"),
+        ('{"name": "a"}', "expected a list of targets"),
+        ('[{"azimuth_deg": 0}]', "target 1 lacks 'name'"),
+        ('[{"name": "a", "azimuth_deg": 0}, {"name": "b"}]', "target 2 lacks 'azimuth_deg'"),
+        ('[{"name": "a", "azimuth_deg": 90}]', "target 1: azimuth is 90°"),
+        ('[{"name": "../a", "azimuth_deg": 0}]', "target name is '../a'"),
+        ('[{"name": "Residual", "azimuth_deg": 0}]', "target name is 'Residual'"),
+        ('[{"name": "a", "azimuth_deg": 0}, {"name": "A", "azimuth_deg": 1}]', "the same name"),
+    ],
+)
+def test_wrong_targets_are_refused(song, tmp_path, text, words):
+    (tmp_path / "targets.json").write_text(text)
+    refused(words, tmp_path, song, "--targets", tmp_path / "targets.json", "--out", tmp_path / "o")
+
+
+def test_samples_that_are_no_sound_leave_no_file(tmp_path):
+    sound = panned(0, 9 * RATE_HZ, 0)
+    sound[-1] = np.nan
+    soundfile.write(tmp_path / "a.wav", sound, RATE_HZ, subtype="FLOAT")
+    arguments = (tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path / "new" / "out")
+    refused("expected finite numbers", tmp_path, *arguments)
+
+
+def test_a_truncated_flac_leaves_no_file(tmp_path):
+    soundfile.write(tmp_path / "a.flac", panned(0, 9 * RATE_HZ, 0), RATE_HZ)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) * 3 // 4])
+    arguments = (tmp_path / "a.flac", "--azimuth", 0, "--out", tmp_path)
+    refused("breaks off after", tmp_path, *arguments)
+
+
+def test_files_that_are_there_are_kept_unless_forced(song, tmp_path):
+    (tmp_path / "residual.wav").write_text("precious")
+    refused("replace it with --force", tmp_path, song, "--azimuth", 0, "--out", tmp_path)
+    assert (tmp_path / "residual.wav").read_text() == "precious"
+    assert stemsteer(song, "--azimuth", 0, "--out", tmp_path, "--force").exit_code == 0
+    assert soundfile.info(tmp_path / "residual.wav").frames == 5 * RATE_HZ
+
+
+def test_the_input_is_never_written_over(song, tmp_path):
+    inside = tmp_path / "residual.wav"
+    song.rename(inside)
+    arguments = (inside, "--azimuth", 0, "--out", tmp_path, "--force")
+    refused("is the input itself", tmp_path, *arguments)
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(song, tmp_path):
+    arguments = (song, "--azimuth", 0, "--out", song / "out")
+    refused("cannot be made (not a directory)", tmp_path, *arguments)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder closed even to root")
+def test_a_folder_that_cannot_be_written_to_is_said_so(song, tmp_path):
+    arguments = (song, "--azimuth", 0, "--out", "/proc/self", "--format", "flac")
+    refused("/proc/self cannot be written to", tmp_path, *arguments)
+
+
+def test_too_little_room_is_said_before_anything_is_done(song, tmp_path, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    arguments = (song, "--azimuth", 0, "--out", tmp_path / "out")
+    refused("0 MB of room, the stems need 2 MB", tmp_path, *arguments)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_a_disk_that_fills_up_in_the_middle_leaves_no_file(song, tmp_path):
+    program = (
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "from plugin_bridge.cli.app import main\nsys.argv[0] = 'stemsteer'\nmain()\n"
+    )
+    command = [sys.executable, "-c", program, "render", song, "--azimuth", "0"]
+    before = left_over(tmp_path)
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the disk may be full" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert left_over(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_in_the_middle_leaves_no_file(tmp_path, number):
+    long = np.tile(panned(0, RATE_HZ, 0), (200, 1))
+    soundfile.write(tmp_path / "a.wav", long, RATE_HZ, subtype="PCM_16")
+    where = tmp_path / "out"
+    command = [sys.executable, "-m", "plugin_bridge.cli", "render", tmp_path / "a.wav"]
+    process = subprocess.Popen(
+        [*command, "--azimuth", "0", "--out", where], stderr=subprocess.PIPE, text=True
+    )
+    while not (where.exists() and any(p.stat().st_size > 100_000 for p in where.iterdir())):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=60)
+    assert words == "stemsteer: stopped\n"
+    assert process.returncode == 128 + number
+    assert not where.exists()

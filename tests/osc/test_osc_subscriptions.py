@@ -1,0 +1,107 @@
+"""What OSC tells: values and meters to subscribers, and OSCQuery's description of every control."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from plugin_bridge.control.controls import INPUTS
+from plugin_bridge.control.surface import Sheet
+from plugin_bridge.osc import OscServer
+from plugin_bridge.osc.oscquery import QueryServer, host_info
+from plugin_bridge.osc.packets import decode
+from realtime.spec import StemsteerError
+from tests.support.osc_rig import Rig
+
+
+class Metered(Sheet):
+    def meters(self, instance):
+        return {"level_target": (-12.0,), "directions": tuple(0.0 for _ in range(45))}
+
+
+def test_a_subscriber_hears_values_when_they_move_and_meters(monkeypatch):
+    rig = Rig()
+    rig.server.feedback._board = rig.server.namespace.board = rig.board = Metered(["guitar"])
+    with rig:
+        rig.send("/stemsteer/subscribe", 60.0)
+        heard = {}
+        while len(heard) < len(INPUTS) + 2:
+            heard |= {m.address: m.arguments for m in decode(rig.socket.recv(65_536))}
+        assert heard["/stemsteer/guitar/width"] == (20,)
+        assert heard["/stemsteer/guitar/level_target"] == (-12,)
+        assert len(heard["/stemsteer/guitar/directions"]) == 45
+        rig.send("/stemsteer/guitar/azimuth", -30.0)
+        news = decode(rig.socket.recv(65_536))
+        assert [(m.address, m.arguments) for m in news] == [("/stemsteer/guitar/azimuth", (-30,))]
+        rig.send("/stemsteer/unsubscribe")
+        rig.settle()
+        rig.send("/stemsteer/guitar/azimuth", 10.0)
+        rig.settle()
+        rig.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            rig.socket.recv(65_536)
+
+
+def test_a_subscriber_that_left_does_no_harm(rig):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        rig.send("/stemsteer/subscribe", 60.0, float(gone.getsockname()[1]))
+        rig.settle()
+    for azimuth in range(20):
+        rig.send("/stemsteer/guitar/azimuth", float(azimuth))
+        time.sleep(0.03)
+    assert rig.value() == 19
+
+
+def fetch(port, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return answer.status, json.loads(answer.read() or b"null")
+
+
+def test_oscquery_describes_every_control_and_where_to_send(rig):
+    with QueryServer(rig.server, rig.board, 0) as query:
+        _, info = fetch(query.port, "/?HOST_INFO")
+        assert (info["OSC_PORT"], info["OSC_TRANSPORT"]) == (rig.server.port, "UDP")
+        assert info["OSC_IP"] == "127.0.0.1"
+        _, whole = fetch(query.port, "/")
+        guitar = whole["CONTENTS"]["stemsteer"]["CONTENTS"]["guitar"]["CONTENTS"]
+        assert list(guitar) == [control.name for control in INPUTS]
+        azimuth = guitar["azimuth"]
+        assert azimuth["RANGE"] == [{"MIN": -45, "MAX": 45}]
+        assert (azimuth["TYPE"], azimuth["ACCESS"]) == ("f", 3)
+        rig.send(azimuth["FULL_PATH"], -30.0)
+        rig.settle()
+        assert fetch(query.port, f"{azimuth['FULL_PATH']}?VALUE") == (200, {"VALUE": [-30]})
+        assert fetch(query.port, f"{azimuth['FULL_PATH']}?UNIT")[1] == {"UNIT": ["angle.degree"]}
+        assert fetch(query.port, "/stemsteer/guitar/mix?UNIT") == (204, None)
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            fetch(query.port, "/stemsteer/drums")
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            fetch(query.port, "/?COLOUR")
+
+
+def test_who_listens_everywhere_names_no_address_to_send_to():
+    with OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]) as server:
+        assert "OSC_IP" not in host_info(server)
+
+
+def test_oscquery_is_answered_by_ipv6_too():
+    try:
+        server = OscServer(Sheet(["a"]), host="::1", port=0)
+    except StemsteerError:
+        pytest.skip("this machine has no IPv6")
+    with server, QueryServer(server, Sheet(["a"]), 0) as query:
+        answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
+    assert json.loads(answer)["OSC_IP"] == "::1"
+
+
+def test_a_port_of_oscquery_in_use_names_the_option_to_change(rig):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StemsteerError, match="choose another with --port"):
+            QueryServer(rig.server, rig.board, port)

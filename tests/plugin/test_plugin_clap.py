@@ -1,0 +1,122 @@
+"""The CLAP plugin in a small host, under sanitizers, and the ring's C++ under ThreadSanitizer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
+from tests.support.engine_sandbox import (
+    CPP,
+    LATENCY,
+    built_plugin,
+    compiled,
+    level_db,
+    need,
+    noise,
+    panned,
+)
+
+pytestmark = pytest.mark.host
+RATE_HZ = 44_100
+SANITIZERS = "address,undefined"
+
+
+def sanitized():
+    """The CLAP plugins and their host under sanitizers."""
+    folder = built_plugin() / "sanitized"
+    if not (folder / "StemsteerSplit.clap").exists():
+        command = ["make", "-C", str(CPP), "clap", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    flags = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
+    return {"plugin": folder / "StemsteerSplit.clap", "host": compiled("clap_host", flags=flags)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("blocks=512",),
+        ("blocks=1",),
+        ("blocks=512,0,1,7,4096,9000,64",),
+        ("blocks=441", "rate=96000"),
+        ("blocks=256", "restart=30000", "restart=50000"),
+    ],
+)
+def test_an_offline_render_is_exact_under_sanitizers_whatever_the_host_does(
+    own_desk, tmp_path, options
+):
+    own_desk.start(own_desk.identity)
+    x = noise(2 * RATE_HZ)
+    run = Run(tmp_path, x, "offline=1", *options, name="StemsteerSplit", **sanitized())
+    y, facts = run.end()
+    latency = 2048 if "rate=96000" in options else 1024
+    assert facts["latency"] == latency
+    assert facts["channels"] == 4
+    assert (facts["outputs"][CONNECTED], facts["outputs"][DROPOUTS]) == (1, 0)
+    late = np.concatenate([np.zeros((2, latency), np.float32), x], axis=1)[:, : x.shape[1]]
+    wrong = np.flatnonzero(np.abs(y[:2] - late).max(0) > 1e-6)
+    restarts = [int(o[8:]) for o in options if o.startswith("restart=")]
+    # After a restart the stream begins anew: for the latency there is silence.
+    assert all(any(r - 256 <= at < r + latency for r in restarts) for at in wrong)
+    assert np.abs(y[2:]).max() < 1e-6  # nothing is left beside the identity
+
+
+def test_the_second_output_of_the_sibling_is_what_was_taken_away(own_desk, tmp_path):
+    own_desk.start()
+    x = panned(RATE_HZ, [-30, 20]).sum(0)
+    run = Run(tmp_path, x, "offline=1", name="StemsteerSplit", azimuth=-30)
+    y, _ = run.end()
+    sound, rest = y[:2, 1024:], y[2:, 1024:]
+    np.testing.assert_allclose(sound + rest, x[:, :-1024], atol=1e-6)
+    assert level_db(sound, x) < -1
+    assert level_db(rest, x) < -0.3
+    (tmp_path / "remove").mkdir()
+    run = Run(tmp_path / "remove", x, "offline=1", name="StemsteerSplit", azimuth=-30, mode=1)
+    swapped, _ = run.end()
+    np.testing.assert_allclose(swapped[:2], y[2:], atol=1e-6)
+    np.testing.assert_allclose(swapped[2:], y[:2], atol=1e-6)
+
+
+def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(own_desk, tmp_path):
+    own_desk.start(own_desk.identity)
+    x = noise(60 * RATE_HZ, scale=0.2)
+    run = Run(tmp_path, x, "blocks=512", gain=HALF_DB)
+    y, _ = run.end()
+    kinds = played(y, x, 512)
+    assert (kinds[40:] == 2).all()  # the first blocks could have been live
+
+
+def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(own_desk, tmp_path):
+    own_desk.start()
+    x = panned(RATE_HZ // 2, [-30, 20]).sum(0)
+    state = tmp_path / "state"
+    expected, _ = Run(tmp_path, x, "offline=1", f"save={state}", azimuth=17.5, width=33).end()
+    assert b"schema" in state.read_bytes()
+    assert b"azimuth\x0017.5" in state.read_bytes()
+    again, _ = Run(tmp_path, x, "offline=1", f"load={state}", f"save={tmp_path / 'again'}").end()
+    np.testing.assert_allclose(again, expected, atol=1e-6)
+    assert (tmp_path / "again").read_bytes() == state.read_bytes()  # the identity stays
+
+
+def test_the_rings_code_has_no_data_race():
+    need("g++", "setarch")
+    program = compiled("ring_race", CPP / "stream.cpp", flags=("-fsanitize=thread",))
+    assert shutil.which("setarch")  # ThreadSanitizer needs a memory layout that does not vary
+    done = subprocess.run(["setarch", "-R", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING: ThreadSanitizer" not in done.stderr
+
+
+def test_lanes_follow_the_song_of_the_host_in_seconds(own_desk, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,gain\n10,-20\n12,-20\n12,0\n")
+    own_desk.start(own_desk.identity, "--automation", str(lanes))
+    x = np.ones((2, 2 * RATE_HZ), np.float32)
+    y, _ = Run(tmp_path, x, "offline=1", "song=11", "blocks=441,64").end()
+    edge = RATE_HZ + LATENCY  # second 12 of the song, as late as the sound
+    np.testing.assert_allclose(y[0, LATENCY : edge - 882], 0.1, atol=1e-5)
+    np.testing.assert_allclose(y[0, edge + 882 :], 1, atol=1e-5)

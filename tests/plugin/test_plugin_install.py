@@ -1,0 +1,101 @@
+"""Installing the plugin into a user's folders, and taking it away without a trace."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import stat
+import subprocess
+import sys
+
+import pedalboard
+import pytest
+
+from plugin_bridge.plugin.install import _quoted, engine_command
+from tests.support.engine_sandbox import DPF, ROOT, built_plugin, desk, need
+
+
+@pytest.fixture
+def own_desk(monkeypatch):
+    with desk(monkeypatch) as own:
+        monkeypatch.setenv("HOME", str(own.folder))
+        yield own
+
+
+def stemsteer(*words):
+    command = [sys.executable, "-m", "plugin_bridge.cli", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def files(folder):
+    """What lies in the folder, without what libraries keep in their caches."""
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {path for path in found if path.parts[0] != "XDG_CACHE_HOME"}
+
+
+def plugin_checks():
+    checks = json.loads(stemsteer("doctor", "--json").stdout)
+    return {name: not checks[name]["remedy"] for name in ("plugin", "autostart", "engine")}
+
+
+@pytest.mark.host
+def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace(own_desk):
+    before = files(own_desk.folder)
+    assert plugin_checks() == {"plugin": False, "autostart": False, "engine": False}
+    done = stemsteer("plugin", "install", "--prebuilt", built_plugin())
+    assert done.returncode == 0, done.stderr
+    for kind in ("vst3", "lv2", "clap"):
+        for name in ("Stemsteer", "StemsteerSplit"):
+            assert (own_desk.folder / f".{kind}" / f"{name}.{kind}").exists()
+    autostart = own_desk.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
+    assert stat.S_IMODE(autostart.stat().st_mode) == 0o600
+    assert autostart.read_text().split("\n")[0] == sys.executable
+    assert plugin_checks() == {"plugin": True, "autostart": True, "engine": False}
+    own_desk.start()
+    assert plugin_checks()["engine"]
+    assert stemsteer("plugin", "install", "--prebuilt", built_plugin()).returncode == 0  # again
+    own_desk.stop()
+    assert stemsteer("plugin", "uninstall").returncode == 0
+    left = {path.name for path in files(own_desk.folder) - before}
+    assert left <= {"engine.lock", "engine.log"}
+    assert "nothing" in stemsteer("plugin", "uninstall").stdout
+
+
+@pytest.mark.host
+def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(own_desk):
+    need("g++", "make", str(DPF))
+    done = stemsteer("plugin", "install")
+    assert done.returncode == 0, done.stderr
+    config = own_desk.folder / "XDG_CONFIG_HOME"
+    (config / "stemsteer" / "autostart").unlink()  # or the plugin starts an engine that stays
+    plugin = pedalboard.load_plugin(str(own_desk.folder / ".vst3" / "Stemsteer.vst3"))
+    assert "azimuth_deg" in plugin.parameters
+    unit = config / "systemd" / "user" / "stemsteer.service"
+    (command,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    assert shlex.split(command) == engine_command()
+    need("systemd-analyze")
+    verify = subprocess.run(["systemd-analyze", "--user", "verify", unit], capture_output=True)
+    assert (verify.returncode, verify.stderr) == (0, b"")
+
+
+def test_what_has_a_meaning_in_a_unit_is_escaped():
+    assert _quoted('/home/a b/50%/$x"') == '"/home/a b/50%%/$$x\\""'
+
+
+def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(own_desk, tmp_path):
+    before = files(own_desk.folder)
+    done = stemsteer("plugin", "install", "--prebuilt", tmp_path)
+    assert done.returncode == 1
+    assert "lacks Stemsteer.vst3" in done.stderr
+    assert files(own_desk.folder) == before
+
+
+def test_a_rehearsal_counts_the_blocks_that_are_late(own_desk):
+    done = stemsteer("bench", "panorama", "--instances", 2, "--seconds", 4, "--json")
+    assert done.returncode == 0, done.stderr
+    [seen] = json.loads(done.stdout)
+    assert seen["instances"] == 2
+    assert seen["blocks"] == 2 * (4 * 44_100 // 512)
+    assert 0 <= seen["late"] < seen["blocks"] / 2
+    assert 0 < seen["load"] < 2

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+
+from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, ModelSpec, Tier, rate_factor
+from tests.support.fakes import fake_spec
+
+
+def test_a_spec_survives_its_json():
+    spec = fake_spec(bins=512, targets=("a", "b"), training={"hours": 2.5})
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not json", "not JSON"),
+        ("[]", "schema"),
+        ("{}", "schema"),
+        ('{"schema": 99}', "schema"),
+        ('{"schema": 1}', "lacks a field"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_its_reason(text, message):
+    with pytest.raises(ValueError, match=message):
+        ModelSpec.from_json(text)
+
+
+def test_a_spec_with_an_unknown_field_is_refused():
+    fields = json.loads(fake_spec().to_json()) | {"colour": "red"}
+    with pytest.raises(ValueError, match="colour"):
+        ModelSpec.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mask_axes": "diagonal"},
+        {"tiers": {}},
+        {"tiers": {"instant": Tier(1024, 512, 256)}},
+        {"mask_axes": "steered", "conditions": {}},
+        {"conditions": {"direction": 3}},
+        {"bins": 514},
+    ],
+    ids=str,
+)
+def test_a_spec_that_contradicts_itself_is_refused(changes):
+    with pytest.raises(ValueError, match=r"expected|need|has"):
+        fake_spec(**changes)
+
+
+@pytest.mark.parametrize("sizes", [(512, 1024, 256), (1024, 512, 0), (1024, 768, 256)], ids=str)
+def test_a_tier_that_cannot_overlap_add_is_refused(sizes):
+    with pytest.raises(ValueError, match=r"tier|synthesis"):
+        Tier(*sizes)
+
+
+def test_bins_keep_their_width_within_nine_percent_at_every_rate():
+    rates = np.arange(MIN_RATE_HZ, MAX_RATE_HZ + 1, 25)
+    widths = np.array([rate / 44_100 / rate_factor(rate, 44_100) for rate in rates])
+    assert widths.max() <= 1.09
+    assert widths.min() >= 1 / 1.09
+
+
+def test_every_tier_scales_to_whole_samples_at_the_rates_of_hosts():
+    tier = Tier(window=2048, synthesis=512, hop=256)
+    hops = {r: tier.scaled(rate_factor(r, 44_100)).hop for r in (32_000, 44_100, 48_000, 96_000)}
+    assert hops == {32_000: 192, 44_100: 256, 48_000: 256, 96_000: 512}
+
+
+@pytest.mark.parametrize("rate", [0, 8_000, 31_999, 192_001, float("nan")])
+def test_rates_outside_the_range_are_refused(rate):
+    with pytest.raises(ValueError, match="32000 to 192000"):
+        rate_factor(rate, 44_100)

@@ -1,0 +1,171 @@
+import time
+
+import numpy as np
+import pytest
+
+from realtime import Engine, Separator
+from tests.support.fakes import FakeModel, counting, crashing, identity, slow
+from tests.support.signals import noise
+
+RATE = 44_100
+BLOCK = 256
+
+
+def _engine(model, **options):
+    separator = Separator(model, RATE, block=256)
+    return Engine(separator, block=BLOCK, **options)
+
+
+def _play(engine, signal, wait):
+    """Blocks in, blocks out; `wait` is called between them."""
+    outs = []
+    for first in range(0, signal.shape[1], BLOCK):
+        outs.append(engine.process(signal[:, first : first + BLOCK]))
+        wait(engine)
+    return np.concatenate(outs, axis=-1)
+
+
+def _tone(samples):
+    """A sine of 200 Hz on both channels; its largest step is 0.0285."""
+    tone = np.sin(2 * np.pi * 200 / RATE * np.arange(samples)).astype(np.float32)
+    return np.stack([tone, tone])
+
+
+def _until_done(engine):
+    """Wait for the worker, as the clock of a sound card would; at most a second."""
+    for _ in range(1_000):
+        if engine._written - engine._done < 256:
+            return
+        time.sleep(0.001)
+
+
+def test_the_engine_gives_what_the_separator_gives_its_slack_later():
+    signal = noise(2, 40_000)
+    with _engine(counting()) as engine:
+        out = _play(engine, signal, _until_done)
+        assert engine.counters.late_blocks == 0
+    separator = Separator(counting(), RATE)
+    whole = separator.process(signal)
+    shift = engine.latency - separator.latency
+    np.testing.assert_array_equal(out[..., shift:], whole[..., :-shift])
+
+
+@pytest.mark.parametrize("block", [1, 64, 100, 255])
+def test_blocks_that_are_no_hop_come_through_too(block):
+    signal = noise(2, 12_000)
+    outs = []
+    with _engine(identity()) as engine:
+        for first in range(0, signal.shape[1], block):
+            outs.append(engine.process(signal[:, first : first + block]))
+            _until_done(engine)
+        assert engine.counters.late_blocks == 0
+    out = np.concatenate(outs, axis=-1)[0]
+    np.testing.assert_allclose(out[:, engine.latency :], signal[:, : -engine.latency], atol=1e-6)
+
+
+def test_a_model_that_is_too_slow_is_played_dry_and_aligned():
+    signal = noise(2, 30_000)
+    with _engine(slow(0.02)) as engine:
+        out = _play(engine, signal, lambda _: time.sleep(0.0005))
+        assert engine.counters.late_blocks > 50
+    np.testing.assert_allclose(
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=1e-5
+    )
+
+
+def test_an_engine_that_is_not_started_plays_dry():
+    signal = noise(2, 9_000)
+    engine = _engine(counting())
+    out = _play(engine, signal, lambda _: None)
+    settled = engine.latency + BLOCK
+    expected = signal[:, settled - engine.latency : -engine.latency]
+    np.testing.assert_allclose(out[0, :, settled:], expected, atol=1e-6)
+
+
+def test_dry_targets_share_the_mixture():
+    signal = noise(2, 9_000)
+    separator = Separator(counting(), RATE, block=256, targets=2)
+    out = _play(Engine(separator, block=BLOCK), signal, lambda _: None)
+    assert np.array_equal(out[0], out[1])
+    settled = 6_000
+    latency = Engine(separator, block=BLOCK).latency
+    np.testing.assert_allclose(
+        out.sum(0)[:, settled:], signal[:, settled - latency : -latency], atol=1e-6
+    )
+
+
+def test_going_dry_and_coming_back_makes_no_click():
+    signal = _tone(40_000)
+    turns = iter(range(10_000))
+
+    def wait(engine):
+        if 60 < next(turns) < 70:
+            return  # the worker falls behind: dry, where it would be silent
+        _until_done(engine)
+
+    with _engine(slow(0.001, mask=0.0)) as engine:
+        out = _play(engine, signal, wait)
+    steps = np.abs(np.diff(out[0, 0, engine.latency :]))
+    assert np.abs(out[0]).max() > 0.9, "it was dry for a while"
+    assert steps.max() < 0.0285 + 1 / 64 + 0.01  # the tone's own, and the fade's
+
+
+def test_a_crash_of_the_model_is_counted_and_never_heard():
+    signal = _tone(60_000)
+    with _engine(crashing(40)) as engine:
+        out = _play(engine, signal, _until_done)
+        counters = engine.counters
+    assert counters.faults == 1
+    assert counters.jumps == 1
+    # the fades begin at the sample before: once more the tone's own step
+    np.testing.assert_allclose(
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=0.03
+    )
+
+
+def test_after_a_crash_the_model_starts_anew():
+    seen = []
+
+    def rule(frames, spectrum, conditions):
+        seen.append(int(frames[0]))
+        if len(seen) == 41:
+            raise RuntimeError("the model crashed")
+        return np.ones((1, 1, 1, 1), np.float32)
+
+    with _engine(FakeModel(rule)) as engine:
+        _play(engine, noise(2, 60 * 256), _until_done)
+    assert seen[:41] == list(range(41))
+    assert seen[41:50] == list(range(9))
+
+
+def test_a_worker_far_behind_skips_ahead():
+    signal = noise(2, 120_000)
+    with _engine(slow(0.05)) as engine:
+        _play(engine, signal, lambda _: None)
+        patience = 5.0
+        while not engine.counters.jumps and (patience := patience - 0.01) > 0:
+            time.sleep(0.01)
+        assert engine.counters.jumps >= 1
+
+
+def test_wrong_blocks_are_counted_and_answered_with_silence():
+    with _engine(identity()) as engine:
+        for block in (noise(1, 64), noise(2, BLOCK + 1)):
+            assert not engine.process(block).any()
+        assert engine.counters.late_blocks == 2
+        assert engine.process(noise(2, 0)).shape == (2, 2, 0)
+
+
+def test_an_engine_starts_once_and_stops_when_asked():
+    engine = _engine(identity())
+    engine.start()
+    with pytest.raises(RuntimeError, match="already"):
+        engine.start()
+    engine.stop()
+    engine.start()
+    engine.stop()
+
+
+def test_a_separator_that_takes_any_block_is_refused():
+    with pytest.raises(ValueError, match="block"):
+        Engine(Separator(identity(), RATE), block=BLOCK)

@@ -1,0 +1,246 @@
+"""What the tests of the plugin share: the built plugin, an engine of their own, an exact model."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from plugin_bridge.engine.shared.messages import ask_status
+from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError, Tier
+
+ROOT = Path(__file__).resolve().parents[2]
+CPP = ROOT / "plugin_bridge" / "plugin" / "cpp"
+DPF = Path("/usr/share/dpf")
+DEBIAN_PACKAGES = ROOT / "build" / "debian-packages.txt"
+REQUIRED = "STEMSTEER_HOST_TESTS"  # set to "required": what is missing is a failure
+LATENCY = 1024
+
+
+def need(*programs: str) -> None:
+    """Skip the test, loudly, if a command or a file is missing; fail where hosts are required."""
+    packages = debian_packages()
+    unlisted = [p for p in programs if p not in packages]
+    assert not unlisted, f"{', '.join(unlisted)}: not in {DEBIAN_PACKAGES.relative_to(ROOT)}"
+    missing = [p for p in programs if not (shutil.which(p) or any(Path("/").glob(p.lstrip("/"))))]
+    if missing:
+        wanted = " ".join(sorted({packages[p] for p in missing}))
+        absent(f"{', '.join(missing)} missing; run: sudo apt-get install {wanted}")
+
+
+def debian_packages() -> dict[str, str]:
+    """Return the Debian package of every command and file that the tests need."""
+    lines = [line.split(maxsplit=2) for line in DEBIAN_PACKAGES.read_text().splitlines()]
+    return {words[0]: words[1] for words in lines if words and words[0] != "#"}
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test, loudly, for what is absent; fail where hosts are required."""
+    message = f"HOST TEST NOT RUN: {what}"
+    if os.environ.get(REQUIRED) == "required":
+        pytest.fail(message)
+    warnings.warn(message, stacklevel=2)
+    pytest.skip(message)
+
+
+def built_plugin() -> Path:
+    """The folder of the plugins in every format; built once for the same sources."""
+    need("g++", "make", str(DPF))
+    digest = hashlib.sha256()
+    for file in sorted(CPP.iterdir()):
+        digest.update(file.name.encode() + file.read_bytes())
+    folder = ROOT / ".work" / f"plugin-{digest.hexdigest()[:12]}"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        command = ["make", "-C", str(CPP), "-j2", f"OUT={folder}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        (folder / "complete").touch()
+    return folder
+
+
+def compiled(name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
+    """A program of tests/cpp; built once for the same sources and flags."""
+    need("g++", str(DPF))
+    files = [ROOT / "tests" / "plugin" / "cpp" / f"{name}.cpp", *sources]
+    digest = hashlib.sha256(" ".join(flags).encode())
+    for file in [*files, *sorted(CPP.glob("*.h"))]:
+        digest.update(file.read_bytes())
+    program = ROOT / ".work" / f"{name}-{digest.hexdigest()[:12]}"
+    if not program.exists():
+        program.parent.mkdir(exist_ok=True)
+        folders = [f"-I{CPP}", f"-I{DPF / 'distrho' / 'src'}"]
+        command = [
+            "g++",
+            "-std=c++17",
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            *flags,
+            *folders,
+        ]
+        done = subprocess.run(
+            [*command, *files, "-o", program, "-ldl", "-lpthread"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return program
+
+
+def identity_model(path: Path) -> Path:
+    """Write a model whose masks are one: the target is the mixture, exactly."""
+    spec = ModelSpec(
+        name="identity",
+        tiers={"direct": Tier(1024, 256, 128), "live": Tier(1024, 512, 256)},
+        conditions={"direction": 2},
+        mask_axes="mixture",
+    )
+    frames_of_both = [  # the sizes of the masks come from the inputs, their value is one
+        helper.make_node("Gather", ["spectrum", "zero"], ["left"], axis=1),
+        helper.make_node("Gather", ["left", "zero"], ["real"], axis=2),
+        helper.make_node("Unsqueeze", ["real", "axes12"], ["wide"]),  # (frames, 1, 1, bins)
+        helper.make_node("Gather", ["direction", "zero"], ["azimuth"], axis=2),
+        helper.make_node("Unsqueeze", ["azimuth", "axes23"], ["tall"]),  # (frames, targets, 1, 1)
+        helper.make_node("Add", ["wide", "tall"], ["any"]),
+        helper.make_node("Sub", ["any", "any"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "one"], ["masks"]),
+    ]
+    constants = [
+        helper.make_tensor("zero", TensorProto.INT64, [], [0]),
+        helper.make_tensor("axes12", TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor("axes23", TensorProto.INT64, [2], [2, 3]),
+        helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        frames_of_both,
+        "identity",
+        [
+            value("spectrum", TensorProto.FLOAT, ["frames", 2, "bins", 2]),
+            value("direction", TensorProto.FLOAT, ["frames", "targets", 2]),
+        ],
+        [value("masks", TensorProto.FLOAT, ["frames", "targets", 1, "bins"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json()
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
+class Desk:
+    """A user's folders of their own, and an engine in them that can be started and killed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="desk-", dir="/tmp"))  # sockets: short paths
+        for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            (self.folder / name).mkdir(mode=0o700)
+            monkeypatch.setenv(name, str(self.folder / name))
+        monkeypatch.delenv("STEMSTEER_SOCKET", raising=False)
+        self.runtime = self.folder / "XDG_RUNTIME_DIR" / "stemsteer"
+        self.plugin_log = self.folder / "XDG_STATE_HOME" / "stemsteer" / "plugin.log"
+        self.engine_log = self.folder / "XDG_STATE_HOME" / "stemsteer" / "engine.log"
+        self.identity = identity_model(self.folder / "identity.onnx")
+        self.engine: subprocess.Popen[bytes] | None = None
+
+    def start(self, model: str | Path = "panorama", *options: str) -> int:
+        """Start an engine; returns its pid when it answers."""
+        command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", str(model)]
+        self.engine = subprocess.Popen([*command, *options], cwd=ROOT)
+        until(lambda: self.status() is not None, "the engine answers")
+        return self.engine.pid
+
+    def status(self) -> dict | None:
+        with contextlib.suppress(StemsteerError):
+            return ask_status()
+        return None
+
+    def instances(self) -> list[dict]:
+        status = self.status()
+        return status["instances"] if status else []
+
+    def busiest(self) -> dict:
+        """The instance that has processed most."""
+        return max(self.instances(), key=lambda instance: instance["hops"])
+
+    def workers(self) -> list[int]:
+        """The pids of the audio processes of instances that are ready."""
+        return [i["worker"] for i in self.instances() if "tier" in i]
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.engine is not None
+        self.engine.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop the engine; returns its exit status."""
+        if self.engine is None:
+            return 0
+        self.send(number)
+        code = self.engine.wait(10)
+        self.engine = None
+        return code
+
+    def close(self) -> None:
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder)
+
+
+@contextlib.contextmanager
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A `Desk` that is cleared at the end."""
+    own = Desk(monkeypatch)
+    try:
+        yield own
+    finally:
+        gc.collect()  # plugins that are left would greet the next engine
+        own.close()
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+    """Wait for a condition; fail if it does not come true."""
+    limit_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < limit_s, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.01)
+
+
+def noise(samples: int, *, seed: int = 0, scale: float = 0.1) -> np.ndarray:
+    """Stereo noise (2, samples)."""
+    rng = np.random.default_rng(seed)
+    return (scale * rng.standard_normal((2, samples))).astype(np.float32)
+
+
+def panned(samples: int, azimuths_deg: list[float], *, seed: int = 0) -> np.ndarray:
+    """Bands of noise, each hard at its own direction: (directions, 2, samples)."""
+    rng = np.random.default_rng(seed)
+    images = []
+    for azimuth_deg in azimuths_deg:
+        theta = np.radians(azimuth_deg + 45)
+        source = 0.1 * rng.standard_normal(samples)
+        images.append([np.cos(theta) * source, np.sin(theta) * source])
+    return np.array(images, np.float32)
+
+
+def level_db(sound: np.ndarray, against: np.ndarray) -> float:
+    """Level of a signal relative to another, dB."""
+    return float(10 * np.log10((sound**2).sum() / (against**2).sum() + 1e-30))

@@ -1,0 +1,64 @@
+"""What the tests of `stemsteer serve` share: its OSC, and tracks that play into its ring."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import numpy as np
+from numpy.typing import NDArray
+from pythonosc.udp_client import SimpleUDPClient
+
+from plugin_bridge.engine.client import Track
+from plugin_bridge.osc.packets import decode, encode
+from tests.support.engine_sandbox import Desk, until
+
+RATE_HZ, HOP, BLOCK = 44_100, 256, 512
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Stage:
+    """An engine that listens for OSC, and a hand that talks to it."""
+
+    def __init__(self, own: Desk, *options: str) -> None:
+        self.port = free_port()
+        own.start(own.identity, "--osc", "--osc-port", str(self.port), *options)
+        self.client = SimpleUDPClient("127.0.0.1", self.port)
+
+    def ask(self, address: str, *arguments: object) -> list[tuple[str, tuple[object, ...]]]:
+        """The messages that answer one."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            ear.settimeout(5)
+            ear.sendto(encode(address, arguments), ("127.0.0.1", self.port))
+            heard = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    heard += [(m.address, m.arguments) for m in decode(ear.recv(65_536))]
+                    ear.settimeout(0.2)
+            return heard
+
+    def send(self, address: str, value: float) -> None:
+        """Move a control, and wait until the engine says that it has heard."""
+        self.client.send_message(address, value)
+        until(
+            lambda: any(np.isclose(v[0], value) for _, v in self.ask("/stemsteer/get", address)),
+            f"{address} is {value}",
+        )
+
+
+def play(
+    track: Track, blocks: int, song: int | None = None, **values: float
+) -> NDArray[np.float32]:
+    """Push ones; the output from the first of these blocks on, but for the last hop."""
+    start = track.position
+    for k in range(blocks):
+        place = None if song is None else song + k * BLOCK
+        track.push(np.ones((2, BLOCK), np.float32), song=place, **values)
+        assert track.wait(track.position - HOP)
+    return track.read(start, blocks * BLOCK - HOP)[0]
