@@ -162,7 +162,7 @@ def check_agreement(
     model = OnnxModel(path)
     spec = model.spec
     example = _example(spec, states, frames=1)
-    stepper = model.stepper(_targets(spec))
+    stream = model.stream(_targets(spec))
     carried = [example[f"state_{name}"] for name in states]
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
@@ -173,7 +173,7 @@ def check_agreement(
             result = network(example["spectrum"], *conditions.values(), *carried)
         result = [result] if isinstance(result, Tensor) else list(result)
         carried = result[1 + activity :]
-        found = stepper.step(
+        found = stream.step(
             example["spectrum"].numpy(), {k: v.numpy() for k, v in conditions.items()}
         )
         worst = max(worst, float(np.abs(found["masks"] - result[0].numpy()).max()))

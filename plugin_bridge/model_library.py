@@ -14,7 +14,7 @@ PREFERRED = ("steer", "panorama")
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledModel:
     """A model file; `spec` is None and `fault` says why if it cannot be used."""
 
     path: Path
@@ -31,10 +31,10 @@ class Found:
         return 1000 * self.spec.tier(tier).latency / self.spec.sample_rate
 
 
-def found_models() -> list[Found]:
+def found_models() -> list[InstalledModel]:
     """Every model file in the folders where models are looked for."""
     paths = sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
-    return [_look_at(path) for path in paths]
+    return [_inspect(path) for path in paths]
 
 
 def choose_model(name: str | None, tier: str) -> OnnxModel:
@@ -62,8 +62,8 @@ def choose_model(name: str | None, tier: str) -> OnnxModel:
     )
 
 
-def _look_at(path: Path) -> Found:
+def _inspect(path: Path) -> InstalledModel:
     try:
-        return Found(path, load_model(path).spec)
+        return InstalledModel(path, load_model(path).spec)
     except StemsteerError as error:
-        return Found(path, None, str(error))
+        return InstalledModel(path, None, str(error))

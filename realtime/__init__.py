@@ -7,15 +7,15 @@ In reading order: `separator` (the main path), `stft`, `masks`, `conditions`, `b
 from realtime.model import OnnxModel, find_model, load_model
 from realtime.separator import Separator
 from realtime.spec import ModelSpec, StemsteerError, Tier
-from realtime.threaded import Counters, Engine
+from realtime.threaded import Counters, ThreadedProcessor
 
 __all__ = [
     "Counters",
-    "Engine",
     "ModelSpec",
     "OnnxModel",
     "Separator",
     "StemsteerError",
+    "ThreadedProcessor",
     "Tier",
     "find_model",
     "load_model",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A hidden file to write; it becomes `path`, or replaces it, when that has gone well."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -22,7 +22,7 @@ MODELS_VARIABLE = "STEMSTEER_MODELS"
 _KEPT_SIZES = 4  # frame counts whose buffers are kept
 
 
-class Stepper(Protocol):
+class ModelStream(Protocol):
     """A model in the middle of a stream: it holds the states of `targets` targets."""
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
@@ -42,7 +42,7 @@ class Model(Protocol):
     @property
     def spec(self) -> ModelSpec: ...
 
-    def stepper(self, targets: int) -> Stepper:
+    def stream(self, targets: int) -> ModelStream:
         """Begin a stream of `targets` targets."""
 
 
@@ -99,7 +99,7 @@ class OnnxModel:
         self._outputs = {o.name: o for o in self._session.get_outputs()}
         self._check_graph()
 
-    def stepper(self, targets: int) -> OnnxStepper:
+    def stream(self, targets: int) -> OnnxStepper:
         """Begin a stream of `targets` targets."""
         fixed = len(self.spec.targets)
         if fixed and targets != fixed:
@@ -161,7 +161,7 @@ class OnnxStepper:
         self._turn = 0
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
-        """See `Stepper.step`."""
+        """See `ModelStream.step`."""
         frames, _, bins, _ = spectrum.shape
         buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
         buffers.inputs["spectrum"][:] = spectrum

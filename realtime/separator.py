@@ -15,7 +15,7 @@ from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 
 RESIDUAL = "residual"
 MAX_FRAMES = 32  # a call of the model takes at most so many: what it touches stays in the cache
-LOUDEST = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
+MAX_SAMPLE = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
 
 
 class Separator:
@@ -65,7 +65,7 @@ class Separator:
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
-        self._stepper = model.stepper(len(names))
+        self._stream = model.stream(len(names))
         self._held = HeldConditions(model.spec.conditions, len(names), self.tier.hop / sample_rate)
         self._conditions: ConditionSource = conditions or self._held
         self._windows = windows(self.tier)
@@ -140,7 +140,7 @@ class Separator:
         self.invalid_samples = 0
         self.model_faults = 0
         self.activity: NDArray[np.float32] | None = None
-        self._stepper.reset()
+        self._stream.reset()
         self._held.reset()
         self._input = Fifo((2,))
         self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block))
@@ -168,7 +168,7 @@ class Separator:
 
         conditions = self._conditions(self.frame, frames)
         self.frame += frames
-        outputs = self._stepper.step(self._seen(spectra), conditions)
+        outputs = self._stream.step(self._seen(spectra), conditions)
         self.activity = outputs.get("activity")
         masks = self._sane_masks(outputs["masks"])
 
@@ -202,7 +202,7 @@ class Separator:
     def _sane(self, block: Audio) -> Audio:
         """Two channels of finite samples; what is not is silenced and counted."""
         stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
-        good = np.abs(stereo) <= LOUDEST  # false for NaN
+        good = np.abs(stereo) <= MAX_SAMPLE  # false for NaN
         if good.all():
             return stereo
         self.invalid_samples += int(good.size - np.count_nonzero(good))
@@ -212,7 +212,7 @@ class Separator:
         """The masks for all bins; a model that gives nonsense is started anew, its targets dry."""
         if not np.isfinite(masks).all():
             self.model_faults += 1
-            self._stepper.reset()
+            self._stream.reset()
             masks = np.ones_like(masks)
         return to_bins(masks, self.tier.bins)
 

@@ -59,7 +59,7 @@ class Stage(Protocol):
     def reset(self) -> None: ...
 
 
-class Engine:
+class ThreadedProcessor:
     """Run `separator` in step with a real-time callback.
 
     Equation: `process` gives what the separator gives to the same input, `slack` samples later.
@@ -116,7 +116,7 @@ class Engine:
             self._thread.join()
             self._thread = None
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> ThreadedProcessor:
         self.start()
         return self
 

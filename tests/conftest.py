@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
-def own_desk(monkeypatch):
+def engine_sandbox(monkeypatch):
     """Folders and an engine of the test's own."""
     with desk(monkeypatch) as own:
         yield own

@@ -24,10 +24,10 @@ from rich.progress import track
 
 from models_onnx import commands as door
 from models_onnx.evaluation import metrics, report
-from models_onnx.evaluation.scenes import Judged, open_songs, scenes
+from models_onnx.evaluation.scenes import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.systems import listen, oracle, separate, sounding
 from models_onnx.training.task import ACTIVE_DB
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 from realtime.model import Model, load_model
 from realtime.spec import StemsteerError
 
@@ -74,7 +74,7 @@ class Row:
 def measure(
     system: str,
     number: int,
-    scene: Judged,
+    scene: EvaluationScene,
     estimates: Floats,
     *,
     f1: Sequence[float] = (),
@@ -112,7 +112,7 @@ def measure(
         )
 
 
-def best_width_deg(peer: Model, tier: str, judged: list[Judged]) -> float:
+def best_width_deg(peer: Model, tier: str, judged: list[EvaluationScene]) -> float:
     """The width at which the peer's mean SI-SDR over these scenes is highest.
 
     Of `PEER_WIDTHS_DEG`, by climbing from the middle: the mean has one top over the width.
@@ -133,7 +133,7 @@ def best_width_deg(peer: Model, tier: str, judged: list[Judged]) -> float:
 
 
 def wrong_directions(
-    system: str, model: Model, tier: str, judged: list[Judged], width_deg: float
+    system: str, model: Model, tier: str, judged: list[EvaluationScene], width_deg: float
 ) -> Iterator[Row]:
     """Measure with every direction wrong by `ERRORS_DEG`, to either side by a fixed draw."""
     for number, scene in enumerate(judged):
@@ -149,7 +149,7 @@ def wrong_directions(
 
 def evaluate(
     models: list[tuple[str, Model, str]],
-    judged: list[Judged],
+    judged: list[EvaluationScene],
     width_deg: float,
     error_scenes: int,
     bss_scenes: int = 0,
@@ -229,7 +229,7 @@ def main(
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
         lines = [asdict(row) for row in rows]
         text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
-        with whole(files[0]) as part:
+        with atomic_write(files[0]) as part:
             part.write_text(text)
         report.picture(rows, PEER, files[1])
 

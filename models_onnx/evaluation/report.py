@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from models_onnx.evaluation.metrics import Interval, interval
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 
 if TYPE_CHECKING:
     from models_onnx.evaluation.evaluate import Row
@@ -221,7 +221,7 @@ def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
     right.set_ylabel("SI-SDR, dB")
     if judged:
         right.legend(fontsize="small")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=110, format="png")
 
 

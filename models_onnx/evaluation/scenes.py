@@ -27,7 +27,7 @@ ALONE_DB = -60.0
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationScene:
     """A mixture (2, samples), its images (sources, 2, samples), their directions and names."""
 
     mixture: Floats
@@ -112,7 +112,7 @@ def open_songs(folder: Path) -> Collection:
 
 def scenes(
     songs: Collection, count: int, seconds: float, *, keep_width: bool, seed: int = 0
-) -> Iterator[Judged]:
+) -> Iterator[EvaluationScene]:
     """Draw `count` scenes of 2 to 5 sources of one song, in directions uniform over ±45°.
 
     Parameters
@@ -129,4 +129,4 @@ def scenes(
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         scene = draw(rng, songs.sources(number % len(songs)), seconds, mixing=mixing)
-        yield Judged(scene.mixture, scene.images, scene.azimuth_deg, scene.classes)
+        yield EvaluationScene(scene.mixture, scene.images, scene.azimuth_deg, scene.classes)

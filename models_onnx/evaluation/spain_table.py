@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from models_onnx import commands as door
 from models_onnx.evaluation.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.evaluation.metrics import db, interval, si_sdr_db
-from models_onnx.evaluation.scenes import Judged
+from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.evaluation.systems import oracle, separate
 from models_onnx.export import export
 from models_onnx.networks import registry as networks
@@ -33,12 +33,12 @@ from models_onnx.networks.checkpoints import FILE
 from models_onnx.networks.spain.config import TASKS
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.training.spain_batches import Stems, instrument, judged_scenes
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 from realtime.model import load_model
 from realtime.spec import StemsteerError
 
 Floats = NDArray[np.float32]
-System = Callable[[Judged, Floats], Floats]
+System = Callable[[EvaluationScene, Floats], Floats]
 """A scene and the directions that are told, to the estimates (sources, 2, n)."""
 FLOOR_DB = -30.0
 STEER_WIDTH_DEG = 8.0
@@ -79,7 +79,7 @@ def trained(folder: Path, files: Path) -> tuple[str, str, System]:
     return task, name, lambda scene, az: separate(model, tier, scene.mixture, list(az), 20.0)
 
 
-def untrained(judged: list[Judged]) -> dict[str, System]:
+def untrained(judged: list[EvaluationScene]) -> dict[str, System]:
     """What needs no training here."""
     peer, steer = load_model(PEER), load_model("steer", "live")
     width_deg = best_width_deg(peer, "live", judged)
@@ -98,7 +98,7 @@ def untrained(judged: list[Judged]) -> dict[str, System]:
 
 
 def score(
-    task: str, system: str, number: int, scene: Judged, error_deg: float, estimates: Floats
+    task: str, system: str, number: int, scene: EvaluationScene, error_deg: float, estimates: Floats
 ) -> list[Score]:
     """Score the estimates (sources, 2, n) of a scene; SI-SDR no lower than −30 dB."""
     return [
@@ -115,7 +115,7 @@ def score(
     ]
 
 
-def best_order(scene: Judged, estimates: Floats) -> Floats:
+def best_order(scene: EvaluationScene, estimates: Floats) -> Floats:
     """The estimates, those of one instrument in the order of the highest mean SI-SDR."""
     orders = [
         list(order)
@@ -134,7 +134,7 @@ def best_order(scene: Judged, estimates: Floats) -> Floats:
 
 
 def judge(
-    task: str, systems: dict[str, System], judged: Sequence[Judged], error_scenes: int
+    task: str, systems: dict[str, System], judged: Sequence[EvaluationScene], error_scenes: int
 ) -> Iterable[Score]:
     """All scores of a task; the first scenes also with directions wrong to a random side."""
     for number, scene in enumerate(judged):
@@ -244,5 +244,5 @@ def main(
             scores += own
     if out is not None:
         text = json.dumps([asdict(s) for s in scores]).replace("NaN", "null")
-        with whole(out) as part:
+        with atomic_write(out) as part:
             part.write_text(text)

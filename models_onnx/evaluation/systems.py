@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.evaluation.scenes import Judged
+from models_onnx.evaluation.scenes import EvaluationScene
 from realtime.model import Model
 from realtime.separator import MAX_FRAMES, Separator
 from realtime.spec import Tier
@@ -48,7 +48,7 @@ def listen(
     return np.concatenate(stems, axis=2)[:-1, :, latency:], heard
 
 
-def sounding(scene: Judged, tier: Tier, level_db: float) -> NDArray[np.bool_]:
+def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.bool_]:
     """Whether each source sounds in the frames of `tier`: (sources, hops).
 
     It does where its power is above `level_db` against the mixture's mean.
@@ -64,7 +64,7 @@ def sounding(scene: Judged, tier: Tier, level_db: float) -> NDArray[np.bool_]:
     return np.stack([power(image) for image in scene.images]) > mean * 10 ** (level_db / 10)
 
 
-def oracle(scene: Judged, tier: Tier) -> Floats:
+def oracle(scene: EvaluationScene, tier: Tier) -> Floats:
     """The ratio mask made from the true sources, on each channel: (sources, 2, n).
 
     |S|² / (|S|² + |X − S|²) with the windows of `tier`: what a mask on the channels could reach.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Answer(NamedTuple):
+class NetworkOutput(NamedTuple):
     """The outputs of a network for B mixtures and K targets of each.
 
     masks (B, F, K, axes, bins); states, the next ones, each (B · K, ...); activity_logit

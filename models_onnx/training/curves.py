@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 
 SMOOTHED_STEPS = 50
 CHECKS = (("valid_db", "validation, SI-SDR"), ("valid_gain_db", "validation, above the mix"))
@@ -50,7 +50,7 @@ def plot(log: Path, picture: Path) -> None:
     decibels.set_ylabel("dB")
     decibels.set_xlabel("step")
     decibels.legend()
-    with whole(picture) as part:
+    with atomic_write(picture) as part:
         figure.savefig(part, dpi=100, format="png")
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from models_onnx.networks import checkpoints
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.task import Task
+from models_onnx.training.task import SeparationTask
 from realtime.spec import StemsteerError
 
 LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
@@ -61,7 +61,7 @@ class Run:
     """The state of a training run: all that a checkpoint holds."""
 
     def __init__(
-        self, task: Task, plan: Plan, about: dict[str, Any], data: Sequence[str] = ()
+        self, task: SeparationTask, plan: Plan, about: dict[str, Any], data: Sequence[str] = ()
     ) -> None:
         self.task, self.plan, self.about, self.data = task, plan, about, list(data)
         self.average = copy.deepcopy(task.network).requires_grad_(False).eval()

@@ -14,7 +14,7 @@ import torch
 
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, pan_gains
-from models_onnx.evaluation.scenes import Judged
+from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.training.batches import Batch
 from models_onnx.training.scene_batches import open_folder
 from realtime.spec import StemsteerError
@@ -66,7 +66,7 @@ class Stems:
                     if source.label.name in CLASSES[name]:
                         found.append(source)
 
-    def draw(self, rng: np.random.Generator, seconds: float) -> Judged:
+    def draw(self, rng: np.random.Generator, seconds: float) -> EvaluationScene:
         """Draw a scene; directions are uniform, and in order among sources of one instrument."""
         samples = round(seconds * RATE_HZ)
         azimuths = rng.uniform(-45.0, 45.0, len(self.sources))
@@ -80,7 +80,7 @@ class Stems:
         dry = np.stack(mono) * rng.uniform(*GAIN, (len(mono), 1)).astype(np.float32)
         images = gains[:, :, None] * dry[:, None]
         images *= min(1.0, PEAK / max(float(np.abs(images.sum(0)).max()), 1e-9))
-        return Judged(images.sum(0), images, azimuths.astype(np.float32), self.sources)
+        return EvaluationScene(images.sum(0), images, azimuths.astype(np.float32), self.sources)
 
 
 def _cut(rng: np.random.Generator, source: Source, samples: int) -> np.ndarray:
@@ -95,7 +95,7 @@ def _cut(rng: np.random.Generator, source: Source, samples: int) -> np.ndarray:
     return out
 
 
-def as_batch(scenes: Sequence[Judged], noise_deg: np.ndarray | float = 0.0) -> Batch:
+def as_batch(scenes: Sequence[EvaluationScene], noise_deg: np.ndarray | float = 0.0) -> Batch:
     """Scenes as a batch; `noise_deg` (scenes, sources) is by how much they are told wrong."""
     true = np.stack([scene.azimuth_deg for scene in scenes])
     told = np.clip(true + noise_deg, -45, 45).astype(np.float32)
@@ -125,7 +125,9 @@ def training_batches(
     return batch
 
 
-def judged_scenes(stems: Stems, count: int, seconds: float, seed: int = 0) -> Iterator[Judged]:
+def judged_scenes(
+    stems: Stems, count: int, seconds: float, seed: int = 0
+) -> Iterator[EvaluationScene]:
     """Always the same scenes for a seed."""
     for number in range(count):
         yield stems.draw(np.random.default_rng([seed, number]), seconds)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models_onnx.networks.output import Answer
+from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.stft import analyse, apply_masks, synthesise, window_tensors
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, audible, snr_db, spectral_terms, stereo_si_sdr
@@ -43,7 +43,7 @@ def sounding(spectra: Tensor) -> Tensor:
     return power > 10 ** (ACTIVE_DB / 10)
 
 
-class Task:
+class SeparationTask:
     """What is learned: one network at one tier, from batches to losses."""
 
     def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
@@ -65,7 +65,7 @@ class Task:
             conditions[name] = torch.where(changed[..., None, None], other, value[:, None])
         seen = torch.view_as_real(spectra[..., : self.spec.bins])  # (B, F, 2, bins, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            answer: Answer = network(seen, conditions)
+            answer: NetworkOutput = network(seen, conditions)
         logit = answer.activity_logit
         if logit is not None:
             logit = logit.float().transpose(1, 2)[:, :, ahead:]

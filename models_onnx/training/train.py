@@ -29,10 +29,10 @@ from models_onnx.networks.steer import network as steer
 from models_onnx.training import curves
 from models_onnx.training import scene_batches as songs
 from models_onnx.training.batches import Aims, Batch, batches
-from models_onnx.training.direction_task import AimTask
 from models_onnx.training.losses import LossWeights
+from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.task import Task
+from models_onnx.training.task import SeparationTask
 from realtime.spec import StemsteerError
 
 SAVE_EVERY_S = 240.0
@@ -173,7 +173,9 @@ def main(
     draw = songs.training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
     if only_aim:
         about |= {"part": "aim"}
-    task = (AimTask if only_aim else Task)(built, spec, next(iter(spec.tiers)), device)
+    task = (RefinerTask if only_aim else SeparationTask)(
+        built, spec, next(iter(spec.tiers)), device
+    )
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)

@@ -28,7 +28,7 @@ from models_onnx.training.spain_losses import (
     combined,
     multi_domain_of_masks,
 )
-from models_onnx.training.task import Task
+from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.spec import ModelSpec
 
@@ -36,7 +36,7 @@ Floats = NDArray[np.float32]
 VALIDATION_SEED = 2_000_000_000
 
 
-class SpainTask(Task):
+class SpainTask(SeparationTask):
     """All sources of a scene at once, by the losses of X-UMX on spectra.
 
     Training looks at every `every`-th frame of the tier, as the network's recurrent layers do.
@@ -64,7 +64,7 @@ class SpainTask(Task):
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
-        """The multi-domain loss and its terms; the weights are those of X-UMX, not of a `Task`."""
+        """Return the multi-domain loss and its terms; the weights are those of X-UMX."""
         start = step % (self.hop // self.tier.hop) * self.tier.hop  # any phase of the hops
         mixture, target = (
             analyse(s[..., start:], self._windows[0], self.hop)[..., : self.spec.bins]

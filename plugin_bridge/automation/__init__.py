@@ -5,7 +5,7 @@ separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
 """
 
 from plugin_bridge.automation.automation import ALL, Automation
-from plugin_bridge.automation.conditions import Steering
+from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.automation.formats.text import read_automation, write_automation
 from plugin_bridge.automation.lane import Lane, Point
 
@@ -13,8 +13,8 @@ __all__ = [
     "ALL",
     "Automation",
     "Lane",
+    "LaneConditions",
     "Point",
-    "Steering",
     "read_automation",
     "write_automation",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.control.controls import BY_NAME, OF_THE_HOST, PLAYED, Control
+from plugin_bridge.control.controls import BY_NAME, HOST_ONLY, REMOTE_CONTROLS, Control
 from realtime.separator import RESIDUAL
 
 ALL = "*"
@@ -60,7 +60,7 @@ class Automation:
         return [name for owner, name in self.lanes if owner == target and "/" in name]
 
 
-def lane_of(name: str, points: Sequence[Point]) -> Lane:
+def make_lane(name: str, points: Sequence[Point]) -> Lane:
     """The lane of a control through `points`: one of whole numbers moves in steps only."""
     if name in BY_NAME and BY_NAME[name].whole:
         points = [Point(point.time_s, point.value, "step") for point in points]
@@ -68,11 +68,11 @@ def lane_of(name: str, points: Sequence[Point]) -> Lane:
 
 
 def _input(name: str) -> Control:
-    if name not in PLAYED:
-        known = ", ".join(PLAYED)
-        why = "; that one only the plugin's host can turn" if name in OF_THE_HOST else ""
+    if name not in REMOTE_CONTROLS:
+        known = ", ".join(REMOTE_CONTROLS)
+        why = "; that one only the plugin's host can turn" if name in HOST_ONLY else ""
         raise ValueError(f"no control {name!r} to automate{why}; there are {known}")
-    return PLAYED[name]
+    return REMOTE_CONTROLS[name]
 
 
 def _check_range(target: str, control: Control, lane: Lane) -> None:

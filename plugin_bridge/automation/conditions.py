@@ -19,7 +19,7 @@ LEVELS = ("mix", "mode", "gain", "bypass")
 _DEFAULTS = {name: Lane.level(control.default) for name, control in BY_NAME.items()}
 
 
-class Lanes(Protocol):
+class LaneSource(Protocol):
     """Where lanes come from: a file, or a hand that is playing."""
 
     def advance(self, time_s: float) -> None:
@@ -32,7 +32,7 @@ class Lanes(Protocol):
         """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
 
 
-class Steering:
+class LaneConditions:
     """A condition source for `Separator`: the lanes' values at the time of each frame.
 
     The value of frame k is the mean of its lane over `smoothing_s` around the frame's place in
@@ -49,7 +49,7 @@ class Steering:
 
     def __init__(
         self,
-        lanes: Lanes,
+        lanes: LaneSource,
         targets: Sequence[str],
         tier: Tier,
         sample_rate: float,

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from plugin_bridge.automation.automation import Automation, Key, lane_of
+from plugin_bridge.automation.automation import Automation, Key, make_lane
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.control.controls import OF_THE_HOST, Control
-from plugin_bridge.control.surface import TABLE, Meters, Sheet
+from plugin_bridge.control.controls import HOST_ONLY, Control
+from plugin_bridge.control.surface import INPUTS_BY_NAME, MemorySurface, Meters
 
 KEPT_S = 0.15  # of what was played stays: more than any smoothing and latency
 APART_S = 0.002  # points of a recording are at least so far apart
 
 
-class Recording(Sheet):
+class MoveRecorder(MemorySurface):
     """A board that keeps every move with its time, from the first move on."""
 
     def __init__(
@@ -50,12 +50,12 @@ def add(points: list[Point], time_s: float, value: float) -> None:
         points.append(point)
 
 
-class Playing:
+class LiveLanes:
     """Lanes of a running stream, and the board on which they are played.
 
     A move takes effect with the next frame. Its lane gets a step half the smoothing time later,
-    so that the ramp of `Steering` begins at that frame: the recorded lanes, rendered offline in
-    the same tier, give the same sound.
+    so that the ramp of `LaneConditions` begins at that frame: the recorded lanes, rendered offline
+    in the same tier, give the same sound.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Playing:
         self.record: dict[Key, list[Point]] | None = None
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        return {**TABLE, **self._parameters.get(instance, {})}
+        return {**INPUTS_BY_NAME, **self._parameters.get(instance, {})}
 
     def value(self, instance: str, name: str) -> float:
         if (instance, name) in self._values:
@@ -169,8 +169,8 @@ class Playing:
 
 def _lanes(played: Mapping[Key, Sequence[Point]]) -> dict[Key, Lane]:
     """Lanes of what was played, but not of what only a plugin's host can turn."""
-    moved = {key: points for key, points in played.items() if key[1] not in OF_THE_HOST}
-    return {key: lane_of(key[1], points) for key, points in moved.items()}
+    moved = {key: points for key, points in played.items() if key[1] not in HOST_ONLY}
+    return {key: make_lane(key[1], points) for key, points in moved.items()}
 
 
 def _lane(points: Sequence[Point]) -> Lane:

@@ -23,7 +23,7 @@ except KeyboardInterrupt:  # Ctrl-C before the door stands
     sys.exit(128 + signal.SIGINT)
 
 
-class Door(TyperGroup):
+class ErrorBoundary(TyperGroup):
     """The group of all commands; turns what a user can cause into a line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -62,7 +62,7 @@ def _version(wanted: bool) -> None:
 
 
 app = typer.Typer(
-    cls=Door, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    cls=ErrorBoundary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
 

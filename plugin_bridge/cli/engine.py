@@ -41,13 +41,13 @@ def serve(
     """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
     from plugin_bridge.automation import read_automation
     from plugin_bridge.engine.daemon.daemon import serve as run
-    from plugin_bridge.engine.daemon.instances import Tracks
+    from plugin_bridge.engine.daemon.instances import InstanceSurface
     from realtime import find_model
 
     find_model(model)  # what is wrong is told here, not to every plugin
     if automation:
         read_automation(automation, 44_100)
-    tracks = Tracks()
+    tracks = InstanceSurface()
     with contextlib.ExitStack() as stack:
         if osc:
             stack.enter_context(

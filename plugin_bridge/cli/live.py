@@ -16,7 +16,7 @@ from plugin_bridge.cli.render import Azimuths, Width, chain_files, wanted_target
 if TYPE_CHECKING:
     from plugin_bridge.live.audio_device import Flags
     from plugin_bridge.live.midi_input import Port
-    from plugin_bridge.live.session import Live, Settings
+    from plugin_bridge.live.session import LiveSession, LiveSettings
 
 
 def live(
@@ -84,11 +84,11 @@ def live(
     """Play: point at a sound of what comes in, and move there while it sounds."""
     from plugin_bridge.automation import Automation, read_automation
     from plugin_bridge.files.audio_reader import AudioReader
-    from plugin_bridge.files.stem_files import check_free
+    from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.live import audio_device as soundcard
-    from plugin_bridge.live.session import Live, Settings, play_file
+    from plugin_bridge.live.session import LiveSession, LiveSettings, play_file
     from plugin_bridge.model_library import choose_model
-    from plugin_bridge.osc.server_process import Options, OscApart
+    from plugin_bridge.osc.server_process import OscOptions, OscProcess
 
     card: str | int | None = int(device) if device and device.isdigit() else device
     if devices:
@@ -111,7 +111,7 @@ def live(
         own = chosen.spec.targets
         if azimuths is None and targets is None:
             azimuths = [f"{own[0]}=0" if own else "0"]
-        settings = Settings(
+        settings = LiveSettings(
             targets=wanted_targets(azimuths, width_deg, targets, lanes, own),
             sample_rate=rate_hz,
             block=block,
@@ -122,12 +122,12 @@ def live(
             tape=record,
             force=force,
         )
-        session = Live(chosen, settings)
+        session = LiveSession(chosen, settings)
         if output_file and input_file:
-            check_free(output_file, input_file, force)
+            check_writable(output_file, input_file, force)
         if osc:
-            options = Options(bind, port, tuple(allow or ()), strict, mirrored, announce)
-            apart = stack.enter_context(OscApart(session.board, options))
+            options = OscOptions(bind, port, tuple(allow or ()), strict, mirrored, announce)
+            apart = stack.enter_context(OscProcess(session.board, options))
             typer.echo(f"listening for OSC on {bind} port {apart.port}", err=True)
         if midi is not None:
             source = stack.enter_context(_midi(session, midi, midi_map))
@@ -149,7 +149,7 @@ def live(
 
 
 def _play_card(
-    session: Live, card: str | int | None, settings: Settings, seconds: float | None
+    session: LiveSession, card: str | int | None, settings: LiveSettings, seconds: float | None
 ) -> None:
     from rich.console import Console
     from rich.live import Live as Display
@@ -175,7 +175,7 @@ def _play_card(
                 time.sleep(0.1)
 
 
-def table(session: Live, flags: Flags) -> Any:
+def table(session: LiveSession, flags: Flags) -> Any:
     """The display: a line a stem, and how the engine is doing."""
     from rich.table import Table
 
@@ -194,7 +194,7 @@ def table(session: Live, flags: Flags) -> Any:
     return shown
 
 
-def _midi(session: Live, words: str, mapping: Path | None) -> AbstractContextManager[Port]:
+def _midi(session: LiveSession, words: str, mapping: Path | None) -> AbstractContextManager[Port]:
     from plugin_bridge.automation.formats.midi import ControllerMap
     from plugin_bridge.live.midi_input import listener, opened
 
@@ -203,7 +203,7 @@ def _midi(session: Live, words: str, mapping: Path | None) -> AbstractContextMan
     return opened(words, listener(session.board, controllers))
 
 
-def _finish(session: Live, record: Path | None) -> None:
+def _finish(session: LiveSession, record: Path | None) -> None:
     """Say how it went, and keep what the hands did."""
     counters = session.engine.counters
     if not counters.blocks:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from plugin_bridge.diagnostics.model_speed import HopBench, ModelBench
-    from plugin_bridge.model_library import Found
+    from plugin_bridge.model_library import InstalledModel
 
 
 def models(
@@ -75,7 +75,7 @@ def bench(
     typer.echo(f"\n{words}load at the start {machine['load'] or 0:.1f}.")
 
 
-def _described(found: Found) -> dict[str, Any]:
+def _described(found: InstalledModel) -> dict[str, Any]:
     if found.spec is None:
         return {"path": str(found.path), "fault": found.fault}
     spec = found.spec
@@ -91,7 +91,7 @@ def _described(found: Found) -> dict[str, Any]:
     }
 
 
-def _cells(found: Found) -> list[str]:
+def _cells(found: InstalledModel) -> list[str]:
     if found.spec is None:
         return [found.path.stem, "", "", "", "", f"cannot be used: {found.fault}"]
     spec = found.spec
@@ -108,9 +108,9 @@ def _cells(found: Found) -> list[str]:
 
 def _rehearse(names: list[str], instances: int, seconds: float, as_json: bool) -> None:
     """Print whether so many instances are served in time."""
-    from plugin_bridge.diagnostics.engine_load import rehearse
+    from plugin_bridge.diagnostics.engine_load import measure_engine_load
 
-    results = [rehearse(name, instances, seconds) for name in names]
+    results = [measure_engine_load(name, instances, seconds) for name in names]
     if as_json:
         typer.echo(json.dumps([vars(result) for result in results], indent=2))
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from plugin_bridge.control.surface import Board
+    from plugin_bridge.control.surface import ControlSurface
     from plugin_bridge.osc import OscServer
 
 OscPort = Annotated[
@@ -52,9 +52,9 @@ def osc(
     if export is not None:
         _export(export, _names(targets))
         return
-    from plugin_bridge.control.surface import Sheet
+    from plugin_bridge.control.surface import MemorySurface
 
-    class Shown(Sheet):
+    class Shown(MemorySurface):
         def play(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
 
@@ -78,14 +78,14 @@ def record(
     Time begins with the first move.
     """
     from plugin_bridge.automation import write_automation
-    from plugin_bridge.automation.live_lanes import Recording
+    from plugin_bridge.automation.live_lanes import MoveRecorder
     from realtime.spec import StemsteerError
 
     if path.exists() and not force:
         raise StemsteerError(f"{path} is there already; replace it with --force")
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
-    recording = Recording(_names(targets))
+    recording = MoveRecorder(_names(targets))
     with (
         listening(recording, port, bind, allow, strict, mirrored, announce) as server,
         contextlib.suppress(KeyboardInterrupt),
@@ -98,7 +98,7 @@ def record(
 
 @contextlib.contextmanager
 def listening(
-    board: Board,
+    board: ControlSurface,
     port: int,
     bind: str,
     allow: list[str] | None,
@@ -108,7 +108,7 @@ def listening(
 ) -> Iterator[OscServer]:
     """An OSC server and its description over HTTP; faults go to the error stream, once each."""
     from plugin_bridge.osc import OscServer
-    from plugin_bridge.osc.discovery import announced
+    from plugin_bridge.osc.discovery import advertise
     from plugin_bridge.osc.oscquery import QueryServer
     from plugin_bridge.osc.server_process import summary
 
@@ -121,7 +121,7 @@ def listening(
         mirrored=mirrored,
         report=lambda words: typer.secho(f"stemsteer: {words}", err=True, fg="yellow"),
     )
-    announcement = announced(bind, server.port) if announce else contextlib.nullcontext()
+    announcement = advertise(bind, server.port) if announce else contextlib.nullcontext()
     with server, QueryServer(server, board, server.port), announcement:
         typer.echo(f"listening for OSC on {bind} port {server.port}", err=True)
         yield server

@@ -254,12 +254,12 @@ def scan(
 ) -> None:
     """Show what comes from where in a mix: the directions that stand out."""
     from plugin_bridge.files.audio_reader import AudioReader
-    from plugin_bridge.files.stem_files import check_free
+    from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.offline.scan import scan
 
     with AudioReader(path) as source, _progress(source) as progress:
         if plot is not None:
-            check_free(plot, path, force)
+            check_writable(plot, path, force)
         field = scan(source, progress)
     if plot is not None:
         from plugin_bridge.offline.scan_plot import plot as draw

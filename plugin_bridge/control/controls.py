@@ -172,9 +172,9 @@ CONTROLS: tuple[Control, ...] = (
 )  # fmt: skip
 BY_NAME = {control.name: control for control in CONTROLS}
 INPUTS = tuple(control for control in CONTROLS if not control.output)
-OF_THE_HOST = ("latency_mode", "offline")
+HOST_ONLY = ("latency_mode", "offline")
 """Controls that only a plugin's host can turn, since it has to know."""
-PLAYED = {control.name: control for control in INPUTS if control.name not in OF_THE_HOST}
+REMOTE_CONTROLS = {control.name: control for control in INPUTS if control.name not in HOST_ONLY}
 """Controls of a plugin that hands and lanes outside can move."""
 
 

@@ -12,11 +12,11 @@ from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
 
 Move = tuple[str, str, float]  # instance, control, value
 Meters = Mapping[str, Sequence[float]]
-TABLE = {control.name: control for control in INPUTS}
+INPUTS_BY_NAME = {control.name: control for control in INPUTS}
 _NOT_IN_ADDRESS = re.compile(r"[\s#*,/?\[\]{}]|[^\x21-\x7e]")
 
 
-class Board(Protocol):
+class ControlSurface(Protocol):
     """Instances by name, each with controls; every method may be called from any thread."""
 
     @property
@@ -37,12 +37,12 @@ class Board(Protocol):
 
 
 @functools.lru_cache(1024)
-def part_of(name: str) -> str:
+def osc_name(name: str) -> str:
     """How an instance is called in an OSC address."""
     return _NOT_IN_ADDRESS.sub("_", name) or "_"
 
 
-class Sheet:
+class MemorySurface:
     """A board on which values are only written down."""
 
     def __init__(self, instances: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Sheet:
         self._values: dict[tuple[str, str], float] = {}
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        return TABLE
+        return INPUTS_BY_NAME
 
     def value(self, instance: str, name: str) -> float:
         return self._values.get((instance, name), BY_NAME[name].default)

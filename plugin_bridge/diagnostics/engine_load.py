@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.messages import ask_status
 from realtime.spec import StemsteerError
 
@@ -23,7 +23,7 @@ START_S = 30.0
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class EngineLoad:
     """What was seen: `late` of `blocks` were not there when a host would have played them."""
 
     model: str
@@ -37,18 +37,18 @@ class Rehearsal:
     """Longest time by which the clock itself was late: then the machine stood still."""
 
 
-def rehearse(model: str, instances: int, seconds: float = 10.0) -> Rehearsal:
+def measure_engine_load(model: str, instances: int, seconds: float = 10.0) -> EngineLoad:
     """Serve `instances` tracks of noise in real time by an engine of our own."""
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal((2, BLOCK))).astype(np.float32)
     with _engine(model), ExitStack() as stack:
-        tracks = [Track(RATE_HZ, block=BLOCK, latency=LATENCY) for _ in range(instances)]
+        tracks = [PluginClient(RATE_HZ, block=BLOCK, latency=LATENCY) for _ in range(instances)]
         for track in tracks:
             stack.callback(track.close)
         _play(tracks, noise, WARM_UP_S)
         blocks, late, pause_s = _play(tracks, noise, seconds)
         served = ask_status()["instances"]
-    return Rehearsal(
+    return EngineLoad(
         model=model,
         instances=instances,
         seconds=seconds,
@@ -61,7 +61,9 @@ def rehearse(model: str, instances: int, seconds: float = 10.0) -> Rehearsal:
 
 
 def _play(
-    tracks: list[Track], noise: np.ndarray[tuple[int, int], np.dtype[np.float32]], seconds: float
+    tracks: list[PluginClient],
+    noise: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+    seconds: float,
 ) -> tuple[int, int, float]:
     """Keep the pace of a host; blocks, late blocks and the longest pause of the clock."""
     count = int(seconds * RATE_HZ / BLOCK)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from realtime import OnnxModel, Separator
 from realtime.conditions import Conditions
 from realtime.masks import apply_masks
-from realtime.model import Model, Outputs, Stepper
+from realtime.model import Model, ModelStream, Outputs
 from realtime.spec import MASK_AXES, ModelSpec, Tier
 from realtime.stft import Audio, analyse, synthesise, windows
 
@@ -90,22 +90,22 @@ class TimedModel:
     def spec(self) -> ModelSpec:
         return self._model.spec
 
-    def stepper(self, targets: int) -> Stepper:
-        return _TimedStepper(self._model.stepper(targets), self.taken_ns)
+    def stream(self, targets: int) -> ModelStream:
+        return _TimedStepper(self._model.stream(targets), self.taken_ns)
 
 
 class _TimedStepper:
-    def __init__(self, stepper: Stepper, taken_ns: list[int]) -> None:
-        self._stepper, self._taken_ns = stepper, taken_ns
+    def __init__(self, stream: ModelStream, taken_ns: list[int]) -> None:
+        self._stream, self._taken_ns = stream, taken_ns
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         began = time.perf_counter_ns()
-        outputs = self._stepper.step(spectrum, conditions)
+        outputs = self._stream.step(spectrum, conditions)
         self._taken_ns.append(time.perf_counter_ns() - began)
         return outputs
 
     def reset(self) -> None:
-        self._stepper.reset()
+        self._stream.reset()
 
 
 def bench(path: str | os.PathLike[str], *, hops: int = 2000, seconds: float = 30.0) -> ModelBench:

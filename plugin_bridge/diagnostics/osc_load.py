@@ -1,6 +1,6 @@
 """What OSC costs beside live sound: feedback, a flood, and the way from a message to the sound.
 
-A `Live` session plays in this process at the pace of a card, its OSC server runs in another, as in
+A `LiveSession` plays in this process at the pace of a card, its OSC server runs in another, as in
 `stemsteer live`; a third one floods. Linux only: figures of processes are read from /proc.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.targets import Target
-from plugin_bridge.live.session import Live, Settings
+from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
-from plugin_bridge.osc.server_process import Options, OscApart
+from plugin_bridge.osc.server_process import OscOptions, OscProcess
 from plugin_bridge.osc.subscriptions import FASTEST_HZ
 from realtime.model import Model
 
@@ -57,10 +57,10 @@ class OscBench:
     hop_ms: float
 
 
-class _Card(threading.Thread):
+class PacedCard(threading.Thread):
     """Plays ones into a session at the pace of a card; while it `keeps`, what comes out stays."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveSession) -> None:
         super().__init__(daemon=True)
         self._live, self._quit = live, False
         self.begun_s, self.keeps = time.perf_counter(), True
@@ -82,9 +82,12 @@ class _Card(threading.Thread):
 
 def bench_osc(model: Model, seconds: float) -> OscBench:
     """Measure; three times `seconds`, and the time of 200 moves."""
-    settings = Settings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
-    with Live(model, settings) as live, OscApart(live.board, Options("127.0.0.1", 0)) as apart:
-        card = _Card(live)
+    settings = LiveSettings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
+    with (
+        LiveSession(model, settings) as live,
+        OscProcess(live.board, OscOptions("127.0.0.1", 0)) as apart,
+    ):
+        card = PacedCard(live)
         card.start()
         time.sleep(2)
         delays_ms = _delays_ms(live, card, apart.port)
@@ -118,7 +121,7 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
     )
 
 
-def _delays_ms(live: Live, card: _Card, port: int) -> list[float]:
+def _delays_ms(live: LiveSession, card: PacedCard, port: int) -> list[float]:
     """From messages that move the level to its change, minus the latency."""
     sent = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
@@ -148,7 +151,7 @@ def _subscribed(port: int) -> Iterator[None]:
         ear.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
 
 
-def _watched(live: Live, pid: int, run: Callable[[], None]) -> tuple[int, float]:
+def _watched(live: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
     """Late blocks, and processor time of both processes, while something runs."""
     late, began_s = live.engine.counters.late_blocks, _processor_s(pid)
     run()

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import CONTROLS
-from plugin_bridge.engine.shared.ring import RECORDS, VALUES, Ring, make_ring
+from plugin_bridge.engine.shared.ring import RECORDS, VALUES, SharedRing, make_ring
 from plugin_bridge.paths import engine_socket
 from realtime.spec import StemsteerError
 
 DEFAULTS = {control.name: control.default for control in CONTROLS if not control.output}
 
 
-class Track:
+class PluginClient:
     """One instance that says hello to the engine, feeds it blocks and reads what comes back.
 
     Parameters
@@ -47,7 +47,7 @@ class Track:
     ) -> None:
         self.latency = latency
         self.fd = make_ring(rate_hz, outputs)
-        self.ring = Ring(self.fd)
+        self.ring = SharedRing(self.fd)
         self.ring["latency"] = latency
         self.ring["offline"] = offline
         self.position = self.ring["written"]
@@ -67,9 +67,9 @@ class Track:
             "latency": latency,
             "outputs": outputs,
         }
-        self._socket = self._greet(timeout_s)
+        self._socket = self._read_hello(timeout_s)
 
-    def _greet(self, timeout_s: float) -> socket.socket:
+    def _read_hello(self, timeout_s: float) -> socket.socket:
         path = engine_socket()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.settimeout(timeout_s)
@@ -102,7 +102,7 @@ class Track:
         ring["block"] = frames
         ring["blocks"] = ring["blocks"] + 1
         ring["written"] = self.position
-        ring.ring_bell("input_bell", "engine_sleeps")
+        ring.notify("input_bell", "engine_sleeps")
 
     def _record(self, values: dict[str, float], frames: int, song: int | None) -> None:
         record = np.zeros(VALUES, np.float32)

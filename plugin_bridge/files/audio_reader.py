@@ -21,7 +21,7 @@ from plugin_bridge.files.decoders import ogg_ends, open_file
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, StemsteerError
 from realtime.stft import Audio
 
-LOUDEST = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound
+MAX_SAMPLE = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound
 FORMATS = ("wav", "flac")
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 BITS |= {"ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "ALAC_16": 16, "ALAC_24": 24}
@@ -81,7 +81,7 @@ class AudioReader:
             block: Audio = self._file.read(size, dtype="float32", always_2d=True).T
         except soundfile.LibsndfileError as error:
             raise self._broken_off(position) from error
-        good = np.abs(block) <= LOUDEST  # false for NaN
+        good = np.abs(block) <= MAX_SAMPLE  # false for NaN
         if not good.all():
             index = int(np.argmin(good.all(axis=0)))
             where = position + index

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from realtime.spec import StemsteerError
 
 
-class ByLibsndfile(soundfile.SoundFile):  # type: ignore[misc]
+class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]
     """soundfile's file, opened in such a way that one can tell how much of it is left."""
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +59,11 @@ class ByPedalboard:
         self._file.close()
 
 
-def open_file(path: Path) -> ByLibsndfile | ByPedalboard:
+def open_file(path: Path) -> LibsndfileDecoder | ByPedalboard:
     """Open an audio file. Raises StemsteerError if it is missing, empty, or not audio."""
     _check_path(path)
     try:
-        return ByLibsndfile(path)
+        return LibsndfileDecoder(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a file named .raw
         try:
             return ByPedalboard(path)

@@ -22,7 +22,7 @@ LANES = "lanes.csv"  # what the hands did, beside the sound
 UNKNOWN_LENGTH = 1 << 40  # frames, so that a file may outgrow 4 GB
 
 
-class Tape:
+class StemRecorder:
     """Writes the input and every stem as 32-bit float WAV files, from `start` to `close`.
 
     The stems lag behind the input by what `start` is told, and are written without that lag: files

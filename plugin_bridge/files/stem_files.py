@@ -42,7 +42,7 @@ class StemFiles:
         force: bool = False,
     ) -> None:
         for path in paths.values():
-            check_free(path, source.path, force)
+            check_writable(path, source.path, force)
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
         self._paths = dict(paths)
@@ -104,7 +104,7 @@ class StemFiles:
             self.discard()
 
 
-def check_free(path: Path, source: Path, force: bool) -> None:
+def check_writable(path: Path, source: Path, force: bool) -> None:
     if path.exists() and path.samefile(source):
         raise StemsteerError(f"{path} is the input itself; choose another place")
     if path.is_dir():

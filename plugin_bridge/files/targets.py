@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION, check_direction
 from realtime.separator import RESIDUAL
 from realtime.spec import StemsteerError
@@ -66,7 +66,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
 def write_targets(path: str | os.PathLike[str], targets: Sequence[Target]) -> None:
     """Write the file that `read_targets` reads."""
     entries = [dataclasses.asdict(target) for target in targets]
-    with whole(Path(path)) as hidden:
+    with atomic_write(Path(path)) as hidden:
         hidden.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 

@@ -26,7 +26,7 @@ import pedalboard
 from plugin_bridge.control.controls import BY_NAME, Control
 from plugin_bridge.hosting.parameters import control, made, numbers, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
-from plugin_bridge.hosting.stem_mixer import PIECE
+from plugin_bridge.hosting.stem_mixer import CHUNK
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
 
@@ -54,7 +54,7 @@ class PluginSpec:
     load_s: float | None = None
 
 
-def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
+def read_chain(path: Path, sample_rate: float, channels: int) -> PluginChain:
     """Load the chain in a JSON file.
 
     Raises StemsteerError if the file is none, or if a plugin is missing, is none, crashes, does not
@@ -74,11 +74,11 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> Chain:
     if not GAIN.low <= gain_db <= GAIN.high:
         raise StemsteerError(f"{path}: gain_db is {gain_db:g}, expected {GAIN.range}")
     plugins = {spec.name: _load(spec, path) for spec in specs}
-    return Chain(plugins, gain_db, sample_rate, channels, str(path))
+    return PluginChain(plugins, gain_db, sample_rate, channels, str(path))
 
 
-class Chain:
-    """Plugins in a row on the sound of one stem, fed in pieces of `PIECE` samples.
+class PluginChain:
+    """Plugins in a row on the sound of one stem, fed in pieces of `CHUNK` samples.
 
     Equation: the output is the input through the plugins, `latency` samples later, times the gain.
     """
@@ -99,7 +99,7 @@ class Chain:
         self._at_first: dict[str, float] = {}
         self._reported, held_back = 0, 0
         if plugins:
-            held_back = self._fitting_latency()
+            held_back = self._checked_latency()
             self._reported = self._report()
         # a plugin's latency may come as missing samples, as late ones, or as both
         self._extra = max(0, self._reported - held_back)
@@ -116,7 +116,7 @@ class Chain:
         self._to_skip = self._extra
 
     def process(self, piece: Audio) -> Audio:
-        """Take `PIECE` samples (channels, PIECE), give what is ready of them.
+        """Take `CHUNK` samples (channels, PIECE), give what is ready of them.
 
         Raises StemsteerError if a plugin has changed its latency or gives what is no sound.
         """
@@ -163,23 +163,23 @@ class Chain:
         self._set[name] = value
 
     def _run(self, piece: Audio) -> Audio:
-        out: Audio = self._board.process(piece, self._rate, buffer_size=PIECE, reset=False)
+        out: Audio = self._board.process(piece, self._rate, buffer_size=CHUNK, reset=False)
         return out
 
     def _without_sound(self, piece: Audio) -> str:
         """The name of the plugin whose output has broken; one that has does not recover."""
         for name, plugin in self.plugins.items():
-            if not np.isfinite(plugin.process(piece, self._rate, PIECE, reset=False)).all():
+            if not np.isfinite(plugin.process(piece, self._rate, CHUNK, reset=False)).all():
                 return name
         return " or ".join(self.plugins)
 
     def _begin(self) -> None:
         """Bring the plugins to the state in which each stream begins."""
-        for samples in (_SETTLING_PIECES * PIECE, 0):
+        for samples in (_SETTLING_PIECES * CHUNK, 0):
             silence = np.zeros((self._channels, samples), np.float32)
-            self._board.process(silence, self._rate, buffer_size=PIECE, reset=True)
+            self._board.process(silence, self._rate, buffer_size=CHUNK, reset=True)
 
-    def _fitting_latency(self) -> int:
+    def _checked_latency(self) -> int:
         """What `_measure` gives; raises StemsteerError for a plugin with other channels."""
         try:
             return self._measure()
@@ -193,12 +193,12 @@ class Chain:
     def _measure(self) -> int:
         """The most samples that are held back, once there is any sound at all."""
         self._begin()
-        silence = np.zeros((self._channels, PIECE), np.float32)
+        silence = np.zeros((self._channels, CHUNK), np.float32)
         fed, given, most, since = 0, 0, 0, 0
         while since < _SETTLED_S * self._rate:
-            fed += PIECE
+            fed += CHUNK
             given += self._run(silence).shape[1]
-            since = since + PIECE if given and fed - given <= most else 0
+            since = since + CHUNK if given and fed - given <= most else 0
             most = max(most, fed - given)
             if fed > LONGEST_S * self._rate:
                 raise StemsteerError(

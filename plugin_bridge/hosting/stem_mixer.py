@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation.conditions import Steering
+from plugin_bridge.automation.conditions import LaneConditions
 from realtime.blocks import Fifo, adapter_delay
 from realtime.separator import RESIDUAL
 from realtime.spec import StemsteerError
 
 if TYPE_CHECKING:  # pedalboard is slow to import, and most mixes need none of it
-    from plugin_bridge.hosting.chain import Chain
+    from plugin_bridge.hosting.chain import PluginChain
 
-PIECE = 256  # samples that a plugin gets at once, always
+CHUNK = 256  # samples that a plugin gets at once, always
 
 
-class Mixer:
+class StemMixer:
     """Chains of plugins on stems; all stems come out equally late, by the longest chain.
 
     Equation: without chains and lanes the output is the input, `latency` samples later, and the
@@ -41,8 +41,8 @@ class Mixer:
 
     def __init__(
         self,
-        chains: Mapping[str, Chain],
-        steering: Steering,
+        chains: Mapping[str, PluginChain],
+        steering: LaneConditions,
         channels: int,
         *,
         first: int = 0,
@@ -59,7 +59,7 @@ class Mixer:
             )
         self._chains = [chains.get(stem) for stem in self.stems]
         self._steering, self._channels, self._first = steering, channels, first
-        self._block_delay = adapter_delay(PIECE, block)
+        self._block_delay = adapter_delay(CHUNK, block)
         self._longest = max((chain.latency for chain in chains.values()), default=0)
         self._moved = {stem: steering.lanes.parameters(stem) for stem in self.stems}
         self._check_parameters()
@@ -87,8 +87,8 @@ class Mixer:
         Raises StemsteerError if a plugin changes its latency or, unless live, refuses a value.
         """
         self._input.push(stems)
-        while len(self._input) >= PIECE:
-            self._output.push(self._piece(self._input.pop(PIECE)))
+        while len(self._input) >= CHUNK:
+            self._output.push(self._piece(self._input.pop(CHUNK)))
         return self._output.pop(stems.shape[2])
 
     def flush(self) -> NDArray[np.float32]:
@@ -101,23 +101,23 @@ class Mixer:
         for index, (stem, chain) in enumerate(zip(self.stems, self._chains, strict=True)):
             sound = stems[index]
             if stem != RESIDUAL:
-                sound = sound * self._steering.gain(stem, self._position, PIECE)
+                sound = sound * self._steering.gain(stem, self._position, CHUNK)
             if chain is not None:
                 self._move(stem, chain)
                 sound = chain.process(np.ascontiguousarray(sound, np.float32))
             self._ready[index].push(sound)
-        self._position += PIECE
-        return np.stack([ready.pop(PIECE) for ready in self._ready])
+        self._position += CHUNK
+        return np.stack([ready.pop(CHUNK) for ready in self._ready])
 
-    def _move(self, stem: str, chain: Chain) -> None:
+    def _move(self, stem: str, chain: PluginChain) -> None:
         """Put the parameters where their lanes are in the middle of the piece."""
-        time_s = (self._position + PIECE / 2) / self._steering.sample_rate
+        time_s = (self._position + CHUNK / 2) / self._steering.sample_rate
         for name in self._moved[stem]:
             lane = self._steering.lanes.lane(stem, name)
             if lane is not None:
                 self._set(stem, chain, name, float(lane.at(time_s)))
 
-    def _set(self, stem: str, chain: Chain, name: str, value: float) -> None:
+    def _set(self, stem: str, chain: PluginChain, name: str, value: float) -> None:
         if self._refused.get((stem, name)) == value:
             return
         try:
@@ -138,7 +138,9 @@ class Mixer:
                     raise ValueError(f"a lane moves {name} of {stem}, whose chain has {words}")
 
 
-def in_time(mixer: Mixer, blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def compensated(
+    mixer: StemMixer, blocks: Iterator[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
     """All blocks of stems through a mixer, its latency trimmed: as long as what came in."""
     early = mixer.latency
     for stems in blocks:

@@ -13,7 +13,7 @@ from typing import Any
 
 from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.formats.midi import ControllerMap
-from plugin_bridge.control.surface import Board
+from plugin_bridge.control.surface import ControlSurface
 from realtime.spec import StemsteerError
 
 CLIENT = "stemsteer"
@@ -56,7 +56,7 @@ def opened(words: str, hear: Hear) -> Iterator[Port]:
         raise StemsteerError(f"the MIDI input {port.name} does not open: {error}") from error
 
 
-def listener(board: Board, mapping: ControllerMap) -> Hear:
+def listener(board: ControlSurface, mapping: ControllerMap) -> Hear:
     """What to do with the bytes of a message: move what its controller is mapped to."""
 
     def hear(message: Sequence[int]) -> None:

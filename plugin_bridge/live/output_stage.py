@@ -9,21 +9,21 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation.conditions import Steering
+from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.controls import DIRECTIONS
 from plugin_bridge.control.surface import Meters
-from plugin_bridge.hosting.stem_mixer import Mixer
+from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
 from realtime.stft import Audio
 
 METER_S = 0.1  # over which levels are averaged
-FIELD = 2048  # samples of the mixture whose directions are shown
+HISTOGRAM_SAMPLES = 2048  # samples of the mixture whose directions are shown
 SILENCE_DB = -120.0
 Tap = Callable[[Audio, NDArray[np.float32]], None]
 """Told every hop of the mixture (channels, n) and what is made of it (stems, channels, n)."""
 
 
-class Strip:
+class OutputStage:
     """A stage for `realtime.threaded.Engine`, like the separator in it.
 
     Equation: `process` gives what the separator gives, with the targets as their plugins would put
@@ -37,8 +37,8 @@ class Strip:
     def __init__(
         self,
         separator: Separator,
-        steering: Steering,
-        mixer: Mixer | None = None,
+        steering: LaneConditions,
+        mixer: StemMixer | None = None,
         tap: Tap | None = None,
     ) -> None:
         self.separator, self.steering, self.mixer, self._tap = separator, steering, mixer, tap
@@ -46,7 +46,7 @@ class Strip:
         self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
         self.fault = ""
         self._powers = np.zeros(len(self.stems))
-        self._field = np.zeros((2, FIELD), np.float32)
+        self._field = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
         self._fed = 0
         self._shown: tuple[int, tuple[float, ...]] = (-1, ())  # what was fed, and its directions
 
@@ -104,7 +104,7 @@ class Strip:
         """Those of late; the same for all targets that are asked for between two hops."""
         fed, shown = self._shown
         if fed != self._fed:
-            fed, shown = self._fed, tuple(directions(self._field).tolist())
+            fed, shown = self._fed, tuple(direction_histogram(self._field).tolist())
             self._shown = (fed, shown)
         return shown
 
@@ -115,7 +115,7 @@ class Strip:
             flat = stem.ravel()
             power = float(np.dot(flat, flat)) / flat.size
             self._powers[index] += weight * (power - self._powers[index])
-        newest = block[:, -FIELD:]
+        newest = block[:, -HISTOGRAM_SAMPLES:]
         self._field[:, : -newest.shape[1]] = self._field[:, newest.shape[1] :]
         self._field[:, -newest.shape[1] :] = newest
 
@@ -125,7 +125,7 @@ def _window(samples: int) -> NDArray[np.float64]:
     return np.hanning(samples)
 
 
-def directions(mixture: Audio) -> NDArray[np.float64]:
+def direction_histogram(mixture: Audio) -> NDArray[np.float64]:
     """Shares of the energy of (2, n) samples by direction, `DIRECTIONS` from left to right.
 
     A bin is at atan2(|R|, |L|) − 45°; all shares are 0 where there is silence.

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plugin_bridge.automation import Automation, Steering
-from plugin_bridge.automation.live_lanes import Playing
+from plugin_bridge.automation import Automation, LaneConditions
+from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat
-from plugin_bridge.files.recorder import Tape
-from plugin_bridge.files.stem_files import check_free
+from plugin_bridge.files.recorder import StemRecorder
+from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.files.targets import Target
-from plugin_bridge.hosting.stem_mixer import Mixer
-from plugin_bridge.live.output_stage import Strip
+from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
 from realtime.model import Model
 from realtime.separator import RESIDUAL
 from realtime.spec import StemsteerError
 from realtime.stft import Audio
-from realtime.threaded import Engine
+from realtime.threaded import ThreadedProcessor
 
 if TYPE_CHECKING:
-    from plugin_bridge.hosting.chain import Chain
+    from plugin_bridge.hosting.chain import PluginChain
 
 
 @dataclass(frozen=True)
-class Settings:
+class LiveSettings:
     """How a live session is set up; `block` and `slack` in samples."""
 
     targets: Sequence[Target]
@@ -49,14 +49,14 @@ class Settings:
     force: bool = False
 
 
-class Live:
+class LiveSession:
     """A session: `process` is the body of a sound card's callback.
 
     What is played is the sum of the targets' outputs; with plugins on stems, of all stems.
     `board` is where controls are played and meters read.
     """
 
-    def __init__(self, model: Model, settings: Settings) -> None:
+    def __init__(self, model: Model, settings: LiveSettings) -> None:
         names = [target.name for target in settings.targets]
         settings.automation.check_targets(names)
         tier = model.spec.tier_at(settings.tier, settings.sample_rate)
@@ -64,7 +64,7 @@ class Live:
             t.name: {"azimuth": t.azimuth_deg, "width": t.width_deg} for t in settings.targets
         }
         chains = _load(settings)
-        self.board = Playing(
+        self.board = LiveLanes(
             settings.automation,
             names,
             starts,
@@ -73,22 +73,24 @@ class Live:
             meters=self._meters,
         )
         self.board.record = {} if settings.tape else None
-        steering = Steering(self.board, names, tier, settings.sample_rate, starts)
+        steering = LaneConditions(self.board, names, tier, settings.sample_rate, starts)
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block=tier.hop,
             conditions=steering,
         )  # fmt: skip
         mixer = None
         if chains:
-            mixer = Mixer(chains, steering, 2, first=-separator.latency, block=tier.hop, live=True)
+            mixer = StemMixer(
+                chains, steering, 2, first=-separator.latency, block=tier.hop, live=True
+            )
         stems = (*names, RESIDUAL)
         self.tape = (
-            Tape(settings.tape, stems, settings.sample_rate, 2, settings.force)
+            StemRecorder(settings.tape, stems, settings.sample_rate, 2, settings.force)
             if settings.tape
             else None
         )
-        self.strip = Strip(separator, steering, mixer, self.tape.take if self.tape else None)
-        self.engine = Engine(self.strip, block=settings.block, slack=settings.slack)
+        self.strip = OutputStage(separator, steering, mixer, self.tape.take if self.tape else None)
+        self.engine = ThreadedProcessor(self.strip, block=settings.block, slack=settings.slack)
         self._all = bool(chains)
 
     def process(self, block: Audio) -> Audio:
@@ -102,7 +104,7 @@ class Live:
         """From `process` to `process`, without the sound card's own."""
         return self.engine.latency / self.strip.sample_rate
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> LiveSession:
         if self.tape:
             self.tape.start(self.strip.latency)
         self.engine.start()
@@ -128,7 +130,7 @@ class Live:
 
 
 def play_file(
-    live: Live,
+    live: LiveSession,
     source: AudioReader,
     to: Path | None,
     *,
@@ -145,7 +147,7 @@ def play_file(
     """
     writer = None
     if to is not None:
-        check_free(to, source.path, force)
+        check_writable(to, source.path, force)
         writer = AudioWriter(to, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.frames)
     begun_s, played = time.perf_counter(), 0
     try:
@@ -162,7 +164,7 @@ def play_file(
             writer.close()
 
 
-def _load(settings: Settings) -> Mapping[str, Chain]:
+def _load(settings: LiveSettings) -> Mapping[str, PluginChain]:
     if not settings.chains:
         return {}
     from plugin_bridge.hosting.chain import read_chain  # pedalboard is slow to import

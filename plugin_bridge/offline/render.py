@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation import Automation, Steering
+from plugin_bridge.automation import Automation, LaneConditions
 from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, format_like
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.files.targets import Target
-from plugin_bridge.hosting.stem_mixer import Mixer, in_time
-from plugin_bridge.offline.wiener import refined
+from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.offline.wiener import wiener_filtered
 from realtime import Separator
 from realtime.model import Model
 from realtime.separator import RESIDUAL
@@ -141,7 +141,7 @@ def render(
         blocks = source.blocks(round(BLOCK_S * source.sample_rate))
         pairs = separate(blocks, separator)
         if wiener:
-            pairs = refined(pairs, wiener, source.sample_rate)
+            pairs = wiener_filtered(pairs, wiener, source.sample_rate)
         written_samples = (
             _write(files, pairs, steering, mode)
             if mixer is None
@@ -164,7 +164,7 @@ def render(
     )
 
 
-def _write(files: StemFiles, pairs: Pairs, steering: Steering, mode: str) -> Iterator[int]:
+def _write(files: StemFiles, pairs: Pairs, steering: LaneConditions, mode: str) -> Iterator[int]:
     """Write the stems; give how many samples at a time."""
     for mixture, stems in pairs:
         if mode == "remove":
@@ -176,16 +176,16 @@ def _write(files: StemFiles, pairs: Pairs, steering: Steering, mode: str) -> Ite
         yield mixture.shape[1]
 
 
-def _write_mixed(files: StemFiles, pairs: Pairs, mixer: Mixer) -> Iterator[int]:
+def _write_mixed(files: StemFiles, pairs: Pairs, mixer: StemMixer) -> Iterator[int]:
     """Write the stems as they come out of their plugins, and their sum."""
-    for stems in in_time(mixer, (stems for _, stems in pairs)):
+    for stems in compensated(mixer, (stems for _, stems in pairs)):
         files.write_each([*stems, stems.sum(0)])
         yield stems.shape[2]
 
 
 def _mixer(
-    chains: Mapping[str, Path], steering: Steering, source: AudioReader, mode: str
-) -> Mixer | None:
+    chains: Mapping[str, Path], steering: LaneConditions, source: AudioReader, mode: str
+) -> StemMixer | None:
     """The plugins on the stems, if there are any, or lanes that expect some."""
     if not chains and not any(steering.lanes.parameters(s) for s in (*steering.targets, RESIDUAL)):
         return None
@@ -201,22 +201,24 @@ def _mixer(
     loaded = {
         stem: read_chain(path, source.sample_rate, source.channels) for stem, path in chains.items()
     }
-    return Mixer(loaded, steering, source.channels)
+    return StemMixer(loaded, steering, source.channels)
 
 
 def _steering(
     automation: Automation, model: Model, targets: Sequence[Target], tier: str, sample_rate: int
-) -> Steering:
+) -> LaneConditions:
     names = [target.name for target in targets]
     automation.check_targets(names)
     starts = {
         target.name: {"azimuth": target.azimuth_deg, "width": target.width_deg}
         for target in targets
     }
-    return Steering(automation, names, model.spec.tier_at(tier, sample_rate), sample_rate, starts)
+    return LaneConditions(
+        automation, names, model.spec.tier_at(tier, sample_rate), sample_rate, starts
+    )
 
 
-def _direction(steering: Steering, target: str) -> dict[str, float | None]:
+def _direction(steering: LaneConditions, target: str) -> dict[str, float | None]:
     """Azimuth and width of a target; None where it moves."""
     return {name: steering.curve(target, name).constant for name in ("azimuth", "width")}
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 from realtime.spec import StemsteerError
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
@@ -56,7 +56,7 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     try:
-        with whole(path) as hidden:
+        with atomic_write(path) as hidden:
             figure.savefig(hidden, format="png")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

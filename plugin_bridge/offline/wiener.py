@@ -24,12 +24,12 @@ from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 TIER = Tier(window=4096, synthesis=4096, hop=1024)
 STRETCH_S = 10.0
 """Covariances are taken over so long a stretch; stretches overlap by half and are cross-faded."""
-LOUDEST = 10.0
+MAX_SAMPLE = 10.0
 """Spectra are scaled to this before the passes, as in norbert: the regularisation is absolute."""
 Stems = NDArray[np.float32]  # (stems, channels, samples)
 
 
-def refined(
+def wiener_filtered(
     pairs: Iterator[tuple[Audio, Stems]], passes: int, sample_rate: float
 ) -> Iterator[tuple[Audio, Stems]]:
     """Pairs of mixture (2, n) and stems (stems, 2, n) after so many passes; as many samples.
@@ -76,7 +76,7 @@ def filtered(mixture: Audio, stems: Stems, passes: int, tier: Tier = TIER) -> St
     margin = ((0, 0), (late, tier.window))
     x = analyse(np.pad(mixture, margin), analysis, tier.hop)
     y = np.stack([analyse(np.pad(stem, margin), analysis, tier.hop) for stem in stems])
-    y = maximised(y, x, passes)
+    y = em_filter(y, x, passes)
     out = np.empty_like(stems)
     for k, spectra in enumerate(y):
         carry = np.zeros((2, late), np.float32)
@@ -84,13 +84,13 @@ def filtered(mixture: Audio, stems: Stems, passes: int, tier: Tier = TIER) -> St
     return out
 
 
-def maximised(stems: Spectra, mixture: Spectra, passes: int) -> Spectra:
+def em_filter(stems: Spectra, mixture: Spectra, passes: int) -> Spectra:
     """Spectra of stems (stems, frames, 2, bins) after passes of expectation and maximisation.
 
     Equals ``norbert.expectation_maximization`` of the mixture (frames, 2, bins), scaled as
     ``norbert.wiener`` does, for two channels.
     """
-    loud = max(1.0, float(np.abs(mixture).max(initial=0)) / LOUDEST)
+    loud = max(1.0, float(np.abs(mixture).max(initial=0)) / MAX_SAMPLE)
     x, y = mixture / np.float32(loud), stems / np.float32(loud)
     eps = float(np.finfo(np.float32).eps)
     for _ in range(passes):

@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from plugin_bridge.control.controls import CONTROLS, Control, control
-from plugin_bridge.control.surface import Board, Move, part_of
+from plugin_bridge.control.surface import ControlSurface, Move, osc_name
 
 Key = TypeVar("Key")
 MAX_NAMES = 4096  # of tracks, and of parameters
 AZIMUTH, WIDTH, GAIN = control("azimuth"), control("width"), control("gain")
 
 
-class Conventions:
+class OscDialects:
     """Reads messages of other programs; remembers the names of tracks and parameters they send.
 
     Parameters
@@ -35,7 +35,7 @@ class Conventions:
     mirrored : take left for right, for a program that counts azimuths the other way.
     """
 
-    def __init__(self, board: Board, *, mirrored: bool = False) -> None:
+    def __init__(self, board: ControlSurface, *, mirrored: bool = False) -> None:
         self._board, self._sign = board, -1.0 if mirrored else 1.0
         self._tracks: dict[str, str] = {}  # number as the DAW counts -> name
         self._parameters: dict[tuple[str, ...], str] = {}  # track, plugin, parameter -> name
@@ -143,9 +143,9 @@ class Conventions:
 
     def _track(self, number: str) -> str | None:
         """The instance on a track: by the name that the DAW sent, else by its number."""
-        name = part_of(self._tracks.get(number, ""))
+        name = osc_name(self._tracks.get(number, ""))
         for instance in self._board.instances:
-            if part_of(instance).lower() == name.lower():
+            if osc_name(instance).lower() == name.lower():
                 return instance
         return self._instance(int(number))
 
@@ -166,25 +166,25 @@ def _by_title(title: str) -> Control | None:
     return max(rows, key=lambda row: len(row.title), default=None)
 
 
-Reader = Callable[[Conventions, re.Match[str], Sequence[Any]], Iterator[Move]]
+Reader = Callable[[OscDialects, re.Match[str], Sequence[Any]], Iterator[Move]]
 _READERS: list[tuple[re.Pattern[str], Reader]] = [
     (re.compile(pattern), read)
     for pattern, read in (
-        (r"/adm(/prog/\d+)?/obj/(?P<n>\d+)/(?P<what>\w+)", Conventions._adm),
+        (r"/adm(/prog/\d+)?/obj/(?P<n>\d+)/(?P<what>\w+)", OscDialects._adm),
         (
             r"/(?P<plugin>StereoEncoder|MultiEncoder)/(?P<what>azimuth|width)(?P<n>\d*)",
-            Conventions._iem,
+            OscDialects._iem,
         ),
-        (r"/track/(?P<n>\d+)/name", Conventions._track_name),
-        (r"/track/(?P<n>\d+)/pan", Conventions._track_pan),
-        (r"/track/(?P<n>\d+)/fx/(?P<fx>\d+)/fxparam/(?P<p>\d+)/name", Conventions._fx_name),
-        (r"/track/(?P<n>\d+)/fx/(?P<fx>\d+)/fxparam/(?P<p>\d+)/value", Conventions._fx_value),
-        (r"/strip/name", Conventions._strip_name),
-        (r"/strip/pan_stereo_position", Conventions._strip_pan),
-        (r"/strip/plugin/parameter", Conventions._strip_parameter),
-        (r"/live/track/get/name", Conventions._live_name),
-        (r"/live/track/get/panning", Conventions._live_pan),
-        (r"/live/device/get/parameters/name", Conventions._live_names),
-        (r"/live/device/get/parameter/value", Conventions._live_value),
+        (r"/track/(?P<n>\d+)/name", OscDialects._track_name),
+        (r"/track/(?P<n>\d+)/pan", OscDialects._track_pan),
+        (r"/track/(?P<n>\d+)/fx/(?P<fx>\d+)/fxparam/(?P<p>\d+)/name", OscDialects._fx_name),
+        (r"/track/(?P<n>\d+)/fx/(?P<fx>\d+)/fxparam/(?P<p>\d+)/value", OscDialects._fx_value),
+        (r"/strip/name", OscDialects._strip_name),
+        (r"/strip/pan_stereo_position", OscDialects._strip_pan),
+        (r"/strip/plugin/parameter", OscDialects._strip_parameter),
+        (r"/live/track/get/name", OscDialects._live_name),
+        (r"/live/track/get/panning", OscDialects._live_pan),
+        (r"/live/device/get/parameters/name", OscDialects._live_names),
+        (r"/live/device/get/parameter/value", OscDialects._live_value),
     )
 ]

@@ -12,7 +12,7 @@ SERVICE = "_oscjson._tcp.local."
 
 
 @contextlib.contextmanager
-def announced(host: str, port: int) -> Iterator[None]:
+def advertise(host: str, port: int) -> Iterator[None]:
     """Announce what answers OSCQuery on TCP at an address, there and no further.
 
     Raises StemsteerError if the package is missing, or the network does not take it.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import Board, Move, part_of
+from plugin_bridge.control.surface import ControlSurface, Move, osc_name
 from plugin_bridge.osc.rate_limit import Counters
 
 ROOT = "stemsteer"
@@ -24,7 +24,7 @@ Reply = tuple[str, tuple[float | int | str, ...]]
 
 def address_of(instance: str, name: str) -> str:
     """The address of a control of an instance."""
-    return f"/{ROOT}/{part_of(instance)}/{name}"
+    return f"/{ROOT}/{osc_name(instance)}/{name}"
 
 
 class Namespace:
@@ -37,7 +37,12 @@ class Namespace:
     """
 
     def __init__(
-        self, board: Board, counters: Counters, report: Callable[[str], None], *, strict: bool
+        self,
+        board: ControlSurface,
+        counters: Counters,
+        report: Callable[[str], None],
+        *,
+        strict: bool,
     ) -> None:
         self.board, self._counters, self._report, self._strict = board, counters, report, strict
         self._reported: set[str] = set()
@@ -60,7 +65,7 @@ class Namespace:
     def names(self) -> list[Reply]:
         """The instances, numbered from 1."""
         names = enumerate(self.board.instances, 1)
-        return [(f"/{ROOT}/list", (number, part_of(name))) for number, name in names]
+        return [(f"/{ROOT}/list", (number, osc_name(name))) for number, name in names]
 
     def value(self, instance: str, control: Control, norm: bool = False) -> float:
         value = self.board.value(instance, control.name)
@@ -112,7 +117,7 @@ class Namespace:
             return
         name_part, norm = name_part.removesuffix("/norm"), name_part.endswith("/norm")
         for number, instance in enumerate(self.board.instances, 1):
-            if matches(instance_part, part_of(instance)) or instance_part == str(number):
+            if matches(instance_part, osc_name(instance)) or instance_part == str(number):
                 for control in self.board.controls(instance).values():
                     if matches(name_part, control.name):
                         yield instance, control, norm

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from plugin_bridge.control.controls import METERS, Control
-from plugin_bridge.control.surface import Board, part_of
+from plugin_bridge.control.surface import ControlSurface, osc_name
 from plugin_bridge.osc.namespace import ROOT
 from plugin_bridge.osc.server import OscServer
 from realtime.spec import StemsteerError
@@ -33,7 +33,7 @@ class QueryServer:
     Raises StemsteerError if the port is taken.
     """
 
-    def __init__(self, osc: OscServer, board: Board, port: int) -> None:
+    def __init__(self, osc: OscServer, board: ControlSurface, port: int) -> None:
         handler = type("Handler", (_Handler,), {"osc": osc, "board": board})
         try:
             self._server = _server_for(osc.host)((osc.host, port), handler)
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One request."""
 
     osc: OscServer
-    board: Board
+    board: ControlSurface
     server_version = "Stemsteer"
     timeout = 5  # seconds of silence after which a connection is closed
 
@@ -121,9 +121,9 @@ def host_info(osc: OscServer) -> Node:
     }
 
 
-def describe(board: Board) -> Node:
+def describe(board: ControlSurface) -> Node:
     """The whole namespace."""
-    instances = {part_of(name): _instance(board, name) for name in board.instances}
+    instances = {osc_name(name): _instance(board, name) for name in board.instances}
     return _folder("/", {ROOT: _folder(f"/{ROOT}", instances)})
 
 
@@ -136,8 +136,8 @@ def find(node: Node, path: str) -> Node | None:
     return node
 
 
-def _instance(board: Board, instance: str) -> Node:
-    path = f"/{ROOT}/{part_of(instance)}"
+def _instance(board: ControlSurface, instance: str) -> Node:
+    path = f"/{ROOT}/{osc_name(instance)}"
     node = _folder(path, {})
     for name, control in board.controls(instance).items():
         _place(node, name, _leaf(f"{path}/{name}", control, board.value(instance, name)))

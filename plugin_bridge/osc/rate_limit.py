@@ -56,7 +56,7 @@ class AllowList:
         return any(address in network for network in self._networks)
 
 
-class Guard:
+class RateLimiter:
     """Lets packets through at a bounded rate; of those held back the last of each address stays.
 
     So a fader that is swept too fast is followed more coarsely, and ends where it ended.
@@ -99,7 +99,7 @@ class Guard:
             yield self._waiting.pop((sender, key)), sender
 
     @property
-    def crowded(self) -> bool:
+    def is_flooded(self) -> bool:
         """Whether packets come so fast that it is better to take many at once."""
         return self._tokens < BURST - CROWD
 

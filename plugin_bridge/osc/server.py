@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
-from plugin_bridge.control.surface import Board
-from plugin_bridge.osc.dialects import Conventions
+from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.osc.dialects import OscDialects
 from plugin_bridge.osc.namespace import ROOT, Namespace, Reply
 from plugin_bridge.osc.packets import MAX_BYTES, MalformedError, Message, decode, encode
-from plugin_bridge.osc.rate_limit import Address, AllowList, Counters, Guard
-from plugin_bridge.osc.subscriptions import Feedback
+from plugin_bridge.osc.rate_limit import Address, AllowList, Counters, RateLimiter
+from plugin_bridge.osc.subscriptions import Subscriptions
 from realtime.spec import StemsteerError
 
 DEFAULT_PORT = 9900
@@ -33,7 +33,7 @@ QUEUE_BYTES = 1 << 20  # of packets that the system keeps for us, if it allows s
 CROWDED_S = 0.003
 
 
-class Chore(Protocol):
+class Background(Protocol):
     """Something else that the server's thread looks after between packets."""
 
     def due_in_s(self) -> float:
@@ -63,7 +63,7 @@ class OscServer:
 
     def __init__(
         self,
-        board: Board,
+        board: ControlSurface,
         *,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
@@ -71,15 +71,15 @@ class OscServer:
         strict: bool = False,
         mirrored: bool = False,
         report: Callable[[str], None] = lambda words: None,
-        chore: Chore | None = None,
+        chore: Background | None = None,
     ) -> None:
         self._chore = chore
         self.counters = Counters()
-        self.feedback = Feedback(board)
+        self.feedback = Subscriptions(board)
         self.namespace = Namespace(board, self.counters, report, strict=strict)
-        self._conventions = Conventions(board, mirrored=mirrored)
+        self._conventions = OscDialects(board, mirrored=mirrored)
         self._allowed = AllowList(allowed)
-        self._guard = Guard(self._allowed, self.counters)
+        self._guard = RateLimiter(self._allowed, self.counters)
         self._pending: list[tuple[float, int, Message, Address]] = []
         self._sequence = 0
         self._quit = threading.Event()
@@ -127,7 +127,7 @@ class OscServer:
             self.feedback.send(self._socket)
             if self._chore:
                 self._chore.attend()
-            if self._guard.crowded:
+            if self._guard.is_flooded:
                 time.sleep(CROWDED_S)  # fewer wake-ups, which would disturb the audio's thread
 
     def _patience_s(self) -> float:

@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import Board, Meters, Sheet
-from plugin_bridge.osc.discovery import announced
+from plugin_bridge.control.surface import ControlSurface, MemorySurface, Meters
+from plugin_bridge.osc.discovery import advertise
 from plugin_bridge.osc.oscquery import QueryServer
 from plugin_bridge.osc.server import OscServer
 from realtime.spec import StemsteerError
@@ -37,7 +37,7 @@ Shown = tuple[Values, dict[str, Meters]]
 
 
 @dataclass(frozen=True)
-class Options:
+class OscOptions:
     """How to listen; see `OscServer`."""
 
     host: str
@@ -48,7 +48,7 @@ class Options:
     announce: bool = False
 
 
-class OscApart:
+class OscProcess:
     """An `OscServer` for a board, in another process; `port` once it is entered.
 
     Raises
@@ -56,7 +56,7 @@ class OscApart:
     StemsteerError if it cannot listen.
     """
 
-    def __init__(self, board: Board, options: Options) -> None:
+    def __init__(self, board: ControlSurface, options: OscOptions) -> None:
         self._board = board
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
@@ -74,7 +74,7 @@ class OscApart:
         """Of the other process."""
         return self._process.pid or 0
 
-    def __enter__(self) -> OscApart:
+    def __enter__(self) -> OscProcess:
         self._thread.start()
         return self
 
@@ -111,7 +111,7 @@ class OscApart:
         return values, {instance: board.meters(instance) for instance in board.instances}
 
 
-class _Mirror(Sheet):
+class SurfaceProxy(MemorySurface):
     """The board as it is seen over there; the server's thread carries what goes to and fro.
 
     `left` is set when the other side ends.
@@ -173,13 +173,13 @@ class _Mirror(Sheet):
 
 
 def _serve(
-    pipe: Connection, options: Options, controls: Mapping[str, Mapping[str, Control]]
+    pipe: Connection, options: OscOptions, controls: Mapping[str, Mapping[str, Control]]
 ) -> None:
     """The other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that plays
     if hasattr(os, "nice"):
         os.nice(5)  # the sound comes first
-    mirror = _Mirror(pipe, controls)
+    mirror = SurfaceProxy(pipe, controls)
     with contextlib.ExitStack() as stack:
         try:
             server = _listen(stack, mirror, options)
@@ -195,7 +195,7 @@ def _serve(
         pipe.send(None)
 
 
-def _listen(stack: contextlib.ExitStack, mirror: _Mirror, options: Options) -> OscServer:
+def _listen(stack: contextlib.ExitStack, mirror: SurfaceProxy, options: OscOptions) -> OscServer:
     server = OscServer(
         mirror,
         host=options.host,
@@ -208,7 +208,7 @@ def _listen(stack: contextlib.ExitStack, mirror: _Mirror, options: Options) -> O
     )
     stack.enter_context(QueryServer(server, mirror, server.port))
     if options.announce:
-        stack.enter_context(announced(options.host, server.port))
+        stack.enter_context(advertise(options.host, server.port))
     return server
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from plugin_bridge.control.surface import Board
+from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.osc.namespace import address_of
 from plugin_bridge.osc.packets import encode, encode_bundle
 from plugin_bridge.osc.rate_limit import Address
@@ -29,10 +29,10 @@ class _Subscriber:
     told: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-class Feedback:
+class Subscriptions:
     """Sends to each subscriber, at its rate, what has changed since it was told last."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: ControlSurface) -> None:
         self._board = board
         self._subscribers: dict[Address, _Subscriber] = {}
 

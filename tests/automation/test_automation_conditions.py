@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugin_bridge.automation import ALL, Automation, Lane, Point, Steering
+from plugin_bridge.automation import ALL, Automation, Lane, LaneConditions, Point
 from realtime import Separator, load_model
 from tests.support.lanes import RATE
 
@@ -19,7 +19,7 @@ SWEEP = Automation(
 
 def separated(automation, block, noise, tier="live"):
     model = load_model("panorama")
-    steering = Steering(
+    steering = LaneConditions(
         automation, ["guitar"], model.spec.tier_at(tier, RATE), RATE, {"guitar": {"width": 30.0}}
     )
     separator = Separator(model, RATE, targets=["guitar"], tier=tier, conditions=steering)
@@ -98,7 +98,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
 def test_only_lanes_of_levels_make_an_output_more_than_its_target(noise):
     def plain(lanes, rest):
         tier = load_model("panorama").spec.tier("live")
-        return Steering(Automation(lanes), ["guitar"], tier, RATE, rest).plain
+        return LaneConditions(Automation(lanes), ["guitar"], tier, RATE, rest).plain
 
     assert plain(SWEEP.lanes, {"guitar": {"width": 30}})
     assert not plain({(ALL, "mix"): Lane.level(0.5)}, {})

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from plugin_bridge.automation import read_automation, write_automation
-from plugin_bridge.automation.live_lanes import Recording
+from plugin_bridge.automation.live_lanes import MoveRecorder
 from realtime.spec import StemsteerError
 from tests.support.lanes import read
 
@@ -72,7 +72,7 @@ def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words,
 
 
 def test_what_only_a_host_can_turn_is_not_recorded_either(tmp_path):
-    board = Recording(["guitar"])
+    board = MoveRecorder(["guitar"])
     for name, value in (("latency_mode", 1.0), ("offline", 1.0), ("azimuth", 10.0)):
         board.play("guitar", name, value)
     write_automation(tmp_path / "lanes.csv", board.lanes())

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 from plugin_bridge.automation import (
     Automation,
     Lane,
+    LaneConditions,
     Point,
-    Steering,
     read_automation,
     write_automation,
 )
-from plugin_bridge.automation.live_lanes import Playing, Recording
+from plugin_bridge.automation.live_lanes import LiveLanes, MoveRecorder
 from plugin_bridge.cli import app as cli
 from plugin_bridge.osc import OscServer
 from realtime import Separator, load_model
@@ -36,7 +36,7 @@ def stream(lanes, moves, noise, block=128):
     """The stems of a live stream into which `moves` (sample, control, value) are played."""
     model = load_model("panorama")
     tier = model.spec.tier_at("live", RATE)
-    steering = Steering(lanes, ["guitar"], tier, RATE, START)
+    steering = LaneConditions(lanes, ["guitar"], tier, RATE, START)
     separator = Separator(model, RATE, targets=["guitar"], conditions=steering)
     out = []
     for first in range(0, noise.shape[1], block):
@@ -48,7 +48,7 @@ def stream(lanes, moves, noise, block=128):
 
 
 def playing(automation):
-    return Playing(
+    return LiveLanes(
         automation, ["guitar"], START, load_model("panorama").spec.tier("live").hop / RATE
     )
 
@@ -77,7 +77,7 @@ def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise
     hand = playing(Automation())
     model = load_model("panorama")
     tier = model.spec.tier("live")
-    steering = Steering(hand, ["guitar"], tier, RATE, START)
+    steering = LaneConditions(hand, ["guitar"], tier, RATE, START)
     before = steering(0, 100)["direction"][:, 0, 0]
     hand.play("guitar", "azimuth", 30.0)
     after = steering(100, 100)["direction"][:, 0, 0]
@@ -98,7 +98,9 @@ def test_lanes_of_a_hand_stay_short_however_long_it_plays():
 
 def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
     hand = playing(Automation())
-    steering = Steering(hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START)
+    steering = LaneConditions(
+        hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START
+    )
     steering(0, 100)
     hand.play("guitar", "azimuth", 30.0)
     steering(100, 100)
@@ -136,7 +138,7 @@ def test_osc_reaches_the_board_within_five_milliseconds():
 
 def test_a_recording_begins_with_its_first_move():
     now_s = 100.0
-    recording = Recording(["guitar"], clock=lambda: now_s)
+    recording = MoveRecorder(["guitar"], clock=lambda: now_s)
     recording.play("guitar", "azimuth", -30.0)
     now_s = 102.5
     recording.play("guitar", "azimuth", 10.0)

@@ -42,7 +42,7 @@ def test_help_loads_nothing_slow():
     ],
 )
 def test_an_error_of_the_users_leaves_by_the_door_as_one_line(error, code, words):
-    app = typer.Typer(cls=cli.Door)
+    app = typer.Typer(cls=cli.ErrorBoundary)
 
     @app.callback()
     def group() -> None: ...
@@ -58,7 +58,7 @@ def test_an_error_of_the_users_leaves_by_the_door_as_one_line(error, code, words
 
 
 def test_a_fault_of_our_own_is_not_hidden_at_the_door():
-    app = typer.Typer(cls=cli.Door)
+    app = typer.Typer(cls=cli.ErrorBoundary)
 
     @app.callback()
     def group() -> None: ...

@@ -21,8 +21,8 @@ from plugin_bridge.control.controls import (
     markdown,
     meters_markdown,
 )
-from plugin_bridge.control.surface import Sheet
-from plugin_bridge.osc.dialects import Conventions
+from plugin_bridge.control.surface import MemorySurface
+from plugin_bridge.osc.dialects import OscDialects
 from realtime import load_model
 from tests.support.engine_sandbox import need
 
@@ -132,7 +132,7 @@ def test_no_model_that_comes_along_is_told_a_timbre_as_the_protocol_page_says():
 
 def test_every_address_on_the_protocol_page_is_understood():
     page = (Path(__file__).parents[2] / "plugin_bridge" / "PROTOCOL.md").read_text("utf-8")
-    conventions = Conventions(Sheet(["a"] * 3))
+    conventions = OscDialects(MemorySurface(["a"] * 3))
     addresses = re.findall(r"`(/(?:adm|StereoEncoder|MultiEncoder|track|strip|live)[^`\s]*)`", page)
     assert len(addresses) >= 9
     for address in addresses:

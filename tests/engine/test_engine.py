@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.paths import engine_socket
@@ -24,7 +24,9 @@ from tests.support.engine_sandbox import ROOT, compiled, noise, until
 HOP = 256
 
 
-def pass_through(track: Track, x: np.ndarray, block: int = 512, **values: float) -> np.ndarray:
+def pass_through(
+    track: PluginClient, x: np.ndarray, block: int = 512, **values: float
+) -> np.ndarray:
     """Feed `x` block by block, waiting for the engine; what comes back, aligned with `x`."""
     start, outs, read = track.position, [], 0
     for at in range(0, x.shape[1], block):
@@ -37,27 +39,27 @@ def pass_through(track: Track, x: np.ndarray, block: int = 512, **values: float)
     return np.concatenate(outs, axis=1)
 
 
-def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(own_desk):
-    own_desk.start(own_desk.identity)
-    track = Track(label="Guitar L/R", offline=True)
+def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(label="Guitar L/R", offline=True)
     x = noise(44_100)
     y = pass_through(track, x)
     np.testing.assert_allclose(y, x[:, : y.shape[1]], atol=2e-7)
-    instance = own_desk.instances()[0]
+    instance = engine_sandbox.instances()[0]
     assert instance["label"] == "Guitar L/R"
     assert instance["hops"] == len(x[0]) // HOP
     assert (instance["rate_hz"], instance["latency"], instance["tier"]) == (44_100, 1024, "live")
     assert 0 < instance["load"] < 1
     track.close()
-    until(lambda: not own_desk.instances(), "the instance is gone")
+    until(lambda: not engine_sandbox.instances(), "the instance is gone")
 
 
 @pytest.mark.host
-def test_the_way_of_a_block_to_its_sound_and_back_is_short(own_desk):
-    own_desk.start("panorama")
-    track = Track(block=HOP)
+def test_the_way_of_a_block_to_its_sound_and_back_is_short(engine_sandbox):
+    engine_sandbox.start("panorama")
+    track = PluginClient(block=HOP)
     track.push(noise(HOP))
-    until(own_desk.workers, "the track is served")
+    until(engine_sandbox.workers, "the track is served")
     command = [compiled("ring_trip"), str(track.fd), "600"]
     done = subprocess.run(command, pass_fds=[track.fd], capture_output=True, text=True, check=True)
     median_us, p99_us, mean_us, separator_us = map(float, done.stdout.split())
@@ -70,9 +72,9 @@ def test_the_way_of_a_block_to_its_sound_and_back_is_short(own_desk):
     track.close()
 
 
-def test_parameters_move_in_straight_lines_from_block_to_block(own_desk):
-    own_desk.start(own_desk.identity)
-    track = Track(offline=True)
+def test_parameters_move_in_straight_lines_from_block_to_block(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(offline=True)
     ones = np.ones((2, 512), np.float32)
     start = track.position
     for mix_gain_db in (0.0, 0.0, -20.0, -20.0, -20.0):
@@ -86,10 +88,10 @@ def test_parameters_move_in_straight_lines_from_block_to_block(own_desk):
     assert np.abs(np.diff(y)).max() < 0.005  # no zipper
 
 
-def test_the_sound_is_that_of_a_separator_with_the_same_automation(own_desk):
-    own_desk.start()
+def test_the_sound_is_that_of_a_separator_with_the_same_automation(engine_sandbox):
+    engine_sandbox.start()
     x = noise(512 * 120)
-    track = Track(offline=True)
+    track = PluginClient(offline=True)
     start, azimuths = track.position, np.linspace(-40, 40, 120)
     sounds = []
     for k, azimuth in enumerate(azimuths):
@@ -112,21 +114,21 @@ def test_the_sound_is_that_of_a_separator_with_the_same_automation(own_desk):
     np.testing.assert_allclose(y[:, :frames], expected[:, :frames], atol=1e-5)
 
 
-def test_each_instance_may_have_a_model_of_its_own(own_desk):
-    own_desk.start(own_desk.identity)
-    tracks = [Track(offline=True), Track(model="panorama", offline=True)]
-    assert len(own_desk.workers()) == 2
+def test_each_instance_may_have_a_model_of_its_own(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    tracks = [PluginClient(offline=True), PluginClient(model="panorama", offline=True)]
+    assert len(engine_sandbox.workers()) == 2
     x = noise(8192)
     exact, separated = (pass_through(track, x, azimuth=-45, width=5) for track in tracks)
     np.testing.assert_allclose(exact, x[:, : exact.shape[1]], atol=2e-7)
     assert np.abs(separated - exact).max() > 0.01
-    models = sorted(i["model"].split("/")[-1] for i in own_desk.instances())
+    models = sorted(i["model"].split("/")[-1] for i in engine_sandbox.instances())
     assert models == ["identity.onnx", "panorama"]
 
 
-def test_the_socket_is_the_users_own_and_nothing_listens_on_the_network(own_desk):
-    pid = own_desk.start()
-    assert stat.S_IMODE(own_desk.runtime.stat().st_mode) == 0o700
+def test_the_socket_is_the_users_own_and_nothing_listens_on_the_network(engine_sandbox):
+    pid = engine_sandbox.start()
+    assert stat.S_IMODE(engine_sandbox.runtime.stat().st_mode) == 0o700
     assert stat.S_IMODE(engine_socket().stat().st_mode) == 0o600
     fds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
     inodes = {f.split("[")[1][:-1] for f in fds if f.startswith("socket:")}
@@ -135,8 +137,8 @@ def test_the_socket_is_the_users_own_and_nothing_listens_on_the_network(own_desk
             assert not inodes & {line.split()[9] for line in list(lines)[1:]}
 
 
-def test_an_engine_does_not_use_a_folder_that_others_can_enter(own_desk):
-    own_desk.runtime.mkdir(mode=0o755)
+def test_an_engine_does_not_use_a_folder_that_others_can_enter(engine_sandbox):
+    engine_sandbox.runtime.mkdir(mode=0o755)
     done = subprocess.run(
         [sys.executable, "-m", "plugin_bridge.cli", "serve"],
         cwd=ROOT,
@@ -147,8 +149,8 @@ def test_an_engine_does_not_use_a_folder_that_others_can_enter(own_desk):
     assert "chmod 700" in done.stderr
 
 
-def test_a_second_engine_says_that_there_is_one_and_leaves(own_desk):
-    own_desk.start()
+def test_a_second_engine_says_that_there_is_one_and_leaves(engine_sandbox):
+    engine_sandbox.start()
     done = subprocess.run(
         [sys.executable, "-m", "plugin_bridge.cli", "serve"],
         cwd=ROOT,
@@ -157,7 +159,7 @@ def test_a_second_engine_says_that_there_is_one_and_leaves(own_desk):
     )
     assert done.returncode == 1
     assert "listening" in done.stderr
-    assert own_desk.status()
+    assert engine_sandbox.status()
 
 
 def greet(message: bytes, fds: list[int]) -> str:
@@ -181,10 +183,10 @@ HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024,
         (json.dumps(HELLO).encode(), "one ring"),
     ],
 )
-def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(own_desk, message, words):
-    own_desk.start()
+def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(engine_sandbox, message, words):
+    engine_sandbox.start()
     assert words in greet(message, [])
-    assert own_desk.status()
+    assert engine_sandbox.status()
 
 
 @pytest.mark.parametrize(
@@ -198,73 +200,75 @@ def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(own_desk, messag
         ({"outputs": 2, "rate_hz": 20_000}, "20000 Hz"),
     ],
 )
-def test_a_hello_with_a_wrong_field_is_refused_with_the_reason(own_desk, change, words):
-    own_desk.start()
+def test_a_hello_with_a_wrong_field_is_refused_with_the_reason(engine_sandbox, change, words):
+    engine_sandbox.start()
     ring = make_ring({**HELLO, **change}["rate_hz"] if "rate_hz" in change else 44_100)
     assert words in greet(json.dumps({**HELLO, **change}).encode(), [ring])
     os.close(ring)
-    assert own_desk.status()
+    assert engine_sandbox.status()
 
 
-def test_a_file_that_is_no_ring_is_refused(own_desk, tmp_path):
-    own_desk.start()
+def test_a_file_that_is_no_ring_is_refused(engine_sandbox, tmp_path):
+    engine_sandbox.start()
     (tmp_path / "file").write_bytes(b"x" * 4096)
     with open(tmp_path / "file", "rb") as file:
         answer = greet(json.dumps(HELLO).encode(), [file.fileno()])
     assert answer.startswith("error")
-    assert own_desk.status()
+    assert engine_sandbox.status()
 
 
-def test_peers_that_say_nothing_are_shown_out(own_desk):
-    own_desk.start()
+def test_peers_that_say_nothing_are_shown_out(engine_sandbox):
+    engine_sandbox.start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
         guest.settimeout(10)
         guest.connect(str(engine_socket()))
-        assert own_desk.status()  # the engine is not held up by it
+        assert engine_sandbox.status()  # the engine is not held up by it
         assert guest.recv(10) == b""
 
 
-def test_the_crash_of_one_audio_process_does_not_touch_another(own_desk):
-    own_desk.start(own_desk.identity)
-    first, second = Track(offline=True), Track(offline=True)
+def test_the_crash_of_one_audio_process_does_not_touch_another(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    first, second = PluginClient(offline=True), PluginClient(offline=True)
     x = noise(8192)
     pass_through(first, x)
-    before = own_desk.workers()
+    before = engine_sandbox.workers()
     os.kill(before[0], signal.SIGKILL)
     until(lambda: not first.attached, "the first track sees that its engine has gone")
     np.testing.assert_allclose(pass_through(second, x), x[:, : 8192 - HOP], atol=2e-7)
-    again = Track(offline=True)
+    again = PluginClient(offline=True)
     np.testing.assert_allclose(pass_through(again, x), x[:, : 8192 - HOP], atol=2e-7)
 
 
-def test_the_engine_stops_clean_and_leaves_no_process_and_no_socket(own_desk):
-    own_desk.start()
-    tracks = [Track(), Track()]
-    until(lambda: len(own_desk.workers()) == 2, "both tracks are served")
-    workers = own_desk.workers()
-    assert own_desk.stop(signal.SIGTERM) == 0
+def test_the_engine_stops_clean_and_leaves_no_process_and_no_socket(engine_sandbox):
+    engine_sandbox.start()
+    tracks = [PluginClient(), PluginClient()]
+    until(lambda: len(engine_sandbox.workers()) == 2, "both tracks are served")
+    workers = engine_sandbox.workers()
+    assert engine_sandbox.stop(signal.SIGTERM) == 0
     assert not engine_socket().exists()
     for pid in workers:
         assert not os.path.exists(f"/proc/{pid}")
     assert not any(track.attached for track in tracks)
-    assert "has stopped" in own_desk.engine_log.read_text()
+    assert "has stopped" in engine_sandbox.engine_log.read_text()
 
 
-def test_a_killed_engine_takes_its_audio_processes_along_and_can_be_started_anew(own_desk):
-    own_desk.start(own_desk.identity)
-    track = Track(offline=True)
-    workers = own_desk.workers()
-    own_desk.stop(signal.SIGKILL)
+def test_a_killed_engine_takes_its_audio_processes_along_and_can_be_started_anew(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(offline=True)
+    workers = engine_sandbox.workers()
+    engine_sandbox.stop(signal.SIGKILL)
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "they are gone")
     assert not track.attached
-    own_desk.start(own_desk.identity)  # over the socket that was left
+    engine_sandbox.start(engine_sandbox.identity)  # over the socket that was left
     x = noise(4096)
-    np.testing.assert_allclose(pass_through(Track(offline=True), x), x[:, : 4096 - HOP], atol=2e-7)
+    np.testing.assert_allclose(
+        pass_through(PluginClient(offline=True), x), x[:, : 4096 - HOP], atol=2e-7
+    )
 
 
-def test_without_an_engine_a_track_is_told_what_to_do(own_desk):
+def test_without_an_engine_a_track_is_told_what_to_do(engine_sandbox):
     with pytest.raises(StemsteerError, match="no engine answers"):
-        Track()
+        PluginClient()
 
 
 @pytest.mark.parametrize(
@@ -281,8 +285,8 @@ def test_a_model_with_several_sources_is_not_for_a_plugin():
         choose_tier(load_model("spain-xumx").spec, 44_100, 4096, 256)
 
 
-def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(own_desk):
-    own_desk.start()
-    assert Track(latency=512, block=128).attached
+def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(engine_sandbox):
+    engine_sandbox.start()
+    assert PluginClient(latency=512, block=128).attached
     with pytest.raises(StemsteerError, match="steer needs a latency of 640 samples for blocks of"):
-        Track(latency=512, block=128, model="steer")
+        PluginClient(latency=512, block=128, model="steer")

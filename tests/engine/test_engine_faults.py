@@ -17,12 +17,12 @@ pytestmark = pytest.mark.host
 RATE_HZ, BLOCK = 44_100, 512
 
 
-def served(own_desk, hops=100):
+def served(engine_sandbox, hops=100):
     """Wait until a track is in the steady state; the pid of its audio process."""
-    until(own_desk.workers, "the track is served", 30)
-    begun = own_desk.busiest()["hops"]
-    until(lambda: own_desk.busiest()["hops"] > begun + hops, "it runs", 30)
-    return own_desk.workers()[0]
+    until(engine_sandbox.workers, "the track is served", 30)
+    begun = engine_sandbox.busiest()["hops"]
+    until(lambda: engine_sandbox.busiest()["hops"] > begun + hops, "it runs", 30)
+    return engine_sandbox.workers()[0]
 
 
 def live(folder, seconds, *options):
@@ -34,18 +34,18 @@ def blocks(seconds):
     return int(seconds * RATE_HZ / BLOCK)
 
 
-def test_without_an_engine_the_track_plays_dry_in_time(own_desk, tmp_path):
+def test_without_an_engine_the_track_plays_dry_in_time(engine_sandbox, tmp_path):
     run = live(tmp_path, 1.5)
     y, facts = run.end()
     assert (played(y, run.x, BLOCK) == 1).all()
     assert facts["outputs"][CONNECTED] == 0
 
 
-def test_an_engine_that_is_started_late_is_taken_up_while_playing(own_desk, tmp_path):
+def test_an_engine_that_is_started_late_is_taken_up_while_playing(engine_sandbox, tmp_path):
     run = live(tmp_path, 60)
     time.sleep(0.5)
-    own_desk.start(own_desk.identity)
-    served(own_desk)
+    engine_sandbox.start(engine_sandbox.identity)
+    served(engine_sandbox)
     y, facts = run.stop()
     kinds = played(y, run.x, BLOCK)
     assert (kinds[: blocks(0.4)] == 1).all()
@@ -53,8 +53,8 @@ def test_an_engine_that_is_started_late_is_taken_up_while_playing(own_desk, tmp_
     assert facts["outputs"][CONNECTED] == 1
 
 
-def test_in_the_steady_state_everything_is_processed_at_a_small_cost(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_in_the_steady_state_everything_is_processed_at_a_small_cost(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     for block in (128, 256, 512):
         with stalls() as still:
             x = noise(4 * RATE_HZ, scale=0.2)
@@ -71,15 +71,15 @@ def test_in_the_steady_state_everything_is_processed_at_a_small_cost(own_desk, t
 
 
 def test_a_stopped_engine_leaves_aligned_dry_sound_and_goes_on_when_it_is_continued(
-    own_desk, tmp_path
+    engine_sandbox, tmp_path
 ):
-    own_desk.start(own_desk.identity)
+    engine_sandbox.start(engine_sandbox.identity)
     run = live(tmp_path, 60)
-    worker = served(own_desk)
+    worker = served(engine_sandbox)
     os.kill(worker, signal.SIGSTOP)
     time.sleep(1.5)
     os.kill(worker, signal.SIGCONT)
-    served(own_desk)
+    served(engine_sandbox)
     y, facts = run.stop()
     kinds = played(y, run.x, BLOCK)
     assert (kinds == 1).sum() >= blocks(1.2)  # dry, and sample-aligned
@@ -90,19 +90,19 @@ def test_a_stopped_engine_leaves_aligned_dry_sound_and_goes_on_when_it_is_contin
 
 @pytest.mark.parametrize("victim", ["the audio process", "the engine"])
 def test_a_killed_engine_leaves_aligned_dry_sound_and_a_new_one_is_taken_up(
-    own_desk, tmp_path, victim
+    engine_sandbox, tmp_path, victim
 ):
-    own_desk.start(own_desk.identity)
+    engine_sandbox.start(engine_sandbox.identity)
     run = live(tmp_path, 60)
-    worker = served(own_desk)
+    worker = served(engine_sandbox)
     if victim == "the engine":
-        own_desk.stop(signal.SIGKILL)
+        engine_sandbox.stop(signal.SIGKILL)
         time.sleep(0.5)
-        own_desk.start(own_desk.identity)
+        engine_sandbox.start(engine_sandbox.identity)
     else:
         os.kill(worker, signal.SIGKILL)
-    until(lambda: worker not in own_desk.workers(), "it is gone")
-    served(own_desk)
+    until(lambda: worker not in engine_sandbox.workers(), "it is gone")
+    served(engine_sandbox)
     y, _ = run.stop()
     kinds = played(y, run.x, BLOCK)
     processed = np.flatnonzero(kinds == 2)
@@ -111,11 +111,11 @@ def test_a_killed_engine_leaves_aligned_dry_sound_and_a_new_one_is_taken_up(
     assert (kinds == 0).sum() < 12
 
 
-def test_the_change_to_dry_sound_does_not_click(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_the_change_to_dry_sound_does_not_click(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     x = np.tile(0.5 * np.sin(2 * np.pi * 100 * np.arange(60 * RATE_HZ) / RATE_HZ), (2, 1))
     run = Run(tmp_path, x, "paced=1", f"blocks={BLOCK}", gain=HALF_DB)
-    os.kill(served(own_desk), signal.SIGKILL)
+    os.kill(served(engine_sandbox), signal.SIGKILL)
     time.sleep(1)
     y, _ = run.stop()
     assert np.abs(y).max() > 0.49  # it was dry
@@ -124,12 +124,12 @@ def test_the_change_to_dry_sound_does_not_click(own_desk, tmp_path):
     assert np.abs(np.diff(y[:, 1024:])).max() < 3 * np.abs(np.diff(x)).max()
 
 
-def test_an_offline_render_waits_for_an_engine_that_stands_still(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_an_offline_render_waits_for_an_engine_that_stands_still(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
     run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", gain=HALF_DB)
-    until(own_desk.workers, "the track is served")
-    worker = own_desk.workers()[0]
+    until(engine_sandbox.workers, "the track is served")
+    worker = engine_sandbox.workers()[0]
     os.kill(worker, signal.SIGSTOP)
     time.sleep(1.5)
     assert run.process.poll() is None  # it waits
@@ -139,23 +139,23 @@ def test_an_offline_render_waits_for_an_engine_that_stands_still(own_desk, tmp_p
     assert facts["outputs"][DROPOUTS] == 0
 
 
-def test_an_offline_render_goes_on_with_a_new_engine_when_one_comes(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_an_offline_render_goes_on_with_a_new_engine_when_one_comes(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
     run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", gain=HALF_DB)
-    until(own_desk.workers, "the track is served")
-    os.kill(own_desk.workers()[0], signal.SIGKILL)
+    until(engine_sandbox.workers, "the track is served")
+    os.kill(engine_sandbox.workers()[0], signal.SIGKILL)
     y, facts = run.end()
     assert (played(y, x, BLOCK) == 2).all()
     assert facts["outputs"][DROPOUTS] == 0
 
 
-def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
     run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", gain=HALF_DB)
-    until(own_desk.workers, "the track is served")
-    own_desk.stop(signal.SIGKILL)
+    until(engine_sandbox.workers, "the track is served")
+    engine_sandbox.stop(signal.SIGKILL)
     begun_s = time.monotonic()
     y, facts = run.end()
     assert time.monotonic() - begun_s < 15  # nothing hangs
@@ -163,44 +163,44 @@ def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(own_de
     assert kinds[-1] == 1
     assert (kinds == 0).sum() < 8
     assert facts["outputs"][DROPOUTS] >= (kinds == 1).sum() - 8 > 0
-    assert "were not processed" in own_desk.plugin_log.read_text()
+    assert "were not processed" in engine_sandbox.plugin_log.read_text()
 
 
-def test_a_killed_host_leaves_no_process_and_no_file(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_a_killed_host_leaves_no_process_and_no_file(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     before = set(os.listdir("/dev/shm"))
     run = live(tmp_path, 20)
-    until(own_desk.workers, "the track is served")
-    worker = own_desk.workers()[0]
+    until(engine_sandbox.workers, "the track is served")
+    worker = engine_sandbox.workers()[0]
     run.process.kill()
     run.process.wait()
     until(lambda: not os.path.exists(f"/proc/{worker}"), "the audio process is gone")
-    until(lambda: not own_desk.instances(), "the instance is gone")
+    until(lambda: not engine_sandbox.instances(), "the instance is gone")
     assert set(os.listdir("/dev/shm")) - before == set()
-    assert sorted(os.listdir(own_desk.runtime)) == ["engine.lock", "engine.sock"]
+    assert sorted(os.listdir(engine_sandbox.runtime)) == ["engine.lock", "engine.sock"]
 
 
-def test_a_plugin_starts_the_engine_once_audio_runs_when_it_was_told_how(own_desk, tmp_path):
-    autostart = own_desk.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
+def test_a_plugin_starts_the_engine_once_audio_runs_when_it_was_told_how(engine_sandbox, tmp_path):
+    autostart = engine_sandbox.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
     autostart.parent.mkdir()
-    words = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", own_desk.identity]
+    words = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", engine_sandbox.identity]
     autostart.write_text("\n".join(["/usr/bin/env", f"PYTHONPATH={os.getcwd()}", *map(str, words)]))
     autostart.chmod(0o600)
     run = live(tmp_path, 60)
-    until(lambda: own_desk.status() is not None, "an engine was started")
-    pid = own_desk.status()["pid"]
+    until(lambda: engine_sandbox.status() is not None, "an engine was started")
+    pid = engine_sandbox.status()["pid"]
     try:
-        served(own_desk)
+        served(engine_sandbox)
         y, _ = run.stop()
         assert 2 in played(y, run.x, BLOCK)[-60:]
-        assert "started one" in own_desk.plugin_log.read_text()
+        assert "started one" in engine_sandbox.plugin_log.read_text()
     finally:
         os.kill(pid, signal.SIGTERM)
         until(lambda: not os.path.exists(f"/proc/{pid}"), "the engine has stopped")
 
 
-def test_an_autostart_file_that_others_can_write_is_not_obeyed(own_desk, tmp_path):
-    autostart = own_desk.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
+def test_an_autostart_file_that_others_can_write_is_not_obeyed(engine_sandbox, tmp_path):
+    autostart = engine_sandbox.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
     autostart.parent.mkdir()
     autostart.write_text(f"/usr/bin/touch\n{tmp_path / 'harm'}\n")
     autostart.chmod(0o666)

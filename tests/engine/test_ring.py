@@ -13,7 +13,7 @@ import pytest
 
 from plugin_bridge.control.controls import CONTROLS, header
 from plugin_bridge.engine.shared import ring as shm
-from plugin_bridge.engine.shared.ring import HEADER, RECORD, Ring, make_ring, ring_bytes
+from plugin_bridge.engine.shared.ring import HEADER, RECORD, SharedRing, make_ring, ring_bytes
 from realtime.spec import StemsteerError
 from tests.support.engine_sandbox import CPP, ROOT, need, noise
 
@@ -53,16 +53,16 @@ def test_the_plugin_is_built_from_the_table_of_controls():
 
 
 def test_audio_written_across_the_end_of_a_ring_is_read_back(fd):
-    ring = Ring(fd)
+    ring = SharedRing(fd)
     sound = noise(5000)
     position = 3 * shm.FRAMES - 1234
     ring.write(ring.input, position, sound)
     np.testing.assert_array_equal(ring.read(ring.input, position, 5000), sound)
-    np.testing.assert_array_equal(Ring(fd).read(ring.input, position + 7, 11), sound[:, 7:18])
+    np.testing.assert_array_equal(SharedRing(fd).read(ring.input, position + 7, 11), sound[:, 7:18])
 
 
 def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
-    ring, other = Ring(fd), Ring(fd)
+    ring, other = SharedRing(fd), SharedRing(fd)
     woken_s = []
 
     def sleep():
@@ -76,11 +76,11 @@ def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
         time.sleep(0.001)
     time.sleep(0.02)
     rung_s = time.perf_counter()
-    other.ring_bell("input_bell", "engine_sleeps")
+    other.notify("input_bell", "engine_sleeps")
     thread.join(6)
     assert woken_s[0] - rung_s < 0.5
     seen = ring["input_bell"]
-    other.ring_bell("input_bell", "engine_sleeps")  # before anyone sleeps
+    other.notify("input_bell", "engine_sleeps")  # before anyone sleeps
     begun_s = time.perf_counter()
     ring.wait("input_bell", "engine_sleeps", seen, 5.0)
     assert time.perf_counter() - begun_s < 1.0
@@ -102,7 +102,7 @@ def test_a_ring_with_a_wrong_header_is_refused(fd, field, value, words):
     head[field] = value
     os.pwrite(fd, head.tobytes(), 0)
     with pytest.raises(StemsteerError, match=words):
-        Ring(fd)
+        SharedRing(fd)
 
 
 def test_a_ring_cannot_be_truncated_and_one_that_could_is_refused(fd, tmp_path):
@@ -113,23 +113,23 @@ def test_a_ring_cannot_be_truncated_and_one_that_could_is_refused(fd, tmp_path):
     os.fchmod(plain, 0o600)
     os.write(plain, content)
     with pytest.raises(StemsteerError, match="not sealed"):
-        Ring(plain)
+        SharedRing(plain)
     fcntl.fcntl(plain, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    Ring(plain)
+    SharedRing(plain)
     os.fchmod(plain, 0o644)
     with pytest.raises(StemsteerError, match="not a private file"):
-        Ring(plain)
+        SharedRing(plain)
     os.close(plain)
     short = os.memfd_create("short", os.MFD_ALLOW_SEALING)
     os.fchmod(short, 0o600)
     os.write(short, content[:-4])
     with pytest.raises(StemsteerError, match="bytes, which no ring has"):
-        Ring(short)
+        SharedRing(short)
     os.close(short)
     file = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT, 0o600)
     os.write(file, content)
     with pytest.raises(StemsteerError, match="not sealed"):
-        Ring(file)
+        SharedRing(file)
     os.close(file)
 
 
@@ -137,4 +137,4 @@ def test_a_ring_cannot_be_truncated_and_one_that_could_is_refused(fd, tmp_path):
 def test_a_ring_of_another_user_is_refused(fd):
     os.fchown(fd, 65534, 65534)
     with pytest.raises(StemsteerError, match="not a private file of this user"):
-        Ring(fd)
+        SharedRing(fd)

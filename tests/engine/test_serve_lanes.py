@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from plugin_bridge.automation import Lane, Point, Steering, read_automation
+from plugin_bridge.automation import Lane, LaneConditions, Point, read_automation
 from plugin_bridge.control.controls import BY_NAME
-from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.client import PluginClient
 from realtime import Separator, load_model
 from tests.support.engine_sandbox import noise, until
-from tests.support.serve_process import BLOCK, HOP, RATE_HZ, Stage, play
+from tests.support.serve_process import BLOCK, HOP, RATE_HZ, ServeProcess, play
 
 
 def lanes_file(folder, text):
@@ -23,11 +23,11 @@ def expected_at(lane, first, frames):
     return 10 ** (lane.mean(times_s - 0.01, 0.02) / 20)
 
 
-def test_lanes_follow_the_song_of_the_host(own_desk, tmp_path):
+def test_lanes_follow_the_song_of_the_host(engine_sandbox, tmp_path):
     lane = Lane([Point(1.0, -24.0), Point(3.0, 0.0)])
     lanes = lanes_file(tmp_path, "seconds,bass.gain,2.gain,mix\n1,-24,-3,1\n3,0,,\n")
-    own_desk.start(own_desk.identity, "--automation", str(lanes))
-    track, other, third = (Track(label=n, offline=True) for n in ("bass", "", "third"))
+    engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
+    track, other, third = (PluginClient(label=n, offline=True) for n in ("bass", "", "third"))
     begin = 2 * RATE_HZ - 20 * BLOCK
     y = play(track, 40, song=begin)
     np.testing.assert_allclose(y, expected_at(lane, begin, len(y)), atol=2e-4)
@@ -38,10 +38,10 @@ def test_lanes_follow_the_song_of_the_host(own_desk, tmp_path):
     np.testing.assert_allclose(play(third, 4, song=0)[-256:], 1, atol=1e-6)
 
 
-def test_a_hand_takes_a_lane_over_until_the_song_starts_again(own_desk, tmp_path):
+def test_a_hand_takes_a_lane_over_until_the_song_starts_again(engine_sandbox, tmp_path):
     lanes = lanes_file(tmp_path, "seconds,a.gain\n0,-20\n")
-    stage = Stage(own_desk, "--automation", str(lanes))
-    track = Track(label="a", offline=True)
+    stage = ServeProcess(engine_sandbox, "--automation", str(lanes))
+    track = PluginClient(label="a", offline=True)
     np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
     stage.client.send_message("/stemsteer/a/gain", -6.0)
     until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-6,), "heard")
@@ -54,20 +54,20 @@ def test_a_hand_takes_a_lane_over_until_the_song_starts_again(own_desk, tmp_path
     np.testing.assert_allclose(y[-256:], 10 ** (-12 / 20), atol=1e-5)
 
 
-def test_a_render_without_a_song_has_the_stream_for_one(own_desk, tmp_path):
+def test_a_render_without_a_song_has_the_stream_for_one(engine_sandbox, tmp_path):
     lanes = lanes_file(tmp_path, "samples,gain\n0,-20\n8192,-20\n8192,0\n")
-    own_desk.start(own_desk.identity, "--automation", str(lanes))
-    y = play(Track(offline=True), 24)
+    engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
+    y = play(PluginClient(offline=True), 24)
     smoothing = BY_NAME["gain"].smoothing_s * RATE_HZ
     np.testing.assert_allclose(y[: int(8192 - smoothing)], 0.1, atol=1e-5)
     np.testing.assert_allclose(y[int(8192 + smoothing) :], 1.0, atol=1e-5)
 
 
-def test_the_same_lanes_live_and_rendered_give_the_same_sound(own_desk, tmp_path):
+def test_the_same_lanes_live_and_rendered_give_the_same_sound(engine_sandbox, tmp_path):
     lanes = lanes_file(tmp_path, "seconds,a.azimuth,a.width\n0,-40,15\n1,40,25\n")
-    own_desk.start("panorama", "--automation", str(lanes))
+    engine_sandbox.start("panorama", "--automation", str(lanes))
     x = noise(BLOCK * 80)
-    track = Track(label="a", offline=True)
+    track = PluginClient(label="a", offline=True)
     start = track.position
     for k in range(80):
         track.push(x[:, BLOCK * k : BLOCK * (k + 1)], song=BLOCK * k)
@@ -76,7 +76,7 @@ def test_the_same_lanes_live_and_rendered_give_the_same_sound(own_desk, tmp_path
 
     model = load_model("panorama")
     tier = model.spec.tier_at("live", RATE_HZ)
-    steering = Steering(read_automation(lanes, RATE_HZ), ["a"], tier, RATE_HZ)
+    steering = LaneConditions(read_automation(lanes, RATE_HZ), ["a"], tier, RATE_HZ)
     separator = Separator(model, RATE_HZ, targets=["a"], block=HOP, conditions=steering)
     whole = np.concatenate([separator.process(b) for b in np.split(x, 160, axis=1)], axis=2)
     expected = whole[0, :, separator.latency :][:, 19 * BLOCK : 79 * BLOCK]

@@ -15,15 +15,15 @@ import urllib.request
 import numpy as np
 import pytest
 
-from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
 from tests.support.engine_sandbox import ROOT, until
-from tests.support.serve_process import BLOCK, HOP, Stage, play
+from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
 
 
-def test_a_message_moves_the_track_that_it_names_and_no_other(own_desk):
-    stage = Stage(own_desk)
-    tracks = [Track(label="Guitar L/R", offline=True), Track(offline=True)]
+def test_a_message_moves_the_track_that_it_names_and_no_other(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    tracks = [PluginClient(label="Guitar L/R", offline=True), PluginClient(offline=True)]
     for track in tracks:
         play(track, 4)
     assert stage.ask("/stemsteer/list") == [
@@ -37,13 +37,13 @@ def test_a_message_moves_the_track_that_it_names_and_no_other(own_desk):
     np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
     np.testing.assert_allclose(second[-256:], 0.0, atol=1e-5)
     assert np.abs(np.diff(first)).max() < 0.01  # spread over 20 ms, no click
-    names = {i["name"]: i["number"] for i in own_desk.instances()}
+    names = {i["name"]: i["number"] for i in engine_sandbox.instances()}
     assert names == {"Guitar L/R": 1, "track_2": 2}
 
 
-def test_what_moved_last_has_the_control(own_desk):
-    stage = Stage(own_desk)
-    track = Track(label="a", offline=True)
+def test_what_moved_last_has_the_control(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True)
     np.testing.assert_allclose(play(track, 8, gain=-6.0)[-256:], 10 ** (-6 / 20), atol=1e-5)
     stage.client.send_message("/stemsteer/a/gain", -20.0)
     until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-20,), "heard")
@@ -59,13 +59,13 @@ def test_what_moved_last_has_the_control(own_desk):
 def greet_again(track, **facts):
     track._socket.close()
     track.hello |= facts
-    track._socket = track._greet(15.0)
+    track._socket = track._read_hello(15.0)
 
 
 @pytest.mark.parametrize("crashes", [True, False])
-def test_what_a_hand_has_moved_outlives_the_audio_process(own_desk, crashes):
-    stage = Stage(own_desk)
-    tracks = [Track(label="a", offline=True), Track(offline=True)]
+def test_what_a_hand_has_moved_outlives_the_audio_process(engine_sandbox, crashes):
+    stage = ServeProcess(engine_sandbox)
+    tracks = [PluginClient(label="a", offline=True), PluginClient(offline=True)]
     for track in tracks:
         play(track, 4, gain=-6.0, azimuth=9)
     stage.send("/stemsteer/a/gain", -20.0)
@@ -73,16 +73,16 @@ def test_what_a_hand_has_moved_outlives_the_audio_process(own_desk, crashes):
     stage.send("/stemsteer/2/azimuth", -30.0)
     for track in tracks:
         play(track, 4, gain=-6.0, azimuth=9)
-    before = [(i["uuid"], i["name"], i["number"]) for i in own_desk.instances()]
+    before = [(i["uuid"], i["name"], i["number"]) for i in engine_sandbox.instances()]
     if crashes:
-        for pid in own_desk.workers():
+        for pid in engine_sandbox.workers():
             os.kill(pid, signal.SIGKILL)
     # meanwhile the plugin's own parameter moves on one of them
     tracks[1].push(np.ones((2, BLOCK), np.float32), gain=-12.0, azimuth=9)
     for track in tracks:
         greet_again(track, latency=2048)
-    until(lambda: len(own_desk.workers()) == 2, "both are served again")
-    assert [(i["uuid"], i["name"], i["number"]) for i in own_desk.instances()] == before
+    until(lambda: len(engine_sandbox.workers()) == 2, "both are served again")
+    assert [(i["uuid"], i["name"], i["number"]) for i in engine_sandbox.instances()] == before
     first = play(tracks[0], 8, gain=-6.0, azimuth=9)
     second = play(tracks[1], 8, gain=-12.0, azimuth=9)
     np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
@@ -94,9 +94,9 @@ def test_what_a_hand_has_moved_outlives_the_audio_process(own_desk, crashes):
     )
 
 
-def test_another_host_begins_with_what_its_project_has(own_desk):
-    stage = Stage(own_desk)
-    track = Track(label="a", offline=True)
+def test_another_host_begins_with_what_its_project_has(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True)
     play(track, 4)
     stage.send("/stemsteer/a/gain", -20.0)
     np.testing.assert_allclose(play(track, 8)[-256:], 0.1, atol=1e-5)
@@ -106,9 +106,9 @@ def test_another_host_begins_with_what_its_project_has(own_desk):
         other.kill()
 
 
-def test_bypass_and_silence_by_osc(own_desk):
-    stage = Stage(own_desk)
-    track = Track(label="a", offline=True)
+def test_bypass_and_silence_by_osc(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True)
     play(track, 4, gain=-12.0)
     stage.client.send_message("/stemsteer/a/bypass", 1)
     until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/bypass")[0][1] == (1,), "heard")
@@ -119,9 +119,9 @@ def test_bypass_and_silence_by_osc(own_desk):
     np.testing.assert_array_equal(play(track, 8, gain=-12.0)[-256:], 0.0)
 
 
-def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(own_desk):
-    stage = Stage(own_desk)
-    track = Track(label="a", offline=True)
+def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True)
     for packet in (b"", b"/x", b"\xff" * 4000, encode("/stemsteer/a/latency_mode", (2.0,))):
         stage.client._sock.sendto(packet, ("127.0.0.1", stage.port))
     stage.client.send_message("/stemsteer/nobody/gain", 0.0)
@@ -131,9 +131,9 @@ def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(own_desk
     np.testing.assert_allclose(play(track, 4)[-256:], 1.0, atol=1e-6)
 
 
-def test_values_levels_latency_load_and_dropouts_are_fed_back(own_desk):
-    stage = Stage(own_desk)
-    track = Track(label="a", offline=True)
+def test_values_levels_latency_load_and_dropouts_are_fed_back(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True)
     left = np.zeros((2, BLOCK), np.float32)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.settimeout(5)
@@ -165,12 +165,12 @@ def test_values_levels_latency_load_and_dropouts_are_fed_back(own_desk):
         assert json.load(answer) == {"VALUE": [33]}
 
 
-def test_tracks_come_and_go_while_osc_is_heard(own_desk):
-    stage = Stage(own_desk)
-    tracks = [Track(label="same"), Track(label="same"), Track()]
+def test_tracks_come_and_go_while_osc_is_heard(engine_sandbox):
+    stage = ServeProcess(engine_sandbox)
+    tracks = [PluginClient(label="same"), PluginClient(label="same"), PluginClient()]
     assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same", "same_2", "track_3"]
     tracks[0].close()
-    until(lambda: len(own_desk.instances()) == 2, "it is gone")
+    until(lambda: len(engine_sandbox.instances()) == 2, "it is gone")
     assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same_2", "track_3"]
 
 
@@ -182,7 +182,7 @@ def test_tracks_come_and_go_while_osc_is_heard(own_desk):
         (["--osc", "--osc-port", "PORT"], "choose another with"),
     ],
 )
-def test_what_is_wrong_is_said_at_the_start(own_desk, options, words):
+def test_what_is_wrong_is_said_at_the_start(engine_sandbox, options, words):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         options = [o.replace("PORT", str(taken.getsockname()[1])) for o in options]

@@ -9,8 +9,8 @@ import soundfile
 
 from plugin_bridge.automation import Lane, Point
 from plugin_bridge.hosting.chain import read_chain
-from plugin_bridge.hosting.stem_mixer import Mixer
-from plugin_bridge.live.session import Live, Settings
+from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
 from tests.support.chains import RATE, chain, run, steering, write
 from tests.support.engine_sandbox import need
@@ -34,10 +34,10 @@ def refused():
 
 def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline():
     with pytest.raises(StemsteerError, match=r"wet_level cannot be 500.*between 0.0 and 1.0"):
-        run(Mixer(*refused(), 2), 512)
-    mixer = Mixer(*refused(), 2, live=True)
+        run(StemMixer(*refused(), 2), 512)
+    mixer = StemMixer(*refused(), 2, live=True)
     level = {("guitar", "reverb/wet_level"): Lane.level(0.5)}
-    expected = run(Mixer({"guitar": chain(pedalboard.Reverb())}, steering(level), 2), 512)
+    expected = run(StemMixer({"guitar": chain(pedalboard.Reverb())}, steering(level), 2), 512)
     assert (run(mixer, 512) == expected).all()
     assert "wet_level cannot be 500.0" in mixer.fault
     assert "stays as it was" in mixer.fault
@@ -45,7 +45,7 @@ def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline
 
 def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
     chains = {"guitar": write(tmp_path, [{"plugin": "Reverb"}])}
-    with Live(load_model("panorama"), Settings(GUITAR, RATE, chains=chains)) as session:
+    with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE, chains=chains)) as session:
         session.board.play("guitar", "reverb/wet_level", 500.0)
         play(session, panned(20, RATE // 2))
         assert session.engine.counters.faults == 0

@@ -16,18 +16,18 @@ from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.cli import app as cli
 from plugin_bridge.cli.live import _finish
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.recorder import Tape
-from plugin_bridge.hosting.chain import Chain
-from plugin_bridge.hosting.stem_mixer import Mixer
-from plugin_bridge.live.output_stage import directions
-from plugin_bridge.live.session import Live, Settings, play_file
+from plugin_bridge.files.recorder import StemRecorder
+from plugin_bridge.hosting.chain import PluginChain
+from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.live.output_stage import direction_histogram
+from plugin_bridge.live.session import LiveSession, LiveSettings, play_file
 from realtime import StemsteerError, load_model
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
 
 def test_what_is_heard_is_the_target_by_the_declared_latency_later():
     mixture = panned(-30, RATE) + panned(20, RATE)
-    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+    with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         heard = play(session, mixture)
         latency = session.engine.latency
         assert session.latency_s == latency / RATE
@@ -42,8 +42,8 @@ def test_levels_and_mode_are_heard_when_they_are_played():
         ("guitar", "mode"): Lane([Point(0, 0, "step"), Point(0.5, 1)]),
         ("guitar", "gain"): Lane([Point(0.2, -6, "step"), Point(0.25, 0)]),
     }
-    settings = Settings(GUITAR, RATE, automation=Automation(lanes))
-    with Live(load_model("panorama"), settings) as session:
+    settings = LiveSettings(GUITAR, RATE, automation=Automation(lanes))
+    with LiveSession(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
         latency = session.engine.latency
         steering = session.strip.steering
@@ -58,8 +58,8 @@ def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
     mixture = panned(-30, RATE) + panned(20, RATE)
     lanes = {("guitar", "gain"): Lane([Point(0, 0, "step"), Point(0.5, -20)])}
     chains = {"guitar": tmp_path / "chain.json"}
-    settings = Settings(GUITAR, RATE, automation=Automation(lanes), chains=chains)
-    with Live(load_model("panorama"), settings) as session:
+    settings = LiveSettings(GUITAR, RATE, automation=Automation(lanes), chains=chains)
+    with LiveSession(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
         latency = session.engine.latency
         assert "reverb/room_size" in session.board.controls("guitar")
@@ -72,14 +72,16 @@ def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
 
 
 def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
-    class Moody(Chain):
+    class Moody(PluginChain):
         def process(self, piece):
             raise StemsteerError("a plugin changed its latency")
 
     mixture = panned(20, RATE)
-    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+    with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         strip = session.strip
-        strip.mixer = Mixer({"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block=128)
+        strip.mixer = StemMixer(
+            {"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block=128
+        )
         heard = play(session, mixture)
         assert session.engine.counters.faults > 0
         assert strip.fault == "a plugin changed its latency"
@@ -91,7 +93,7 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
 
 
 def test_the_meters_tell_levels_and_directions():
-    with Live(load_model("panorama"), Settings(GUITAR, RATE)) as session:
+    with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         play(session, panned(-30, RATE))
         meters = session.board.meters("guitar")
     assert meters["level_target"][0] == pytest.approx(-23, abs=1.5)
@@ -99,11 +101,11 @@ def test_the_meters_tell_levels_and_directions():
     assert int(np.argmax(meters["directions"])) in (7, 8)  # -31 to -29, -29 to -27 degrees
     assert sum(meters["directions"]) == pytest.approx(1)
     assert set(meters) >= {"latency", "load", "dropouts"}
-    assert not directions(np.zeros((2, 2048), np.float32)).any()
+    assert not direction_histogram(np.zeros((2, 2048), np.float32)).any()
 
 
 def test_a_tape_never_waits_and_never_writes_over(tmp_path):
-    tape = Tape(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
+    tape = StemRecorder(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
     tape.start(0)
     hop = np.ones((2, 128), np.float32)
     for _ in range(50):
@@ -112,7 +114,7 @@ def test_a_tape_never_waits_and_never_writes_over(tmp_path):
     assert tape.lost == 0
     assert np.array_equal(soundfile.read(tmp_path / "residual.wav")[0], np.full((6400, 2), 2.0))
     with pytest.raises(StemsteerError, match="is there already"):
-        Tape(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
+        StemRecorder(tmp_path, ["guitar", "residual"], RATE, 2, force=False)
 
 
 def test_a_performance_recorded_live_renders_to_the_same_sound(tmp_path):
@@ -156,7 +158,7 @@ def test_a_file_in_the_place_of_a_card_is_heard_at_its_pace(tmp_path):
     began = time.monotonic()
     with (
         AudioReader(tmp_path / "in.wav") as reader,
-        Live(load_model("panorama"), Settings(GUITAR, RATE, slack=8192)) as session,
+        LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE, slack=8192)) as session,
     ):
         play_file(session, reader, tmp_path / "out.wav", block=256)
         latency = session.engine.latency

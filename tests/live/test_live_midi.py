@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from plugin_bridge.automation.formats.midi import ControllerMap
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.live import midi_input as midiport
 from plugin_bridge.osc.packets import decode, encode
 from realtime import StemsteerError
@@ -24,7 +24,7 @@ from tests.support.livesound import RATE, panned, start
 
 
 def test_a_midi_controller_moves_what_it_is_mapped_to():
-    board = Sheet(["guitar", "bass"])
+    board = MemorySurface(["guitar", "bass"])
     hear = midiport.listener(board, ControllerMap.of_table())
     hear(mido.Message("control_change", control=10, value=127).bytes())
     hear(mido.Message("note_on", note=10, velocity=0).bytes())

@@ -9,7 +9,7 @@ from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import CENTRE, GRID, PLACES, STEP_DEG
 from models_onnx.training.batches import Aims, draw_batch
-from models_onnx.training.direction_task import AimTask
+from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.train import train, validate
 from tests.support.studio import draw_scene
@@ -77,19 +77,19 @@ def logits(*places: int) -> torch.Tensor:
 def test_a_place_is_a_correction_in_degrees() -> None:
     width_deg = torch.tensor([[20.0]])
     for place in (0, 9, 33, PLACES - 1):
-        found_deg = aim.aside(logits(place), width_deg).item()
+        found_deg = aim.offset_deg(logits(place), width_deg).item()
         assert found_deg == pytest.approx((place - CENTRE) * 0.5, abs=0.26)
 
 
 def test_the_direction_given_stands_when_it_is_next_to_right_or_as_likely() -> None:
     width_deg = torch.tensor([[20.0]])
     for places in ((CENTRE,), (CENTRE + 1,), (CENTRE, 3)):
-        assert aim.aside(logits(*places), width_deg).item() == 0
-    assert aim.aside(logits(3), torch.tensor([[aim.WIDEST_DEG]])).item() == 0
-    untaught = aim.Aim()(
+        assert aim.offset_deg(logits(*places), width_deg).item() == 0
+    assert aim.offset_deg(logits(3), torch.tensor([[aim.WIDEST_DEG]])).item() == 0
+    untaught = aim.DirectionRefiner()(
         torch.rand(1, 4, 2, aim.KINDS, GRID), torch.tensor([5.0, 20.0]).expand(1, 4, 2)
     )
-    assert not aim.aside(untaught, torch.full((1, 4), 20.0)).any()
+    assert not aim.offset_deg(untaught, torch.full((1, 4), 20.0)).any()
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, tor
     plan = Plan(
         steps=40, seconds=0.5, scenes=4, targets=3, learning_rate=5e-3, average=0.9, aims=EXACT
     )
-    run = Run(AimTask(network, steer.spec(network.config), "live"), plan, {"network": "steer"})
+    run = Run(RefinerTask(network, steer.spec(network.config), "live"), plan, {"network": "steer"})
 
     def draw(step: int):
         rng = np.random.default_rng([1, step])
@@ -136,8 +136,8 @@ def test_a_taught_aim_finds_a_source_that_is_four_degrees_aside(taught) -> None:
     )[:, :1024].permute(2, 0, 1, 3)[None]
     told = torch.tensor([float(scene.azimuth_deg[0]) - 4, 20.0]).expand(1, spectra.shape[1], 2)
     with torch.no_grad():
-        histograms = network.hear(pool(covariances(spectra)))[1]
-        aside_deg = aim.aside(network.aim(histograms, told), told[..., 1])
+        histograms = network.observe(pool(covariances(spectra)))[1]
+        aside_deg = aim.offset_deg(network.aim(histograms, told), told[..., 1])
     assert aside_deg[0, 40:].median().item() == pytest.approx(4, abs=0.75)
 
 
@@ -145,5 +145,5 @@ def test_validation_is_of_directions_that_are_wrong(taught) -> None:
     run = taught[0]
     batch = draw_batch(np.random.default_rng(5), lambda r: draw_scene(r, 22_050), 2, 2, EXACT)
     _, gain = validate(run, [batch])
-    _, exact = super(AimTask, run.task).gain_db(run.average, batch)
+    _, exact = super(RefinerTask, run.task).gain_db(run.average, batch)
     assert gain != exact

@@ -21,7 +21,7 @@ from models_onnx.evaluation.evaluate import (
 )
 from models_onnx.evaluation.metrics import activity_f1, si_sdr_db
 from models_onnx.evaluation.report import above, distance, lost, tables
-from models_onnx.evaluation.scenes import Judged, open_songs, scenes
+from models_onnx.evaluation.scenes import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.systems import listen, oracle, separate, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
@@ -87,7 +87,7 @@ def test_a_folder_without_songs_and_a_foreign_rate_are_refused(tmp_path: Path) -
 def test_only_audible_sources_are_judged_and_the_nearest_is_found() -> None:
     images = np.ones((3, 2, 100), np.float32)
     images[1] *= 0.01
-    scene = Judged(images.sum(0), images, np.array([-40.0, -30.0, 20.0]), ("a", "b", "c"))
+    scene = EvaluationScene(images.sum(0), images, np.array([-40.0, -30.0, 20.0]), ("a", "b", "c"))
     assert scene.targets() == [0, 2]
     assert [scene.nearest_deg(k) for k in range(3)] == [10, 10, 50]
 
@@ -106,7 +106,7 @@ def test_a_source_sounds_where_its_power_is_above_the_level() -> None:
     tier = Tier(1024, 512, 256, lookahead=2)
     images = np.random.default_rng(0).standard_normal((2, 2, 20 * 256)).astype(np.float32)
     images[1, :, : 10 * 256] = 0
-    scene = Judged(images.sum(0), images, np.array([-20.0, 20.0]), ("a", "b"))
+    scene = EvaluationScene(images.sum(0), images, np.array([-20.0, 20.0]), ("a", "b"))
     found = sounding(scene, tier, -30.0)
     assert found.shape == (2, 20)
     assert found[0].all()
@@ -162,7 +162,7 @@ def test_the_peer_is_judged_at_the_width_that_suits_it_best(songs: Path) -> None
 
 def test_bss_eval_is_in_the_rows_and_the_table_where_asked_for() -> None:
     images = np.random.default_rng(4).standard_normal((2, 2, 9000)).astype(np.float32)
-    scene = Judged(images.sum(0), images, np.array([-20.0, 20.0]), ("a", "b"))
+    scene = EvaluationScene(images.sum(0), images, np.array([-20.0, 20.0]), ("a", "b"))
     half = images + np.float32(0.1) * scene.mixture
     rows = list(measure("half", 0, scene, half, bss=True))
     assert all(5 < row.sir_db < 40 for row in rows)
@@ -272,10 +272,13 @@ def test_what_a_user_gets_wrong_is_said_without_a_traceback(
 def test_a_source_that_is_alone_is_not_judged() -> None:
     images = np.zeros((3, 2, 500), np.float32)
     images[0] = 0.5
-    alone = Judged(images.sum(0), images, np.array([0.0, 10.0, 20.0]), ("a", "b", "c"))
+    alone = EvaluationScene(images.sum(0), images, np.array([0.0, 10.0, 20.0]), ("a", "b", "c"))
     assert alone.targets() == []
     images[1] = 0.2
-    assert Judged(images.sum(0), images, alone.azimuth_deg, alone.names).targets() == [0, 1]
+    assert EvaluationScene(images.sum(0), images, alone.azimuth_deg, alone.names).targets() == [
+        0,
+        1,
+    ]
 
 
 def test_the_word_synthetic_renders_held_out_songs(tmp_path, monkeypatch) -> None:

@@ -64,7 +64,7 @@ def test_steer_is_the_same_function_in_torch_on_whole_scenes(tiny):
     network, path = tiny
     spectra = noise(2, 20 * 1024 * 2).reshape(2, 20, 1024, 2).transpose(1, 0, 2, 3).copy()
     direction = np.tile(np.float32([[[-20, 15], [30, 40]]]), (20, 1, 1))
-    found = load_model(path).stepper(2).step(spectra, {"direction": direction})["masks"]
+    found = load_model(path).stream(2).step(spectra, {"direction": direction})["masks"]
     with torch.no_grad():
         answer = network(
             torch.from_numpy(spectra)[None], {"direction": torch.from_numpy(direction)[None]}
@@ -82,7 +82,7 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     w = np.array([np.cos(theta + angle), np.sin(theta + angle)])[None, :, None]
     mixture = torch.view_as_real(torch.from_numpy(target * u + neighbour * w)).float()[None]
     instant = pool(covariances(mixture))
-    averages = steer.Steer(steer.CONFIGS["tiny"]).hear(instant)[0]
+    averages = steer.Steer(steer.CONFIGS["tiny"]).observe(instant)[0]
     theta = radians(torch.full((1, frames), -10.0))
     _, slopes = steer.describe(averages, instant, theta)
     slowest = slopes[0, -1, len(steer.MEMORY_S) - 1]

@@ -19,7 +19,7 @@ from models_onnx.training import scene_batches as songs
 from models_onnx.training import train
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.task import Task
+from models_onnx.training.task import SeparationTask
 from realtime import load_model
 from tests.support.studio import tones
 
@@ -59,7 +59,7 @@ def held_out_loss(network: torch.nn.Module, shards: Path) -> float:
     pool, _ = songs.open_pool([str(shards)])
     batch = songs.training_batches(pool, 99, 6, 2, 0.5, AIMS)(0)
     network.eval()
-    task = Task(network, networks.build("steer", "tiny")[1], "live")
+    task = SeparationTask(network, networks.build("steer", "tiny")[1], "live")
     with torch.no_grad():
         return task.losses(batch, LossWeights(), 2, 0)["loss"].item()
 
@@ -93,7 +93,7 @@ def test_the_exported_file_streams_what_the_network_computes_at_once(
     batch = songs.training_batches(pool, 5, 1, 2, 0.5, AIMS)(0)
     network, spec, _ = networks.restore(trained)
     network = export.rounded(network)
-    task, tier = Task(network, spec, "live"), spec.tier("live")
+    task, tier = SeparationTask(network, spec, "live"), spec.tier("live")
     padded = torch.nn.functional.pad(batch.mixture, (tier.window - tier.hop, tier.hop))
     with torch.no_grad():
         spectra = task.estimate(network, replace(batch, mixture=padded)).spectra

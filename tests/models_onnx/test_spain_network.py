@@ -123,8 +123,10 @@ def test_steered_a_source_that_is_alone_is_not_across_its_direction():
     network(spectrum, {"direction": direction})
     level = source[:, :, 0, :100].square().sum(-1).sqrt()
     for seen, azimuth in zip(heard, azimuth_deg.tolist(), strict=True):
-        aside = math.radians(azimuth + 20)
-        expected = torch.stack([level * math.cos(aside), (level * math.sin(aside)).abs()], 2)
+        offset_deg = math.radians(azimuth + 20)
+        expected = torch.stack(
+            [level * math.cos(offset_deg), (level * math.sin(offset_deg)).abs()], 2
+        )
         torch.testing.assert_close(seen, expected, atol=2e-5, rtol=1e-4)
 
 

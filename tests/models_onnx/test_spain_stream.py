@@ -61,7 +61,7 @@ def test_the_stream_is_the_network_of_training_on_interleaved_frames(exported):
     network, _, path = exported
     spectra = torch.randn(14, 2, 120, 2)
     direction = torch.randn(14, 4, 2) * 10
-    found = load_model(path).stepper(4).step(spectra.numpy(), {"direction": direction.numpy()})
+    found = load_model(path).stream(4).step(spectra.numpy(), {"direction": direction.numpy()})
     expected = torch.zeros(14, 4, 2, 120)
     with torch.no_grad():
         for phase in range(3):
@@ -88,13 +88,13 @@ def test_a_bidirectional_network_streams_in_windows(tmp_path):
         tmp_path / "m.onnx",
         states=network.states(),
     )
-    stepper = load_model(path).stepper(4)
+    stream = load_model(path).stream(4)
     assert load_model(path).spec.tier("studio").lookahead == 4
     found = [
-        stepper.step(spectra[a:b].numpy(), {"direction": direction[a:b].numpy()})["masks"].copy()
+        stream.step(spectra[a:b].numpy(), {"direction": direction[a:b].numpy()})["masks"].copy()
         for a, b in ((0, 3), (3, 4), (4, 11))
     ]
-    whole = load_model(path).stepper(4)
+    whole = load_model(path).stream(4)
     at_once = whole.step(spectra.numpy(), {"direction": direction.numpy()})["masks"]
     np.testing.assert_allclose(np.concatenate(found), at_once, atol=1e-5)
     for newest in (6, 10):  # its window is 14 − newest empty encodings, then the stream
@@ -119,5 +119,5 @@ def test_every_conditioning_is_exported_for_any_number_of_frames(condition, tmp_
     spec = spain_config.spec(network.config)
     path = export(network.streaming(), spec, tmp_path / "m.onnx", states=network.states())
     told = {"direction": np.zeros((5, 4, 2), np.float32)}
-    masks = load_model(path).stepper(4).step(np.ones((5, 2, 120, 2), np.float32), told)["masks"]
+    masks = load_model(path).stream(4).step(np.ones((5, 2, 120, 2), np.float32), told)["masks"]
     assert masks.shape == (5, 4, 2, 120)

@@ -4,7 +4,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 from models_onnx import commands as door
-from models_onnx.evaluation.scenes import Judged
+from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.evaluation.spain_table import FLOOR_DB, best_order, judge, main, score, tables
 from models_onnx.networks import checkpoints
 from models_onnx.networks import registry as networks
@@ -14,7 +14,7 @@ from models_onnx.networks.spain.config import TASKS
 def scene(task="guitars"):
     images = np.random.default_rng(0).standard_normal((4, 2, 4000)).astype(np.float32)
     azimuth_deg = np.array([-20, 10, 0, 30], np.float32)
-    return Judged(images.sum(0), images, azimuth_deg, TASKS[task])
+    return EvaluationScene(images.sum(0), images, azimuth_deg, TASKS[task])
 
 
 def nearly(images):

@@ -20,7 +20,7 @@ from models_onnx.training import widen
 from models_onnx.training.batches import Aims
 from models_onnx.training.curves import read_log
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.task import Task
+from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import LOG, main, train, validate
 from realtime.model import WEIGHTS
 from realtime.spec import StemsteerError
@@ -32,7 +32,7 @@ EXACT = Aims(exact=True)
 def new_run(steps: int, tier: str = "live", **changes: object) -> Run:
     torch.manual_seed(0)
     plan = Plan(steps=steps, seconds=0.25, scenes=2, learning_rate=5e-3, **changes)
-    return Run(Task(TinyNetwork(), SPEC, tier), plan, {"network": "tiny"})
+    return Run(SeparationTask(TinyNetwork(), SPEC, tier), plan, {"network": "tiny"})
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -94,7 +94,7 @@ def test_a_signal_stops_the_run_and_keeps_its_state(tmp_path: Path) -> None:
 def test_the_learning_rate_falls_over_the_hours(tmp_path: Path) -> None:
     torch.manual_seed(0)
     plan = Plan(hours=4 / 3600, seconds=0.25, scenes=2, warmup=0)
-    run = Run(Task(TinyNetwork(), SPEC, "live"), plan, {})
+    run = Run(SeparationTask(TinyNetwork(), SPEC, "live"), plan, {})
     train(run, draw, [], tmp_path)
     rates = [line["rate"] for line in read_log(tmp_path / LOG)]
     assert run.progress == 1
@@ -116,7 +116,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone() -> None:
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     new_run(1).save(tmp_path)
-    other = Run(Task(TinyNetwork(), SPEC, "live"), Plan(steps=1), {"network": "other"})
+    other = Run(SeparationTask(TinyNetwork(), SPEC, "live"), Plan(steps=1), {"network": "other"})
     with pytest.raises(checkpoints.CheckpointError, match="give another --out"):
         other.resume(tmp_path)
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 )
 def test_a_run_goes_on_only_as_it_was_begun(tmp_path: Path, changes, data, word) -> None:
     new_run(2).save(tmp_path)
-    task, about = Task(TinyNetwork(), SPEC, "live"), new_run(2).about
+    task, about = SeparationTask(TinyNetwork(), SPEC, "live"), new_run(2).about
     plan = replace(new_run(2).plan, steps=5)
     Run(task, plan, about).resume(tmp_path)  # it may be made longer
     with pytest.raises(checkpoints.CheckpointError, match=f"with other {word}: give what"):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from plugin_bridge.automation import Steering, read_automation
+from plugin_bridge.automation import LaneConditions, read_automation
 from realtime import Separator, load_model
 from tests.support.rendering import RATE_HZ, noise_song, sound, stemsteer
 
@@ -29,7 +29,7 @@ def test_the_lanes_played_in_live_blocks_give_what_render_writes(song, tmp_path,
     assert done.exit_code == 0, done.output
 
     model, mixture = load_model("panorama"), sound(song)
-    steering = Steering(
+    steering = LaneConditions(
         read_automation(tmp_path / "lanes.csv", RATE_HZ), ["guitar"],
         model.spec.tier_at(tier, RATE_HZ), RATE_HZ,
     )  # fmt: skip

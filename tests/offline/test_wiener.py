@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from plugin_bridge.offline import wiener
-from plugin_bridge.offline.wiener import TIER, filtered, maximised, refined
+from plugin_bridge.offline.wiener import TIER, em_filter, filtered, wiener_filtered
 from tests.support.rendering import integers, stemsteer
 
 RATE_HZ = 44_100
@@ -30,7 +30,7 @@ def test_the_passes_are_norbert_s(passes, level):
         iterations=passes,
     )
     expected = np.moveaxis(expected, -1, 0).swapaxes(2, 3) * loud
-    found = maximised(stems.copy(), mixture, passes)
+    found = em_filter(stems.copy(), mixture, passes)
     np.testing.assert_allclose(found, expected, atol=2e-4 * level * 3, rtol=0)
 
 
@@ -68,7 +68,7 @@ def test_stretches_join_and_stems_sum_to_the_mixture(samples, block, monkeypatch
     mixture, truth, estimates = two_points(samples)
     starts = range(0, samples, block)
     pairs = ((mixture[:, s : s + block], estimates[:, :, s : s + block]) for s in starts)
-    parts = list(refined(pairs, 1, RATE_HZ))
+    parts = list(wiener_filtered(pairs, 1, RATE_HZ))
     assert np.array_equal(np.concatenate([m for m, _ in parts], 1), mixture)
     stems = np.concatenate([s for _, s in parts], 2)
     np.testing.assert_allclose(stems.sum(0), mixture, atol=1e-5)
@@ -79,12 +79,12 @@ def test_stretches_join_and_stems_sum_to_the_mixture(samples, block, monkeypatch
 
 
 def test_nothing_comes_out_of_nothing():
-    assert list(refined(iter([]), 1, RATE_HZ)) == []
+    assert list(wiener_filtered(iter([]), 1, RATE_HZ)) == []
 
 
 def test_the_geometry_grows_with_the_sample_rate():
     mixture, _, estimates = two_points(60_000)
-    pairs = list(refined(iter([(mixture, estimates)]), 1, 96_000))
+    pairs = list(wiener_filtered(iter([(mixture, estimates)]), 1, 96_000))
     assert sum(m.shape[1] for m, _ in pairs) == 60_000
     assert TIER.window == 4096
 

@@ -11,7 +11,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.udp_client import SimpleUDPClient
 
 from plugin_bridge.control.controls import INPUTS
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.namespace import matches
 from plugin_bridge.osc.packets import encode, encode_bundle
@@ -164,7 +164,9 @@ def test_a_port_in_use_is_said_with_what_to_do(rig):
 
 def test_a_host_open_to_others_needs_the_names_of_who_may_send():
     with pytest.raises(ValueError, match="name who may send, with --allow"):
-        OscServer(Sheet(["a"]), host="0.0.0.0", port=0)
-    OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"])._socket.close()
+        OscServer(MemorySurface(["a"]), host="0.0.0.0", port=0)
+    OscServer(
+        MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]
+    )._socket.close()
     with pytest.raises(ValueError, match="does not appear to be"):
-        OscServer(Sheet(["a"]), port=0, allowed=["my phone"])
+        OscServer(MemorySurface(["a"]), port=0, allowed=["my phone"])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from plugin_bridge.control.controls import INPUTS, control
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.daw import reaper, touchosc
-from plugin_bridge.osc.dialects import MAX_NAMES, Conventions
+from plugin_bridge.osc.dialects import MAX_NAMES, OscDialects
 from plugin_bridge.osc.packets import decode, encode
 from tests.support.osc_rig import Rig
 
-BOARD = Sheet(["guitar", "lead vocals"])
+BOARD = MemorySurface(["guitar", "lead vocals"])
 
 
 def played(conventions, *messages):
@@ -74,7 +74,7 @@ DOCUMENTED = [
 
 @pytest.mark.parametrize(("messages", "moves"), DOCUMENTED)
 def test_a_documented_message_moves_what_it_says(messages, moves):
-    assert played(Conventions(BOARD), *messages) == moves
+    assert played(OscDialects(BOARD), *messages) == moves
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30])
@@ -92,11 +92,11 @@ def test_a_number_that_is_none_is_refused_or_clamped(message, number):
 
 def test_a_gain_that_is_no_number_is_not_silence():
     with pytest.raises(ValueError, match="gain is not a number"):
-        played(Conventions(BOARD), ("/adm/obj/1/gain", np.nan))
+        played(OscDialects(BOARD), ("/adm/obj/1/gain", np.nan))
 
 
 def test_names_without_end_take_no_memory_and_those_known_may_change():
-    conventions = Conventions(BOARD)
+    conventions = OscDialects(BOARD)
     for track in range(MAX_NAMES + 10):
         played(conventions, (f"/track/{track}/name", "x"))
         played(conventions, ("/live/device/get/parameters/name", track, 0, "Azimuth"))
@@ -107,13 +107,13 @@ def test_names_without_end_take_no_memory_and_those_known_may_change():
 
 
 def test_mirrored_takes_left_for_right():
-    mirrored = Conventions(BOARD, mirrored=True)
+    mirrored = OscDialects(BOARD, mirrored=True)
     assert played(mirrored, ("/StereoEncoder/azimuth", 30.0)) == [("guitar", "azimuth", 30)]
     assert played(mirrored, ("/track/1/pan", 0.0)) == [("guitar", "azimuth", 45)]
 
 
 def test_what_is_in_no_convention_is_none_and_what_is_damaged_is_said():
-    conventions = Conventions(BOARD)
+    conventions = OscDialects(BOARD)
     assert conventions.moves("/elsewhere", (1.0,)) is None
     with pytest.raises(ValueError, match=r"/adm/obj/1/azim has \[\]"):
         conventions.moves("/adm/obj/1/azim", ())
@@ -130,7 +130,7 @@ def test_the_pattern_file_of_reaper_sends_what_is_understood():
     for pattern in patterns:
         kind, address = pattern[0], pattern[1:].replace("@", "1")
         argument = "Azimuth" if kind == "s" else 0.5
-        assert Conventions(BOARD).moves(address, (argument,)) is not None
+        assert OscDialects(BOARD).moves(address, (argument,)) is not None
 
 
 def test_the_layout_for_touchosc_sends_every_control_in_its_unit():

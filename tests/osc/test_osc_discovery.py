@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from plugin_bridge.control.surface import Sheet
-from plugin_bridge.osc.discovery import SERVICE, announced
-from plugin_bridge.osc.server_process import Options, OscApart
+from plugin_bridge.control.surface import MemorySurface
+from plugin_bridge.osc.discovery import SERVICE, advertise
+from plugin_bridge.osc.server_process import OscOptions, OscProcess
 from realtime.spec import StemsteerError
 
 zeroconf = pytest.importorskip("zeroconf")
@@ -43,7 +43,7 @@ def ear():
 
 
 def test_an_announced_server_is_found_and_gone_when_it_ends(ear):
-    with OscApart(Sheet(["a"]), Options("127.0.0.1", 0, announce=True)) as apart:
+    with OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", 0, announce=True)) as apart:
         assert ear.came.wait(10)
         assert apart.port in ear.ports
         assert not ear.went.is_set()
@@ -51,11 +51,11 @@ def test_an_announced_server_is_found_and_gone_when_it_ends(ear):
 
 
 def test_nothing_is_announced_unless_it_is_asked_for(ear):
-    with OscApart(Sheet(["a"]), Options("127.0.0.1", 0)):
+    with OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", 0)):
         assert not ear.came.wait(3)
 
 
 def test_a_missing_package_is_said_with_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
-    with pytest.raises(StemsteerError, match="pip install"), announced("127.0.0.1", 9900):
+    with pytest.raises(StemsteerError, match="pip install"), advertise("127.0.0.1", 9900):
         pass

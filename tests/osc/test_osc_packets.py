@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_bridge.osc.packets import MalformedError, decode, encode, encode_bundle
-from plugin_bridge.osc.rate_limit import AllowList, Counters, Guard
+from plugin_bridge.osc.rate_limit import AllowList, Counters, RateLimiter
 
 LOCAL = ("127.0.0.1", 5000)
 
@@ -99,14 +99,14 @@ def test_only_this_machine_and_those_named_may_send():
     for host in ("192.168.1.8", "8.8.8.8", "fe80::1%eth0", "::ffff:8.8.8.8"):
         assert host not in allowed
     counters = Counters()
-    assert Guard(allowed, counters).admit(encode("/a", ()), ("8.8.8.8", 5000)) is None
+    assert RateLimiter(allowed, counters).admit(encode("/a", ()), ("8.8.8.8", 5000)) is None
     assert counters.faults() == {"stranger": 1}
 
 
 def test_a_flood_is_thinned_and_the_last_of_each_address_arrives():
     now_s = 0.0
     counters = Counters()
-    guard = Guard(AllowList([]), counters, per_s=100, clock=lambda: now_s)
+    guard = RateLimiter(AllowList([]), counters, per_s=100, clock=lambda: now_s)
     last = {address: encode(address, (float(9999),)) for address in ("/a", "/b")}
     passed = 0
     for number in range(10_000):
@@ -123,7 +123,7 @@ def test_a_flood_is_thinned_and_the_last_of_each_address_arrives():
 
 def test_a_packet_that_waited_never_overrules_a_newer_one():
     now_s = 0.0
-    guard = Guard(AllowList([]), Counters(), per_s=100, clock=lambda: now_s)
+    guard = RateLimiter(AllowList([]), Counters(), per_s=100, clock=lambda: now_s)
     while guard.admit(encode("/other", ()), LOCAL):
         pass
     assert guard.admit(encode("/a", (1.0,)), LOCAL) is None

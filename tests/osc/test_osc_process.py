@@ -10,15 +10,15 @@ import urllib.request
 import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.diagnostics.osc_load import bench_osc
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
-from plugin_bridge.osc.server_process import Options, OscApart
+from plugin_bridge.osc.server_process import OscOptions, OscProcess
 from realtime import load_model
 from realtime.spec import StemsteerError
 
 
-class Metered(Sheet):
+class Metered(MemorySurface):
     def meters(self, instance):
         return {"level_target": (-12.0,)}
 
@@ -26,7 +26,7 @@ class Metered(Sheet):
 @pytest.fixture(scope="module")
 def rig():
     board = Metered(["guitar"])
-    with OscApart(board, Options("127.0.0.1", 0)) as apart:
+    with OscProcess(board, OscOptions("127.0.0.1", 0)) as apart:
         yield board, apart.port
 
 
@@ -52,7 +52,7 @@ def test_moves_arrive_soon(rig):
 def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
     board, port = rig
     plays = []
-    board.play = lambda *move: (plays.append(move), Sheet.play(board, *move))
+    board.play = lambda *move: (plays.append(move), MemorySurface.play(board, *move))
     client = SimpleUDPClient("127.0.0.1", port)
     began = time.monotonic()
     for k in range(5000):
@@ -68,7 +68,7 @@ def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
 
 def test_what_moves_here_is_shown_there(rig):
     board, port = rig
-    Sheet.play(board, "guitar", "gain", -7.0)
+    MemorySurface.play(board, "guitar", "gain", -7.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.settimeout(5)
         ear.bind(("127.0.0.1", 0))
@@ -97,9 +97,9 @@ def test_bundles_keep_their_time(rig):
 
 def test_a_port_in_use_is_said_here(rig):
     with pytest.raises(StemsteerError, match="choose another with --port"):
-        OscApart(Sheet(["a"]), Options("127.0.0.1", rig[1]))
+        OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", rig[1]))
     with pytest.raises(StemsteerError, match="name who may send"):
-        OscApart(Sheet(["a"]), Options("0.0.0.0", 0))
+        OscProcess(MemorySurface(["a"]), OscOptions("0.0.0.0", 0))
 
 
 def test_a_bench_tells_what_osc_costs_beside_live_sound():

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from plugin_bridge.control.controls import INPUTS
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.oscquery import QueryServer, host_info
 from plugin_bridge.osc.packets import decode
@@ -19,7 +19,7 @@ from realtime.spec import StemsteerError
 from tests.support.osc_rig import Rig
 
 
-class Metered(Sheet):
+class Metered(MemorySurface):
     def meters(self, instance):
         return {"level_target": (-12.0,), "directions": tuple(0.0 for _ in range(45))}
 
@@ -86,16 +86,18 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
 
 
 def test_who_listens_everywhere_names_no_address_to_send_to():
-    with OscServer(Sheet(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]) as server:
+    with OscServer(
+        MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]
+    ) as server:
         assert "OSC_IP" not in host_info(server)
 
 
 def test_oscquery_is_answered_by_ipv6_too():
     try:
-        server = OscServer(Sheet(["a"]), host="::1", port=0)
+        server = OscServer(MemorySurface(["a"]), host="::1", port=0)
     except StemsteerError:
         pytest.skip("this machine has no IPv6")
-    with server, QueryServer(server, Sheet(["a"]), 0) as query:
+    with server, QueryServer(server, MemorySurface(["a"]), 0) as query:
         answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
     assert json.loads(answer)["OSC_IP"] == "::1"
 

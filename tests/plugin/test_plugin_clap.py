@@ -47,9 +47,9 @@ def sanitized():
     ],
 )
 def test_an_offline_render_is_exact_under_sanitizers_whatever_the_host_does(
-    own_desk, tmp_path, options
+    engine_sandbox, tmp_path, options
 ):
-    own_desk.start(own_desk.identity)
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(2 * RATE_HZ)
     run = Run(tmp_path, x, "offline=1", *options, name="StemsteerSplit", **sanitized())
     y, facts = run.end()
@@ -65,8 +65,8 @@ def test_an_offline_render_is_exact_under_sanitizers_whatever_the_host_does(
     assert np.abs(y[2:]).max() < 1e-6  # nothing is left beside the identity
 
 
-def test_the_second_output_of_the_sibling_is_what_was_taken_away(own_desk, tmp_path):
-    own_desk.start()
+def test_the_second_output_of_the_sibling_is_what_was_taken_away(engine_sandbox, tmp_path):
+    engine_sandbox.start()
     x = panned(RATE_HZ, [-30, 20]).sum(0)
     run = Run(tmp_path, x, "offline=1", name="StemsteerSplit", azimuth=-30)
     y, _ = run.end()
@@ -81,8 +81,8 @@ def test_the_second_output_of_the_sibling_is_what_was_taken_away(own_desk, tmp_p
     np.testing.assert_allclose(swapped[2:], y[:2], atol=1e-6)
 
 
-def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(own_desk, tmp_path):
-    own_desk.start(own_desk.identity)
+def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
     run = Run(tmp_path, x, "blocks=512", gain=HALF_DB)
     y, _ = run.end()
@@ -90,8 +90,8 @@ def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(own_des
     assert (kinds[40:] == 2).all()  # the first blocks could have been live
 
 
-def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(own_desk, tmp_path):
-    own_desk.start()
+def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(engine_sandbox, tmp_path):
+    engine_sandbox.start()
     x = panned(RATE_HZ // 2, [-30, 20]).sum(0)
     state = tmp_path / "state"
     expected, _ = Run(tmp_path, x, "offline=1", f"save={state}", azimuth=17.5, width=33).end()
@@ -111,10 +111,10 @@ def test_the_rings_code_has_no_data_race():
     assert "WARNING: ThreadSanitizer" not in done.stderr
 
 
-def test_lanes_follow_the_song_of_the_host_in_seconds(own_desk, tmp_path):
+def test_lanes_follow_the_song_of_the_host_in_seconds(engine_sandbox, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,gain\n10,-20\n12,-20\n12,0\n")
-    own_desk.start(own_desk.identity, "--automation", str(lanes))
+    engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
     x = np.ones((2, 2 * RATE_HZ), np.float32)
     y, _ = Run(tmp_path, x, "offline=1", "song=11", "blocks=441,64").end()
     edge = RATE_HZ + LATENCY  # second 12 of the song, as late as the sound

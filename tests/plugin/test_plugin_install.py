@@ -17,7 +17,7 @@ from tests.support.engine_sandbox import DPF, ROOT, built_plugin, desk, need
 
 
 @pytest.fixture
-def own_desk(monkeypatch):
+def engine_sandbox(monkeypatch):
     with desk(monkeypatch) as own:
         monkeypatch.setenv("HOME", str(own.folder))
         yield own
@@ -40,36 +40,36 @@ def plugin_checks():
 
 
 @pytest.mark.host
-def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace(own_desk):
-    before = files(own_desk.folder)
+def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace(engine_sandbox):
+    before = files(engine_sandbox.folder)
     assert plugin_checks() == {"plugin": False, "autostart": False, "engine": False}
     done = stemsteer("plugin", "install", "--prebuilt", built_plugin())
     assert done.returncode == 0, done.stderr
     for kind in ("vst3", "lv2", "clap"):
         for name in ("Stemsteer", "StemsteerSplit"):
-            assert (own_desk.folder / f".{kind}" / f"{name}.{kind}").exists()
-    autostart = own_desk.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
+            assert (engine_sandbox.folder / f".{kind}" / f"{name}.{kind}").exists()
+    autostart = engine_sandbox.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
     assert stat.S_IMODE(autostart.stat().st_mode) == 0o600
     assert autostart.read_text().split("\n")[0] == sys.executable
     assert plugin_checks() == {"plugin": True, "autostart": True, "engine": False}
-    own_desk.start()
+    engine_sandbox.start()
     assert plugin_checks()["engine"]
     assert stemsteer("plugin", "install", "--prebuilt", built_plugin()).returncode == 0  # again
-    own_desk.stop()
+    engine_sandbox.stop()
     assert stemsteer("plugin", "uninstall").returncode == 0
-    left = {path.name for path in files(own_desk.folder) - before}
+    left = {path.name for path in files(engine_sandbox.folder) - before}
     assert left <= {"engine.lock", "engine.log"}
     assert "nothing" in stemsteer("plugin", "uninstall").stdout
 
 
 @pytest.mark.host
-def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(own_desk):
+def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(engine_sandbox):
     need("g++", "make", str(DPF))
     done = stemsteer("plugin", "install")
     assert done.returncode == 0, done.stderr
-    config = own_desk.folder / "XDG_CONFIG_HOME"
+    config = engine_sandbox.folder / "XDG_CONFIG_HOME"
     (config / "stemsteer" / "autostart").unlink()  # or the plugin starts an engine that stays
-    plugin = pedalboard.load_plugin(str(own_desk.folder / ".vst3" / "Stemsteer.vst3"))
+    plugin = pedalboard.load_plugin(str(engine_sandbox.folder / ".vst3" / "Stemsteer.vst3"))
     assert "azimuth_deg" in plugin.parameters
     unit = config / "systemd" / "user" / "stemsteer.service"
     (command,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
@@ -83,15 +83,15 @@ def test_what_has_a_meaning_in_a_unit_is_escaped():
     assert _quoted('/home/a b/50%/$x"') == '"/home/a b/50%%/$$x\\""'
 
 
-def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(own_desk, tmp_path):
-    before = files(own_desk.folder)
+def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(engine_sandbox, tmp_path):
+    before = files(engine_sandbox.folder)
     done = stemsteer("plugin", "install", "--prebuilt", tmp_path)
     assert done.returncode == 1
     assert "lacks Stemsteer.vst3" in done.stderr
-    assert files(own_desk.folder) == before
+    assert files(engine_sandbox.folder) == before
 
 
-def test_a_rehearsal_counts_the_blocks_that_are_late(own_desk):
+def test_a_rehearsal_counts_the_blocks_that_are_late(engine_sandbox):
     done = stemsteer("bench", "panorama", "--instances", 2, "--seconds", 4, "--json")
     assert done.returncode == 0, done.stderr
     [seen] = json.loads(done.stdout)

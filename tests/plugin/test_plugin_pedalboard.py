@@ -29,36 +29,39 @@ def test_the_plugin_has_every_control_of_the_table_under_its_name():
 
 
 @pytest.mark.parametrize("block", [2, 3, 64, 441, 512, 1024, 4096])
-def test_with_the_identity_model_a_bounce_is_the_input_whatever_the_block(own_desk, block):
-    own_desk.start(own_desk.identity)
+def test_with_the_identity_model_a_bounce_is_the_input_whatever_the_block(engine_sandbox, block):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(RATE_HZ)
     y = load().process(x, RATE_HZ, buffer_size=block)
     assert y.shape == x.shape
     np.testing.assert_allclose(y, x, atol=2e-7, rtol=0)
-    until(lambda: own_desk.busiest()["hops"] >= RATE_HZ // 256, "the engine has done it")
+    until(lambda: engine_sandbox.busiest()["hops"] >= RATE_HZ // 256, "the engine has done it")
 
 
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000, 88_200, 96_000, 192_000])
-def test_with_the_identity_model_a_bounce_is_the_input_at_any_rate(own_desk, rate_hz):
-    own_desk.start(own_desk.identity)
+def test_with_the_identity_model_a_bounce_is_the_input_at_any_rate(engine_sandbox, rate_hz):
+    engine_sandbox.start(engine_sandbox.identity)
     x = noise(rate_hz)
     y = load().process(x, rate_hz, buffer_size=512)
     np.testing.assert_allclose(y, x, atol=2e-7, rtol=0)
-    busiest = own_desk.busiest()
+    busiest = engine_sandbox.busiest()
     assert busiest["rate_hz"] == rate_hz
-    until(lambda: own_desk.busiest()["hops"] >= rate_hz // busiest["hop"], "the engine has done it")
+    until(
+        lambda: engine_sandbox.busiest()["hops"] >= rate_hz // busiest["hop"],
+        "the engine has done it",
+    )
 
 
-def test_a_change_of_the_rate_between_two_bounces_is_followed(own_desk):
-    own_desk.start(own_desk.identity)
+def test_a_change_of_the_rate_between_two_bounces_is_followed(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
     plugin = load()
     for rate_hz in (44_100, 96_000, 44_100):
         x = noise(rate_hz // 2)
         np.testing.assert_allclose(plugin.process(x, rate_hz), x, atol=2e-7, rtol=0)
 
 
-def test_a_bounce_is_what_the_separator_makes_of_the_same_audio(own_desk):
-    own_desk.start()
+def test_a_bounce_is_what_the_separator_makes_of_the_same_audio(engine_sandbox):
+    engine_sandbox.start()
     images = panned(256 * 300, [-30, 0, 30])
     x = images.sum(0)
     plugin = load()
@@ -74,8 +77,8 @@ def test_a_bounce_is_what_the_separator_makes_of_the_same_audio(own_desk):
     assert level_db(expected[0] - images[0], images[0]) < level_db(x - images[0], images[0]) - 3
 
 
-def test_mix_and_gain_scale_the_separated_sound_and_mix_zero_is_the_input_exactly(own_desk):
-    own_desk.start()
+def test_mix_and_gain_scale_the_separated_sound_and_mix_zero_is_the_input_exactly(engine_sandbox):
+    engine_sandbox.start()
     x = panned(RATE_HZ, [-30, 20]).sum(0)
     plugin = load()
     plugin.azimuth_deg = -30
@@ -90,11 +93,11 @@ def test_mix_and_gain_scale_the_separated_sound_and_mix_zero_is_the_input_exactl
     np.testing.assert_allclose(quiet, half * 10 ** (plugin.gain_db / 20), atol=1e-6)
 
 
-def test_osc_moves_the_plugin_until_its_own_parameter_moves(own_desk):
+def test_osc_moves_the_plugin_until_its_own_parameter_moves(engine_sandbox):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own_desk.start(own_desk.identity, "--osc", "--osc-port", str(port))
+    engine_sandbox.start(engine_sandbox.identity, "--osc", "--osc-port", str(port))
     x, plugin = noise(RATE_HZ), load()
     client = SimpleUDPClient("127.0.0.1", port)
     np.testing.assert_allclose(plugin.process(x, RATE_HZ), x, atol=2e-7)
@@ -107,8 +110,8 @@ def test_osc_moves_the_plugin_until_its_own_parameter_moves(own_desk):
     np.testing.assert_allclose(y, x * 10 ** (plugin.gain_db / 20), atol=1e-6)
 
 
-def test_bypass_is_the_input_exactly_and_as_late_as_the_sound(own_desk):
-    own_desk.start()
+def test_bypass_is_the_input_exactly_and_as_late_as_the_sound(engine_sandbox):
+    engine_sandbox.start()
     plugin = load()
     plugin.bypass = True
     x = noise(RATE_HZ)
@@ -118,8 +121,8 @@ def test_bypass_is_the_input_exactly_and_as_late_as_the_sound(own_desk):
 @pytest.mark.parametrize(
     ("mode", "latency"), [("512", 512), ("1024", 1024), ("2048", 2048), ("4096", 4096)]
 )
-def test_the_reported_latency_is_the_measured_one(own_desk, mode, latency):
-    own_desk.start(own_desk.identity)
+def test_the_reported_latency_is_the_measured_one(engine_sandbox, mode, latency):
+    engine_sandbox.start(engine_sandbox.identity)
     plugin, block = load(), min(512, latency // 2)
     plugin.latency_mode = mode
     x = np.zeros((2, 8 * 4096), np.float32)
@@ -134,8 +137,8 @@ def test_the_reported_latency_is_the_measured_one(own_desk, mode, latency):
     assert int(np.argmax(np.abs(y[0]))) == 5000
 
 
-def test_the_state_comes_back_with_every_control(own_desk):
-    own_desk.start()
+def test_the_state_comes_back_with_every_control(engine_sandbox):
+    engine_sandbox.start()
     plugin = load()
     plugin.azimuth_deg, plugin.width_deg, plugin.mode, plugin.mix = 22.5, 40, "remove", 0.25
     x = panned(RATE_HZ // 2, [20, -10]).sum(0)
@@ -147,36 +150,36 @@ def test_the_state_comes_back_with_every_control(own_desk):
     np.testing.assert_allclose(other.process(x, RATE_HZ), expected, atol=1e-6)
 
 
-def test_a_copy_of_a_track_is_known_by_another_name(own_desk):
-    own_desk.start()
+def test_a_copy_of_a_track_is_known_by_another_name(engine_sandbox):
+    engine_sandbox.start()
     first, second = load(), load()
     x = noise(4096)
     first.process(x, RATE_HZ)
     second.process(x, RATE_HZ)  # has a state of its own before it is made a copy
     second.raw_state = first.raw_state
     second.process(x, RATE_HZ)
-    until(lambda: len(own_desk.workers()) == 2, "both are attached")
-    assert len({i["uuid"] for i in own_desk.instances()}) == 2
+    until(lambda: len(engine_sandbox.workers()) == 2, "both are attached")
+    assert len({i["uuid"] for i in engine_sandbox.instances()}) == 2
 
 
-def test_eight_instances_bounce_at_once_each_with_its_own_direction(own_desk):
-    own_desk.start()
+def test_eight_instances_bounce_at_once_each_with_its_own_direction(engine_sandbox):
+    engine_sandbox.start()
     azimuths = [-40, -30, -20, -10, 10, 20, 30, 40]
     x = panned(RATE_HZ, azimuths).sum(0)
     plugins = [load() for _ in azimuths]
     for plugin, azimuth in zip(plugins, azimuths, strict=True):
         plugin.azimuth_deg = azimuth
     together = [plugin.process(x, RATE_HZ, buffer_size=512) for plugin in plugins]
-    assert len(own_desk.instances()) >= len(azimuths)
-    assert sum(i["dropouts"] for i in own_desk.instances()) == 0
+    assert len(engine_sandbox.instances()) >= len(azimuths)
+    assert sum(i["dropouts"] for i in engine_sandbox.instances()) == 0
     for plugin, sound in zip(plugins, together, strict=True):
         alone = plugin.process(x, RATE_HZ, buffer_size=512)
         np.testing.assert_allclose(alone, sound, atol=1e-6)  # hops go to the model as they come
     assert len({sound.tobytes() for sound in together}) == len(azimuths)
 
 
-def test_the_sibling_with_two_outputs_gives_the_same_sound_on_the_first(own_desk):
-    own_desk.start()
+def test_the_sibling_with_two_outputs_gives_the_same_sound_on_the_first(engine_sandbox):
+    engine_sandbox.start()
     x = panned(RATE_HZ, [-30, 20]).sum(0)
     sounds = []
     for name in ("Stemsteer", "StemsteerSplit"):
@@ -186,8 +189,8 @@ def test_the_sibling_with_two_outputs_gives_the_same_sound_on_the_first(own_desk
     np.testing.assert_allclose(*sounds, atol=1e-6)
 
 
-def test_nan_and_infinity_from_the_host_become_silence(own_desk):
-    own_desk.start()
+def test_nan_and_infinity_from_the_host_become_silence(engine_sandbox):
+    engine_sandbox.start()
     x = noise(RATE_HZ // 2)
     x[0, 1000], x[1, 2000:2010] = np.nan, np.inf
     for mix in (1.0, 0.0):
@@ -196,9 +199,9 @@ def test_nan_and_infinity_from_the_host_become_silence(own_desk):
         assert np.isfinite(plugin.process(x, RATE_HZ, buffer_size=256)).all()
 
 
-def test_without_an_engine_a_bounce_is_the_dry_sound_and_the_error_is_told(own_desk, capfd):
+def test_without_an_engine_a_bounce_is_the_dry_sound_and_the_error_is_told(engine_sandbox, capfd):
     x = noise(RATE_HZ)
     y = load().process(x, RATE_HZ, buffer_size=512)
     np.testing.assert_array_equal(y, x)
-    until(own_desk.plugin_log.exists, "the log is there")
-    assert "were not processed" in own_desk.plugin_log.read_text()
+    until(engine_sandbox.plugin_log.exists, "the log is there")
+    assert "were not processed" in engine_sandbox.plugin_log.read_text()

@@ -4,16 +4,16 @@ import pytest
 
 from plugin_bridge.automation import Lane, write_automation
 from plugin_bridge.automation.lane import Point
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 
 
 def test_a_file_is_replaced_when_the_new_one_is_complete(tmp_path):
     path = tmp_path / "lanes.csv"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), whole(path) as hidden:
+    with pytest.raises(UnicodeEncodeError), atomic_write(path) as hidden:
         hidden.write_text("new \ud800", encoding="utf-8")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
-    with whole(path) as hidden:
+    with atomic_write(path) as hidden:
         hidden.write_text("new")
         assert path.read_text() == "old"
     assert [file.read_text() for file in tmp_path.iterdir()] == ["new"]

@@ -47,19 +47,19 @@ def write_model(path, *, spec=None, metadata=None, drop=(), state_back=True, axe
 
 
 def test_a_state_comes_back_by_its_name(tmp_path):
-    stepper = load_model(write_model(tmp_path / "m.onnx")).stepper(3)
+    stream = load_model(write_model(tmp_path / "m.onnx")).stream(3)
     spectrum, direction = np.zeros((1, 2, BINS, 2), np.float32), np.zeros((1, 3, 2), np.float32)
-    shares = [stepper.step(spectrum, {"direction": direction})["masks"][0, 2, 0, 0].item()]
+    shares = [stream.step(spectrum, {"direction": direction})["masks"][0, 2, 0, 0].item()]
     for _ in range(3):
-        shares.append(stepper.step(spectrum, {"direction": direction})["masks"][0, 2, 0, 0].item())
+        shares.append(stream.step(spectrum, {"direction": direction})["masks"][0, 2, 0, 0].item())
     np.testing.assert_allclose(shares, [1, 1 / 2, 1 / 3, 1 / 4])
-    stepper.reset()
-    assert stepper.step(spectrum, {"direction": direction})["masks"].max() == 1
+    stream.reset()
+    assert stream.step(spectrum, {"direction": direction})["masks"].max() == 1
 
 
 def test_streams_of_one_model_do_not_share_their_states(tmp_path):
     model = load_model(write_model(tmp_path / "m.onnx"))
-    one, two = model.stepper(1), model.stepper(1)
+    one, two = model.stream(1), model.stream(1)
     spectrum, direction = np.zeros((1, 2, BINS, 2), np.float32), np.zeros((1, 1, 2), np.float32)
     one.step(spectrum, {"direction": direction})
     assert two.step(spectrum, {"direction": direction})["masks"].max() == 1
@@ -117,7 +117,7 @@ def test_a_model_for_the_tier_goes_before_the_common_one(tmp_path, monkeypatch):
 def test_a_model_with_fixed_targets_takes_no_other_number(tmp_path):
     path = write_model(tmp_path / "m.onnx", spec=fake_spec(targets=("a", "b")))
     with pytest.raises(ValueError, match="2 targets, not 3"):
-        load_model(path).stepper(3)
+        load_model(path).stream(3)
 
 
 @pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.onnx")), ids=lambda path: path.stem)
@@ -128,11 +128,11 @@ def test_every_shipped_model_keeps_the_streaming_contract(path):
 
 
 def test_buffers_are_kept_for_few_sizes_only():
-    stepper = load_model("panorama").stepper(1)
+    stream = load_model("panorama").stream(1)
     for frames in range(1, 30):
         spectrum = np.zeros((frames, 2, 1025, 2), np.float32)
-        stepper.step(spectrum, {"direction": np.zeros((frames, 1, 2), np.float32)})
-    assert len(stepper._buffers) <= 4
+        stream.step(spectrum, {"direction": np.zeros((frames, 1, 2), np.float32)})
+    assert len(stream._buffers) <= 4
 
 
 def test_the_runtime_leaves_no_identity_behind(tmp_path):

@@ -18,7 +18,7 @@ SUPERCLOCKS_S = 282_240_000  # Ardour's unit of time
 LIBRARIES = Path("/usr/lib/ardour7")
 SCANNER = LIBRARIES / "ardour-vst3-scanner"
 ATTEMPTS = 3  # headless Ardour aborts now and then with any plugin or none; the file is judged
-LOUDEST = 1e3  # louder samples are none: once it has left text of its Lua in a buffer of audio
+MAX_SAMPLE = 1e3  # louder samples are none: once it has left text of its Lua in a buffer of audio
 ENVIRONMENT = {
     "LD_LIBRARY_PATH": str(LIBRARIES),
     "ARDOUR_DATA_PATH": "/usr/share/ardour7",
@@ -99,7 +99,7 @@ def export(
         if not out.exists() or soundfile.info(out).frames < audio.shape[1]:
             return None
         sound, _ = soundfile.read(out, dtype="float32", always_2d=True)
-        return sound.T[:, : audio.shape[1]] if np.abs(sound).max() < LOUDEST else None
+        return sound.T[:, : audio.shape[1]] if np.abs(sound).max() < MAX_SAMPLE else None
 
     return attempt(run)
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Plugin
 
-from plugin_bridge.automation import Automation, Lane, Steering
-from plugin_bridge.hosting.chain import Chain
-from plugin_bridge.hosting.stem_mixer import Mixer, in_time
+from plugin_bridge.automation import Automation, Lane, LaneConditions
+from plugin_bridge.hosting.chain import PluginChain
+from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
 from realtime.spec import Tier
 
 Floats = NDArray[np.float32]
@@ -20,22 +20,22 @@ RATE = 44_100
 NOISE = np.random.default_rng(2).standard_normal((2, 2, 30_000)).astype(np.float32) * 0.1
 
 
-def steering(lanes: dict[tuple[str, str], Lane] | None = None) -> Steering:
+def steering(lanes: dict[tuple[str, str], Lane] | None = None) -> LaneConditions:
     """The controls of a guitar, moved by these lanes."""
     tier = Tier(window=1024, synthesis=512, hop=128)
-    return Steering(Automation(lanes or {}), ["guitar"], tier, RATE)
+    return LaneConditions(Automation(lanes or {}), ["guitar"], tier, RATE)
 
 
-def chain(*plugins: Plugin, gain_db: float = 0.0) -> Chain:
+def chain(*plugins: Plugin, gain_db: float = 0.0) -> PluginChain:
     """A chain of these plugins, each by the name of its kind."""
     named = {type(plugin).__name__.lower(): plugin for plugin in plugins}
-    return Chain(named, gain_db, RATE, 2, "test.json")
+    return PluginChain(named, gain_db, RATE, 2, "test.json")
 
 
-def run(mixer: Mixer, block: int, stems: Floats = NOISE) -> Floats:
+def run(mixer: StemMixer, block: int, stems: Floats = NOISE) -> Floats:
     """What a mixer makes of stems that come in blocks, in time with them."""
     blocks = (stems[:, :, k : k + block] for k in range(0, stems.shape[2], block))
-    return np.concatenate(list(in_time(mixer, blocks)), axis=2)
+    return np.concatenate(list(compensated(mixer, blocks)), axis=2)
 
 
 def write(folder: Path, content: object) -> Path:

@@ -148,7 +148,7 @@ def identity_model(path: Path) -> Path:
     return path
 
 
-class Desk:
+class EngineSandbox:
     """A user's folders of their own, and an engine in them that can be started and killed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,9 +206,9 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A `Desk` that is cleared at the end."""
-    own = Desk(monkeypatch)
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]:
+    """A `EngineSandbox` that is cleared at the end."""
+    own = EngineSandbox(monkeypatch)
     try:
         yield own
     finally:

@@ -37,7 +37,7 @@ class FakeModel:
         self.rule, self.spec = rule, spec or fake_spec()
         self.activity: Callable[[NDArray[np.int64]], Floats] | None = None  # of the frames
 
-    def stepper(self, targets: int) -> FakeStepper:
+    def stream(self, targets: int) -> FakeStepper:
         return FakeStepper(self, targets)
 
 

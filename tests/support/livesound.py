@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.targets import Target
-from plugin_bridge.live.session import Live
+from plugin_bridge.live.session import LiveSession
 from realtime import Separator, load_model
 from tests.support import signals
 
@@ -34,7 +34,7 @@ def offline(mixture: Floats) -> Floats:
     return out[:, :, separator.latency :]
 
 
-def play(session: Live, mixture: Floats, block: int = 256) -> Floats:
+def play(session: LiveSession, mixture: Floats, block: int = 256) -> Floats:
     """The session's answer, given time for every block: what it says when nothing is late."""
     out = []
     for first in range(0, mixture.shape[1], block):

@@ -6,7 +6,7 @@ import socket
 
 from pythonosc.osc_message import OscMessage
 
-from plugin_bridge.control.surface import Sheet
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.packets import encode
 
@@ -15,7 +15,7 @@ class Rig:
     """A server on a free port, a socket that talks to it, and what it reported."""
 
     def __init__(self, **options: object) -> None:
-        self.board = Sheet(["guitar", "lead vocals"])
+        self.board = MemorySurface(["guitar", "lead vocals"])
         self.reports: list[str] = []
         self.server = OscServer(self.board, port=0, report=self.reports.append, **options)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

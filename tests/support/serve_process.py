@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pythonosc.udp_client import SimpleUDPClient
 
-from plugin_bridge.engine.client import Track
+from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
-from tests.support.engine_sandbox import Desk, until
+from tests.support.engine_sandbox import EngineSandbox, until
 
 RATE_HZ, HOP, BLOCK = 44_100, 256, 512
 
@@ -23,10 +23,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Stage:
+class ServeProcess:
     """An engine that listens for OSC, and a hand that talks to it."""
 
-    def __init__(self, own: Desk, *options: str) -> None:
+    def __init__(self, own: EngineSandbox, *options: str) -> None:
         self.port = free_port()
         own.start(own.identity, "--osc", "--osc-port", str(self.port), *options)
         self.client = SimpleUDPClient("127.0.0.1", self.port)
@@ -53,7 +53,7 @@ class Stage:
 
 
 def play(
-    track: Track, blocks: int, song: int | None = None, **values: float
+    track: PluginClient, blocks: int, song: int | None = None, **values: float
 ) -> NDArray[np.float32]:
     """Push ones; the output from the first of these blocks on, but for the last hop."""
     start = track.position

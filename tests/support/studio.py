@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models_onnx.networks.output import Answer
+from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.stft import steer
 from models_onnx.training.batches import Aims, Batch, draw_batch
 from realtime.spec import ModelSpec, Tier
@@ -76,7 +76,7 @@ class TinyNetwork(nn.Module):
 
     def forward(
         self, spectrum: Tensor, conditions: dict[str, Tensor], states: None = None
-    ) -> Answer:
+    ) -> NetworkOutput:
         batch, frames, _, bins, _ = spectrum.shape
         targets = conditions["direction"].shape[2]
         theta = torch.deg2rad(conditions["direction"][..., 0] + 45)  # (B, F, K)
@@ -88,4 +88,4 @@ class TinyNetwork(nn.Module):
         x = x.reshape(batch, targets, frames, bins).transpose(1, 2)
         ratio = levels[..., 0, :] - levels[..., 1, :]
         along = torch.sigmoid(self.bend[0] * x + self.bend[1] * ratio - self.bend[2])
-        return Answer(torch.stack([along, *[torch.zeros_like(along)] * 3], 3))
+        return NetworkOutput(torch.stack([along, *[torch.zeros_like(along)] * 3], 3))

@@ -31,7 +31,7 @@ TRUST = 2.0  # how many times as likely as the direction given another one must 
 OUT_OF_PHASE = 0.1  # so far a source at the side may seem out of phase
 
 
-class Aim(nn.Module):
+class DirectionRefiner(nn.Module):
     """The place of the target in its opening: logits of `PLACES`, the first at the left edge."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Aim(nn.Module):
         return logits
 
 
-def aside(logits: Tensor, width_deg: Tensor) -> Tensor:
+def offset_deg(logits: Tensor, width_deg: Tensor) -> Tensor:
     """By how many degrees the target is further right: (B, F) of logits (B, F, PLACES).
 
     Zero where the direction given is about as likely, and for wide openings.
@@ -67,7 +67,7 @@ def aside(logits: Tensor, width_deg: Tensor) -> Tensor:
     return (place - CENTRE) / (PLACES - 1) * width_deg * (sure & (width_deg < WIDEST_DEG))
 
 
-def belief(logits: Tensor, aside_deg: Tensor, width_deg: Tensor) -> Tensor:
+def posterior(logits: Tensor, aside_deg: Tensor, width_deg: Tensor) -> Tensor:
     """How likely each place is, around that `aside_deg` further right: (B, F, PLACES).
 
     Zero beyond the opening, and for wide openings.

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models_onnx.networks.output import Answer
+from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.steer import direction as aim
 from models_onnx.networks.steer.bands import BANDS, Bands, by_band
 from models_onnx.networks.steer.cells import (
@@ -124,7 +124,7 @@ class Steer(nn.Module):
         self.encode = Bands(own, config.encoded)
         self.shrink = Bands(config.encoded, share)
         self.opening = nn.Linear(2, core)
-        self.aim = aim.Aim()
+        self.aim = aim.DirectionRefiner()
         self.enter = nn.Linear(BANDS * share, core)
         self.layers = nn.ModuleList(
             nn.GRU(core, core, batch_first=True) for _ in range(config.layers)
@@ -156,7 +156,7 @@ class Steer(nn.Module):
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
-    ) -> Answer:
+    ) -> NetworkOutput:
         """Give masks (B, F, targets, 4, bins), activity and the next states.
 
         Parameters
@@ -173,18 +173,18 @@ class Steer(nn.Module):
             instant = pool(covariances(spectrum), self.config.scale)
             if states:
                 instant = repeat(instant, targets)
-                averages, histograms, *kept = self.hear(instant, states[:2])
+                averages, histograms, *kept = self.observe(instant, states[:2])
                 rest = list(states[2:])
             else:
-                averages, histograms, *kept = self.hear(instant)
+                averages, histograms, *kept = self.observe(instant)
                 instant, averages = repeat(instant, targets), repeat(averages, targets)
                 histograms = repeat(histograms, targets)
                 rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
         places, width_deg = self.aim(histograms, directions).detach(), directions[..., 1]
-        aside_deg = aim.aside(places, width_deg)
+        aside_deg = aim.offset_deg(places, width_deg)
         if not self.config.aim:
             aside_deg = torch.zeros_like(aside_deg)
-        belief = aim.belief(places, aside_deg, width_deg)
+        posterior = aim.posterior(places, aside_deg, width_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
@@ -194,13 +194,15 @@ class Steer(nn.Module):
                 queue = torch.cat([waiting[0], instant], 1)
                 features, slopes = describe(averages, queue[:, :frames], theta)
                 waiting = [queue[:, -self.config.lookahead :]]
-        masks, logit, following = self._decide(now, features, slopes, (width_deg, belief), layers)
+        masks, logit, following = self._decide(
+            now, features, slopes, (width_deg, posterior), layers
+        )
         masks = spread(turn(masks, aside_deg * (math.pi / 180)), self.config.scale)
         masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
         logit = logit.reshape(batch, targets, frames).transpose(1, 2)
-        return Answer(masks, (*kept, *following, *waiting), logit)
+        return NetworkOutput(masks, (*kept, *following, *waiting), logit)
 
-    def hear(
+    def observe(
         self, instant: Tensor, states: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Averages of the covariances (B, F, 3, cells), histograms of directions, next states.
@@ -232,13 +234,13 @@ class Steer(nn.Module):
         opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
         states : those of the layers, (B, core).
         """
-        width_deg, belief = opening
+        width_deg, posterior = opening
         batch, frames = width_deg.shape
         encoded = functional.relu(self.encode(by_band(now, FEATURES, self.per_band)))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
-        x = x + self.doubt(belief.sqrt())
+        x = x + self.doubt(posterior.sqrt())
         following = []
         for layer, norm, state in zip(self.layers, self.norms, states, strict=True):
             out, state = layer(norm(x), state[None])

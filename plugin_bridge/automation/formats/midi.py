@@ -16,13 +16,13 @@ from typing import Any
 import mido
 from mido.midifiles.meta import KeySignatureError
 
-from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
+from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.control.controls import BY_NAME, INPUTS, PLAYED
+from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
 from realtime.spec import StemsteerError
 
 FINE = 32  # a controller of 0…31 has its fine part this much higher
-Wire = tuple[int | None, int]  # channel from 0 or None for any, controller
+ControllerKey = tuple[int | None, int]  # channel from 0 or None for any, controller
 
 
 class ControllerMap:
@@ -33,7 +33,7 @@ class ControllerMap:
     wires : for each controller the (target, control) that it moves.
     """
 
-    def __init__(self, wires: Mapping[Wire, Key]) -> None:
+    def __init__(self, wires: Mapping[ControllerKey, Key]) -> None:
         self._wires = dict(wires)
         self._coarse: dict[tuple[int, int], int] = {}
 
@@ -96,7 +96,7 @@ def read(path: Path, sample_rate: float) -> Automation:
             points.setdefault(key, []).append(Point(time_s, value, "step"))
     if not points:
         raise ValueError("none of its controllers moves a control")
-    return Automation({key: lane_of(key[1], rows) for key, rows in points.items()})
+    return Automation({key: make_lane(key[1], rows) for key, rows in points.items()})
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:
@@ -125,7 +125,7 @@ def _scaled(key: Key, value: int, bits: int) -> float:
     return control.from_norm(0.5 + (value - centre) / (top - centre) / 2)
 
 
-def _wire(key: str) -> Wire:
+def _wire(key: str) -> ControllerKey:
     channel, _, number = key.rpartition(":")
     if not (number.isdecimal() and (channel.isdecimal() or not channel)):
         raise ValueError(f"{key!r} is no [channel:]controller")
@@ -137,6 +137,6 @@ def _wire(key: str) -> Wire:
 
 def _key(words: object) -> Key:
     target, _, name = str(words).rpartition(".")
-    if name not in PLAYED:
+    if name not in REMOTE_CONTROLS:
         raise ValueError(f"{words!r} names no control")
     return target or ALL, name

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plugin_bridge.automation.automation import Automation, Key, lane_of
+from plugin_bridge.automation.automation import Automation, Key, make_lane
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.control.controls import PLAYED, Control
+from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
 
 PLUGIN = "stemsteer"
 PIECES = 16  # straight pieces that stand for a segment of REAPER's other shapes
@@ -60,7 +60,7 @@ def read(path: Path, sample_rate: float) -> Automation:
         raise ValueError(
             "no track has an active envelope of its pan or of a parameter of Stemsteer"
         )
-    return Automation({key: lane_of(key[1], points) for key, points in lanes.items()})
+    return Automation({key: make_lane(key[1], points) for key, points in lanes.items()})
 
 
 def parse(text: str) -> Chunk:
@@ -123,7 +123,7 @@ def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
 def _control(title: str, number: str) -> Control | None:
     """By the title that the host shows, else by ``<number>:<symbol>``, else by the number."""
     index, _, symbol = number.partition(":")
-    for control in PLAYED.values():
+    for control in REMOTE_CONTROLS.values():
         if title:
             found = title.startswith(control.title)
         else:

@@ -23,11 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plugin_bridge.automation.automation import ALL, Automation, Key, lane_of
+from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.control.controls import BY_NAME
-from realtime.atomic import whole
+from realtime.atomic import atomic_write
 from realtime.spec import StemsteerError
 
 UNITS = ("seconds", "beats", "samples")
@@ -44,7 +44,7 @@ _ODD = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
 
 
 @dataclass
-class Draft:
+class LaneBuilder:
     """Points as they stand in a file, before their times are known in seconds."""
 
     unit: str
@@ -63,7 +63,7 @@ class Draft:
         for (target, name), points in self.points.items():
             timed = [Point(seconds(p.time_s), p.value, p.shape) for p in points]
             try:
-                lanes[target, name] = lane_of(name, timed)
+                lanes[target, name] = make_lane(name, timed)
             except ValueError as error:
                 raise ValueError(f"{name} of {target}: {error}") from None
         return Automation(lanes)
@@ -119,7 +119,7 @@ def write_automation(path: Path, lanes: Mapping[Key, Lane]) -> None:
         for (target, name), lane in lanes.items()
         for point in lane.points
     )
-    with whole(path) as hidden, hidden.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as hidden, hidden.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["seconds", "target", "control", "value", "shape"])
         writer.writerows(
@@ -137,7 +137,7 @@ def _read_csv(path: Path, sample_rate: float) -> Automation:
             raise ValueError(
                 f"line {number}: the first column is {unit!r}, not seconds, beats or samples"
             )
-        draft = Draft(unit)
+        draft = LaneBuilder(unit)
         tall = "control" in titles
         if tall and "value" not in titles:
             raise ValueError(f"line {number}: no column is called value; expected {_FORMS['.csv']}")
@@ -165,7 +165,7 @@ def _rows(lines: Iterable[str]) -> Any:
             yield reader.line_num, [cell.strip() for cell in row]
 
 
-def _tall_row(draft: Draft, titles: list[str], row: list[str]) -> None:
+def _tall_row(draft: LaneBuilder, titles: list[str], row: list[str]) -> None:
     cells = dict(zip(titles, row, strict=False))
     time, name = _number(row[0], draft.unit), cells.get("control", "")
     if name == TEMPO:
@@ -177,7 +177,7 @@ def _tall_row(draft: Draft, titles: list[str], row: list[str]) -> None:
     )
 
 
-def _wide_row(draft: Draft, titles: list[str], row: list[str]) -> None:
+def _wide_row(draft: LaneBuilder, titles: list[str], row: list[str]) -> None:
     time = _number(row[0], draft.unit)
     for title, cell in zip(titles[1:], row[1:], strict=False):
         if not cell:
@@ -191,7 +191,7 @@ def _wide_row(draft: Draft, titles: list[str], row: list[str]) -> None:
 
 def _read_json(path: Path, sample_rate: float) -> Automation:
     content = json.loads(path.read_text(encoding="utf-8"))
-    draft = Draft(content.get("unit", "seconds"))
+    draft = LaneBuilder(content.get("unit", "seconds"))
     if draft.unit not in UNITS:
         raise ValueError(f"unit is {draft.unit!r}, expected one of {', '.join(UNITS)}")
     draft.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]

@@ -20,19 +20,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from plugin_bridge.engine.daemon.instances import Tracks
-from plugin_bridge.engine.daemon.worker_process import Worker, log
+from plugin_bridge.engine.daemon.instances import InstanceSurface
+from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.control_page import Held
 from plugin_bridge.engine.shared.messages import (
+    MAX_PENDING_PEERS,
     MESSAGE_BYTES,
-    MOST_GUESTS,
-    check_hello,
     listen,
     lock_for,
+    parse_hello,
+    peer_uid,
     read_message,
-    user_of,
 )
-from plugin_bridge.engine.shared.ring import Ring
+from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket, state_folder
 from realtime.spec import StemsteerError
 
@@ -42,7 +42,7 @@ CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused fo
 LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
 
 
-class Server:
+class EngineDaemon:
     """Listens on the engine's socket until `stop` is called.
 
     Parameters
@@ -56,7 +56,7 @@ class Server:
     StemsteerError if another engine runs already.
     """
 
-    def __init__(self, model: str, tracks: Tracks, lanes: Path | None = None) -> None:
+    def __init__(self, model: str, tracks: InstanceSurface, lanes: Path | None = None) -> None:
         self._model, self._tracks, self._lanes = model, tracks, lanes
         self._begun_s = time.monotonic()
         self._path = engine_socket()
@@ -64,11 +64,11 @@ class Server:
         self._listener = listen(self._path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._guests: dict[socket.socket, float] = {}  # not yet greeted: since when
-        self._workers: dict[socket.socket, Worker] = {}  # with an instance
+        self._pending: dict[socket.socket, float] = {}  # not yet greeted: since when
+        self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
         self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
         self._held: dict[str, tuple[int, Held]] = {}  # of an instance whose process ended: by hands
-        self._spare: Worker | None = self._hire()
+        self._spare: WorkerProcess | None = self._spawn_worker()
         self._stopped = False
 
     def stop(self, *_: object) -> None:
@@ -82,41 +82,41 @@ class Server:
             while not self._stopped:
                 for key, _ in self._selector.select(0.2):
                     self._handle(key.fileobj)
-                self._show_out()
+                self._drop_idle()
         finally:
             self._close()
 
     def _handle(self, peer: Any) -> None:
         if peer is self._listener:
-            self._welcome()
-        elif peer in self._guests:
-            self._greet(peer)
+            self._accept()
+        elif peer in self._pending:
+            self._read_hello(peer)
         elif not self._workers[peer].hear():
-            self._dismiss(self._workers[peer])
+            self._reap(self._workers[peer])
 
-    def _welcome(self) -> None:
+    def _accept(self) -> None:
         with contextlib.suppress(OSError):
             guest, _ = self._listener.accept()
-            uid = user_of(guest)
-            if uid != os.geteuid() or len(self._guests) >= MOST_GUESTS:
+            uid = peer_uid(guest)
+            if uid != os.geteuid() or len(self._pending) >= MAX_PENDING_PEERS:
                 log.warning("a peer of user %d is shown out", uid)
                 guest.close()
                 return
             guest.setblocking(False)
-            self._guests[guest] = time.monotonic()
+            self._pending[guest] = time.monotonic()
             self._selector.register(guest, selectors.EVENT_READ)
 
-    def _show_out(self) -> None:
-        for guest, since_s in list(self._guests.items()):
+    def _drop_idle(self) -> None:
+        for guest, since_s in list(self._pending.items()):
             if time.monotonic() - since_s > HELLO_S:
                 self._part(guest).close()
 
     def _part(self, guest: socket.socket) -> socket.socket:
-        del self._guests[guest]
+        del self._pending[guest]
         self._selector.unregister(guest)
         return guest
 
-    def _greet(self, guest: socket.socket) -> None:
+    def _read_hello(self, guest: socket.socket) -> None:
         fds: list[int] = []
         with self._part(guest):
             try:
@@ -141,9 +141,9 @@ class Server:
             return
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
-        self._employ(check_hello(message), fds[0], guest)
+        self._start_instance(parse_hello(message), fds[0], guest)
 
-    def _employ(self, hello: dict[str, Any], ring_fd: int, guest: socket.socket) -> None:
+    def _start_instance(self, hello: dict[str, Any], ring_fd: int, guest: socket.socket) -> None:
         """Give the instance an audio process, which answers the plugin when it is ready."""
         if len(self._workers) >= MOST_INSTANCES:
             raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
@@ -152,13 +152,13 @@ class Server:
             raise StemsteerError(
                 f"its audio process has crashed {len(recent)} times, see {LOG_NAME}"
             )
-        ring = Ring(ring_fd, writable=False)
+        ring = SharedRing(ring_fd, writable=False)
         for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
             self._release(old)
             threading.Thread(target=old.end).start()  # its successor need not wait for that
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
-        worker = self._spare if self._spare and self._spare.runs else self._hire()
+        worker = self._spare if self._spare and self._spare.runs else self._spawn_worker()
         self._spare = None
         worker.hello, worker.ring = hello, ring
         host, held = self._held.pop(hello["uuid"], (0, {}))
@@ -170,12 +170,12 @@ class Server:
         self._workers[worker.control] = worker
         self._selector.register(worker.control, selectors.EVENT_READ)
         log.info("instance %d: %s", worker.pid, hello)
-        self._spare = self._hire()
+        self._spare = self._spawn_worker()
 
-    def _hire(self) -> Worker:
-        return Worker(self._model, self._lanes)
+    def _spawn_worker(self) -> WorkerProcess:
+        return WorkerProcess(self._model, self._lanes)
 
-    def _release(self, worker: Worker) -> None:
+    def _release(self, worker: WorkerProcess) -> None:
         """Let go what an instance's audio process has: its place, and what hands hold."""
         self._selector.unregister(worker.control)
         del self._workers[worker.control]
@@ -183,7 +183,7 @@ class Server:
         if held := worker.hands.held():
             self._held[worker.hello["uuid"]] = worker.hello["pid"], held
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _reap(self, worker: WorkerProcess) -> None:
         self._release(worker)
         code = worker.end()
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
@@ -203,7 +203,7 @@ class Server:
     def _close(self) -> None:
         self._path.unlink(missing_ok=True)
         self._listener.close()
-        for guest in list(self._guests):
+        for guest in list(self._pending):
             self._part(guest).close()
         workers = [*self._workers.values(), *([self._spare] if self._spare else [])]
         for worker in workers:
@@ -214,10 +214,10 @@ class Server:
         log.info("engine %d has stopped", os.getpid())
 
 
-def serve(model: str, tracks: Tracks, lanes: Path | None = None) -> None:
-    """Run the engine until SIGTERM or Ctrl-C; see `Server`."""
+def serve(model: str, tracks: InstanceSurface, lanes: Path | None = None) -> None:
+    """Run the engine until SIGTERM or Ctrl-C; see `EngineDaemon`."""
     _log_to_file()
-    server = Server(model, tracks, lanes)
+    server = EngineDaemon(model, tracks, lanes)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     server.run()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from plugin_bridge.control.controls import PLAYED, Control
-from plugin_bridge.control.surface import Meters, part_of
-from plugin_bridge.engine.daemon.worker_process import Worker
-from plugin_bridge.live.output_stage import FIELD, directions
+from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.surface import Meters, osc_name
+from plugin_bridge.engine.daemon.worker_process import WorkerProcess
+from plugin_bridge.live.output_stage import HISTOGRAM_SAMPLES, direction_histogram
 
 
-class Tracks:
+class InstanceSurface:
     """A board (`board.Board`) whose instances come and go.
 
     An instance is called by its label, or ``track_2`` if it has none; another one of the same name
@@ -21,21 +21,21 @@ class Tracks:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the engine adds and removes, OSC looks
         self._numbers: dict[str, int] = {}
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, WorkerProcess] = {}
 
-    def add(self, worker: Worker) -> tuple[str, int]:
+    def add(self, worker: WorkerProcess) -> tuple[str, int]:
         """Take in an instance; its name and number."""
         with self._lock:
             number = self._number(worker.hello["uuid"])
             name = worker.hello["label"] or f"track_{number}"
-            if part_of(name) in map(part_of, self._workers):
+            if osc_name(name) in map(osc_name, self._workers):
                 name = f"{name}_{number}"
             ranked = [*self._workers.items(), (name, worker)]
             ranked.sort(key=lambda item: self._numbers[item[1].hello["uuid"]])
             self._workers = dict(ranked)
         return name, number
 
-    def remove(self, worker: Worker) -> None:
+    def remove(self, worker: WorkerProcess) -> None:
         """Let an instance go."""
         with self._lock:
             self._workers = {name: w for name, w in self._workers.items() if w is not worker}
@@ -45,26 +45,30 @@ class Tracks:
         return tuple(self._workers)
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        return PLAYED
+        return REMOTE_CONTROLS
 
     def value(self, instance: str, name: str) -> float:
         worker = self._workers.get(instance)
-        return worker.hands.value(PLAYED[name].id) if worker else PLAYED[name].default
+        return (
+            worker.hands.value(REMOTE_CONTROLS[name].id)
+            if worker
+            else REMOTE_CONTROLS[name].default
+        )
 
     def play(self, instance: str, name: str, value: float) -> None:
         if worker := self._workers.get(instance):
-            worker.hands.play(PLAYED[name].id, value)
+            worker.hands.play(REMOTE_CONTROLS[name].id, value)
 
     def meters(self, instance: str) -> Meters:
         worker = self._workers.get(instance)
         if worker is None or worker.ring is None:
             return {}
         ring, (target_db, residual_db) = worker.ring, worker.hands.levels_db
-        field = ring.read(ring.input, ring["written"] - FIELD, FIELD)
+        field = ring.read(ring.input, ring["written"] - HISTOGRAM_SAMPLES, HISTOGRAM_SAMPLES)
         shown: dict[str, tuple[float, ...]] = {
             "level_target": (target_db,),
             "level_residual": (residual_db,),
-            "directions": tuple(directions(field).tolist()),
+            "directions": tuple(direction_histogram(field).tolist()),
             "latency": (float(ring["latency"]),),
             "load": (float(ring["load"]),),
             "dropouts": (float(ring["dropouts"]),),

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from plugin_bridge.engine.shared.control_page import Hands
+from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
-from plugin_bridge.engine.shared.ring import Ring
+from plugin_bridge.engine.shared.ring import SharedRing
 
 FIGURES = (
     "load",
@@ -31,7 +31,7 @@ FIGURES = (
 log = logging.getLogger("stemsteer.engine")
 
 
-class Worker:
+class WorkerProcess:
     """A process that has loaded `model` and waits for an instance, or serves one.
 
     Parameters
@@ -40,7 +40,7 @@ class Worker:
     """
 
     def __init__(self, model: str, lanes: Path | None = None) -> None:
-        self.hands = Hands()
+        self.hands = ControlPage()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             fds = theirs.fileno(), self.hands.fd
@@ -52,7 +52,7 @@ class Worker:
                 cwd=Path(__file__).resolve().parents[3],
             )
         self.hello: dict[str, Any] = {}
-        self.ring: Ring | None = None
+        self.ring: SharedRing | None = None
         self._ring_inode = 0
         self._facts: dict[str, Any] = {}
 

@@ -32,7 +32,7 @@ _PAGE = np.dtype(
 )
 
 
-class Hands:
+class ControlPage:
     """The page, mapped; `fd` is its file descriptor.
 
     Parameters

@@ -19,7 +19,7 @@ from plugin_bridge.paths import engine_socket
 from realtime.spec import StemsteerError
 
 MESSAGE_BYTES = 1 << 16
-MOST_GUESTS = 32
+MAX_PENDING_PEERS = 32
 _UUID = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NUMBERS = {"pid": (1, 1 << 22), "rate_hz": (8_000, 768_000), "block": (0, 1 << 20)}
@@ -50,12 +50,12 @@ def listen(path: Path) -> socket.socket:
         raise StemsteerError(f"cannot listen on {path}: {error}") from error
     finally:
         os.umask(mask)
-    listener.listen(MOST_GUESTS)
+    listener.listen(MAX_PENDING_PEERS)
     listener.setblocking(False)
     return listener
 
 
-def user_of(peer: socket.socket) -> int:
+def peer_uid(peer: socket.socket) -> int:
     """The user at the other end."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[1])
@@ -72,7 +72,7 @@ def read_message(message: bytes) -> dict[str, Any]:
     return read
 
 
-def check_hello(hello: dict[str, Any]) -> dict[str, Any]:
+def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
     """The hello with every field checked. A project may name a model, not point at a file."""
     if hello.get("hello") != 1:
         raise StemsteerError(f"a hello of version {hello.get('hello')!r}, expected 1")

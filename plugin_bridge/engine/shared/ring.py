@@ -123,7 +123,7 @@ def make_ring(rate_hz: float, outputs: int = 2) -> int:
     return fd
 
 
-class Ring:
+class SharedRing:
     """A mapped ring. Both sides use it; who may write what, says `PROTOCOL.md`.
 
     Parameters
@@ -214,7 +214,7 @@ class Ring:
         _futex(self._address + _FIELDS[bell][1], _FUTEX_WAIT, seen, timeout_s)
         self[flag] = 0
 
-    def ring_bell(self, bell: str, flag: str) -> None:
+    def notify(self, bell: str, flag: str) -> None:
         """Ring a bell; the system call is spared when nobody sleeps."""
         self[bell] = (self[bell] + 1) & 0xFFFFFFFF
         if self[flag]:

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 from plugin_bridge.automation import ALL, Lane, read_automation
-from plugin_bridge.control.controls import BY_NAME, PLAYED
-from plugin_bridge.control.surface import part_of
-from plugin_bridge.engine.shared.control_page import Hands
-from plugin_bridge.engine.shared.ring import Ring
-from plugin_bridge.engine.worker.processor import Processor, Replaced, choose_tier
-from plugin_bridge.engine.worker.timeline import Course
+from plugin_bridge.control.controls import BY_NAME, REMOTE_CONTROLS
+from plugin_bridge.control.surface import osc_name
+from plugin_bridge.engine.shared.control_page import ControlPage
+from plugin_bridge.engine.shared.ring import SharedRing
+from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
+from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import OnnxModel, StemsteerError, load_model
 
 LOOK_S = 0.1  # between two looks whether the plugin and the engine are still there
@@ -46,15 +46,15 @@ def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
     hello = json.loads(message)
     with socket.socket(fileno=fds[1]) as plugin:
         try:
-            ring = Ring(fds[0])
+            ring = SharedRing(fds[0])
             os.close(fds[0])
             name = str(hello["model"] or default_model)
             model = preloaded if preloaded and name == default_model else load_model(name, "live")
             tier = choose_tier(model.spec, ring.rate_hz, hello["latency"], hello["block"])
-            hands = Hands(page)
+            hands = ControlPage(page)
             own = _lanes(lanes, ring.rate_hz, hello["name"], hello["number"])
-            course = Course(ring, own, hands.held())
-            processor = Processor(ring, model, tier, course, hands)
+            course = ControlTimeline(ring, own, hands.held())
+            processor = RingProcessor(ring, model, tier, course, hands)
             _prepare(processor)
         except (StemsteerError, ValueError) as error:
             _say(plugin, f"error {error}")
@@ -62,7 +62,7 @@ def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
             return
         _say(engine, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
         _say(plugin, f"ok {hello['uuid']}")
-        with contextlib.suppress(Replaced):
+        with contextlib.suppress(RingTaken):
             _serve(processor, plugin, engine)
 
 
@@ -77,17 +77,17 @@ def _lanes(path: str, rate_hz: float, name: str, number: int) -> dict[int, Lane]
     if not path:
         return {}
     lanes = read_automation(Path(path), rate_hz).lanes
-    called = {ALL, str(number), part_of(name)}
+    called = {ALL, str(number), osc_name(name)}
     ranked = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)  # its own count more
     return {
         BY_NAME[control].id: lane
         for (target, control), lane in ranked
-        if part_of(target) in called or target == ALL
-        if control in PLAYED
+        if osc_name(target) in called or target == ALL
+        if control in REMOTE_CONTROLS
     }
 
 
-def _prepare(processor: Processor) -> None:
+def _prepare(processor: RingProcessor) -> None:
     processor.warm_up()
     processor.take_over()
     gc.collect()
@@ -95,13 +95,13 @@ def _prepare(processor: Processor) -> None:
     gc.disable()  # nothing here makes cycles
 
 
-def _serve(processor: Processor, plugin: socket.socket, engine: socket.socket) -> None:
+def _serve(processor: RingProcessor, plugin: socket.socket, engine: socket.socket) -> None:
     ring = processor.ring
     offline = None
     looked_s = 0.0
     while True:
         bell = ring["input_bell"]
-        if not processor.run_once():
+        if not processor.process_due():
             ring.wait("input_bell", "engine_sleeps", bell, LOOK_S)
         now_s = time.monotonic()
         if now_s - looked_s < LOOK_S:

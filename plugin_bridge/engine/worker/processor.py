@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, CONTROLS
-from plugin_bridge.engine.shared.control_page import Hands
-from plugin_bridge.engine.shared.ring import FRAMES, Ring
-from plugin_bridge.engine.worker.timeline import Course
+from plugin_bridge.engine.shared.control_page import ControlPage
+from plugin_bridge.engine.shared.ring import FRAMES, SharedRing
+from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
 
@@ -57,11 +57,11 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
     )
 
 
-class Replaced(Exception):  # noqa: N818  (it is no error)
+class RingTaken(Exception):  # noqa: N818  (it is no error)
     """The plugin has given its ring to another engine."""
 
 
-class Processor:
+class RingProcessor:
     """The engine's side of a ring.
 
     Equation: for the input x at position p, with target t and residual r of the separator, and the
@@ -80,7 +80,12 @@ class Processor:
     """
 
     def __init__(
-        self, ring: Ring, model: OnnxModel, tier: str, course: Course, hands: Hands
+        self,
+        ring: SharedRing,
+        model: OnnxModel,
+        tier: str,
+        course: ControlTimeline,
+        hands: ControlPage,
     ) -> None:
         self.ring = ring
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
@@ -95,14 +100,14 @@ class Processor:
         self.position = -1
         self._start = self._from = -1
 
-    def run_once(self) -> bool:
+    def process_due(self) -> bool:
         """Process what is due. False: nothing was, wait for the bell.
 
         Raises Replaced if another engine has taken the ring.
         """
         ring = self.ring
         if ring["engine_pid"] != self._pid:
-            raise Replaced
+            raise RingTaken
         written = ring["written"]
         start = ring["start"]  # after `written`: the plugin stores it before
         offline = bool(ring["offline"])
@@ -135,7 +140,7 @@ class Processor:
         self._separator.reset()
         self.ring["from"] = self._from
         self.ring["done"] = self._from
-        self.ring.ring_bell("output_bell", "plugin_sleeps")
+        self.ring.notify("output_bell", "plugin_sleeps")
 
     def _process(self, hops: int) -> None:
         begun_s = time.perf_counter()
@@ -156,7 +161,7 @@ class Processor:
             out = self._mix(first, target[:, -due:], residual[:, -due:])
             ring.write(ring.output, first, out)
             ring["done"] = last
-            ring.ring_bell("output_bell", "plugin_sleeps")
+            ring.notify("output_bell", "plugin_sleeps")
         self._show(stems)  # when nobody waits
         self._count(hops, time.perf_counter() - begun_s, separated_s)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plugin_bridge.automation.lane import Lane
 from plugin_bridge.control.controls import BY_NAME, CONTROLS
 from plugin_bridge.engine.shared.control_page import Held
-from plugin_bridge.engine.shared.ring import RECORDS, VALUES, Ring
+from plugin_bridge.engine.shared.ring import RECORDS, VALUES, SharedRing
 
 SHORTEST_RAMP = 256  # frames; faster changes click
 _KEPT_FRAMES = 1 << 17
@@ -32,7 +32,7 @@ _SEGMENT = np.dtype(
 )
 
 
-class Course:
+class ControlTimeline:
     """Values at any position: straight lines from one record's values to the next one's.
 
     A record holds a block's values; they are reached at the end of the block, or 256 frames after
@@ -50,7 +50,7 @@ class Course:
     """
 
     def __init__(
-        self, ring: Ring, lanes: Mapping[int, Lane] | None = None, held: Held | None = None
+        self, ring: SharedRing, lanes: Mapping[int, Lane] | None = None, held: Held | None = None
     ) -> None:
         self._ring, self._lanes = ring, lanes or {}
         self._read = 0

@@ -14,7 +14,7 @@ from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.stft import analyse
 from models_onnx.training.batches import DOUBT, POINT_WIDTHS_DEG, Batch
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.task import Task, sounding
+from models_onnx.training.task import SeparationTask, sounding
 from realtime.spec import ModelSpec
 
 QUESTIONS = 8
@@ -23,7 +23,7 @@ EVERY = 1024  # samples; the histograms change slowly
 VALIDATED_DEG = 4.0
 
 
-class AimTask(Task):
+class RefinerTask(SeparationTask):
     """Where in the opening a source is, by cross entropy over places; the rest is left as it is.
 
     Its batches ask for sources exactly (`Aims.exact`); the wrong directions are drawn here.
@@ -43,7 +43,7 @@ class AimTask(Task):
         with torch.no_grad():
             spectra = analyse(batch.mixture, self._windows[0], hop)[..., : self.spec.bins]
             instant = pool(covariances(torch.view_as_real(spectra)), self.steer.config.scale)
-            histograms = self.steer.hear(instant)[1][:, ::every]  # (B, F, ...)
+            histograms = self.steer.observe(instant)[1][:, ::every]  # (B, F, ...)
             targets = analyse(batch.targets, self._windows[0], hop * every)
             sounds = sounding(targets * (unit / level)[:, None, None, None, None])  # (B, K, F)
             told, off_deg = self._ask(batch.conditions["direction"][..., 0])
@@ -67,7 +67,7 @@ class AimTask(Task):
         return torch.stack([told_deg, width_deg], -1), true_deg - told_deg
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """As of a `Task`, with directions that are wrong by 4° to either side by turns."""
+        """Return what a `SeparationTask` does, with directions wrong by ±4° in turn."""
         direction = batch.conditions["direction"].clone()
         sign = 1 - 2 * (torch.arange(direction[..., 0].numel(), device=direction.device) % 2)
         wrong = direction[..., 0] + VALIDATED_DEG * sign.reshape(direction.shape[:2])
