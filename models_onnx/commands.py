@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 
 def app(command: Callable[..., None]) -> typer.Typer:

@@ -22,8 +22,9 @@ from models_onnx import commands as door
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import HALF, NETWORKS, restore
+from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS, OnnxModel
-from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError
+from realtime.spec import METADATA_KEY, ModelSpec
 
 OPSET = 17
 STEPS = 200

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 SOCKET_VARIABLE = "STEMSTEER_SOCKET"
 AUTOSTART_VARIABLE = "STEMSTEER_AUTOSTART"

@@ -4,9 +4,10 @@ In reading order: `separator` (the main path), `stft`, `masks`, `conditions`, `b
 `spec`, and `engine` (the same on a thread of its own).
 """
 
+from realtime.errors import StemsteerError
 from realtime.model import OnnxModel, find_model, load_model
 from realtime.separator import Separator
-from realtime.spec import ModelSpec, StemsteerError, Tier
+from realtime.spec import ModelSpec, Tier
 from realtime.threaded import Counters, ThreadedProcessor
 
 __all__ = [

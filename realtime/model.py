@@ -14,7 +14,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else importing it leaves 
 import onnxruntime as ort
 
 from realtime.conditions import Conditions
-from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec, StemsteerError
+from realtime.errors import StemsteerError
+from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
 
 Outputs = Mapping[str, NDArray[np.float32]]
 WEIGHTS = Path(__file__).resolve().parent.parent / "models_onnx" / "weights"

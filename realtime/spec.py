@@ -26,10 +26,6 @@ nt T + nn N across.
 """
 
 
-class StemsteerError(Exception):
-    """A file, peer or device that cannot be used: the message says what, why and what to do."""
-
-
 @dataclass(frozen=True)
 class Tier:
     """One latency setting: a pair of windows and how far ahead the model looks.

@@ -12,12 +12,11 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.spec import Tier
+from realtime.protocols import StemProcessor
 from realtime.stft import Audio
 
 FADE = 64  # samples from wet to dry and back
@@ -42,23 +41,6 @@ class Counters:
     load: float = 0.0
 
 
-class Stage(Protocol):
-    """What an engine runs: a `Separator`, or one with more behind it."""
-
-    sample_rate: float
-    channels: int
-    block: int | None
-    tier: Tier
-    stems: tuple[str, ...]
-
-    @property
-    def latency(self) -> int: ...
-
-    def process(self, block: Audio) -> NDArray[np.float32]: ...
-
-    def reset(self) -> None: ...
-
-
 class ThreadedProcessor:
     """Run `separator` in step with a real-time callback.
 
@@ -71,7 +53,7 @@ class ThreadedProcessor:
     slack : samples given to the worker beyond one hop and one block, for its work and for jitter.
     """
 
-    def __init__(self, separator: Stage, *, block: int, slack: int = 256) -> None:
+    def __init__(self, separator: StemProcessor, *, block: int, slack: int = 256) -> None:
         if separator.block != separator.tier.hop:
             raise ValueError("the engine needs Separator(..., block=separator.tier.hop)")
         self.separator, self.block = separator, block

@@ -11,7 +11,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from models_onnx.data.stems import RATE_HZ
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 AAC_SUFFIXES = (".m4a", ".mp4", ".aac")
 WARM_UP_S = 0.1

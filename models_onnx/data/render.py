@@ -19,7 +19,7 @@ from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.sounds.studio import Studio
 from models_onnx.data.stems import RATE_HZ
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 HELD_OUT_SEED = 10_000_000
 """First seed of held-out songs: no training song has one of these."""

@@ -28,8 +28,8 @@ from models_onnx.evaluation.scenes import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.systems import listen, oracle, separate, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
+from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
-from realtime.spec import StemsteerError
 
 Floats = NDArray[np.float32]
 PEER = "panorama"

@@ -15,7 +15,7 @@ from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, Label, split
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 Floats = NDArray[np.float32]
 AUDIO = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}

@@ -34,8 +34,8 @@ from models_onnx.networks.spain.config import TASKS
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.training.spain_batches import Stems, instrument, judged_scenes
 from realtime.atomic import atomic_write
+from realtime.errors import StemsteerError
 from realtime.model import load_model
-from realtime.spec import StemsteerError
 
 Floats = NDArray[np.float32]
 System = Callable[[EvaluationScene, Floats], Floats]

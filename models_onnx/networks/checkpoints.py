@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 FILE = "checkpoint.pt"
 

@@ -17,7 +17,8 @@ from models_onnx.networks import checkpoints
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.steer import network as steer
-from realtime.spec import ModelSpec, StemsteerError
+from realtime.errors import StemsteerError
+from realtime.spec import ModelSpec
 
 HALF = ".half"
 """Weights stored in float16 have this behind their name."""

@@ -17,7 +17,7 @@ from models_onnx.networks import checkpoints
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.task import SeparationTask
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
 

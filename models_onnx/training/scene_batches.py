@@ -13,7 +13,7 @@ from models_onnx.data.mixer import Mixing, Scene, draw
 from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.sources import Collection, Pool
 from models_onnx.training.batches import Aims, Batch, draw_batch
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 VALIDATION_SEED = 2_000_000_000
 VALIDATION_MIXING = Mixing(sources=(2, 5), rate=0.0, silent=0.0, wet=(0.3, 1.0), dry=0.35)

@@ -17,7 +17,7 @@ from models_onnx.data.stems import RATE_HZ, pan_gains
 from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.training.batches import Batch
 from models_onnx.training.scene_batches import open_folder
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 CLASSES = {
     "guitar": {"guitar"},

@@ -33,7 +33,7 @@ from models_onnx.training.losses import LossWeights
 from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 SAVE_EVERY_S = 240.0
 PRINT_EVERY = 20

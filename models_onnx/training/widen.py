@@ -19,7 +19,7 @@ from torch import Tensor
 from models_onnx.networks import checkpoints
 from models_onnx.networks import registry as networks
 from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer, SteerConfig
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 LIVE = SteerConfig()
 

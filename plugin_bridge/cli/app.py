@@ -44,7 +44,7 @@ class ErrorBoundary(TyperGroup):
 
 def _is_users(error: Exception) -> bool:
     """Whether an error tells of the user's files, values or devices, not of a fault here."""
-    from realtime.spec import StemsteerError
+    from realtime.errors import StemsteerError
 
     return isinstance(error, (StemsteerError, ValueError, OSError))
 

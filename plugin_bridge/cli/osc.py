@@ -79,7 +79,7 @@ def record(
     """
     from plugin_bridge.automation import write_automation
     from plugin_bridge.automation.live_lanes import MoveRecorder
-    from realtime.spec import StemsteerError
+    from realtime.errors import StemsteerError
 
     if path.exists() and not force:
         raise StemsteerError(f"{path} is there already; replace it with --force")

@@ -15,7 +15,7 @@ import numpy as np
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.messages import ask_status
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 RATE_HZ, BLOCK, LATENCY = 44_100, 512, 1024
 WARM_UP_S = 1.0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plugin_bridge.control.controls import CONTROLS
 from plugin_bridge.engine.shared.ring import RECORDS, VALUES, SharedRing, make_ring
 from plugin_bridge.paths import engine_socket
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 DEFAULTS = {control.name: control.default for control in CONTROLS if not control.output}
 

@@ -18,7 +18,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from plugin_bridge.files.decoders import ogg_ends, open_file
-from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, StemsteerError
+from realtime.errors import StemsteerError
+from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
 from realtime.stft import Audio
 
 MAX_SAMPLE = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound

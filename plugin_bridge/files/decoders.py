@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 
 class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]

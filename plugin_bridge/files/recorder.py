@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import AudioWriter, SampleFormat
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
 WAITING_HOPS = 4096  # about ten seconds: more than a busy disk takes

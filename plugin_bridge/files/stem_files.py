@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION, check_direction
+from realtime.errors import StemsteerError
 from realtime.separator import RESIDUAL
-from realtime.spec import StemsteerError
 
 _NAME = re.compile(r"\w[\w .+()-]*")
 

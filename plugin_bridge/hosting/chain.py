@@ -27,7 +27,7 @@ from plugin_bridge.control.controls import BY_NAME, Control
 from plugin_bridge.hosting.parameters import control, made, numbers, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
 from plugin_bridge.hosting.stem_mixer import CHUNK
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
 GAIN = BY_NAME["gain"]

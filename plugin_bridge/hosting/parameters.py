@@ -9,7 +9,7 @@ from typing import Any
 import pedalboard
 
 from plugin_bridge.control.controls import Control
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 _BOUNDLESS = 1e9
 _HALVINGS = 60

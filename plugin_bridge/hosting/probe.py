@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 LOAD_S = 20.0
 _PROBE = """

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from plugin_bridge.automation.conditions import LaneConditions
 from realtime.blocks import Fifo, adapter_delay
+from realtime.errors import StemsteerError
 from realtime.separator import RESIDUAL
-from realtime.spec import StemsteerError
 
 if TYPE_CHECKING:  # pedalboard is slow to import, and most mixes need none of it
     from plugin_bridge.hosting.chain import PluginChain

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
 Process = Callable[[Audio], Audio]

@@ -14,7 +14,7 @@ from typing import Any
 from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.formats.midi import ControllerMap
 from plugin_bridge.control.surface import ControlSurface
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 CLIENT = "stemsteer"
 CONTROL_CHANGE = 0xB0

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation.conditions import LaneConditions
-from plugin_bridge.control.controls import DIRECTIONS
+from plugin_bridge.control.metering import HISTOGRAM_SAMPLES, StemLevels, direction_histogram
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
 from realtime.stft import Audio
 
-METER_S = 0.1  # over which levels are averaged
-HISTOGRAM_SAMPLES = 2048  # samples of the mixture whose directions are shown
-SILENCE_DB = -120.0
 Tap = Callable[[Audio, NDArray[np.float32]], None]
 """Told every hop of the mixture (channels, n) and what is made of it (stems, channels, n)."""
 
@@ -45,7 +40,7 @@ class OutputStage:
         self.sample_rate, self.channels = separator.sample_rate, separator.channels
         self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
         self.fault = ""
-        self._powers = np.zeros(len(self.stems))
+        self._levels = StemLevels(len(self.stems), self.sample_rate)
         self._field = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
         self._fed = 0
         self._shown: tuple[int, tuple[float, ...]] = (-1, ())  # what was fed, and its directions
@@ -82,10 +77,7 @@ class OutputStage:
 
     def levels_db(self) -> dict[str, float]:
         """RMS of each stem of late, full scale is 0."""
-        return {
-            stem: 10 * math.log10(power) if power > 1e-12 else SILENCE_DB
-            for stem, power in zip(self.stems, self._powers.tolist(), strict=True)
-        }
+        return dict(zip(self.stems, self._levels.db, strict=True))
 
     def meters(self, target: str) -> Meters:
         """What is shown of a target: levels, activity if the model tells it, directions."""
@@ -109,31 +101,7 @@ class OutputStage:
         return shown
 
     def _measure(self, block: Audio, stems: NDArray[np.float32]) -> None:
-        size = block.shape[1]
-        weight = min(1.0, size / (METER_S * self.sample_rate))
-        for index, stem in enumerate(stems):
-            flat = stem.ravel()
-            power = float(np.dot(flat, flat)) / flat.size
-            self._powers[index] += weight * (power - self._powers[index])
+        self._levels.update(stems)
         newest = block[:, -HISTOGRAM_SAMPLES:]
         self._field[:, : -newest.shape[1]] = self._field[:, newest.shape[1] :]
         self._field[:, -newest.shape[1] :] = newest
-
-
-@functools.lru_cache(4)
-def _window(samples: int) -> NDArray[np.float64]:
-    return np.hanning(samples)
-
-
-def direction_histogram(mixture: Audio) -> NDArray[np.float64]:
-    """Shares of the energy of (2, n) samples by direction, `DIRECTIONS` from left to right.
-
-    A bin is at atan2(|R|, |L|) − 45°; all shares are 0 where there is silence.
-    """
-    left, right = np.abs(np.fft.rfft(mixture * _window(mixture.shape[1])))
-    azimuth_deg = np.degrees(np.arctan2(right, left)) - 45
-    energy = left**2 + right**2
-    place = np.minimum((azimuth_deg + 45) * DIRECTIONS / 90, DIRECTIONS - 1).astype(np.intp)
-    shares = np.bincount(place, energy, DIRECTIONS)
-    total = shares.sum()
-    return shares / total if total > 1e-12 else np.zeros(DIRECTIONS)

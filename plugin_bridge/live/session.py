@@ -24,9 +24,9 @@ from plugin_bridge.files.targets import Target
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
+from realtime.errors import StemsteerError
 from realtime.model import Model
 from realtime.separator import RESIDUAL
-from realtime.spec import StemsteerError
 from realtime.stft import Audio
 from realtime.threaded import ThreadedProcessor
 

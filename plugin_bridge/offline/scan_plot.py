@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
 from realtime.atomic import atomic_write
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
 RANGE_DB = 34.0

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 from collections.abc import Iterator
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 SERVICE = "_oscjson._tcp.local."
 

@@ -19,7 +19,7 @@ from plugin_bridge.control.controls import METERS, Control
 from plugin_bridge.control.surface import ControlSurface, osc_name
 from plugin_bridge.osc.namespace import ROOT
 from plugin_bridge.osc.server import OscServer
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 READ, READ_WRITE = 1, 3
 ATTRIBUTES = ("ACCESS", "CLIPMODE", "DESCRIPTION", "RANGE", "TYPE", "UNIT", "VALUE")

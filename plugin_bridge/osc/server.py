@@ -22,7 +22,7 @@ from plugin_bridge.osc.namespace import ROOT, Namespace, Reply
 from plugin_bridge.osc.packets import MAX_BYTES, MalformedError, Message, decode, encode
 from plugin_bridge.osc.rate_limit import Address, AllowList, Counters, RateLimiter
 from plugin_bridge.osc.subscriptions import Subscriptions
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 DEFAULT_PORT = 9900
 FARTHEST_S = 600.0  # a time tag farther ahead is taken for a mistake

@@ -26,7 +26,7 @@ from plugin_bridge.control.surface import ControlSurface, MemorySurface, Meters
 from plugin_bridge.osc.discovery import advertise
 from plugin_bridge.osc.oscquery import QueryServer
 from plugin_bridge.osc.server import OscServer
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 GATHER_S = 0.002
 SHOW_S = 0.1  # between two looks at the board when nobody asks

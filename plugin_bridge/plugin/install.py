@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plugin_bridge.engine.shared.messages import ask_status
 from plugin_bridge.paths import autostart_file, config_folder
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 CPP = Path(__file__).resolve().parent / "cpp"
 DPF = Path("/usr/share/dpf")

@@ -8,7 +8,7 @@ import pytest
 
 from plugin_bridge.automation import read_automation, write_automation
 from plugin_bridge.automation.live_lanes import MoveRecorder
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.lanes import read
 
 LANES = '{"lanes": {"guitar": {"azimuth": %s}}}'

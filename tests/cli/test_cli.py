@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 
 def stemsteer(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.paths import engine_socket
 from realtime import Separator, load_model
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import ROOT, compiled, noise, until
 
 HOP = 256

@@ -14,7 +14,7 @@ import pytest
 from plugin_bridge.control.controls import CONTROLS, header
 from plugin_bridge.engine.shared import ring as shm
 from plugin_bridge.engine.shared.ring import HEADER, RECORD, SharedRing, make_ring, ring_bytes
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import CPP, ROOT, need, noise
 
 

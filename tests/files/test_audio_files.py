@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat, format_like
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 
 RATE_HZ = 44_100

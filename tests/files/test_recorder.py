@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from plugin_bridge.automation.formats.midi import ControllerMap
 from plugin_bridge.cli import app as cli
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 RATE = 44_100
 TWICE_INVERTED = '[{"plugin": "Invert", "name": "a"}, {"plugin": "Invert", "name": "b"}]'

@@ -9,7 +9,7 @@ import pytest
 from plugin_bridge.automation import Lane, Point
 from plugin_bridge.hosting.chain import read_chain
 from plugin_bridge.hosting.stem_mixer import CHUNK, StemMixer
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.chains import NOISE, RATE, chain, run, steering, write
 
 

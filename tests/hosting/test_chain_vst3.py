@@ -12,7 +12,7 @@ import pytest
 
 from plugin_bridge.hosting.chain import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.chains import NOISE, RATE, run, steering, write
 from tests.support.engine_sandbox import built_plugin, need, until
 

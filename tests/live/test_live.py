@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.cli import app as cli
 from plugin_bridge.cli.live import _finish
+from plugin_bridge.control.metering import direction_histogram
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.recorder import StemRecorder
 from plugin_bridge.hosting.chain import PluginChain
 from plugin_bridge.hosting.stem_mixer import StemMixer
-from plugin_bridge.live.output_stage import direction_histogram
 from plugin_bridge.live.session import LiveSession, LiveSettings, play_file
 from realtime import StemsteerError, load_model
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start

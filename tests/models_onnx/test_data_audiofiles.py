@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from models_onnx.data import audiofiles
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.aac import write_aac
 
 

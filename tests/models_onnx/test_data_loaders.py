@@ -11,7 +11,7 @@ from models_onnx.data import draw
 from models_onnx.data.sets.loaders import StemFolder, open_collection
 from models_onnx.data.sets.naming import label_of, label_of_program
 from models_onnx.data.stems import image
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.aac import write_aac
 
 RATE_HZ = 44_100

@@ -11,7 +11,7 @@ from models_onnx.data.songs.parts import Note
 from models_onnx.data.sounds.recordings import COLUMNS, Recordings
 from models_onnx.data.sounds.sampler import play_kit, play_library, play_recording
 from models_onnx.data.sounds.songstems import draw_stretch
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 RATE_HZ = 44_100
 

@@ -19,7 +19,7 @@ from models_onnx.data.songs.parts import Note
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.sounds.studio import Studio
 from models_onnx.data.stems import image
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 SMALL = tuple(font for font in TRAINING if font.file == "TimGM6mb.sf2")
 RATE_HZ = 44_100

@@ -30,7 +30,7 @@ from models_onnx.training.spain_losses import (
     weighted_sdr,
 )
 from models_onnx.training.train_spain import SpainTask, main
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.spain import TINY
 from tests.support.studio import RATE_HZ, tones
 

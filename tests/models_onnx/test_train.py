@@ -22,8 +22,8 @@ from models_onnx.training.curves import read_log
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import LOG, main, train, validate
+from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
-from realtime.spec import StemsteerError
 from tests.support.studio import SPEC, TinyNetwork, draw
 
 EXACT = Aims(exact=True)

@@ -15,7 +15,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.namespace import matches
 from plugin_bridge.osc.packets import encode, encode_bundle
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 from tests.support.osc_rig import Rig
 

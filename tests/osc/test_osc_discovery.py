@@ -10,7 +10,7 @@ import pytest
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc.discovery import SERVICE, advertise
 from plugin_bridge.osc.server_process import OscOptions, OscProcess
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 zeroconf = pytest.importorskip("zeroconf")
 

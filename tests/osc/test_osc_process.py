@@ -15,7 +15,7 @@ from plugin_bridge.diagnostics.osc_load import bench_osc
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
 from plugin_bridge.osc.server_process import OscOptions, OscProcess
 from realtime import load_model
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 
 class Metered(MemorySurface):

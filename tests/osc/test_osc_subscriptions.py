@@ -15,7 +15,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.oscquery import QueryServer, host_info
 from plugin_bridge.osc.packets import decode
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 from tests.support.osc_rig import Rig
 
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.protocols import StreamProcessor
 from tests.support.signals import noise
 
 AWKWARD = (0, 1, 7, 255, 256, 257, 441, 8193)  # around a hop of 256, and a long block at last
 
 
-class Stage(Protocol):
-    """A stage: blocks (channels, n) in, (..., channels, n) out, `latency` samples later."""
-
-    @property
-    def latency(self) -> int: ...
-
-    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]: ...
-
-    def flush(self) -> NDArray[np.float32]: ...
-
-    def reset(self) -> None: ...
-
-
 def verify_streaming(
-    make: Callable[[], Stage],
+    make: Callable[[], StreamProcessor],
     *,
     channels: int = 2,
     samples: int = 20_000,
@@ -82,7 +69,7 @@ def measured_latency(
     return int(np.argmax(np.fft.irfft(product)[:most]))
 
 
-def _run(stage: Stage, blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _run(stage: StreamProcessor, blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate([*(stage.process(b) for b in blocks), stage.flush()], axis=-1)
 
 

@@ -23,7 +23,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from plugin_bridge.engine.shared.messages import ask_status
-from realtime.spec import METADATA_KEY, ModelSpec, StemsteerError, Tier
+from realtime.errors import StemsteerError
+from realtime.spec import METADATA_KEY, ModelSpec, Tier
 
 ROOT = Path(__file__).resolve().parents[2]
 CPP = ROOT / "plugin_bridge" / "plugin" / "cpp"

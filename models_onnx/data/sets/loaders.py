@@ -31,7 +31,7 @@ from models_onnx.data.sets.naming import label_of, label_of_program
 from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".m4a", ".mp4"}
 MIXES = {"mix", "mixture"}

@@ -13,7 +13,7 @@ import numpy as np
 from models_onnx.data.classes import FAMILY_OF
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, Label
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 INDEX = "index.jsonl"
 FULL_SCALE = 32767.0

@@ -18,7 +18,7 @@ import numpy as np
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import FAMILY_OF
 from models_onnx.data.stems import RATE_HZ
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 COLUMNS = {"path", "kind", "class", "midi_note", "dynamic", "seconds", "song", "offset_seconds",
            "detected_midi", "pitch_check"}  # fmt: skip

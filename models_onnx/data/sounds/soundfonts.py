@@ -16,7 +16,7 @@ import numpy as np
 from models_onnx.data.classes import DRUM_KIT
 from models_onnx.data.songs.parts import Note
 from models_onnx.data.stems import RATE_HZ
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 BLOCK = 64
 """FluidSynth acts on events only every 64 samples; keeping to its grid makes renders repeatable."""

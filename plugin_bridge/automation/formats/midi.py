@@ -19,7 +19,7 @@ from mido.midifiles.meta import KeySignatureError
 from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 FINE = 32  # a controller of 0…31 has its fine part this much higher
 ControllerKey = tuple[int | None, int]  # channel from 0 or None for any, controller

@@ -28,7 +28,7 @@ from plugin_bridge.automation.formats.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.control.controls import BY_NAME
 from realtime.atomic import atomic_write
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 UNITS = ("seconds", "beats", "samples")
 TEMPO = "tempo"

@@ -34,7 +34,7 @@ from plugin_bridge.engine.shared.messages import (
 )
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket, state_folder
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 HELLO_S = 2.0  # a peer that says nothing for so long is shown out
 MOST_INSTANCES = 64

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.metering import HISTOGRAM_SAMPLES, direction_histogram
 from plugin_bridge.control.surface import Meters, osc_name
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
-from plugin_bridge.live.output_stage import HISTOGRAM_SAMPLES, direction_histogram
 
 
 class InstanceSurface:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plugin_bridge.control.metering import decibels
 from plugin_bridge.engine.shared.ring import VALUES
 
 Held = dict[int, tuple[float, float]]  # by control: its value, and the plugin's parameter then
@@ -79,8 +80,8 @@ class ControlPage:
     @property
     def levels_db(self) -> tuple[float, float]:
         """RMS of target and residual of late, full scale is 0."""
-        target, residual = 10 * np.log10(np.maximum(self._page["powers"], 1e-12))
-        return float(target), float(residual)
+        target, residual = decibels(self.powers)
+        return target, residual
 
     @property
     def activity(self) -> float | None:
@@ -104,14 +105,15 @@ class ControlPage:
         """Say where the controls are, which of them hands hold, and the plugin's parameters."""
         self._page["values"], self._page["held"], self._page["asked"] = values, held, asked
 
-    def measure(self, stems: NDArray[np.float32], weight: float, activity: float | None) -> None:
-        """Average the power of (2, channels, n) target and residual into what is shown."""
-        for index, stem in enumerate(stems):
-            flat = stem.ravel()
-            power = float(np.dot(flat, flat)) / flat.size
-            self._page["powers"][index] += weight * (power - self._page["powers"][index])
-        if activity is not None:
-            self._page["activity"] = activity
+    @property
+    def powers(self) -> NDArray[np.float32]:
+        """Return the mean powers (2,) of target and residual, which the audio process averages."""
+        powers: NDArray[np.float32] = self._page["powers"]
+        return powers
+
+    def show_activity(self, activity: float) -> None:
+        """Publish how surely the target plays, 0 to 1."""
+        self._page["activity"] = activity
 
     def close(self) -> None:
         """Close the file descriptor; the memory goes with the object."""

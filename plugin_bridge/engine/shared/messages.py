@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.paths import engine_socket
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 MESSAGE_BYTES = 1 << 16
 MAX_PENDING_PEERS = 32

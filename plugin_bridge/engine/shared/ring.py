@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.spec import StemsteerError
+from realtime.errors import StemsteerError
 
 MAGIC = b"STMRING\n"
 VERSION = 2

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, CONTROLS
+from plugin_bridge.control.metering import StemLevels
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import FRAMES, SharedRing
 from plugin_bridge.engine.worker.timeline import ControlTimeline
@@ -21,7 +22,6 @@ BEHIND_FRAMES = 24_576  # of audio an offline engine that comes late begins with
 MOST_HOPS = 16  # in one call of the model
 LEVELS = ("mix", "mode", "gain", "bypass")
 PLAIN = (1.0, 0.0, 0.0, 0.0)  # of LEVELS: the target as it is
-METER_S = 0.1  # over which levels are averaged
 _LOAD_SMOOTHING = 0.05
 
 Levels = tuple[float | NDArray[np.float32], ...]
@@ -95,6 +95,7 @@ class RingProcessor:
             model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
         )
         self._course, self._hands = course, hands
+        self._stem_levels = StemLevels(2, ring.rate_hz, hands.powers)
         self._load = self._separation = self._worst_s = 0.0
         self._pid = os.getpid()
         self.position = -1
@@ -217,11 +218,9 @@ class RingProcessor:
         activity = self._separator.activity
         course = self._course
         self._hands.show(course.goal(self.position), course.held, course.asked)
-        self._hands.measure(
-            stems,
-            min(1.0, stems.shape[2] / (METER_S * self.ring.rate_hz)),
-            None if activity is None else float(activity[-1, 0]),
-        )
+        self._stem_levels.update(stems)
+        if activity is not None:
+            self._hands.show_activity(float(activity[-1, 0]))
 
     def _count(self, hops: int, took_s: float, separated_s: float) -> None:
         a_second = self.ring.rate_hz / (hops * self.hop)
