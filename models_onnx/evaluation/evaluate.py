@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from models_onnx import commands as door
+from models_onnx.data.collections import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation import metrics, report
-from models_onnx.evaluation.scenes import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.systems import listen, oracle, separate, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write

@@ -23,9 +23,9 @@ import typer
 from numpy.typing import NDArray
 
 from models_onnx import commands as door
+from models_onnx.data.collections import EvaluationScene
 from models_onnx.evaluation.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.evaluation.metrics import db, interval, si_sdr_db
-from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.evaluation.systems import oracle, separate
 from models_onnx.export import export
 from models_onnx.networks import registry as networks

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.evaluation.scenes import EvaluationScene
+from models_onnx.data.collections import EvaluationScene
 from realtime.model import Model
 from realtime.separator import MAX_FRAMES, Separator
 from realtime.spec import Tier

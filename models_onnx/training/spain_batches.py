@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models_onnx.data.collections import EvaluationScene
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, pan_gains
-from models_onnx.evaluation.scenes import EvaluationScene
 from models_onnx.training.batches import Batch
 from models_onnx.training.scene_batches import open_folder
 from realtime.errors import StemsteerError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import sys
@@ -162,8 +163,6 @@ def offline_bench(model: Model, tier: str, targets: int, seconds: float) -> Offl
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on, and how busy it was."""
-    import onnxruntime
-
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -171,7 +170,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": importlib.metadata.version("onnxruntime"),
     }
 
 

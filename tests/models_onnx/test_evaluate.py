@@ -11,6 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from models_onnx import commands as door
+from models_onnx.data.collections import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.evaluate import (
     ERRORS_DEG,
     PEER_WIDTHS_DEG,
@@ -21,7 +22,6 @@ from models_onnx.evaluation.evaluate import (
 )
 from models_onnx.evaluation.metrics import activity_f1, si_sdr_db
 from models_onnx.evaluation.report import above, distance, lost, tables
-from models_onnx.evaluation.scenes import EvaluationScene, open_songs, scenes
 from models_onnx.evaluation.systems import listen, oracle, separate, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model

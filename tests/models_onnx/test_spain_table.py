@@ -4,7 +4,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 from models_onnx import commands as door
-from models_onnx.evaluation.scenes import EvaluationScene
+from models_onnx.data.collections import EvaluationScene
 from models_onnx.evaluation.spain_table import FLOOR_DB, best_order, judge, main, score, tables
 from models_onnx.networks import checkpoints
 from models_onnx.networks import registry as networks
