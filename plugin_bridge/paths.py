@@ -10,6 +10,7 @@ from realtime.errors import StemsteerError
 
 SOCKET_VARIABLE = "STEMSTEER_SOCKET"
 AUTOSTART_VARIABLE = "STEMSTEER_AUTOSTART"
+DATA_VARIABLE = "STEMSTEER_DATA"
 
 
 def runtime_folder() -> Path:
@@ -52,3 +53,10 @@ def state_folder() -> Path:
     folder = state / "stemsteer"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def data_folder() -> Path:
+    """The folder of the user's own timbres and models: STEMSTEER_DATA, or XDG's; not made."""
+    given = os.environ.get(DATA_VARIABLE)
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return Path(given) if given else data / "stemsteer"

@@ -1,0 +1,141 @@
+"""The user's library of timbres: a folder with one small file a name.
+
+A file is JSON: format, encoder, vector, spread, sources and made. It is read with bounds on its
+size and types, since files are passed between people.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plugin_bridge.paths import data_folder
+from plugin_bridge.timbre.vector import Timbre
+from realtime.atomic import atomic_write
+from realtime.errors import StemsteerError
+
+FORMAT = "stemsteer-timbre-1"
+SUFFIX = ".timbre.json"
+MAX_BYTES = 1 << 18
+MAX_SIZE = 4096
+"""Most components of a vector."""
+_NAME = re.compile(r"\w[\w .+()-]{0,79}")
+
+
+class TimbreLibrary:
+    """Timbres by name in a folder; by default the user's own.
+
+    A name is of letters, digits, spaces and . + - ( ), at most 80 of them.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = data_folder() / "timbres" if folder is None else folder
+
+    def names(self) -> list[str]:
+        """Return the names of all timbres, sorted."""
+        files = self.folder.glob(f"*{SUFFIX}") if self.folder.is_dir() else ()
+        return sorted(file.name.removesuffix(SUFFIX) for file in files)
+
+    def load(self, name: str) -> Timbre:
+        """Read a timbre.
+
+        Raises
+        ------
+        StemsteerError if there is none of that name, or its file is not one.
+        """
+        path = self._path(name)
+        if not path.is_file():
+            there = ", ".join(self.names()) or "none yet: `stemsteer timbres add` makes one"
+            raise StemsteerError(f"no timbre is called {name!r}; there are {there}")
+        return read_timbre(path)
+
+    def save(self, name: str, timbre: Timbre, *, replace: bool = False) -> Path:
+        """Write a timbre under a name; its file appears whole, readable by the user alone.
+
+        Raises
+        ------
+        StemsteerError if the name is taken, unless it is to be replaced.
+        """
+        path = self._path(name)
+        if path.exists() and not replace:
+            raise StemsteerError(f"a timbre is called {name!r} already: --force replaces it")
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_timbre(path, timbre)
+        return path
+
+    def remove(self, name: str) -> None:
+        """Delete a timbre. Raises StemsteerError if there is none of that name."""
+        self.load(name)
+        self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise StemsteerError(
+                f"a timbre's name is {name!r}, expected up to 80 letters, digits, spaces and "
+                ". + - ( ): it becomes the name of a file"
+            )
+        return self.folder / f"{name}{SUFFIX}"
+
+
+def write_timbre(path: Path, timbre: Timbre) -> None:
+    """Write the file of a timbre, whole or not at all, mode 0600."""
+    content = {
+        "format": FORMAT,
+        "encoder": timbre.encoder,
+        "vector": [float(f"{x:.9g}") for x in timbre.vector.tolist()],
+        "spread": round(timbre.spread, 6),
+        "sources": list(timbre.sources),
+        "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    with atomic_write(path) as hidden:
+        hidden.touch(mode=0o600)
+        hidden.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_timbre(path: Path) -> Timbre:
+    """Read the file of a timbre.
+
+    Raises
+    ------
+    StemsteerError that says what is wrong with it, if it is not one.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _parsed(content)
+    except (OSError, ValueError, RecursionError) as error:
+        words = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise StemsteerError(
+            f"{path} is no timbre: {words}; expected a file made by `stemsteer timbres add`"
+        ) from error
+
+
+def _parsed(content: Any) -> Timbre:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}")
+    encoder, vector = content.get("encoder"), content.get("vector")
+    if not isinstance(encoder, str) or not encoder:
+        raise ValueError("it does not say which encoder made it")
+    if not isinstance(vector, list) or not 0 < len(vector) <= MAX_SIZE or not _numbers(vector):
+        raise ValueError("its vector is not a list of numbers")
+    spread, sources = content.get("spread", 0.0), content.get("sources", [])
+    if not _numbers([spread]) or not 0 <= spread <= 1:
+        raise ValueError(f"its spread is {spread!r}, expected 0 to 1")
+    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
+        raise ValueError("its sources are not a list of texts")
+    return Timbre(np.array(vector, np.float32), encoder, float(spread), tuple(sources))
+
+
+def _numbers(values: Sequence[Any]) -> bool:
+    return all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+        for value in values
+    )
