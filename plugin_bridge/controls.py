@@ -2,7 +2,7 @@
 
 import sys
 
-from plugin_bridge.control.controls import main
+from plugin_bridge.control.generate import main
 
 if __name__ == "__main__":
     main(sys.argv[1] if len(sys.argv) > 1 else "")

@@ -76,13 +76,13 @@ class LaneConditions:
 
     def values(self, target: str, name: str, times_s: Times) -> Times:
         """Smoothed values of a control at `times_s`."""
-        control, lane = BY_NAME[name], self.curve(target, name)
+        control, lane = BY_NAME[name], self.lane_or_default(target, name)
         if lane.constant is not None:
             return np.full(times_s.shape, lane.constant)
         middle = lane.mean(times_s - control.smoothing_s / 2, control.smoothing_s)
         return np.clip(middle, control.low, control.high)
 
-    def curve(self, target: str, name: str) -> Lane:
+    def lane_or_default(self, target: str, name: str) -> Lane:
         """The lane of a control, or the level that stands for it."""
         return self.lanes.lane(target, name) or self._rest.get((target, name)) or _DEFAULTS[name]
 
@@ -126,7 +126,7 @@ class LaneConditions:
         ]
 
     @property
-    def plain(self) -> bool:
+    def has_unity_levels(self) -> bool:
         """Whether every output is its target alone: nothing moves its level."""
         return not self.moves(*LEVELS)
 

@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from plugin_bridge.automation.automation import Automation, Key, make_lane
+from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.control.controls import HOST_ONLY, Control
-from plugin_bridge.control.surface import INPUTS_BY_NAME, MemorySurface, Meters
+from plugin_bridge.automation.move_recorder import lanes_of
+from plugin_bridge.control.controls import Control
+from plugin_bridge.control.surface import INPUTS_BY_NAME, Meters
 
 KEPT_S = 0.15  # of what was played stays: more than any smoothing and latency
-APART_S = 0.002  # points of a recording are at least so far apart
-
-
-class MoveRecorder(MemorySurface):
-    """A board that keeps every move with its time, from the first move on."""
-
-    def __init__(
-        self, instances: Sequence[str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__(instances)
-        self._clock, self._begun_s = clock, -1.0
-        self._played: dict[Key, list[Point]] = {}
-
-    def play(self, instance: str, name: str, value: float) -> None:
-        super().play(instance, name, value)
-        now_s = self._clock()
-        self._begun_s = now_s if self._begun_s < 0 else self._begun_s
-        add(self._played.setdefault((instance, name), []), now_s - self._begun_s, value)
-
-    @property
-    def points(self) -> int:
-        return sum(map(len, self._played.values()))
-
-    def lanes(self) -> dict[Key, Lane]:
-        """What was played until now."""
-        return _lanes(self._played)
-
-
-def add(points: list[Point], time_s: float, value: float) -> None:
-    """Append a step; one that follows too closely takes the place of the last."""
-    point = Point(time_s, value, "step")
-    if len(points) > 1 and time_s - points[-1].time_s < APART_S:
-        points[-1] = Point(points[-1].time_s, value, "step")
-    else:
-        points.append(point)
 
 
 class LiveLanes:
@@ -97,7 +62,7 @@ class LiveLanes:
         lane = self._automation.lane(instance, name)
         return float(lane.at(self._time_s)) if lane else self._start(instance, name)
 
-    def play(self, instance: str, name: str, value: float) -> None:
+    def set_value(self, instance: str, name: str, value: float) -> None:
         with self._lock:
             self._moves[instance, name] = self._values[instance, name] = value
 
@@ -124,7 +89,7 @@ class LiveLanes:
 
     def recorded(self) -> dict[Key, Lane]:
         """All lanes since `record` was set to an empty dictionary, with what went before a hand."""
-        played = _lanes(self.record or {})
+        played = lanes_of(self.record or {})
         starts = {
             (target, name): Lane.level(value)
             for target, values in self._rest.items()
@@ -165,12 +130,6 @@ class LiveLanes:
 
     def _start(self, instance: str, name: str) -> float:
         return self._rest.get(instance, {}).get(name, self.controls(instance)[name].default)
-
-
-def _lanes(played: Mapping[Key, Sequence[Point]]) -> dict[Key, Lane]:
-    """Lanes of what was played, but not of what only a plugin's host can turn."""
-    moved = {key: points for key, points in played.items() if key[1] not in HOST_ONLY}
-    return {key: make_lane(key[1], points) for key, points in moved.items()}
 
 
 def _lane(points: Sequence[Point]) -> Lane:

@@ -18,6 +18,7 @@ try:
     from plugin_bridge.cli import doctor, engine, live, models, plugin
     from plugin_bridge.cli import osc as control
     from plugin_bridge.cli import render as separate
+    from plugin_bridge.launch import RUN_MODULE, run_module
 except KeyboardInterrupt:  # Ctrl-C before the door stands
     print("stemsteer: stopped", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
@@ -94,6 +95,8 @@ def main() -> None:
         import multiprocessing
 
         multiprocessing.freeze_support()
+        if sys.argv[1:2] == [RUN_MODULE]:  # it was started as a process of our own
+            return run_module(sys.argv[2:])
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()

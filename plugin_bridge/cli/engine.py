@@ -60,7 +60,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what the engine is doing: every plugin instance with its load and dropouts."""
-    from plugin_bridge.engine.shared.messages import ask_status
+    from plugin_bridge.engine.client import ask_status
 
     answer = ask_status()
     if as_json:

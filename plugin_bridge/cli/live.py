@@ -86,7 +86,8 @@ def live(
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.live import audio_device as soundcard
-    from plugin_bridge.live.session import LiveSession, LiveSettings, play_file
+    from plugin_bridge.live.file_device import play_file
+    from plugin_bridge.live.session import LiveSession, LiveSettings
     from plugin_bridge.model_library import choose_model
     from plugin_bridge.osc.server_process import OscOptions, OscProcess
 
@@ -119,7 +120,7 @@ def live(
             tier=tier,
             automation=lanes,
             chains=chain_files(chain),
-            tape=record,
+            record_folder=record,
             force=force,
         )
         session = LiveSession(chosen, settings)
@@ -127,7 +128,7 @@ def live(
             check_writable(output_file, input_file, force)
         if osc:
             options = OscOptions(bind, port, tuple(allow or ()), strict, mirrored, announce)
-            apart = stack.enter_context(OscProcess(session.board, options))
+            apart = stack.enter_context(OscProcess(session.surface, options))
             typer.echo(f"listening for OSC on {bind} port {apart.port}", err=True)
         if midi is not None:
             source = stack.enter_context(_midi(session, midi, midi_map))
@@ -144,7 +145,7 @@ def live(
             pass  # that is how a session ends
         finally:
             _finish(session, record)
-    if session.engine.counters.faults:
+    if session.processor.counters.faults:
         raise typer.Exit(1)
 
 
@@ -180,38 +181,38 @@ def table(session: LiveSession, flags: Flags) -> Any:
     from rich.table import Table
 
     shown = Table("stem", "azimuth", "width", "level", "", box=None)
-    board = session.board
-    for stem, level_db in session.strip.levels_db().items():
+    board = session.surface
+    for stem, level_db in session.output_stage.levels_db().items():
         place = [""] * 2
         if stem in board.instances:
             place = [f"{board.value(stem, name):+.1f}°" for name in ("azimuth", "width")]
         bar = "█" * max(0, round((level_db + 60) / 2))
         shown.add_row(stem, *place, f"{level_db:.0f} dB", bar)
-    counters = session.engine.counters
+    counters = session.processor.counters
     late = f"{counters.late_blocks} of {counters.blocks} blocks late"
     lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
-    shown.caption = f"load {counters.load:.0%}   {late}   {lost}   {session.strip.fault}"
+    shown.caption = f"load {counters.load:.0%}   {late}   {lost}   {session.output_stage.fault}"
     return shown
 
 
 def _midi(session: LiveSession, words: str, mapping: Path | None) -> AbstractContextManager[Port]:
     from plugin_bridge.automation.formats.midi import ControllerMap
-    from plugin_bridge.live.midi_input import listener, opened
+    from plugin_bridge.live.midi_input import controller_callback, open_input
 
     controllers = ControllerMap.read(mapping) if mapping else ControllerMap.of_table()
-    controllers.check_targets(session.board.instances)
-    return opened(words, listener(session.board, controllers))
+    controllers.check_targets(session.surface.instances)
+    return open_input(words, controller_callback(session.surface, controllers))
 
 
 def _finish(session: LiveSession, record: Path | None) -> None:
     """Say how it went, and keep what the hands did."""
-    counters = session.engine.counters
+    counters = session.processor.counters
     if not counters.blocks:
         return  # it did not begin
     words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
-    if session.strip.fault:
-        typer.secho(f"stemsteer: {session.strip.fault}", err=True, fg="red")
+    if session.output_stage.fault:
+        typer.secho(f"stemsteer: {session.output_stage.fault}", err=True, fg="red")
     if counters.jumps:
         typer.secho(
             f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "
@@ -219,15 +220,15 @@ def _finish(session: LiveSession, record: Path | None) -> None:
             err=True,
             fg="yellow",
         )
-    if record is not None and session.tape is not None:
-        if not session.tape.frames:
+    if record is not None and session.recorder is not None:
+        if not session.recorder.frames:
             typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
             return
         from plugin_bridge.automation import write_automation
         from plugin_bridge.files.recorder import LANES
 
-        write_automation(record / LANES, session.board.recorded())
-        typer.echo(f"recorded in {record}, {session.tape.lost} hops lost by the disk", err=True)
+        write_automation(record / LANES, session.surface.recorded())
+        typer.echo(f"recorded in {record}, {session.recorder.lost} hops lost by the disk", err=True)
 
 
 def _list(cards: list[Any]) -> None:

@@ -55,7 +55,7 @@ def osc(
     from plugin_bridge.control.surface import MemorySurface
 
     class Shown(MemorySurface):
-        def play(self, instance: str, name: str, value: float) -> None:
+        def set_value(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
 
     with listening(Shown(_names(targets)), port, bind, allow, strict, mirrored, announce) as server:
@@ -78,7 +78,7 @@ def record(
     Time begins with the first move.
     """
     from plugin_bridge.automation import write_automation
-    from plugin_bridge.automation.live_lanes import MoveRecorder
+    from plugin_bridge.automation.move_recorder import MoveRecorder
     from realtime.errors import StemsteerError
 
     if path.exists() and not force:

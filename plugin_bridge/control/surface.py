@@ -29,7 +29,7 @@ class ControlSurface(Protocol):
     def value(self, instance: str, name: str) -> float:
         """Where a control is now."""
 
-    def play(self, instance: str, name: str, value: float) -> None:
+    def set_value(self, instance: str, name: str, value: float) -> None:
         """Move a control; the value is in its range. Never blocks for long."""
 
     def meters(self, instance: str) -> Meters:
@@ -56,7 +56,7 @@ class MemorySurface:
     def value(self, instance: str, name: str) -> float:
         return self._values.get((instance, name), BY_NAME[name].default)
 
-    def play(self, instance: str, name: str, value: float) -> None:
+    def set_value(self, instance: str, name: str, value: float) -> None:
         with self._lock:
             self._values[instance, name] = value
 

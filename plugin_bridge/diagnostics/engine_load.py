@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_bridge.engine.client import PluginClient
-from plugin_bridge.engine.shared.messages import ask_status
+from plugin_bridge.engine.client import PluginClient, ask_status
 from realtime.errors import StemsteerError
 
 RATE_HZ, BLOCK, LATENCY = 44_100, 512, 1024

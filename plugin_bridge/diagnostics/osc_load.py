@@ -85,7 +85,7 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
     settings = LiveSettings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
     with (
         LiveSession(model, settings) as live,
-        OscProcess(live.board, OscOptions("127.0.0.1", 0)) as apart,
+        OscProcess(live.surface, OscOptions("127.0.0.1", 0)) as apart,
     ):
         card = PacedCard(live)
         card.start()
@@ -117,7 +117,7 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
         memory_after_mb=memory_after_mb,
         delay_median_ms=float(median),
         delay_p99_ms=float(p99),
-        hop_ms=1000 * live.strip.tier.hop / RATE_HZ,
+        hop_ms=1000 * live.output_stage.tier.hop / RATE_HZ,
     )
 
 
@@ -138,7 +138,7 @@ def _delays_ms(live: LiveSession, card: PacedCard, port: int) -> list[float]:
         heard = sound[first : first + int(SETTLED_S * RATE_HZ)]
         changed = np.flatnonzero(np.abs(heard - heard[0]) > LEAST_CHANGE)
         late = int(changed[0]) if changed.size else heard.size
-        delays_ms.append(1000 * (late - live.engine.latency) / RATE_HZ)
+        delays_ms.append(1000 * (late - live.processor.latency) / RATE_HZ)
     return delays_ms
 
 
@@ -153,9 +153,9 @@ def _subscribed(port: int) -> Iterator[None]:
 
 def _watched(live: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
     """Late blocks, and processor time of both processes, while something runs."""
-    late, began_s = live.engine.counters.late_blocks, _processor_s(pid)
+    late, began_s = live.processor.counters.late_blocks, _processor_s(pid)
     run()
-    return live.engine.counters.late_blocks - late, _processor_s(pid) - began_s
+    return live.processor.counters.late_blocks - late, _processor_s(pid) - began_s
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,3 +144,19 @@ class PluginClient:
         """Leave, as a plugin does that is removed."""
         self._socket.close()
         os.close(self.fd)
+
+
+def ask_status(timeout_s: float = 2.0) -> dict[str, Any]:
+    """Ask the engine how it is. Raises StemsteerError if none answers."""
+    path = engine_socket()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
+        asked.settimeout(timeout_s)
+        try:
+            asked.connect(str(path))
+            asked.send(b'{"ask": "status"}')
+            answer: dict[str, Any] = json.loads(asked.recv(1 << 20))
+        except (OSError, ValueError) as error:
+            raise StemsteerError(
+                f"no engine answers at {path} ({error}): start one with `stemsteer serve`"
+            ) from error
+    return answer

@@ -41,7 +41,7 @@ def ports() -> Iterator[Port]:
 
 
 @contextlib.contextmanager
-def opened(words: str, hear: Hear) -> Iterator[Port]:
+def open_input(words: str, hear: Hear) -> Iterator[Port]:
     """Hand on what the first MIDI input sends that has `words` in its name, in any case.
 
     Raises StemsteerError if there is none, or it does not open.
@@ -56,7 +56,7 @@ def opened(words: str, hear: Hear) -> Iterator[Port]:
         raise StemsteerError(f"the MIDI input {port.name} does not open: {error}") from error
 
 
-def listener(board: ControlSurface, mapping: ControllerMap) -> Hear:
+def controller_callback(board: ControlSurface, mapping: ControllerMap) -> Hear:
     """What to do with the bytes of a message: move what its controller is mapped to."""
 
     def hear(message: Sequence[int]) -> None:
@@ -67,7 +67,7 @@ def listener(board: ControlSurface, mapping: ControllerMap) -> Hear:
             return
         (target, name), value = moved
         for instance in board.instances if target == ALL else (target,):
-            board.play(instance, name, value)
+            board.set_value(instance, name, value)
 
     return hear
 

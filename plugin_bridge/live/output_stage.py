@@ -65,7 +65,7 @@ class OutputStage:
             if self.mixer:
                 stems = self.mixer.process(stems)
                 self.fault = self.fault or self.mixer.fault
-            elif not self.steering.plain:
+            elif not self.steering.has_unity_levels:
                 stems[:-1] = self.steering.outputs(first, stems)
         except Exception as error:
             self.fault = str(error)

@@ -169,7 +169,7 @@ def _write(files: StemFiles, pairs: Pairs, steering: LaneConditions, mode: str) 
     for mixture, stems in pairs:
         if mode == "remove":
             files.write(stems[-1], stems[:0])
-        elif steering.plain:
+        elif steering.has_unity_levels:
             files.write(mixture, stems[:-1])
         else:
             files.write_each([*steering.outputs(files.frames, stems), stems[-1]])
@@ -220,7 +220,7 @@ def _steering(
 
 def _direction(steering: LaneConditions, target: str) -> dict[str, float | None]:
     """Azimuth and width of a target; None where it moves."""
-    return {name: steering.curve(target, name).constant for name in ("azimuth", "width")}
+    return {name: steering.lane_or_default(target, name).constant for name in ("azimuth", "width")}
 
 
 def _stem(

@@ -87,7 +87,7 @@ class Namespace:
             self.fault("out_of_range", f"{name} is {value:g}, expected {control.range}: {word}")
             if self._strict:
                 return
-        self.board.play(instance, name, legal)
+        self.board.set_value(instance, name, legal)
         self._counters.applied += 1
 
     def fault(self, kind: str, words: str) -> None:

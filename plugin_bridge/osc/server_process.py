@@ -99,7 +99,7 @@ class OscProcess:
             while (message := self._pipe.recv()) is not None:
                 moves, asked = message
                 for (instance, name), value in moves.items():
-                    self._board.play(instance, name, value)
+                    self._board.set_value(instance, name, value)
                 if asked:
                     self._pipe.send(self._shown())
         except (EOFError, OSError):  # the other process is gone: hands are off, sound goes on
@@ -131,7 +131,7 @@ class SurfaceProxy(MemorySurface):
     def value(self, instance: str, name: str) -> float:
         return self._values.get((instance, name), self._controls[instance][name].default)
 
-    def play(self, instance: str, name: str, value: float) -> None:
+    def set_value(self, instance: str, name: str, value: float) -> None:
         with self._lock:
             self._values[instance, name] = self._moves[instance, name] = value
 

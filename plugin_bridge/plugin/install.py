@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from plugin_bridge.engine.shared.messages import ask_status
+from plugin_bridge.engine.client import ask_status
 from plugin_bridge.paths import autostart_file, config_folder
 from realtime.errors import StemsteerError
 

@@ -98,7 +98,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
 def test_only_lanes_of_levels_make_an_output_more_than_its_target(noise):
     def plain(lanes, rest):
         tier = load_model("panorama").spec.tier("live")
-        return LaneConditions(Automation(lanes), ["guitar"], tier, RATE, rest).plain
+        return LaneConditions(Automation(lanes), ["guitar"], tier, RATE, rest).has_unity_levels
 
     assert plain(SWEEP.lanes, {"guitar": {"width": 30}})
     assert not plain({(ALL, "mix"): Lane.level(0.5)}, {})

@@ -22,7 +22,8 @@ from plugin_bridge.automation import (
     read_automation,
     write_automation,
 )
-from plugin_bridge.automation.live_lanes import LiveLanes, MoveRecorder
+from plugin_bridge.automation.live_lanes import LiveLanes
+from plugin_bridge.automation.move_recorder import MoveRecorder
 from plugin_bridge.cli import app as cli
 from plugin_bridge.osc import OscServer
 from realtime import Separator, load_model
@@ -42,7 +43,7 @@ def stream(lanes, moves, noise, block=128):
     for first in range(0, noise.shape[1], block):
         for sample, name, value in moves:
             if first <= sample < first + block:
-                lanes.play("guitar", name, value)
+                lanes.set_value("guitar", name, value)
         out.append(separator.process(np.ascontiguousarray(noise[:, first : first + block])))
     return np.concatenate(out, axis=2), steering
 
@@ -79,7 +80,7 @@ def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise
     tier = model.spec.tier("live")
     steering = LaneConditions(hand, ["guitar"], tier, RATE, START)
     before = steering(0, 100)["direction"][:, 0, 0]
-    hand.play("guitar", "azimuth", 30.0)
+    hand.set_value("guitar", "azimuth", 30.0)
     after = steering(100, 100)["direction"][:, 0, 0]
     assert (before == -30).all()
     assert -30 < after[0] < after[1]
@@ -91,7 +92,7 @@ def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise
 def test_lanes_of_a_hand_stay_short_however_long_it_plays():
     hand = playing(Automation())
     for k in range(5_000):
-        hand.play("guitar", "azimuth", float(k % 40))
+        hand.set_value("guitar", "azimuth", float(k % 40))
         hand.advance(k * 0.003)
     assert len(hand.lane("guitar", "azimuth").points) < 100
 
@@ -102,10 +103,10 @@ def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
         hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START
     )
     steering(0, 100)
-    hand.play("guitar", "azimuth", 30.0)
+    hand.set_value("guitar", "azimuth", 30.0)
     steering(100, 100)
     assert (steering(0, 10)["direction"][:, 0, 0] == 30).all()
-    hand.play("guitar", "azimuth", -10.0)
+    hand.set_value("guitar", "azimuth", -10.0)
     assert steering(10, 20)["direction"][-1, 0, 0] == pytest.approx(-10, abs=1e-4)
 
 
@@ -114,7 +115,7 @@ def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):
     assert hand.value("guitar", "azimuth") == -30
     hand.advance(0.5)
     assert hand.value("guitar", "width") == pytest.approx(35)
-    hand.play("guitar", "width", 12.0)
+    hand.set_value("guitar", "width", 12.0)
     hand.advance(0.9)
     assert hand.value("guitar", "width") == 12
 
@@ -139,11 +140,11 @@ def test_osc_reaches_the_board_within_five_milliseconds():
 def test_a_recording_begins_with_its_first_move():
     now_s = 100.0
     recording = MoveRecorder(["guitar"], clock=lambda: now_s)
-    recording.play("guitar", "azimuth", -30.0)
+    recording.set_value("guitar", "azimuth", -30.0)
     now_s = 102.5
-    recording.play("guitar", "azimuth", 10.0)
+    recording.set_value("guitar", "azimuth", 10.0)
     now_s = 102.5001
-    recording.play("guitar", "azimuth", 11.0)
+    recording.set_value("guitar", "azimuth", 11.0)
     lane = recording.lanes()["guitar", "azimuth"]
     assert [(p.time_s, p.value) for p in lane.points] == [(0, -30), (2.5, 11)]
 

@@ -17,10 +17,8 @@ from plugin_bridge.control.controls import (
     LATENCY_MODES,
     MAX_INSTRUMENTS,
     control,
-    header,
-    markdown,
-    meters_markdown,
 )
+from plugin_bridge.control.generate import header, markdown, meters_markdown
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc.dialects import OscDialects
 from realtime import load_model

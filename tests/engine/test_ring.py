@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from plugin_bridge.control.controls import CONTROLS, header
+from plugin_bridge.control.controls import CONTROLS
+from plugin_bridge.control.generate import header
 from plugin_bridge.engine.shared import ring as shm
 from plugin_bridge.engine.shared.ring import HEADER, RECORD, SharedRing, make_ring, ring_bytes
 from realtime.errors import StemsteerError

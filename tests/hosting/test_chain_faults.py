@@ -46,10 +46,10 @@ def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline
 def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
     chains = {"guitar": write(tmp_path, [{"plugin": "Reverb"}])}
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE, chains=chains)) as session:
-        session.board.play("guitar", "reverb/wet_level", 500.0)
+        session.surface.set_value("guitar", "reverb/wet_level", 500.0)
         play(session, panned(20, RATE // 2))
-        assert session.engine.counters.faults == 0
-        assert "wet_level cannot be 500.0" in session.strip.fault
+        assert session.processor.counters.faults == 0
+        assert "wet_level cannot be 500.0" in session.output_stage.fault
 
 
 def test_a_parameter_that_is_no_number_is_refused(tmp_path):

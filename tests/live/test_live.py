@@ -20,7 +20,8 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.recorder import StemRecorder
 from plugin_bridge.hosting.chain import PluginChain
 from plugin_bridge.hosting.stem_mixer import StemMixer
-from plugin_bridge.live.session import LiveSession, LiveSettings, play_file
+from plugin_bridge.live.file_device import play_file
+from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
@@ -29,9 +30,9 @@ def test_what_is_heard_is_the_target_by_the_declared_latency_later():
     mixture = panned(-30, RATE) + panned(20, RATE)
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         heard = play(session, mixture)
-        latency = session.engine.latency
+        latency = session.processor.latency
         assert session.latency_s == latency / RATE
-        assert session.engine.counters.late_blocks == 0
+        assert session.processor.counters.late_blocks == 0
     expected = offline(mixture)[0]
     assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-6
 
@@ -45,8 +46,8 @@ def test_levels_and_mode_are_heard_when_they_are_played():
     settings = LiveSettings(GUITAR, RATE, automation=Automation(lanes))
     with LiveSession(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
-        latency = session.engine.latency
-        steering = session.strip.steering
+        latency = session.processor.latency
+        steering = session.output_stage.steering
     stems = offline(mixture)[:, :, : RATE - latency]
     steering.lanes = settings.automation
     (expected,) = steering.outputs(0, stems)
@@ -61,9 +62,9 @@ def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
     settings = LiveSettings(GUITAR, RATE, automation=Automation(lanes), chains=chains)
     with LiveSession(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
-        latency = session.engine.latency
-        assert "reverb/room_size" in session.board.controls("guitar")
-        steering = session.strip.steering
+        latency = session.processor.latency
+        assert "reverb/room_size" in session.surface.controls("guitar")
+        steering = session.output_stage.steering
     stems = offline(mixture)
     stems[0] *= steering.gain("guitar", 0, RATE)
     board = pedalboard.Pedalboard([pedalboard.Reverb()])
@@ -78,12 +79,12 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
 
     mixture = panned(20, RATE)
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
-        strip = session.strip
+        strip = session.output_stage
         strip.mixer = StemMixer(
             {"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block=128
         )
         heard = play(session, mixture)
-        assert session.engine.counters.faults > 0
+        assert session.processor.counters.faults > 0
         assert strip.fault == "a plugin changed its latency"
         _finish(session, None)
         assert re.search(
@@ -95,7 +96,7 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
 def test_the_meters_tell_levels_and_directions():
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         play(session, panned(-30, RATE))
-        meters = session.board.meters("guitar")
+        meters = session.surface.meters("guitar")
     assert meters["level_target"][0] == pytest.approx(-23, abs=1.5)
     assert meters["level_residual"][0] < -35
     assert int(np.argmax(meters["directions"])) in (7, 8)  # -31 to -29, -29 to -27 degrees
@@ -161,7 +162,7 @@ def test_a_file_in_the_place_of_a_card_is_heard_at_its_pace(tmp_path):
         LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE, slack=8192)) as session,
     ):
         play_file(session, reader, tmp_path / "out.wav", block=256)
-        latency = session.engine.latency
+        latency = session.processor.latency
     assert time.monotonic() - began > 1
     assert soundfile.info(tmp_path / "out.wav").frames == RATE + latency
 

@@ -52,7 +52,7 @@ def test_moves_arrive_soon(rig):
 def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
     board, port = rig
     plays = []
-    board.play = lambda *move: (plays.append(move), MemorySurface.play(board, *move))
+    board.set_value = lambda *move: (plays.append(move), MemorySurface.set_value(board, *move))
     client = SimpleUDPClient("127.0.0.1", port)
     began = time.monotonic()
     for k in range(5000):
@@ -63,12 +63,12 @@ def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
     client.send_message("/stemsteer/guitar/width", 77.0)
     until(lambda: board.value("guitar", "width") == 77, "the last value")
     assert len(plays) <= (time.monotonic() - began) / 0.002 + 10
-    del board.play
+    del board.set_value
 
 
 def test_what_moves_here_is_shown_there(rig):
     board, port = rig
-    MemorySurface.play(board, "guitar", "gain", -7.0)
+    MemorySurface.set_value(board, "guitar", "gain", -7.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.settimeout(5)
         ear.bind(("127.0.0.1", 0))

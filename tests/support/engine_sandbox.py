@@ -22,7 +22,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from plugin_bridge.engine.shared.messages import ask_status
+from plugin_bridge.engine.client import ask_status
 from realtime.errors import StemsteerError
 from realtime.spec import METADATA_KEY, ModelSpec, Tier
 
@@ -223,6 +223,13 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -
     while not condition():
         assert time.monotonic() < limit_s, f"not within {timeout_s:g} s: {what}"
         time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def noise(samples: int, *, seed: int = 0, scale: float = 0.1) -> np.ndarray:

@@ -39,8 +39,8 @@ def play(session: LiveSession, mixture: Floats, block: int = 256) -> Floats:
     out = []
     for first in range(0, mixture.shape[1], block):
         out.append(session.process(np.ascontiguousarray(mixture[:, first : first + block])))
-        engine = session.engine
-        while engine._written - engine._done >= session.strip.tier.hop:
+        engine = session.processor
+        while engine._written - engine._done >= session.output_stage.tier.hop:
             time.sleep(0.0002)
     return np.concatenate(out, axis=1)
 

@@ -21,17 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.engine.daemon.instances import InstanceSurface
+from plugin_bridge.engine.daemon.listener import MAX_PENDING_PEERS, listen, lock_for, peer_uid
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.control_page import Held
-from plugin_bridge.engine.shared.messages import (
-    MAX_PENDING_PEERS,
-    MESSAGE_BYTES,
-    listen,
-    lock_for,
-    parse_hello,
-    peer_uid,
-    read_message,
-)
+from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket, state_folder
 from realtime.errors import StemsteerError

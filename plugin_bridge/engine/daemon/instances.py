@@ -55,7 +55,7 @@ class InstanceSurface:
             else REMOTE_CONTROLS[name].default
         )
 
-    def play(self, instance: str, name: str, value: float) -> None:
+    def set_value(self, instance: str, name: str, value: float) -> None:
         if worker := self._workers.get(instance):
             worker.hands.play(REMOTE_CONTROLS[name].id, value)
 

@@ -1,0 +1,48 @@
+"""The engine's socket: one engine a socket, for one user alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+from pathlib import Path
+
+from realtime.errors import StemsteerError
+
+MAX_PENDING_PEERS = 32
+
+
+def lock_for(path: Path) -> int:
+    """Take the lock beside the socket: one engine a socket. Raises StemsteerError if taken."""
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise StemsteerError(
+            f"an engine is listening on {path} already: see `stemsteer status`"
+        ) from None
+    return fd
+
+
+def listen(path: Path) -> socket.socket:
+    """Open the socket for this user alone; we hold its lock."""
+    path.unlink(missing_ok=True)  # of an engine that was killed
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        raise StemsteerError(f"cannot listen on {path}: {error}") from error
+    finally:
+        os.umask(mask)
+    listener.listen(MAX_PENDING_PEERS)
+    listener.setblocking(False)
+    return listener
+
+
+def peer_uid(peer: socket.socket) -> int:
+    """The user at the other end."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
