@@ -78,6 +78,21 @@ def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxMod
     return OnnxModel(find_model(os.fspath(name), tier))
 
 
+def open_session(path: Path, *, threads: int = 1) -> Any:
+    """Open an ONNX file in a session of ONNX Runtime. Raises StemsteerError if it cannot be."""
+    try:
+        return ort.InferenceSession(
+            str(path), _options(threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises a dozen classes of its own
+        raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
+
+
+def metadata(session: Any) -> dict[str, str]:
+    """Give the texts that a model file carries, by key."""
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
 class OnnxModel:
     """A model file in a single-threaded session.
 
@@ -89,12 +104,7 @@ class OnnxModel:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
         self.path = Path(path)
-        try:
-            self._session = ort.InferenceSession(
-                str(self.path), _options(threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
+        self._session = open_session(self.path, threads=threads)
         self.spec = self._read_spec()
         self._inputs = {i.name: i for i in self._session.get_inputs()}
         self._outputs = {o.name: o for o in self._session.get_outputs()}
@@ -108,7 +118,7 @@ class OnnxModel:
         return OnnxStepper(self._session, self.spec, targets)
 
     def _read_spec(self) -> ModelSpec:
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = metadata(self._session).get(METADATA_KEY)
         if text is None:
             raise StemsteerError(
                 f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "

@@ -87,6 +87,7 @@ class Separator:
         azimuth_deg: float | None = None,
         width_deg: float | None = None,
         timbre: NDArray[np.float32] | None = None,
+        against: NDArray[np.float32] | None = None,
     ) -> None:
         """Point a target at a direction or a timbre; it glides there. Safe from any thread.
 
@@ -94,7 +95,8 @@ class Separator:
         ----------
         azimuth_deg : −45 (hard left) to 45 (hard right), by the constant-power law.
         width_deg : 1 to 90, the full opening.
-        timbre : unit vector of the model's size.
+        timbre, against : unit vectors of the model's size, of what is wanted and of what is not;
+            zeros say nothing.
 
         Raises
         ------
@@ -107,9 +109,10 @@ class Separator:
             width = width if width_deg is None else width_deg
             check_direction(float(azimuth), float(width))
             self._held.set("direction", index, np.array([azimuth, width], np.float32))
-        if timbre is not None:
-            self._goal("timbre")
-            self._held.set("timbre", index, np.asarray(timbre, np.float32))
+        for name, vector in (("timbre", timbre), ("against", against)):
+            if vector is not None:
+                self._goal(name)
+                self._held.set(name, index, np.asarray(vector, np.float32))
 
     def process(self, block: Audio) -> NDArray[np.float32]:
         """Take a block (channels, n) of any n and give (stems, channels, n), `latency` later.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,12 @@ class ModelSpec:
     ----------
     bins : lowest bins the model sees at its own rate; None: any number, all of them.
     conditions : size of each condition; ``direction`` is (azimuth_deg, width_deg), ``timbre`` a
-        unit vector.
+        unit vector of what is wanted, ``against`` one of what is not; zeros say nothing, and so
+        does a direction of (0, 90) beside a timbre.
     targets : names of the targets of a model whose targets are fixed; empty: any number.
+    encoder : identity of the encoder whose timbres the model was trained with; empty: none.
+    classes : for a model that takes a timbre, the unit vector of every class of instruments. A
+        family is the sum of its classes, brought to length one.
     """
 
     name: str
@@ -103,6 +107,8 @@ class ModelSpec:
     description: str = ""
     licence: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    encoder: str = ""
+    classes: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.mask_axes not in MASK_AXES:
@@ -113,6 +119,12 @@ class ModelSpec:
             raise ValueError("steered masks need the condition 'direction'")
         if self.conditions.get("direction", 2) != 2:
             raise ValueError("the condition 'direction' has size 2: azimuth_deg, width_deg")
+        size = self.conditions.get("timbre", 0)
+        if self.conditions.get("against", size) != size:
+            raise ValueError("the conditions 'timbre' and 'against' are of one size")
+        odd = [name for name, vector in self.classes.items() if len(vector) != size]
+        if odd:
+            raise ValueError(f"the timbre of {odd[0]!r} has not {size} numbers as the condition")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
 

@@ -73,3 +73,14 @@ def test_every_tier_scales_to_whole_samples_at_the_rates_of_hosts():
 def test_rates_outside_the_range_are_refused(rate):
     with pytest.raises(ValueError, match="32000 to 192000"):
         rate_factor(rate, 44_100)
+
+
+def test_classes_have_timbres_of_the_size_of_the_condition() -> None:
+    conditions = {"direction": 2, "timbre": 2, "against": 2}
+    about = {"name": "m", "tiers": {"live": Tier(2048, 512, 256)}, "mask_axes": "steered"}
+    spec = ModelSpec(**about, conditions=conditions, encoder="e-1", classes={"bass": [0.6, 0.8]})
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(ValueError, match="the timbre of 'drums' has not 2 numbers"):
+        ModelSpec(**about, conditions=conditions, classes={"drums": [1.0]})
+    with pytest.raises(ValueError, match="of one size"):
+        ModelSpec(**about, conditions={**conditions, "against": 3})

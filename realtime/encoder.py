@@ -1,0 +1,125 @@
+"""What a sound is, as a unit vector: an encoder of audio, run once, outside the audio path."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import StemsteerError
+from realtime.model import metadata, open_session, weights_folders
+from realtime.spec import Tier
+from realtime.stft import analyse, windows
+
+ENCODER_KEY = "stemsteer-encoder"
+SCHEMA = 1
+DEFAULT, FOLDER = "listen", "encoders"
+SHORTEST_S, LONGEST_S = 0.25, 30.0
+SILENT = 1e-5
+"""RMS below which a clip is silence."""
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What an encoder's file says about itself, in its metadata as JSON.
+
+    Tensors: ``spectrum`` (frames, 2, bins, 2) of frames of `window` samples, `hop` apart, under the
+    window of `realtime.stft.windows`, gives ``timbre`` (size,), a unit vector.
+
+    Parameters
+    ----------
+    encoder : identity; vectors of another encoder have nothing in common with these. A model says
+        in its own spec which encoder it was trained with.
+    """
+
+    encoder: str
+    size: int
+    sample_rate: int = 44_100
+    window: int = 2048
+    hop: int = 1024
+    bins: int = 1024
+    description: str = ""
+    licence: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> EncoderSpec:
+        """Read a spec. Raises ValueError that says which field is wrong."""
+        try:
+            fields = json.loads(text)
+            if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
+                raise ValueError(f"the spec is not of schema {SCHEMA}")
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueError(f"the spec lacks a field or has one too many: {error}") from error
+
+
+class OnnxEncoder:
+    """An encoder file.
+
+    Raises
+    ------
+    StemsteerError if the file is missing, corrupt or no encoder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._session = open_session(self.path)
+        text = metadata(self._session).get(ENCODER_KEY)
+        if text is None:
+            raise StemsteerError(f"{path} is an ONNX file, but no encoder of timbres")
+        try:
+            self.spec = EncoderSpec.from_json(text)
+        except ValueError as error:
+            raise StemsteerError(f"{path}: {error}") from error
+        inputs = [i.name for i in self._session.get_inputs()]
+        outputs = [o.name for o in self._session.get_outputs()]
+        if (inputs, outputs) != (["spectrum"], ["timbre"]):
+            raise StemsteerError(f"{path} does not keep its spec: it has {inputs} and {outputs}")
+        tier = Tier(self.spec.window, self.spec.window, self.spec.hop)
+        self._window = windows(tier)[0]
+
+    def encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the timbre (size,) of audio (channels, samples) at the encoder's rate, float32.
+
+        Raises
+        ------
+        ValueError if it is not of one or two channels, has samples that are no numbers, is
+        silent, or is not `SHORTEST_S` to `LONGEST_S` long.
+        """
+        spec = self.spec
+        if audio.ndim != 2 or audio.shape[0] not in (1, 2):
+            raise ValueError(f"audio of shape {audio.shape}: expected one or two channels")
+        seconds = audio.shape[1] / spec.sample_rate
+        if not SHORTEST_S <= seconds <= LONGEST_S:
+            raise ValueError(f"{seconds:.2f} s: expected {SHORTEST_S:g} to {LONGEST_S:g} s")
+        if not np.isfinite(audio).all():
+            raise ValueError("the clip has samples that are no numbers")
+        if np.sqrt(np.mean(np.square(audio))) < SILENT:
+            raise ValueError("the clip is silent: choose a stretch in which the sound is heard")
+        both = np.ascontiguousarray(np.broadcast_to(audio, (2, audio.shape[1])), np.float32)
+        spectra = analyse(both, self._window, spec.hop)[:, :, : spec.bins]
+        parts = np.ascontiguousarray(spectra).view(np.float32)
+        parts = parts.reshape(*spectra.shape, 2)
+        timbre: NDArray[np.float32] = self._session.run(["timbre"], {"spectrum": parts})[0]
+        return timbre
+
+
+def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
+    """Load an encoder by its path, or by its name from the folders `encoders` beside the models.
+
+    Raises StemsteerError if there is none, or it cannot be used.
+    """
+    if name.endswith(".onnx") or os.sep in name:
+        return OnnxEncoder(name)
+    for folder in weights_folders():
+        if (path := folder / FOLDER / f"{name}.onnx").is_file():
+            return OnnxEncoder(path)
+    known = {p.stem for f in weights_folders() for p in (f / FOLDER).glob("*.onnx")}
+    raise StemsteerError(f"no encoder {name!r}; there are: {', '.join(sorted(known)) or 'none'}")

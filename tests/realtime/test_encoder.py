@@ -1,0 +1,109 @@
+"""An encoder of timbres: its file, its spec, and the clips it refuses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from realtime import model
+from realtime.encoder import ENCODER_KEY, FOLDER, EncoderSpec, OnnxEncoder, load_encoder
+from realtime.errors import StemsteerError
+from realtime.model import OnnxModel
+from realtime.spec import Tier
+from realtime.stft import analyse, windows
+
+SPEC = EncoderSpec("powers-1", size=1024)
+RATE_HZ = 44_100
+
+
+def write_encoder(path: Path, text: str | None = None, output: str = "timbre") -> Path:
+    """Write an encoder whose timbre is the power of every bin, of unit length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = ["frames", 2, SPEC.bins, 2]
+    nodes = [
+        helper.make_node("ReduceSumSquare", ["spectrum"], ["power"], axes=[0, 1, 3], keepdims=0),
+        helper.make_node("LpNormalization", ["power"], [output], axis=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info("spectrum", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [SPEC.bins])],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(made, {ENCODER_KEY: SPEC.to_json() if text is None else text})
+    onnx.save(made, path)
+    return path
+
+
+def tone(hz: float = 440.0, seconds: float = 1.0) -> np.ndarray:
+    """Make a sine (2, samples)."""
+    n = np.arange(int(seconds * RATE_HZ))
+    return np.tile(np.sin(2 * np.pi * hz * n / RATE_HZ), (2, 1)).astype(np.float32)
+
+
+def test_an_encoder_hears_the_frames_of_its_window(tmp_path: Path) -> None:
+    encoder, clip = OnnxEncoder(write_encoder(tmp_path / "e.onnx")), tone()
+    window = windows(Tier(SPEC.window, SPEC.window, SPEC.hop))[0]
+    power = np.square(np.abs(analyse(clip, window, SPEC.hop)[:, :, : SPEC.bins])).sum((0, 1))
+    timbre = encoder.encode(clip)
+    assert timbre == pytest.approx(power / np.linalg.norm(power), abs=1e-5)
+    assert int(timbre.argmax()) == round(440 * SPEC.window / RATE_HZ)
+
+
+def test_one_channel_is_heard_as_two_alike(tmp_path: Path) -> None:
+    encoder = OnnxEncoder(write_encoder(tmp_path / "e.onnx"))
+    assert np.array_equal(encoder.encode(tone()[:1]), encoder.encode(tone()))
+
+
+@pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        (tone(seconds=0.1), "0.10 s: expected 0.25 to 30 s"),
+        (np.zeros((2, RATE_HZ), np.float32), "silent"),
+        (tone() * np.nan, "no numbers"),
+        (np.zeros((3, RATE_HZ), np.float32), "one or two channels"),
+        (np.zeros(RATE_HZ, np.float32), "one or two channels"),
+    ],
+)
+def test_a_clip_that_is_no_query_is_refused(tmp_path: Path, clip: np.ndarray, message: str) -> None:
+    encoder = OnnxEncoder(write_encoder(tmp_path / "e.onnx"))
+    with pytest.raises(ValueError, match=message):
+        encoder.encode(clip)
+
+
+def test_a_spec_comes_back_from_its_text_and_a_strange_one_is_refused() -> None:
+    assert EncoderSpec.from_json(SPEC.to_json()) == SPEC
+    with pytest.raises(ValueError, match="schema"):
+        EncoderSpec.from_json("{}")
+    with pytest.raises(ValueError, match="one too many"):
+        EncoderSpec.from_json(SPEC.to_json().replace("hop", "hops"))
+
+
+def test_a_file_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.onnx"
+    text.write_text("no model")
+    with pytest.raises(StemsteerError, match="is not a model that can be loaded"):
+        OnnxEncoder(text)
+    with pytest.raises(StemsteerError, match="no encoder of timbres"):
+        OnnxEncoder(model.WEIGHTS / "panorama.onnx")
+    with pytest.raises(StemsteerError, match="schema"):
+        OnnxEncoder(write_encoder(tmp_path / "old.onnx", text="{}"))
+    with pytest.raises(StemsteerError, match="does not keep its spec"):
+        OnnxEncoder(write_encoder(tmp_path / "other.onnx", output="vector"))
+
+
+def test_an_encoder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(StemsteerError, match="carries no Stemsteer spec"):
+        OnnxModel(write_encoder(tmp_path / "e.onnx"))
+
+
+def test_an_encoder_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(model.MODELS_VARIABLE, str(tmp_path))
+    write_encoder(tmp_path / FOLDER / "powers.onnx", replace(SPEC, encoder="powers-2").to_json())
+    assert load_encoder("powers").spec.encoder == "powers-2"
+    with pytest.raises(StemsteerError, match="no encoder 'ears'"):
+        load_encoder("ears")
