@@ -221,14 +221,16 @@ def _finish(session: LiveSession, record: Path | None) -> None:
             fg="yellow",
         )
     if record is not None and session.recorder is not None:
-        if not session.recorder.frames:
+        if not session.recorder.n_samples:
             typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
             return
         from plugin_bridge.automation import write_automation
-        from plugin_bridge.files.recorder import LANES
+        from plugin_bridge.files.recorder import LANES_FILE
 
-        write_automation(record / LANES, session.surface.recorded())
-        typer.echo(f"recorded in {record}, {session.recorder.lost} hops lost by the disk", err=True)
+        write_automation(record / LANES_FILE, session.surface.recorded())
+        typer.echo(
+            f"recorded in {record}, {session.recorder.dropped_hops} hops lost by the disk", err=True
+        )
 
 
 def _list(cards: list[Any]) -> None:

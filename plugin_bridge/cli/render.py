@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.files.targets import Target
-    from plugin_bridge.offline.render import Progress, Report
+    from plugin_bridge.offline.render import Progress
+    from plugin_bridge.offline.report import Report
     from plugin_bridge.offline.scan import StereoField
 
 AZIMUTH, WIDTH = BY_NAME["azimuth"], BY_NAME["width"]
@@ -76,29 +77,27 @@ def render(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the sound of a direction, and what is left of the mix, as files."""
-    from plugin_bridge.automation import read_automation
+    from plugin_bridge.automation import Automation, read_automation
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.model_library import choose_model
-    from plugin_bridge.offline.render import render
+    from plugin_bridge.offline.render import RenderSettings, render
 
     with AudioReader(path) as source, _progress(source) as progress:
         lanes = read_automation(automation, source.sample_rate) if automation else None
         chosen = choose_model(model, tier)
-        report = render(
-            source,
-            chosen,
-            wanted_targets(azimuths, width_deg, targets, lanes, chosen.spec.targets),
-            out or Path(f"{path.stem}-stems"),
+        settings = RenderSettings(
+            targets=wanted_targets(azimuths, width_deg, targets, lanes, chosen.spec.targets),
             tier=tier,
             mode=mode,
-            automation=lanes,
+            automation=lanes or Automation(),
             chains=chain_files(chain),
-            wiener=wiener,
+            wiener_passes=wiener,
             container=container,
             subtype=subtype,
             force=force,
-            progress=progress,
         )
+        folder = out or Path(f"{path.stem}-stems")
+        report = render(source, chosen, settings, folder, progress=progress)
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -238,7 +237,7 @@ def _progress(source: AudioReader) -> Iterator[Progress]:
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task("", total=source.frames)
+        task = bar.add_task("", total=source.n_samples)
         yield lambda samples: bar.advance(task, samples)
 
 

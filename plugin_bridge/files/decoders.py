@@ -1,4 +1,4 @@
-"""What opens an audio file: libsndfile, and where it gives up, pedalboard."""
+"""Decoders of audio files: libsndfile, and where it gives up, pedalboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from realtime.errors import StemsteerError
 
 
 class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]
-    """soundfile's file, opened in such a way that one can tell how much of it is left."""
+    """An audio file decoded by libsndfile, with the number of bytes it has left unread."""
 
     def __init__(self, path: Path) -> None:
         self._raw = open(path, "rb")  # noqa: SIM115
@@ -26,7 +26,7 @@ class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]
             raise
 
     def unread(self) -> int:
-        """Bytes behind the position that decoding has come to."""
+        """Return the number of bytes behind the position that decoding has come to."""
         size = os.fstat(self._raw.fileno()).st_size
         return size - os.lseek(self._raw.fileno(), 0, os.SEEK_CUR) if os.name == "posix" else 0
 
@@ -35,8 +35,8 @@ class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]
         self._raw.close()
 
 
-class ByPedalboard:
-    """What AudioReader needs of a file, by pedalboard."""
+class PedalboardDecoder:
+    """An audio file decoded by pedalboard, with the attributes of soundfile's that are used."""
 
     extra_info = ""
 
@@ -59,14 +59,14 @@ class ByPedalboard:
         self._file.close()
 
 
-def open_file(path: Path) -> LibsndfileDecoder | ByPedalboard:
+def open_file(path: Path) -> LibsndfileDecoder | PedalboardDecoder:
     """Open an audio file. Raises StemsteerError if it is missing, empty, or not audio."""
     _check_path(path)
     try:
         return LibsndfileDecoder(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a file named .raw
         try:
-            return ByPedalboard(path)
+            return PedalboardDecoder(path)
         except ValueError:
             raise StemsteerError(
                 f"{path} is not audio that can be read here; expected WAV, FLAC, AIFF, Ogg or MP3; "
@@ -84,7 +84,7 @@ def _check_path(path: Path) -> None:
 
 
 def ogg_ends(path: Path) -> bool:
-    """Whether the last page of an Ogg file is flagged as the last (RFC 3533, header type 4)."""
+    """Return whether the last page of an Ogg file is flagged as the last (RFC 3533, type 4)."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 2**16 - 512))  # a page is no longer
         tail = file.read()

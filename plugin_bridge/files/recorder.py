@@ -1,4 +1,4 @@
-"""What was played, onto disk, by a thread of its own."""
+"""The recorder of a live session: input and stems onto disk, by a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.files.audio_reader import AudioWriter, SampleFormat
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
-WAITING_HOPS = 4096  # about ten seconds: more than a busy disk takes
-INPUT = "input"  # the file of what came in
-LANES = "lanes.csv"  # what the hands did, beside the sound
-UNKNOWN_LENGTH = 1 << 40  # frames, so that a file may outgrow 4 GB
+QUEUED_HOPS = 4096  # about ten seconds: more than a busy disk takes
+INPUT = "input"  # name of the file of what came in
+LANES_FILE = "lanes.csv"  # the recorded moves, beside the sound
+UNKNOWN_LENGTH = 1 << 40  # samples, so that a file may outgrow 4 GB
 
 
 class StemRecorder:
-    """Writes the input and every stem as 32-bit float WAV files, from `start` to `close`.
+    """Write the input and every stem as 32-bit float WAV files, from `start` to `close`.
 
     The stems lag behind the input by what `start` is told, and are written without that lag: files
     begin together, the stems sum to the input, and end that much earlier than it.
-    Hops that the disk is too slow for are left out and counted in `lost`. Until it is complete a
-    file is called ``.wav.part``; one that a crash or a full disk has left can be renamed.
+    Hops that the disk is too slow for are left out and counted in `dropped_hops`. Until it is
+    complete a file is called ``.wav.part``: one that a crash or a full disk has left can be
+    renamed.
 
     Raises StemsteerError if a file or its part is there already, or a stem is called ``input``;
     from `start`, if the folder cannot be written to; from `close`, if the disk is full.
@@ -42,48 +43,50 @@ class StemRecorder:
                 f"a target is called {INPUT!r}, as the recording of what comes in is; rename it"
             )
         self._paths = [folder / f"{name}.wav" for name in (INPUT, *stems)]
-        for path in (*self._paths, *map(_part, self._paths), folder / LANES):
+        for path in (*self._paths, *map(_part, self._paths), folder / LANES_FILE):
             if path.exists() and not force:
                 raise StemsteerError(f"{path} is there already; replace it with --force")
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels
         self._writers: list[AudioWriter] = []
-        self.lost = 0
-        self._early = 0  # samples of the stems that are still to be skipped
-        self._queue: queue.Queue[list[Audio] | None] = queue.Queue(WAITING_HOPS)
-        self._thread = threading.Thread(target=self._write, name="stemsteer-tape", daemon=True)
+        self.dropped_hops = 0
+        self._to_skip = 0  # samples of the stems, until they are in step with the input
+        self._queue: queue.Queue[list[Audio] | None] = queue.Queue(QUEUED_HOPS)
+        self._thread = threading.Thread(target=self._write, name="stemsteer-recorder", daemon=True)
 
     def start(self, latency: int) -> None:
         """Make the files of an input, and of stems that come `latency` samples later."""
-        self._early = latency
+        self._to_skip = latency
         self._folder.mkdir(parents=True, exist_ok=True)
-        samples = SampleFormat("wav", "FLOAT")
+        sample_format = SampleFormat("wav", "FLOAT")
         try:
             for path in self._paths:
                 self._writers.append(
-                    AudioWriter(_part(path), self._rate, self._channels, samples, UNKNOWN_LENGTH)
+                    AudioWriter(
+                        _part(path), self._rate, self._channels, sample_format, UNKNOWN_LENGTH
+                    )
                 )
         except StemsteerError:
             self._discard()
             raise
         self._thread.start()
 
-    def take(self, mixture: Audio, stems: NDArray[np.float32]) -> None:
-        """Keep a hop; never waits."""
+    def put(self, mixture: Audio, stems: NDArray[np.float32]) -> None:
+        """Queue a hop: mixture (channels, n) and stems (stems, channels, n). Never wait."""
         try:
             self._queue.put_nowait([mixture.copy(), *stems.copy()])
         except queue.Full:
-            self.lost += 1
+            self.dropped_hops += 1
 
     @property
-    def frames(self) -> int:
-        """Samples that every file has; 0 also while there are none."""
-        return min((writer.frames for writer in self._writers), default=0)
+    def n_samples(self) -> int:
+        """Return how many samples every file has; 0 also while there are none."""
+        return min((writer.n_samples for writer in self._writers), default=0)
 
     def close(self) -> None:
         """Finish the files; without a sample in them, leave none."""
         self._queue.put(None)
         self._thread.join()
-        if not self.frames:
+        if not self.n_samples:
             self._discard()
         with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
             for path, writer in zip(self._paths, self._writers, strict=False):
@@ -97,18 +100,18 @@ class StemRecorder:
     def _write(self) -> None:
         while (sounds := self._queue.get()) is not None:
             mixture, *stems = sounds
-            skipped = min(self._early, mixture.shape[1])
-            self._early -= skipped
+            skipped = min(self._to_skip, mixture.shape[1])
+            self._to_skip -= skipped
             ready = [mixture, *(stem[:, skipped:] for stem in stems)]
             try:
                 for writer, sound in zip(self._writers, ready, strict=True):
                     writer.write(sound)
             except StemsteerError:  # the disk is full
-                self.lost += 1
+                self.dropped_hops += 1
 
 
 def _part(path: Path) -> Path:
-    """The file while it is being written."""
+    """Return the name of the file while it is being written."""
     return path.with_name(f"{path.name}.part")
 
 

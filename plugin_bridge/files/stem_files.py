@@ -11,7 +11,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -37,7 +38,7 @@ class StemFiles:
         self,
         paths: Mapping[str, Path],
         source: AudioReader,
-        samples: SampleFormat,
+        sample_format: SampleFormat,
         *,
         force: bool = False,
     ) -> None:
@@ -48,11 +49,11 @@ class StemFiles:
         self._paths = dict(paths)
         self.writers: dict[str, AudioWriter] = {}
         try:
-            _check_room(folder, source, samples, len(paths))
+            _check_room(folder, source, sample_format, len(paths))
             for stem, path in paths.items():
                 hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
                 self.writers[stem] = AudioWriter(
-                    hidden, source.sample_rate, source.channels, samples, source.frames
+                    hidden, source.sample_rate, source.channels, sample_format, source.n_samples
                 )
         except BaseException:
             self.discard()
@@ -67,14 +68,14 @@ class StemFiles:
         last.write(rest)
 
     def write_each(self, stems: Sequence[Audio]) -> None:
-        """Append a block (channels, n) of every stem, as it is."""
+        """Append a block (channels, n) of every stem, the last one too, as it is."""
         for writer, block in zip(self.writers.values(), stems, strict=True):
             writer.write(block)
 
     @property
-    def frames(self) -> int:
-        """Samples a channel written so far."""
-        return next(iter(self.writers.values())).frames
+    def n_samples(self) -> int:
+        """Return how many samples of each channel are written so far."""
+        return next(iter(self.writers.values())).n_samples
 
     def finish(self) -> None:
         """Complete all files, then give them their names."""
@@ -84,7 +85,7 @@ class StemFiles:
             os.replace(self.writers[stem].path, path)
 
     def discard(self) -> None:
-        """Leave no trace."""
+        """Remove what was written, and the folders that were made for it."""
         for writer in self.writers.values():
             writer.discard()
         for folder in self._made:
@@ -105,6 +106,7 @@ class StemFiles:
 
 
 def check_writable(path: Path, source: Path, force: bool) -> None:
+    """Raise StemsteerError if `path` is `source`, a folder, or there already without `force`."""
     if path.exists() and path.samefile(source):
         raise StemsteerError(f"{path} is the input itself; choose another place")
     if path.is_dir():
@@ -116,7 +118,7 @@ def check_writable(path: Path, source: Path, force: bool) -> None:
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it; give the new ones, the innermost first."""
+    """Make a folder and those above it, and return the new ones, the innermost first."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,11 +130,11 @@ def _make_folder(folder: Path) -> list[Path]:
     return new
 
 
-def _check_room(folder: Path, source: AudioReader, samples: SampleFormat, files: int) -> None:
-    """See that WAV files fit; how long FLAC files will be is not known."""
-    need = files * source.frames * source.channels * samples.bytes_per_sample
+def _check_room(folder: Path, source: AudioReader, sample_format: SampleFormat, files: int) -> None:
+    """Raise StemsteerError if WAV files do not fit; how long FLAC files will be is not known."""
+    need = files * source.n_samples * source.channels * sample_format.bytes_per_sample
     free = shutil.disk_usage(folder).free
-    if samples.container == "wav" and need > free:
+    if sample_format.container == "wav" and need > free:
         raise StemsteerError(
             f"{folder} has {free / 1e6:.0f} MB of room, the stems need {need / 1e6:.0f} MB; "
             "make room, choose another folder with --out, or take --format flac"

@@ -1,4 +1,4 @@
-"""Targets as users name them, and their JSON file: `scan` makes it, `render` takes it."""
+"""Named directions, and their JSON file: `scan` prints it, `render` reads it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NAME = re.compile(r"\w[\w .+()-]*")
 
 @dataclass(frozen=True)
 class Target:
-    """One sound to take: `name` becomes a file name; the direction is as in `Separator.set`.
+    """A sound to take: `name` becomes a file name; the direction is as in `Separator.set`.
 
     Raises
     ------
-    ValueError if the name does not do for a file, or the direction is none.
+    ValueError if the name cannot be that of a file, or the direction is out of range.
     """
 
     name: str

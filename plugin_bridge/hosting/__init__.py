@@ -1,1 +1,1 @@
-"""Other people's plugins on a stem; pedalboard is imported here and by the decoders alone."""
+"""Other people's plugins on a stem."""

@@ -1,4 +1,4 @@
-"""Parameters of plugins: what they are called, how far they go, and how they are set."""
+"""Parameters of plugins: their names, their ranges, and how they are set."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _BY_NAME = {
     "ratio": (1.0, 1000.0), "drive": (1.0, 1000.0), "rate_hz": (0.0, 100.0),
 }  # fmt: skip
 _BY_UNIT = {"_db": (-120.0, 60.0), "_hz": (1.0, 20_000.0), "_ms": (0.1, 10_000.0)}
-"""How far hands may go with the effects of pedalboard, most of which take any number."""
+"""Ranges of the controls of pedalboard's effects, most of which take any number."""
 
 
 def is_external(plugin: Any) -> bool:
-    """Whether a plugin is a VST3 or an Audio Unit, not an effect of pedalboard."""
+    """Return whether a plugin is a VST3 or an Audio Unit, not an effect of pedalboard."""
     return isinstance(plugin, pedalboard.ExternalPlugin)
 
 
-def numbers(plugin: Any) -> Sequence[str]:
-    """Names of the parameters that are numbers."""
+def numeric_parameters(plugin: Any) -> Sequence[str]:
+    """Return the names of the parameters that are numbers or switches."""
     if is_external(plugin):
         return [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
     return [
@@ -37,8 +37,8 @@ def numbers(plugin: Any) -> Sequence[str]:
     ]  # fmt: skip
 
 
-def control(plugin: Any, owner: str, name: str) -> Control:
-    """The control that moves a parameter of a plugin, called `owner`, within its legal range."""
+def make_control(plugin: Any, owner: str, name: str) -> Control:
+    """Return the control of a parameter of the plugin called `owner`, within its legal range."""
     now = float(getattr(plugin, name))
     if not is_external(plugin):
         low, high = _effect_range(plugin, name, now)
@@ -52,9 +52,14 @@ def control(plugin: Any, owner: str, name: str) -> Control:
 
 
 def set_parameter(plugin: Any, name: str, value: Any, where: str) -> None:
-    """Set a parameter; pedalboard takes a wrong name of a VST3 for an attribute of its own."""
+    """Set a parameter, by a name that is checked first.
+
+    pedalboard takes an unknown name of a VST3 for a new attribute of its own object.
+
+    Raises StemsteerError if there is no such parameter, or it does not take the value.
+    """
     external = is_external(plugin)
-    known = list(plugin.parameters) if external else numbers(plugin)
+    known = list(plugin.parameters) if external else numeric_parameters(plugin)
     if name not in known:
         raise StemsteerError(
             f"{where}: there is no parameter {name!r}; there are {', '.join(known)}"
@@ -68,9 +73,12 @@ def set_parameter(plugin: Any, name: str, value: Any, where: str) -> None:
         raise StemsteerError(f"{where}: {name} cannot be {value!r}: {words}") from error
 
 
-def made(effect: Any, parameters: Mapping[str, Any]) -> Any:
-    """An effect of pedalboard. Raises ValueError; it tells what can be given."""
-    known = _known(effect)
+def create_effect(effect: Any, parameters: Mapping[str, Any]) -> Any:
+    """Make an effect of pedalboard.
+
+    Raises ValueError, with what can be given, for an unknown parameter or a wrong value.
+    """
+    known = _signature(effect)
     names = ", ".join(known) or "none"
     if unknown := [name for name in parameters if name not in known]:
         raise ValueError(f"there is no parameter {unknown[0]!r}; there are {names}")
@@ -85,15 +93,15 @@ def made(effect: Any, parameters: Mapping[str, Any]) -> Any:
         raise ValueError(str(error).partition("\n")[0]) from error
 
 
-def _known(effect: Any) -> dict[str, str]:
-    """What an effect is made of, ``name: type = default`` by name, out of its signature."""
+def _signature(effect: Any) -> dict[str, str]:
+    """Return ``name: type = default`` by name, from the first line of pybind's docstring."""
     signature = (effect.__init__.__doc__ or "").partition("self: ")[2].partition("\n")[0]
     parts = re.split(r", (?=\w+: )", signature.rpartition(")")[0])[1:]
     return {part.partition(":")[0]: part for part in parts}
 
 
 def _effect_range(plugin: Any, name: str, now: float) -> tuple[float, float]:
-    """The range that an effect takes; of one that takes any number, the usual one."""
+    """Return the range that an effect takes; of one that takes any number, the usual one."""
     if isinstance(getattr(plugin, name), bool):
         return 0.0, 1.0
     try:
@@ -113,7 +121,7 @@ def _usual_range(name: str) -> tuple[float, float]:
 
 
 def _limit(trial: Any, name: str, legal: float, far: float) -> float:
-    """The last legal value on the way from a legal one to one far away."""
+    """Return the last legal value between a legal one and one far away, by bisection."""
     if _takes(trial, name, far):
         return far
     for _ in range(_HALVINGS):

@@ -1,4 +1,4 @@
-"""Whether a plugin loads: tried in a process of its own, since some crash and some never end."""
+"""Trial of a plugin in a process of its own: some crash when they are loaded, some never end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ except Exception as error:
 
 
 def probe(path: Path, plugin_name: str | None, load_s: float, where: Path) -> None:
-    """Load a plugin in a process of its own first: if it crashes or hangs, only that is lost."""
+    """Load a plugin in a process of its own: if it crashes or hangs, only that process is lost.
+
+    Raises StemsteerError if it crashes, is not loaded within `load_s`, or is no plugin; `where` is
+    the file of the chain, for the message.
+    """
     if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
         return
     command = [sys.executable, "-c", _PROBE, str(path), plugin_name or ""]
@@ -53,7 +57,7 @@ def probe(path: Path, plugin_name: str | None, load_s: float, where: Path) -> No
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it has started."""
+    """Kill a process and those that it has started."""
     with contextlib.suppress(OSError):  # none is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

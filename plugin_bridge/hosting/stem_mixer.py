@@ -1,22 +1,39 @@
-"""After the separator: plugins and gain on every stem, in step with each other, and their sum."""
+"""Gain and plugins on every stem behind the separator, the stems in step with each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation.conditions import LaneConditions
+from plugin_bridge.control.controls import Control
 from realtime.blocks import Fifo, adapter_delay
 from realtime.errors import StemsteerError
 from realtime.separator import RESIDUAL
+from realtime.stft import Audio
 
-if TYPE_CHECKING:  # pedalboard is slow to import, and most mixes need none of it
-    from plugin_bridge.hosting.chain import PluginChain
+CHUNK = 256  # samples that a plugin gets at once, always: what it does may depend on their number
 
-CHUNK = 256  # samples that a plugin gets at once, always
+
+class Chain(Protocol):
+    """The plugins of one stem; `PluginChain` is one, which pedalboard makes slow to import."""
+
+    latency: int
+
+    def reset(self) -> None:
+        """Forget the sound, and put back the parameters that were moved."""
+
+    def process(self, chunk: Audio) -> Audio:
+        """Take (channels, CHUNK) samples, and return what is ready of them."""
+
+    def controls(self) -> dict[str, Control]:
+        """Return the parameters that can be moved, as ``plugin/parameter``."""
+
+    def set(self, name: str, value: float) -> None:
+        """Move a parameter. Raises StemsteerError if it does not take the value."""
 
 
 class StemMixer:
@@ -28,9 +45,10 @@ class StemMixer:
     Parameters
     ----------
     chains : by name of the stem (a target or ``residual``).
-    steering : whose lanes move the gains of the targets and the plugins' parameters.
+    conditions : their lanes move the gains of the targets and the plugins' parameters.
+    channels : of every stem.
     first : position in the input stream of the first sample that comes in.
-    block : size of every block but the last if it is constant; None: any.
+    block_multiple : what the size of every block but the last is a multiple of; None: any sizes.
     live : a parameter that its plugin refuses stays where it was, and `fault` says so.
 
     Raises
@@ -41,33 +59,33 @@ class StemMixer:
 
     def __init__(
         self,
-        chains: Mapping[str, PluginChain],
-        steering: LaneConditions,
+        chains: Mapping[str, Chain],
+        conditions: LaneConditions,
         channels: int,
         *,
         first: int = 0,
-        block: int | None = None,
+        block_multiple: int | None = None,
         live: bool = False,
     ) -> None:
         self.fault = ""
         self._live, self._refused = live, dict[tuple[str, str], float]()
-        self.stems = (*steering.targets, RESIDUAL)
+        self.stems = (*conditions.targets, RESIDUAL)
         unknown = set(chains) - set(self.stems)
         if unknown:
             raise ValueError(
                 f"no stem {min(unknown)!r} for a chain; there are {', '.join(self.stems)}"
             )
         self._chains = [chains.get(stem) for stem in self.stems]
-        self._steering, self._channels, self._first = steering, channels, first
-        self._block_delay = adapter_delay(CHUNK, block)
+        self._conditions, self._channels, self._first = conditions, channels, first
+        self._block_delay = adapter_delay(CHUNK, block_multiple)
         self._longest = max((chain.latency for chain in chains.values()), default=0)
-        self._moved = {stem: steering.lanes.parameters(stem) for stem in self.stems}
+        self._lane_parameters = {stem: conditions.lanes.parameters(stem) for stem in self.stems}
         self._check_parameters()
         self.reset()
 
     @property
     def latency(self) -> int:
-        """Samples by which the output lags behind the input."""
+        """Return by how many samples the output lags behind the input."""
         return self._longest + self._block_delay
 
     def reset(self) -> None:
@@ -82,42 +100,44 @@ class StemMixer:
                 chain.reset()
 
     def process(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take stems (stems, channels, n), give as many samples of each, `latency` later.
+        """Take stems (stems, channels, n), and return as many samples of each, `latency` later.
 
         Raises StemsteerError if a plugin changes its latency or, unless live, refuses a value.
         """
         self._input.push(stems)
         while len(self._input) >= CHUNK:
-            self._output.push(self._piece(self._input.pop(CHUNK)))
+            self._output.push(self._process_chunk(self._input.pop(CHUNK)))
         return self._output.pop(stems.shape[2])
 
     def flush(self) -> NDArray[np.float32]:
-        """Give the last `latency` samples (stems, channels, latency), and reset."""
+        """Return the last `latency` samples (stems, channels, latency), and reset."""
         tail = self.process(np.zeros((len(self.stems), self._channels, self.latency), np.float32))
         self.reset()
         return tail
 
-    def _piece(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _process_chunk(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take a chunk (stems, channels, CHUNK), and return one, the longest chain later."""
         for index, (stem, chain) in enumerate(zip(self.stems, self._chains, strict=True)):
             sound = stems[index]
             if stem != RESIDUAL:
-                sound = sound * self._steering.gain(stem, self._position, CHUNK)
+                sound = sound * self._conditions.gain(stem, self._position, CHUNK)
             if chain is not None:
-                self._move(stem, chain)
+                self._move_parameters(stem, chain)
                 sound = chain.process(np.ascontiguousarray(sound, np.float32))
             self._ready[index].push(sound)
         self._position += CHUNK
         return np.stack([ready.pop(CHUNK) for ready in self._ready])
 
-    def _move(self, stem: str, chain: PluginChain) -> None:
-        """Put the parameters where their lanes are in the middle of the piece."""
-        time_s = (self._position + CHUNK / 2) / self._steering.sample_rate
-        for name in self._moved[stem]:
-            lane = self._steering.lanes.lane(stem, name)
+    def _move_parameters(self, stem: str, chain: Chain) -> None:
+        """Set the parameters to what their lanes are in the middle of the chunk."""
+        time_s = (self._position + CHUNK / 2) / self._conditions.sample_rate
+        for name in self._lane_parameters[stem]:
+            lane = self._conditions.lanes.lane(stem, name)
             if lane is not None:
                 self._set(stem, chain, name, float(lane.at(time_s)))
 
-    def _set(self, stem: str, chain: PluginChain, name: str, value: float) -> None:
+    def _set(self, stem: str, chain: Chain, name: str, value: float) -> None:
+        """Set a parameter; live, a value that was refused is not tried again."""
         if self._refused.get((stem, name)) == value:
             return
         try:
@@ -132,7 +152,7 @@ class StemMixer:
     def _check_parameters(self) -> None:
         for stem, chain in zip(self.stems, self._chains, strict=True):
             known: Sequence[str] = list(chain.controls()) if chain else []
-            for name in self._moved[stem]:
+            for name in self._lane_parameters[stem]:
                 if name not in known:
                     words = ", ".join(known) or "no plugin"
                     raise ValueError(f"a lane moves {name} of {stem}, whose chain has {words}")
@@ -141,7 +161,7 @@ class StemMixer:
 def compensated(
     mixer: StemMixer, blocks: Iterator[NDArray[np.float32]]
 ) -> Iterator[NDArray[np.float32]]:
-    """All blocks of stems through a mixer, its latency trimmed: as long as what came in."""
+    """Yield what a mixer makes of blocks of stems, its latency trimmed: as long as they are."""
     early = mixer.latency
     for stems in blocks:
         out = mixer.process(stems)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.live.session import LiveSession
 from realtime.stft import Audio
@@ -35,7 +36,9 @@ def play_file(
     writer = None
     if to is not None:
         check_writable(to, source.path, force)
-        writer = AudioWriter(to, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.frames)
+        writer = AudioWriter(
+            to, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.n_samples
+        )
     begun_s, played = time.perf_counter(), 0
     try:
         blocks = None if seconds is None else math.ceil(seconds * source.sample_rate / block)

@@ -74,7 +74,7 @@ class LiveSession:
         mixer = None
         if chains:
             mixer = StemMixer(
-                chains, steering, 2, first=-separator.latency, block=tier.hop, live=True
+                chains, steering, 2, first=-separator.latency, block_multiple=tier.hop, live=True
             )
         stems = (*names, RESIDUAL)
         self.recorder = (
@@ -83,7 +83,7 @@ class LiveSession:
             else None
         )
         self.output_stage = OutputStage(
-            separator, steering, mixer, self.recorder.take if self.recorder else None
+            separator, steering, mixer, self.recorder.put if self.recorder else None
         )
         self.processor = ThreadedProcessor(
             self.output_stage, block=settings.block, slack=settings.slack
@@ -129,6 +129,6 @@ class LiveSession:
 def _load(settings: LiveSettings) -> Mapping[str, PluginChain]:
     if not settings.chains:
         return {}
-    from plugin_bridge.hosting.chain import read_chain  # pedalboard is slow to import
+    from plugin_bridge.hosting.chain_file import read_chain  # pedalboard is slow to import
 
     return {stem: read_chain(p, settings.sample_rate, 2) for stem, p in settings.chains.items()}

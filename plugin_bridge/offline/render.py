@@ -1,22 +1,27 @@
-"""Stems of a file: the separator fed from disk to disk, in memory that does not grow."""
+"""Stems of a file: the separator fed from disk to disk, in memory that does not grow.
+
+In order: `plan_render` checks everything that can be checked and loads what is slow to load;
+`separated` turns blocks of the mixture into stems, and needs no file; `render` joins them with the
+files they come from and go to.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation import Automation, LaneConditions
-from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, format_like
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.files.targets import Target
 from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.offline.report import Report, StemReport
 from plugin_bridge.offline.wiener import wiener_filtered
 from realtime import Separator
 from realtime.model import Model
@@ -27,152 +32,181 @@ MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
 MIX = "mix"  # the file of the sum of all stems
 Pairs = Iterator[tuple[Audio, NDArray[np.float32]]]
+"""Mixture (channels, n) and stems (stems, channels, n), in step with each other."""
 Progress = Callable[[int], None]
 """Told how many more samples are done."""
 
 
 @dataclass(frozen=True)
-class Stem:
-    """A file that was written; a direction is None where it moves, a level where it is silent."""
+class RenderSettings:
+    """What is taken out of a file, and how it is written.
 
-    name: str
-    path: str
-    azimuth_deg: float | None
-    width_deg: float | None
-    peak_db: float | None
-    rms_db: float | None
-    clipped: int
+    Parameters
+    ----------
+    targets : in the order of their stems.
+    tier : one of the model's.
+    mode : "isolate" writes a file a target and one of what is left, "remove" only what is left.
+    automation : lanes that move the targets. Where they also move levels (mix, mode, gain,
+        bypass), a target's file is what its plugin would put out.
+    chains : JSON files of plugins by stem; the sum of all stems is then written as ``mix``.
+    wiener_passes : of `plugin_bridge.offline.wiener`, before the plugins; offline and of stereo.
+    container, subtype : of the files; None: as the input's.
+    force : replace files that are there.
+
+    Raises
+    ------
+    ValueError for a mode that there is not, or a negative number of passes.
+    """
+
+    targets: Sequence[Target]
+    tier: str = "offline"
+    mode: str = "isolate"
+    automation: Automation = field(default_factory=Automation)
+    chains: Mapping[str, Path] = field(default_factory=dict)
+    wiener_passes: int = 0
+    container: str | None = None
+    subtype: str | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
+        if self.wiener_passes < 0:
+            raise ValueError(f"wiener is {self.wiener_passes}, expected a number of passes, 0 up")
+
+    @property
+    def target_names(self) -> list[str]:
+        """Return the names of the targets, in order."""
+        return [target.name for target in self.targets]
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a render did. `real_time_factor` is the time it took over the duration of the sound."""
+class RenderPlan:
+    """A render that can begin: everything is checked and loaded."""
 
-    input: str
-    sample_rate: int
-    frames: int
-    latency_samples: int
-    real_time_factor: float
-    stems: tuple[Stem, ...]
+    settings: RenderSettings
+    separator: Separator
+    conditions: LaneConditions
+    mixer: StemMixer | None
+    sample_format: SampleFormat
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+    @property
+    def written(self) -> list[str]:
+        """Return the names of the files, in order."""
+        if self.settings.mode == "remove":
+            return [RESIDUAL]
+        mix = [MIX] if self.mixer is not None else []
+        return [*self.settings.target_names, RESIDUAL, *mix]
 
 
-def separate(
-    blocks: Iterator[Audio], separator: Separator
-) -> Iterator[tuple[Audio, NDArray[np.float32]]]:
-    """Give pairs of mixture (channels, n) and stems (stems, channels, n), in step with each other.
+def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> RenderPlan:
+    """Check and load what a render of `source` needs.
+
+    Raises
+    ------
+    StemsteerError for a chain that cannot be used, ValueError for values that do not go together.
+    """
+    if settings.wiener_passes and (settings.tier != "offline" or source.channels != 2):
+        raise ValueError(
+            f"{settings.wiener_passes} Wiener passes of {source.channels} channels in the tier "
+            f"{settings.tier!r}: they need the tier offline and two channels"
+        )
+    conditions = _conditions(model, settings, source.sample_rate)
+    separator = Separator(
+        model,
+        source.sample_rate,
+        targets=settings.target_names,
+        tier=settings.tier,
+        channels=source.channels,
+        conditions=conditions,
+    )
+    return RenderPlan(
+        settings,
+        separator,
+        conditions,
+        _mixer(settings, conditions, source),
+        format_like(source, settings.container, settings.subtype),
+    )
+
+
+def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
+    """Yield pairs of mixture and stems in step with each other.
 
     The latency is trimmed: what comes out in all is as long as what went in.
     """
-    early = separator.latency
+    to_skip = separator.latency
     waiting = np.zeros((separator.channels, 0), np.float32)
     for block in blocks:
         waiting = np.concatenate([waiting, block], axis=1)
         out = separator.process(block)
-        skipped = min(early, out.shape[2])
-        early -= skipped
+        skipped = min(to_skip, out.shape[2])
+        to_skip -= skipped
         ready = out.shape[2] - skipped
         if ready:
             yield waiting[:, :ready], out[:, :, skipped:]
         waiting = waiting[:, ready:]
-    tail = separator.flush()[:, :, early:]
-    yield waiting, tail
+    # The input ends where the stems are still `latency` samples behind: they follow here, without
+    # what was skipped if the file is shorter than the latency.
+    yield waiting, separator.flush()[:, :, to_skip:]
+
+
+def separated(plan: RenderPlan, blocks: Iterator[Audio]) -> Pairs:
+    """Yield pairs of mixture and stems, refined if that is wanted, of blocks (channels, n)."""
+    pairs = aligned_stems(blocks, plan.separator)
+    passes = plan.settings.wiener_passes
+    return wiener_filtered(pairs, passes, plan.separator.sample_rate) if passes else pairs
 
 
 def render(
     source: AudioReader,
     model: Model,
-    targets: Sequence[Target],
+    settings: RenderSettings,
     folder: Path,
     *,
-    tier: str = "offline",
-    mode: str = "isolate",
-    automation: Automation | None = None,
-    chains: Mapping[str, Path] | None = None,
-    wiener: int = 0,
-    container: str | None = None,
-    subtype: str | None = None,
-    force: bool = False,
     progress: Progress = lambda samples: None,
 ) -> Report:
-    """Write one file a target and one of what is left; with mode "remove" only what is left.
-
-    With `automation` the targets move by its lanes; where it also moves levels (mix, mode, gain,
-    bypass), a target's file is what its plugin would put out. With `chains`, JSON files by stem,
-    every stem goes through its plugins, and their sum is written as ``mix``. `wiener` passes of
-    `plugin_bridge.offline.wiener` refine the stems before that; only offline, and of stereo.
+    """Write the stems of a file into `folder`.
 
     Raises
     ------
     StemsteerError for files that cannot be read or written, ValueError for values out of range.
     In either case, and when interrupted, no file is left behind.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}")
-    if wiener < 0:
-        raise ValueError(f"wiener is {wiener}, expected a number of passes, 0 or more")
-    if wiener and (tier != "offline" or source.channels != 2):
-        raise ValueError(
-            f"{wiener} Wiener passes of {source.channels} channels in the tier {tier!r}: they need "
-            "the tier offline and two channels"
-        )
-    names = [target.name for target in targets]
-    steering = _steering(automation or Automation(), model, targets, tier, source.sample_rate)
-    separator = Separator(
-        model,
-        source.sample_rate,
-        targets=names,
-        tier=tier,
-        channels=source.channels,
-        conditions=steering,
-    )
-    samples = format_like(source, container, subtype)
-    mixer = _mixer(chains or {}, steering, source, mode)
-    written = [*names, RESIDUAL] if mode == "isolate" else [RESIDUAL]
-    if mixer is not None:
-        written.append(MIX)
-    paths = {name: folder / f"{name}.{samples.container}" for name in written}
-
-    began = time.perf_counter()
-    with StemFiles(paths, source, samples, force=force) as files:
-        latency = separator.latency
-        blocks = source.blocks(round(BLOCK_S * source.sample_rate))
-        pairs = separate(blocks, separator)
-        if wiener:
-            pairs = wiener_filtered(pairs, wiener, source.sample_rate)
-        written_samples = (
-            _write(files, pairs, steering, mode)
-            if mixer is None
-            else _write_mixed(files, pairs, mixer)
-        )
-        for size in written_samples:
-            progress(size)
-    took_s = time.perf_counter() - began
-    directions = {name: _direction(steering, name) for name in names}
+    plan = plan_render(source, model, settings)
+    paths = {name: folder / f"{name}.{plan.sample_format.container}" for name in plan.written}
+    began_s = time.perf_counter()
+    with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
+        latency = plan.separator.latency
+        pairs = separated(plan, source.blocks(round(BLOCK_S * source.sample_rate)))
+        for n_samples in _write(files, pairs, plan):
+            progress(n_samples)
+    took_s = time.perf_counter() - began_s
+    directions = {name: _direction(plan.conditions, name) for name in settings.target_names}
     return Report(
         input=str(source.path),
         sample_rate=source.sample_rate,
-        frames=files.frames,
+        frames=files.n_samples,
         latency_samples=latency,
-        real_time_factor=round(took_s * source.sample_rate / files.frames, 6),
+        real_time_factor=round(took_s * source.sample_rate / files.n_samples, 6),
         stems=tuple(
-            _stem(name, paths[name], directions.get(name, {}), writer)
+            StemReport.of(name, paths[name], directions.get(name, {}), writer)
             for name, writer in files.writers.items()
         ),
     )
 
 
-def _write(files: StemFiles, pairs: Pairs, steering: LaneConditions, mode: str) -> Iterator[int]:
-    """Write the stems; give how many samples at a time."""
+def _write(files: StemFiles, pairs: Pairs, plan: RenderPlan) -> Iterator[int]:
+    """Write the stems, and yield how many samples of them at a time."""
+    if plan.mixer is not None:
+        yield from _write_mixed(files, pairs, plan.mixer)
+        return
     for mixture, stems in pairs:
-        if mode == "remove":
+        if plan.settings.mode == "remove":
             files.write(stems[-1], stems[:0])
-        elif steering.has_unity_levels:
+        elif plan.conditions.has_unity_levels:
             files.write(mixture, stems[:-1])
         else:
-            files.write_each([*steering.outputs(files.frames, stems), stems[-1]])
+            files.write_each([*plan.conditions.outputs(files.n_samples, stems), stems[-1]])
         yield mixture.shape[1]
 
 
@@ -184,59 +218,41 @@ def _write_mixed(files: StemFiles, pairs: Pairs, mixer: StemMixer) -> Iterator[i
 
 
 def _mixer(
-    chains: Mapping[str, Path], steering: LaneConditions, source: AudioReader, mode: str
+    settings: RenderSettings, conditions: LaneConditions, source: AudioReader
 ) -> StemMixer | None:
-    """The plugins on the stems, if there are any, or lanes that expect some."""
-    if not chains and not any(steering.lanes.parameters(s) for s in (*steering.targets, RESIDUAL)):
+    """Return the plugins on the stems, if there are any, or lanes that expect some."""
+    stems = (*conditions.targets, RESIDUAL)
+    if not settings.chains and not any(conditions.lanes.parameters(stem) for stem in stems):
         return None
-    from plugin_bridge.hosting.chain import read_chain  # pedalboard is slow to import
+    from plugin_bridge.hosting.chain_file import read_chain  # pedalboard is slow to import
 
-    if mode != "isolate" or steering.moves("mix", "mode", "bypass"):
+    if settings.mode != "isolate" or conditions.moves("mix", "mode", "bypass"):
         raise ValueError(
             "with plugins on the stems every stem is heard: leave mode, mix and bypass out, and "
             "set levels by gain"
         )
-    if MIX in steering.targets:
+    if MIX in conditions.targets:
         raise ValueError(f"a target is called {MIX!r}, as the sum of all stems is; rename it")
-    loaded = {
-        stem: read_chain(path, source.sample_rate, source.channels) for stem, path in chains.items()
+    chains = {
+        stem: read_chain(path, source.sample_rate, source.channels)
+        for stem, path in settings.chains.items()
     }
-    return StemMixer(loaded, steering, source.channels)
+    return StemMixer(chains, conditions, source.channels)
 
 
-def _steering(
-    automation: Automation, model: Model, targets: Sequence[Target], tier: str, sample_rate: int
-) -> LaneConditions:
-    names = [target.name for target in targets]
-    automation.check_targets(names)
+def _conditions(model: Model, settings: RenderSettings, sample_rate: int) -> LaneConditions:
+    """Return the conditions of every frame: the lanes, else the targets' own directions."""
+    settings.automation.check_targets(settings.target_names)
     starts = {
         target.name: {"azimuth": target.azimuth_deg, "width": target.width_deg}
-        for target in targets
+        for target in settings.targets
     }
-    return LaneConditions(
-        automation, names, model.spec.tier_at(tier, sample_rate), sample_rate, starts
-    )
+    tier = model.spec.tier_at(settings.tier, sample_rate)
+    return LaneConditions(settings.automation, settings.target_names, tier, sample_rate, starts)
 
 
-def _direction(steering: LaneConditions, target: str) -> dict[str, float | None]:
-    """Azimuth and width of a target; None where it moves."""
-    return {name: steering.lane_or_default(target, name).constant for name in ("azimuth", "width")}
-
-
-def _stem(
-    name: str, path: Path, direction: Mapping[str, float | None], writer: AudioWriter
-) -> Stem:
-    size = writer.frames * writer.channels
-    return Stem(
-        name=name,
-        path=str(path),
-        azimuth_deg=direction.get("azimuth"),
-        width_deg=direction.get("width"),
-        peak_db=_db(writer.peak),
-        rms_db=_db(math.sqrt(writer.power / size)),
-        clipped=writer.clipped,
-    )
-
-
-def _db(amplitude: float) -> float | None:
-    return round(20 * math.log10(amplitude), 2) if amplitude else None
+def _direction(conditions: LaneConditions, target: str) -> dict[str, float | None]:
+    """Return azimuth and width of a target; None where it moves."""
+    return {
+        name: conditions.lane_or_default(target, name).constant for name in ("azimuth", "width")
+    }

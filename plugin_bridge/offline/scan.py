@@ -67,11 +67,11 @@ class StereoField:
 
     @property
     def level(self) -> NDArray[np.float64]:
-        """Level (directions,) over the whole duration."""
+        """Return the level (directions,) over the whole duration."""
         return np.asarray(self.over_time.sum(0))
 
     def peaks(self) -> list[Peak]:
-        """The directions that stand out, from left to right."""
+        """Return the directions that stand out, from left to right."""
         field = smooth(self.level)
         found = _maxima(field)
         loudest = sorted(found, key=lambda index: -field[index])[:MAX_PEAKS]
@@ -81,11 +81,11 @@ class StereoField:
 def scan(
     source: AudioReader, progress: Callable[[int], None] = lambda samples: None
 ) -> StereoField:
-    """Read a file through and measure its stereo field; memory does not grow with its length."""
+    """Measure the stereo field of a file; memory does not grow with its length."""
     hop = round(HOP_S * source.sample_rate)
     window_size = 2 * round(WINDOW_S * source.sample_rate / 2)
     window = np.hanning(window_size + 1)[:-1].astype(np.float32)
-    frames = source.frames // hop + 1
+    frames = source.n_samples // hop + 1
     columns = min(frames, MAX_COLUMNS)
     over_time = np.zeros((columns, AZIMUTH_DEG.size))
     totals = np.zeros(3)
@@ -101,7 +101,7 @@ def scan(
     whole, out_of_phase, diffuse = totals
     return StereoField(
         over_time / max(over_time.sum(), 1e-30),
-        source.frames / source.sample_rate,
+        source.n_samples / source.sample_rate,
         out_of_phase / max(whole, 1e-30),
         diffuse / max(whole, 1e-30),
     )
@@ -116,7 +116,7 @@ def smooth(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _overlapping(source: AudioReader, window: int, hop: int, progress: Progress) -> Iterable[Audio]:
-    """Give stretches of stereo sound, whole frames each, silence around the file."""
+    """Yield stretches (2, n) of whole frames, with half a window of silence around the file."""
     held = np.zeros((2, window // 2), np.float32)
     for block in source.blocks(round(BLOCK_S * source.sample_rate)):
         held = np.concatenate([held, np.broadcast_to(block, (2, block.shape[1]))], axis=1)
@@ -129,7 +129,10 @@ def _overlapping(source: AudioReader, window: int, hop: int, progress: Progress)
 
 
 def _directions(spectra: NDArray[np.complex64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Histograms (frames, directions) of spectra (frames, 2, bins); whole, antiphase, diffuse."""
+    """Return histograms (frames, directions) of spectra (frames, 2, bins), and three energies.
+
+    The energies are those of the whole, of what is out of phase and of what is diffuse.
+    """
     left, right = spectra[:, 0], spectra[:, 1]
     power_left, power_right = _square(left), _square(right)
     s0, s1 = power_left + power_right, power_left - power_right
@@ -154,7 +157,7 @@ def _square(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 
 def _maxima(field: NDArray[np.float64]) -> list[int]:
-    """Indices of the maxima above the floor from which the field dips on both sides."""
+    """Return indices of the maxima above the floor from which the field dips on both sides."""
     edged = np.concatenate([[-1.0], field, [-1.0]])
     candidates = np.flatnonzero((edged[1:-1] >= edged[:-2]) & (edged[1:-1] > edged[2:]))
     floor = field.max() * 10 ** (FLOOR_DB / 10)
@@ -166,26 +169,26 @@ def _maxima(field: NDArray[np.float64]) -> list[int]:
 
 
 def _saddle(field: NDArray[np.float64], peak: int) -> float:
-    """The higher of the lowest points between a peak and higher ground on either side."""
+    """Return the higher of the lowest points between a peak and higher levels on either side."""
     lowest = []
     for side in (field[:peak][::-1], field[peak + 1 :]):
         higher = np.flatnonzero(side > field[peak])
-        way = side[: higher[0]] if higher.size else side
-        if higher.size or way.size:
-            lowest.append(float(way.min(initial=field[peak])) if higher.size else 0.0)
+        between = side[: higher[0]] if higher.size else side
+        if higher.size or between.size:
+            lowest.append(float(between.min(initial=field[peak])) if higher.size else 0.0)
     return max(lowest, default=0.0)
 
 
 def _peak(field: NDArray[np.float64], index: int, peaks: list[int]) -> Peak:
-    """Describe a peak: its half-power width, no wider than half-way to its neighbours."""
+    """Return a peak with its half-power width, no wider than the way to its neighbours."""
     others = [p for p in peaks if p != index]
-    room = min((abs(p - index) for p in others), default=AZIMUTH_DEG.size) * STEP_DEG
+    spacing_deg = min((abs(p - index) for p in others), default=AZIMUTH_DEG.size) * STEP_DEG
     above = field >= field[index] / 2
     left = index - np.argmin(np.append(above[: index + 1][::-1], False)) + 1
     right = index + np.argmin(np.append(above[index:], False)) - 1
     low, high = WIDTHS_DEG
     width_deg = min(max(low, 2 * (right - left + 1) * STEP_DEG), high)
-    width_deg = max(min(width_deg, room), LEAST_WIDTH_DEG)
+    width_deg = max(min(width_deg, spacing_deg), LEAST_WIDTH_DEG)
     azimuth_deg = float(AZIMUTH_DEG[index])
     reach = round(width_deg / 2 / STEP_DEG)
     share = field[max(0, index - reach) : index + reach + 1].sum() / field.sum()

@@ -17,31 +17,31 @@ from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField,
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
-GROUND, INK, FAINT, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
+BACKGROUND, FOREGROUND, GREY, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
 RANGE_DB = 34.0
 TICKS_DEG = (-45, -30, -15, 0, 15, 30, 45)
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
-    "text.color": INK,
+    "text.color": FOREGROUND,
     "text.parse_math": False,
-    "axes.facecolor": GROUND,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
+    "axes.facecolor": BACKGROUND,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": FOREGROUND,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": FOREGROUND,
+    "ytick.labelcolor": FOREGROUND,
 }
 
 
 def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
-    """Draw the level by direction, whole and over time, with its peaks, as a PNG file.
+    """Draw the level by direction, of the whole file and over time, with its peaks, as PNG.
 
     A file of that name is replaced. Raises StemsteerError if the picture cannot be written.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 7), dpi=160, facecolor=GROUND)
+        figure = Figure(figsize=(10, 7), dpi=160, facecolor=BACKGROUND)
         above, below = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": (2, 3), "hspace": 0.05}
         )
@@ -50,7 +50,7 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
         _draw_whole(above, field, peaks)
         _draw_over_time(below, field, peaks)
         figure.text(0.075, 0.95, _short(title), fontsize=15, fontweight="bold")
-        figure.text(0.075, 0.915, _summary(field, peaks), color=FAINT)
+        figure.text(0.075, 0.915, _summary(field, peaks), color=GREY)
         _save(figure, Path(path))
 
 
@@ -72,7 +72,7 @@ def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
     for peak in peaks:
         target = peak.target
         height_db = float(level_db[round((target.azimuth_deg + 45) / STEP_DEG)])
-        axes.plot(target.azimuth_deg, height_db, "o", color=INK, markersize=4)
+        axes.plot(target.azimuth_deg, height_db, "o", color=FOREGROUND, markersize=4)
         axes.annotate(
             _degrees(target.azimuth_deg),
             (target.azimuth_deg, height_db),
@@ -86,7 +86,7 @@ def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
     axes.set(xlim=(-46, 46), ylim=(-RANGE_DB, 7), ylabel="level, dB below the strongest")
     axes.set_yticks(np.arange(-30, 1, 10), ["30", "20", "10", "0"])
     axes.tick_params(axis="x", length=0, labelbottom=False)
-    axes.grid(axis="y", color=FAINT, alpha=0.2, linewidth=0.6)
+    axes.grid(axis="y", color=GREY, alpha=0.2, linewidth=0.6)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
 
@@ -104,7 +104,7 @@ def _draw_over_time(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
     )
     for target in (peak.target for peak in peaks):
         for edge_deg in (-target.width_deg / 2, target.width_deg / 2):
-            axes.axvline(target.azimuth_deg + edge_deg, color=INK, alpha=0.3, linewidth=0.7)
+            axes.axvline(target.azimuth_deg + edge_deg, color=FOREGROUND, alpha=0.3, linewidth=0.7)
     names = {-45: "−45°\nhard left", 0: "0°\ncentre", 45: "+45°\nhard right"}
     axes.set_xticks(TICKS_DEG, [names.get(t, _degrees(t)) for t in TICKS_DEG])
     first, *_, last = axes.get_xticklabels()
@@ -116,9 +116,9 @@ def _draw_over_time(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
 
 
 def _colours() -> LinearSegmentedColormap:
-    """Inferno, its black made the ground of the picture."""
+    """Return the colour map inferno, its black replaced by the background of the picture."""
     steps = mpl.colormaps["inferno"](np.linspace(0.12, 1, 7))
-    return LinearSegmentedColormap.from_list("stage", [GROUND, *steps])
+    return LinearSegmentedColormap.from_list("stage", [BACKGROUND, *steps])
 
 
 def _db(level: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,7 +127,7 @@ def _db(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _degrees(angle_deg: float) -> str:
-    """With a true minus sign, and none before zero."""
+    """Return an angle in words, with a true minus sign, and no sign before zero."""
     return f"{round(angle_deg):+d}°".replace("-", "−").replace("+0", "0")
 
 

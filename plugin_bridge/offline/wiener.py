@@ -32,7 +32,7 @@ Stems = NDArray[np.float32]  # (stems, channels, samples)
 def wiener_filtered(
     pairs: Iterator[tuple[Audio, Stems]], passes: int, sample_rate: float
 ) -> Iterator[tuple[Audio, Stems]]:
-    """Pairs of mixture (2, n) and stems (stems, 2, n) after so many passes; as many samples.
+    """Yield pairs of mixture (2, n) and stems (stems, 2, n) after `passes`, as many samples in all.
 
     The last stem is what is left: the mixture minus the others, so the stems sum to it.
     """
@@ -56,7 +56,7 @@ def wiener_filtered(
 def _stretch(
     queue: Stems, passes: int, tier: Tier, rise: NDArray[np.float32], tail: Stems | None
 ) -> Stems:
-    """The stems of one stretch, faded in over the end of the one before."""
+    """Return the stems of one stretch, faded in over the end of the one before."""
     done = filtered(queue[0], queue[1:], passes, tier)
     if tail is not None:
         done[:, :, : rise.size] *= rise
@@ -70,7 +70,7 @@ def _pair(mixture: Audio, stems: Stems) -> tuple[Audio, Stems]:
 
 
 def filtered(mixture: Audio, stems: Stems, passes: int, tier: Tier = TIER) -> Stems:
-    """The stems of a mixture (2, n) after so many passes over all of it: (stems, 2, n)."""
+    """Return the stems (stems, 2, n) of a mixture (2, n) after `passes` over all of it."""
     analysis, synthesis = windows(tier)
     samples, late = mixture.shape[1], tier.window - tier.hop
     margin = ((0, 0), (late, tier.window))
@@ -85,7 +85,7 @@ def filtered(mixture: Audio, stems: Stems, passes: int, tier: Tier = TIER) -> St
 
 
 def em_filter(stems: Spectra, mixture: Spectra, passes: int) -> Spectra:
-    """Spectra of stems (stems, frames, 2, bins) after passes of expectation and maximisation.
+    """Return spectra of stems (stems, frames, 2, bins) after passes of the EM algorithm.
 
     Equals ``norbert.expectation_maximization`` of the mixture (frames, 2, bins), scaled as
     ``norbert.wiener`` does, for two channels.

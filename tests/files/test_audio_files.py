@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_bridge.files.audio_reader import AudioReader, AudioWriter, SampleFormat, format_like
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat, format_like
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 
@@ -53,7 +54,7 @@ def test_every_format_is_read_to_its_end_and_written_in_its_own_depth(
 ):
     soundfile.write(tmp_path / name, noise(), RATE_HZ, subtype=subtype)
     with AudioReader(tmp_path / name) as reader:
-        assert (reader.sample_rate, reader.channels, reader.frames) == (RATE_HZ, 2, RATE_HZ)
+        assert (reader.sample_rate, reader.channels, reader.n_samples) == (RATE_HZ, 2, RATE_HZ)
         assert sum(block.shape[1] for block in reader.blocks(1000)) == RATE_HZ
         assert format_like(reader, "wav").subtype == as_wav
         kept = format_like(reader)
@@ -206,8 +207,8 @@ def test_denormal_samples_are_sound(tmp_path):
 def test_a_file_that_cannot_grow_is_said_so(tmp_path, container):
     program = (
         "import resource, numpy as np\nfrom pathlib import Path\n"
-        "from plugin_bridge.files.audio_reader import AudioWriter, SampleFormat\n"
-        "from realtime.spec import StemsteerError\n"
+        "from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat\n"
+        "from realtime.errors import StemsteerError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         f"samples = SampleFormat({container!r}, 'PCM_16')\n"
         f"writer = AudioWriter(Path({str(tmp_path / 'a')!r}), 44100, 2, samples, 200_000)\n"

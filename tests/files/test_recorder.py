@@ -143,7 +143,7 @@ def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
 
     def moody(*arguments):
         if next(hops) == 20:
-            raise ValueError("a moody strip")
+            raise ValueError("a moody stage")
         measure(*arguments)
 
     monkeypatch.setattr(OutputStage, "_measure", moody)

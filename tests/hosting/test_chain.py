@@ -7,23 +7,23 @@ import pedalboard
 import pytest
 
 from plugin_bridge.automation import Lane, Point
-from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import CHUNK, StemMixer
 from realtime.errors import StemsteerError
-from tests.support.chains import NOISE, RATE, chain, run, steering, write
+from tests.support.chains import NOISE, RATE, chain, conditions, run, write
 
 
 @pytest.mark.parametrize("block", [1, 441, 512, 8193, 30_000])
 def test_a_chain_without_effects_nulls(block):
     stems = NOISE if block > 1 else NOISE[:, :, :700]
-    out = run(StemMixer({"guitar": chain()}, steering(), 2), block, stems)
+    out = run(StemMixer({"guitar": chain()}, conditions(), 2), block, stems)
     assert np.array_equal(out, stems)
-    late = run(StemMixer({"guitar": chain(pedalboard.Gain(0))}, steering(), 2), block, stems)
+    late = run(StemMixer({"guitar": chain(pedalboard.Gain(0))}, conditions(), 2), block, stems)
     assert np.array_equal(late, stems)
 
 
 def test_a_chain_acts_on_its_stem_alone_and_leaves_the_rest_to_the_bit():
-    mixer = StemMixer({"guitar": chain(pedalboard.Reverb(), gain_db=-6)}, steering(), 2)
+    mixer = StemMixer({"guitar": chain(pedalboard.Reverb(), gain_db=-6)}, conditions(), 2)
     out = run(mixer, 512)
     alone = pedalboard.Pedalboard([pedalboard.Reverb()])
     expected = alone.process(NOISE[0], RATE, reset=True) * 10 ** (-6 / 20)
@@ -35,7 +35,7 @@ def test_stems_stay_in_step_when_a_plugin_is_late():
     """The latency is measured, not believed: pedalboard's own effects report none."""
     late = chain(pedalboard.MP3Compressor())
     assert late.latency > 1000
-    mixer = StemMixer({"guitar": late}, steering(), 2)
+    mixer = StemMixer({"guitar": late}, conditions(), 2)
     clicks = np.zeros((2, 2, 6 * RATE), np.float32)
     clicks[:, :, 3 * RATE : 3 * RATE + 400] = np.hanning(400)
     out = run(mixer, 512, clicks)
@@ -48,19 +48,19 @@ def test_any_blocks_give_the_same_and_a_reset_mixer_is_a_new_one():
     def made():
         lanes = {("guitar", "reverb/wet_level"): Lane([Point(0, 0), Point(0.6, 1)]),
                  ("guitar", "gain"): Lane([Point(0, -20), Point(0.5, 0)])}  # fmt: skip
-        return StemMixer({"guitar": chain(pedalboard.Reverb())}, steering(lanes), 2)
+        return StemMixer({"guitar": chain(pedalboard.Reverb())}, conditions(lanes), 2)
 
     whole = run(made(), 30_000)
     mixer = made()
     assert np.array_equal(run(mixer, 700), whole)
     assert np.array_equal(run(mixer, 256), whole)
     assert mixer.latency == CHUNK - 1
-    assert StemMixer({}, steering(), 2, block=512).latency == 0
+    assert StemMixer({}, conditions(), 2, block_multiple=512).latency == 0
 
 
 def test_a_lane_moves_a_parameter_of_a_plugin():
     lanes = {("guitar", "gain/gain_db"): Lane([Point(0, 0, "step"), Point(0.3, -20)])}
-    out = run(StemMixer({"guitar": chain(pedalboard.Gain(0))}, steering(lanes), 2), 512)
+    out = run(StemMixer({"guitar": chain(pedalboard.Gain(0))}, conditions(lanes), 2), 512)
     loud, soft = slice(0, 12_000), slice(15_000, 30_000)
     assert np.array_equal(out[0][:, loud], NOISE[0][:, loud])
     assert np.abs(out[0][:, soft] - 0.1 * NOISE[0][:, soft]).max() < 1e-3
@@ -104,7 +104,7 @@ def test_a_missing_file_of_a_chain_gets_a_clear_answer(tmp_path):
 
 def test_a_chain_or_lane_for_nothing_is_refused():
     with pytest.raises(ValueError, match="no stem 'drums' for a chain; there are guitar, residual"):
-        StemMixer({"drums": chain()}, steering(), 2)
+        StemMixer({"drums": chain()}, conditions(), 2)
     lanes = {("guitar", "reverb/size"): Lane.level(1)}
     with pytest.raises(ValueError, match="moves reverb/size of guitar, whose chain has no plugin"):
-        StemMixer({}, steering(lanes), 2)
+        StemMixer({}, conditions(lanes), 2)

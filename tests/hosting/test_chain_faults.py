@@ -8,11 +8,11 @@ import pytest
 import soundfile
 
 from plugin_bridge.automation import Lane, Point
-from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
-from tests.support.chains import RATE, chain, run, steering, write
+from tests.support.chains import RATE, chain, conditions, run, write
 from tests.support.engine_sandbox import need
 from tests.support.livesound import GUITAR, panned, play
 from tests.support.rendering import stemsteer
@@ -29,7 +29,7 @@ def test_effects_are_moved_within_the_range_that_they_take():
 def refused():
     """A chain and a lane that soon asks for what the effect does not take."""
     lanes = {("guitar", "reverb/wet_level"): Lane([Point(0, 0.5, "step"), Point(0.2, 500)])}
-    return {"guitar": chain(pedalboard.Reverb())}, steering(lanes)
+    return {"guitar": chain(pedalboard.Reverb())}, conditions(lanes)
 
 
 def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline():
@@ -37,7 +37,7 @@ def test_a_value_that_a_plugin_refuses_keeps_the_last_one_live_and_fails_offline
         run(StemMixer(*refused(), 2), 512)
     mixer = StemMixer(*refused(), 2, live=True)
     level = {("guitar", "reverb/wet_level"): Lane.level(0.5)}
-    expected = run(StemMixer({"guitar": chain(pedalboard.Reverb())}, steering(level), 2), 512)
+    expected = run(StemMixer({"guitar": chain(pedalboard.Reverb())}, conditions(level), 2), 512)
     assert (run(mixer, 512) == expected).all()
     assert "wet_level cannot be 500.0" in mixer.fault
     assert "stays as it was" in mixer.fault

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime.errors import StemsteerError
-from tests.support.chains import NOISE, RATE, run, steering, write
+from tests.support.chains import NOISE, RATE, conditions, run, write
 from tests.support.engine_sandbox import built_plugin, need, until
 
 
@@ -36,10 +36,10 @@ def test_a_real_vst3_is_in_step_with_the_other_stems(vst3, tmp_path):
     loaded = read_chain(write(tmp_path, [entry]), RATE, 2)
     assert loaded.latency == 1024
     stems = np.concatenate([NOISE, NOISE], axis=2)
-    out = run(StemMixer({"guitar": loaded}, steering(), 2), 512, stems)
+    out = run(StemMixer({"guitar": loaded}, conditions(), 2), 512, stems)
     assert np.array_equal(out[1], stems[1])
     assert np.abs(out[0] - stems[0])[:, 8192:].max() < 1e-6
-    again = run(StemMixer({"guitar": loaded}, steering(), 2), 700, stems)
+    again = run(StemMixer({"guitar": loaded}, conditions(), 2), 700, stems)
     assert np.abs(again[0] - stems[0])[:, 8192:].max() < 1e-6
 
 
@@ -50,7 +50,7 @@ def test_a_wrong_parameter_of_a_vst3_is_said_and_its_change_of_latency_too(vst3,
         read_chain(write(tmp_path, [entry]), RATE, 2)
     loaded = read_chain(write(tmp_path, [{"plugin": str(vst3), "name": "own"}]), RATE, 2)
     loaded.plugins["own"].latency_mode = "4096"
-    mixer = StemMixer({"guitar": loaded}, steering(), 2)
+    mixer = StemMixer({"guitar": loaded}, conditions(), 2)
     with pytest.raises(StemsteerError, match="changed its latency from 1024 to 4096"):
         run(mixer, 512)
 

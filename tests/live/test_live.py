@@ -110,9 +110,9 @@ def test_a_tape_never_waits_and_never_writes_over(tmp_path):
     tape.start(0)
     hop = np.ones((2, 128), np.float32)
     for _ in range(50):
-        tape.take(hop, np.stack([hop, 2 * hop]))
+        tape.put(hop, np.stack([hop, 2 * hop]))
     tape.close()
-    assert tape.lost == 0
+    assert tape.dropped_hops == 0
     assert np.array_equal(soundfile.read(tmp_path / "residual.wav")[0], np.full((6400, 2), 2.0))
     with pytest.raises(StemsteerError, match="is there already"):
         StemRecorder(tmp_path, ["guitar", "residual"], RATE, 2, force=False)

@@ -12,7 +12,7 @@ import soundfile
 
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import Target
-from plugin_bridge.offline.render import render, separate
+from plugin_bridge.offline.render import RenderSettings, aligned_stems, render
 from realtime import Separator, load_model
 from tests.support.rendering import RATE_HZ, integers, left_over, panned, stemsteer
 
@@ -70,7 +70,7 @@ def test_the_separator_in_pieces_gives_what_render_writes(song, tmp_path):
     mixture = soundfile.read(song, dtype="float32")[0].T
     separator = Separator(load_model("panorama"), RATE_HZ, tier="offline")
     separator.set(azimuth_deg=-30, width_deg=20)
-    pairs = list(separate(iter(np.array_split(mixture, 57, axis=1)), separator))
+    pairs = list(aligned_stems(iter(np.array_split(mixture, 57, axis=1)), separator))
     assert np.array_equal(np.concatenate([p[0] for p in pairs], axis=1), mixture)
     target = np.concatenate([p[1] for p in pairs], axis=2)[0]
     done = stemsteer(
@@ -137,6 +137,7 @@ def test_a_pipe_gets_no_progress_bar(song, tmp_path):
 def test_progress_reaches_the_length_of_the_file(song, tmp_path):
     steps = []
     with AudioReader(song) as source:
-        render(source, load_model("panorama"), [Target("a", 0)], tmp_path, progress=steps.append)
+        settings = RenderSettings([Target("a", 0)])
+        render(source, load_model("panorama"), settings, tmp_path, progress=steps.append)
     assert sum(steps) == 5 * RATE_HZ
     assert len(steps) > 1

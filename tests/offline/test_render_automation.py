@@ -29,11 +29,11 @@ def test_the_lanes_played_in_live_blocks_give_what_render_writes(song, tmp_path,
     assert done.exit_code == 0, done.output
 
     model, mixture = load_model("panorama"), sound(song)
-    steering = LaneConditions(
+    conditions = LaneConditions(
         read_automation(tmp_path / "lanes.csv", RATE_HZ), ["guitar"],
         model.spec.tier_at(tier, RATE_HZ), RATE_HZ,
     )  # fmt: skip
-    separator = Separator(model, RATE_HZ, targets=["guitar"], tier=tier, conditions=steering)
+    separator = Separator(model, RATE_HZ, targets=["guitar"], tier=tier, conditions=conditions)
     blocks = [mixture[:, k : k + 256] for k in range(0, mixture.shape[1], 256)]
     live = [separator.process(np.ascontiguousarray(block)) for block in blocks]
     live = np.concatenate([*live, separator.flush()], axis=2)[:, :, separator.latency :]

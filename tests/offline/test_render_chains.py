@@ -8,7 +8,7 @@ import numpy as np
 import pedalboard
 import pytest
 
-from plugin_bridge.hosting.chain import read_chain
+from plugin_bridge.hosting.chain_file import read_chain
 from tests.support.chains import RATE, write
 from tests.support.engine_sandbox import need
 from tests.support.rendering import noise_song, sound, stemsteer
@@ -31,8 +31,8 @@ def test_reverb_only_on_the_guitar_and_the_rest_untouched(song, tmp_path):
     dry, wet = sound(tmp_path / "a" / "guitar.wav"), sound(tmp_path / "b" / "guitar.wav")
     rest = sound(tmp_path / "b" / "residual.wav")
     assert np.abs(rest - sound(tmp_path / "a" / "residual.wav")).max() <= 1e-6
-    board = pedalboard.Pedalboard([pedalboard.Reverb(wet_level=0.5)])
-    assert np.abs(board.process(dry, RATE) - wet).max() < 1e-4
+    chain = pedalboard.Pedalboard([pedalboard.Reverb(wet_level=0.5)])
+    assert np.abs(chain.process(dry, RATE) - wet).max() < 1e-4
     assert np.abs(sound(tmp_path / "b" / "mix.wav") - (wet + rest)).max() < 1e-6
 
 

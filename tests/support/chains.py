@@ -20,7 +20,7 @@ RATE = 44_100
 NOISE = np.random.default_rng(2).standard_normal((2, 2, 30_000)).astype(np.float32) * 0.1
 
 
-def steering(lanes: dict[tuple[str, str], Lane] | None = None) -> LaneConditions:
+def conditions(lanes: dict[tuple[str, str], Lane] | None = None) -> LaneConditions:
     """The controls of a guitar, moved by these lanes."""
     tier = Tier(window=1024, synthesis=512, hop=128)
     return LaneConditions(Automation(lanes or {}), ["guitar"], tier, RATE)

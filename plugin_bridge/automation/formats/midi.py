@@ -26,20 +26,20 @@ ControllerKey = tuple[int | None, int]  # channel from 0 or None for any, contro
 
 
 class ControllerMap:
-    """Turns controllers into values of controls; remembers the coarse parts of fine ones.
+    """The controls that MIDI controllers move; it remembers the coarse parts of fine ones.
 
     Parameters
     ----------
-    wires : for each controller the (target, control) that it moves.
+    assignments : for each controller the (target, control) that it moves.
     """
 
-    def __init__(self, wires: Mapping[ControllerKey, Key]) -> None:
-        self._wires = dict(wires)
+    def __init__(self, assignments: Mapping[ControllerKey, Key]) -> None:
+        self._assignments = dict(assignments)
         self._coarse: dict[tuple[int, int], int] = {}
 
     @classmethod
     def of_table(cls) -> ControllerMap:
-        """The mapping of the table of controls: each moves every target."""
+        """Return the mapping of the table of controls: each controller moves every target."""
         return cls({(None, c.midi_cc): (ALL, c.name) for c in INPUTS if c.midi_cc is not None})
 
     @classmethod
@@ -49,7 +49,9 @@ class ControllerMap:
             rows = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(rows, dict):
                 raise ValueError(f"it is a {type(rows).__name__} of JSON")
-            return cls({_wire(key): _key(value) for key, value in rows.items()})
+            return cls(
+                {_parse_controller(key): _parse_control(value) for key, value in rows.items()}
+            )
         except ValueError as error:
             raise StemsteerError(
                 f"{path}: not a mapping of MIDI controllers: {error}; expected "
@@ -57,7 +59,7 @@ class ControllerMap:
             ) from error
 
     def control_change(self, channel: int, number: int, value: int) -> tuple[Key, float] | None:
-        """The control that a controller moves, and its new value; None if it moves nothing."""
+        """Return the control that a controller moves, with its new value; None if it moves none."""
         coarse = self._coarse.get((channel, number - FINE))
         if number < FINE:
             self._coarse[channel, number] = value
@@ -69,18 +71,18 @@ class ControllerMap:
 
     def check_targets(self, names: Sequence[str]) -> None:
         """Raise ValueError if a controller moves a target that is not in `names`."""
-        for target, name in self._wires.values():
+        for target, name in self._assignments.values():
             if target not in (*names, ALL):
                 raise ValueError(
                     f"a MIDI controller moves {target}.{name}, but there are {', '.join(names)}"
                 )
 
     def _find(self, channel: int, number: int) -> Key | None:
-        return self._wires.get((channel, number)) or self._wires.get((None, number))
+        return self._assignments.get((channel, number)) or self._assignments.get((None, number))
 
 
 def read(path: Path, sample_rate: float) -> Automation:
-    """Lanes from the controllers of a MIDI file, by the table's mapping or by ``<file>.json``.
+    """Read the controllers of a MIDI file, by the table's mapping or by ``<file>.json``.
 
     A controller stays where it is until it moves: the lanes are steps.
 
@@ -100,7 +102,7 @@ def read(path: Path, sample_rate: float) -> Automation:
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:
-    """Times in seconds, by the file's own tempi, and control changes."""
+    """Yield the control changes with their times in seconds, by the file's own tempi."""
     try:
         file = mido.MidiFile(path)
         if file.ticks_per_beat <= 0:  # below 0 it is a time code
@@ -115,7 +117,11 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
 
 
 def _scaled(key: Key, value: int, bits: int) -> float:
-    """The value of a control; one that rests in the middle of its range is there at 64, as pan."""
+    """Return the value of a control.
+
+    A control whose default is the middle of its range is there at 64, as MIDI's pan is; the two
+    halves then have different steps.
+    """
     control = BY_NAME[key[1]]
     top, centre = 2**bits - 1, 2 ** (bits - 1)
     if control.default != (control.low + control.high) / 2:
@@ -125,17 +131,19 @@ def _scaled(key: Key, value: int, bits: int) -> float:
     return control.from_norm(0.5 + (value - centre) / (top - centre) / 2)
 
 
-def _wire(key: str) -> ControllerKey:
+def _parse_controller(key: str) -> ControllerKey:
     channel, _, number = key.rpartition(":")
     if not (number.isdecimal() and (channel.isdecimal() or not channel)):
         raise ValueError(f"{key!r} is no [channel:]controller")
-    wire = int(channel) - 1 if channel else None, int(number)
-    if not 0 <= wire[1] <= 127 or (wire[0] is not None and not 0 <= wire[0] <= 15):
+    controller = int(channel) - 1 if channel else None, int(number)
+    if not 0 <= controller[1] <= 127 or (
+        controller[0] is not None and not 0 <= controller[0] <= 15
+    ):
         raise ValueError(f"{key!r} is no [channel:]controller")
-    return wire
+    return controller
 
 
-def _key(words: object) -> Key:
+def _parse_control(words: object) -> Key:
     target, _, name = str(words).rpartition(".")
     if name not in REMOTE_CONTROLS:
         raise ValueError(f"{words!r} names no control")

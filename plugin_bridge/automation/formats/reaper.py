@@ -1,4 +1,4 @@
-"""Envelopes out of a REAPER project: a track's pan, and the parameters of Stemsteer on it.
+"""Lanes from a REAPER project: the pans of its tracks, and the parameters of Stemsteer there.
 
 A project is a tree of chunks, ``<NAME ...`` to ``>``, one line an entry. Envelopes used here::
 
@@ -30,7 +30,7 @@ _PLUGINS = ("VST", "LV2", "CLAP", "AU")
 
 @dataclass
 class Chunk:
-    """A piece of a project: its words, the entries in it, and the chunks in it, in order."""
+    """A chunk of a project: its words, the entries in it, and the chunks in it, in order."""
 
     words: list[str]
     entries: list[list[str]] = field(default_factory=list)
@@ -41,12 +41,12 @@ class Chunk:
         return self.words[0] if self.words else ""
 
     def entry(self, name: str) -> list[str] | None:
-        """The words of the first entry `name`, behind it."""
+        """Return the words behind `name` in the first entry of that name."""
         return next((words[1:] for words in self.entries if words[:1] == [name]), None)
 
 
 def read(path: Path, sample_rate: float) -> Automation:
-    """Lanes of the pans and of Stemsteer's parameters in a project.
+    """Read the pans and Stemsteer's parameters of a project.
 
     Raises ValueError if it is no project, or has no such envelope that is switched on.
     """
@@ -85,7 +85,7 @@ def parse(text: str) -> Chunk:
 
 
 def _words(line: str) -> list[str]:
-    """Words of a line; those in quotes (", ' or `) are one."""
+    """Return the words of a line; what is in quotes (", ' or `) is one."""
     return [next(filter(None, match), "") for match in _WORD.findall(line)]
 
 
@@ -111,7 +111,7 @@ def _active(envelope: Chunk) -> bool:
 
 
 def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
-    """The lane of a parameter of the plugin; REAPER keeps it as a share of what it ranges over."""
+    """Yield the lane of a parameter, which REAPER keeps as a share of its range."""
     number, low, high = envelope.words[1], *map(float, envelope.words[2:4])
     title = envelope.words[5].split(" / ")[0] if len(envelope.words) > 5 else ""
     control = _control(title, number)
@@ -121,7 +121,7 @@ def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
 
 
 def _control(title: str, number: str) -> Control | None:
-    """By the title that the host shows, else by ``<number>:<symbol>``, else by the number."""
+    """Find a control by the title that the host shows, else by its symbol, else by its number."""
     index, _, symbol = number.partition(":")
     for control in REMOTE_CONTROLS.values():
         if title:
@@ -134,7 +134,7 @@ def _control(title: str, number: str) -> Control | None:
 
 
 def _points(envelope: Chunk, convert: Callable[[float], float]) -> list[Point]:
-    """The points of an envelope; what is no shape of ours becomes straight pieces."""
+    """Return the points of an envelope; what is no shape of a lane becomes straight pieces."""
     rows = [[float(word) for word in words[1:]] for words in envelope.entries if words[0] == "PT"]
     points = []
     for row, next_row in zip(rows, [*rows[1:], None], strict=True):
@@ -152,7 +152,7 @@ def _points(envelope: Chunk, convert: Callable[[float], float]) -> list[Point]:
 
 
 def _way(shape: int, tension: float, u: float) -> float:
-    """How far REAPER's other shapes have come at a share u of the time.
+    """Return how far REAPER's other shapes have come at a share u of the time.
 
     3 starts fast, 1 − (1 − u)³; 4 ends fast, u³; 5 is a Bézier curve, here between a straight line
     and one of these by its tension: near it, not equal to it.

@@ -1,4 +1,4 @@
-"""From beats to seconds by a tempo map."""
+"""Tempo maps: from beats to seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BPM = 10_000.0
 
 
 class TempoMap:
-    """Tempi in beats a minute, each from its beat to the next tempo.
+    """Tempi in beats a minute, each from its beat to that of the next tempo.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class TempoMap:
         self._starts_s += beats[0] * 60 / bpms[0]  # beat 0 is at 0 s
 
     def seconds(self, beat: float) -> float:
-        """The time of a beat, counted from beat 0."""
+        """Return the time of a beat in seconds from beat 0."""
         index = max(int(np.searchsorted(self._beats, beat, side="right")) - 1, 0)
         since = (beat - self._beats[index]) * 60 / self._bpms[index]
         return float(self._starts_s[index] + since)

@@ -33,29 +33,30 @@ from realtime.errors import StemsteerError
 UNITS = ("seconds", "beats", "samples")
 TEMPO = "tempo"
 MAX_BYTES = 64_000_000
-_FORMS = {
+_EXPECTED = {
     ".csv": "seconds,target,control,value,shape, or a column for each control, on every line",
     ".json": '{"lanes": {"guitar": {"azimuth": [[0, -30], [4, 10, "step"]]}}}',
     ".mid": "a standard MIDI file with controllers",
     ".rpp": "entries PT <seconds> <value> <shape>, in <PARMENV <number> <lowest> <highest>",
 }
-_ODD = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
-"""What the readers meet in a file that is laid out in another way."""
+LAYOUT_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
+"""Raised by the readers for a file that is laid out in another way."""
 
 
 @dataclass
 class LaneBuilder:
-    """Points as they stand in a file, before their times are known in seconds."""
+    """Lanes being read: points in the unit of their file, until the tempo is known."""
 
     unit: str
     points: dict[Key, list[Point]] = field(default_factory=dict)
     tempo: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, target: str, name: str, point: Point) -> None:
+        """Append a point to the lane of a control; without a target, it is for all of them."""
         self.points.setdefault((target or ALL, name), []).append(point)
 
     def finish(self, sample_rate: float) -> Automation:
-        """Count in seconds, and check everything."""
+        """Return the lanes in seconds. Raises ValueError for a point that a lane does not take."""
         if not self.points:
             raise ValueError("there is no point in it")
         seconds = self._clock(sample_rate)
@@ -69,6 +70,7 @@ class LaneBuilder:
         return Automation(lanes)
 
     def _clock(self, sample_rate: float) -> Callable[[float], float]:
+        """Return the function from the unit of the file to seconds."""
         if self.unit == "beats":
             return TempoMap(self.tempo or [(0.0, DEFAULT_BPM)]).seconds
         if self.tempo:
@@ -87,12 +89,11 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
     ------
     StemsteerError if the file is not there or is wrong; it says where.
     """
-    from plugin_bridge.automation.formats import midi
-    from plugin_bridge.automation.formats import reaper as rpp
+    from plugin_bridge.automation.formats import midi, reaper
 
     readers: dict[str, Callable[[Path, float], Automation]] = {
         ".csv": _read_csv, ".json": _read_json, ".mid": midi.read, ".midi": midi.read,
-        ".rpp": rpp.read,
+        ".rpp": reaper.read,
     }  # fmt: skip
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -105,8 +106,8 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
         raise StemsteerError(f"{path}: there is no such file") from None
     except ValueError as error:
         raise StemsteerError(f"{path}: {error}") from error
-    except _ODD as error:
-        form = _FORMS.get(path.suffix.lower(), _FORMS[".mid"])
+    except LAYOUT_ERRORS as error:
+        form = _EXPECTED.get(path.suffix.lower(), _EXPECTED[".mid"])
         raise StemsteerError(
             f"{path}: not laid out as automation: {error!r}; expected {form}"
         ) from error
@@ -137,19 +138,21 @@ def _read_csv(path: Path, sample_rate: float) -> Automation:
             raise ValueError(
                 f"line {number}: the first column is {unit!r}, not seconds, beats or samples"
             )
-        draft = LaneBuilder(unit)
-        tall = "control" in titles
-        if tall and "value" not in titles:
-            raise ValueError(f"line {number}: no column is called value; expected {_FORMS['.csv']}")
+        builder = LaneBuilder(unit)
+        one_point_a_line = "control" in titles
+        if one_point_a_line and "value" not in titles:
+            raise ValueError(
+                f"line {number}: no column is called value; expected {_EXPECTED['.csv']}"
+            )
         _check_titles(number, titles)
         for number, row in rows:
             try:
                 if any(row[len(titles) :]):
                     raise ValueError(f"{len(row)} cells, expected the {len(titles)} of the titles")
-                (_tall_row if tall else _wide_row)(draft, titles, row)
+                (_read_point if one_point_a_line else _read_columns)(builder, titles, row)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
-        return draft.finish(sample_rate)
+        return builder.finish(sample_rate)
 
 
 def _check_titles(number: int, titles: list[str]) -> None:
@@ -158,49 +161,51 @@ def _check_titles(number: int, titles: list[str]) -> None:
 
 
 def _rows(lines: Iterable[str]) -> Any:
-    """Number and cells of each line that is neither empty nor a comment."""
+    """Yield number and cells of each line that is neither empty nor a comment."""
     reader = csv.reader(lines, skipinitialspace=True)
     for row in reader:
         if row and any(row) and not row[0].startswith("#"):
             yield reader.line_num, [cell.strip() for cell in row]
 
 
-def _tall_row(draft: LaneBuilder, titles: list[str], row: list[str]) -> None:
+def _read_point(builder: LaneBuilder, titles: list[str], row: list[str]) -> None:
+    """Read a line that is one point: time, target, control, value, shape."""
     cells = dict(zip(titles, row, strict=False))
-    time, name = _number(row[0], draft.unit), cells.get("control", "")
+    time, name = _number(row[0], builder.unit), cells.get("control", "")
     if name == TEMPO:
-        draft.tempo.append((time, _number(cells.get("value", ""), TEMPO)))
+        builder.tempo.append((time, _number(cells.get("value", ""), TEMPO)))
         return
     shape = cells.get("shape", "") or "linear"
-    draft.add(
+    builder.add(
         cells.get("target", ""), name, Point(time, _value(name, cells.get("value", "")), shape)
     )
 
 
-def _wide_row(draft: LaneBuilder, titles: list[str], row: list[str]) -> None:
-    time = _number(row[0], draft.unit)
+def _read_columns(builder: LaneBuilder, titles: list[str], row: list[str]) -> None:
+    """Read a line that is a time and a value for each ``target.control`` of the titles."""
+    time = _number(row[0], builder.unit)
     for title, cell in zip(titles[1:], row[1:], strict=False):
         if not cell:
             continue
         target, _, name = title.rpartition(".")
         if name == TEMPO:
-            draft.tempo.append((time, _number(cell, TEMPO)))
+            builder.tempo.append((time, _number(cell, TEMPO)))
         else:
-            draft.add(target, name, Point(time, _value(name, cell)))
+            builder.add(target, name, Point(time, _value(name, cell)))
 
 
 def _read_json(path: Path, sample_rate: float) -> Automation:
     content = json.loads(path.read_text(encoding="utf-8"))
-    draft = LaneBuilder(content.get("unit", "seconds"))
-    if draft.unit not in UNITS:
-        raise ValueError(f"unit is {draft.unit!r}, expected one of {', '.join(UNITS)}")
-    draft.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
+    builder = LaneBuilder(content.get("unit", "seconds"))
+    if builder.unit not in UNITS:
+        raise ValueError(f"unit is {builder.unit!r}, expected one of {', '.join(UNITS)}")
+    builder.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
     for target, lanes in content["lanes"].items():
         for name, points in lanes.items():
             for time, value, *shape in points:
                 number = _value(name, str(value))
-                draft.add(target, name, Point(float(time), number, *shape[:1]))
-    return draft.finish(sample_rate)
+                builder.add(target, name, Point(float(time), number, *shape[:1]))
+    return builder.finish(sample_rate)
 
 
 def _number(text: str, what: str) -> float:
@@ -211,5 +216,5 @@ def _number(text: str, what: str) -> float:
 
 
 def _value(name: str, text: str) -> float:
-    """A value from its cell: a number, or a word where the control has choices."""
+    """Return the value of a cell: a number, or a word where the control has choices."""
     return BY_NAME[name].parse(text) if name in BY_NAME else _number(text, name)

@@ -1,0 +1,161 @@
+"""Audio files written block by block, their last sample read back before they count as whole.
+
+Samples are `(channels, samples)` with full scale at 1. Integer samples go through unchanged: what
+was read as k / 2^(bits − 1) is written as k again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from plugin_bridge.files.audio_reader import BITS, AudioReader
+from realtime.errors import StemsteerError
+
+FORMATS = ("wav", "flac")
+_RF64_BYTES = 2**32 - 2**16  # a WAV file holds less than 4 GiB; RF64 is WAV without that limit
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """How samples are written: `container` is wav or flac, `subtype` one of libsndfile's.
+
+    Raises ValueError for another container, or a subtype that it does not hold.
+    """
+
+    container: str
+    subtype: str
+
+    def __post_init__(self) -> None:
+        if self.container not in FORMATS:
+            raise ValueError(f"format is {self.container!r}, expected one of {', '.join(FORMATS)}")
+        known = soundfile.available_subtypes(self.container.upper())
+        plain = [name for name in known if name.startswith("PCM") or name in ("FLOAT", "DOUBLE")]
+        if self.subtype not in plain:
+            raise ValueError(
+                f"subtype is {self.subtype!r}, expected for {self.container} one of "
+                f"{', '.join(plain)}"
+            )
+
+    @property
+    def bits(self) -> int | None:
+        """Return the bits of an integer sample; None for floating point."""
+        return BITS.get(self.subtype)
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return self.bits // 8 if self.bits else 8 if self.subtype == "DOUBLE" else 4
+
+
+def format_like(
+    reader: AudioReader, container: str | None = None, subtype: str | None = None
+) -> SampleFormat:
+    """Return the sample format that keeps what `reader` reads, unless told otherwise.
+
+    FLAC stays FLAC and all else becomes WAV; the bit depth is the input's. Lossy files (MP3, Ogg)
+    decode to floating point, beyond full scale even, and stay so in WAV. FLAC holds 24 bits at
+    the most.
+    """
+    container = (container or ("flac" if reader.format == "FLAC" else "wav")).lower()
+    if subtype is not None:
+        return SampleFormat(container, subtype.upper())
+    bits = BITS.get(reader.subtype)
+    if container == "flac":
+        return SampleFormat(container, {8: "PCM_S8", 16: "PCM_16"}.get(bits or 24, "PCM_24"))
+    if bits is None:
+        return SampleFormat(container, "DOUBLE" if reader.subtype == "DOUBLE" else "FLOAT")
+    return SampleFormat(container, "PCM_U8" if bits == 8 else f"PCM_{bits}")
+
+
+class AudioWriter:
+    """An audio file being written, with its level and its clipped samples.
+
+    Attributes
+    ----------
+    peak, power : greatest magnitude, and sum of squares, of all samples so far.
+    clipped : how many of them were beyond full scale, where integers end.
+
+    Raises
+    ------
+    StemsteerError if the file cannot be made, or not be written to the end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sample_rate: int,
+        channels: int,
+        sample_format: SampleFormat,
+        n_samples: int,
+    ) -> None:
+        self.path, self.sample_format, self.channels = path, sample_format, channels
+        self.peak, self.power, self.clipped, self.n_samples = 0.0, 0.0, 0, 0
+        large = n_samples * channels * sample_format.bytes_per_sample > _RF64_BYTES
+        container = (
+            "RF64"
+            if large and sample_format.container == "wav"
+            else sample_format.container.upper()
+        )
+        try:
+            self._file = soundfile.SoundFile(
+                path, "w", sample_rate, channels, sample_format.subtype, format=container
+            )
+        except soundfile.LibsndfileError as error:
+            raise StemsteerError(
+                f"{path.parent} cannot be written to; choose another folder that is there"
+            ) from error
+
+    def write(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Append `block` (channels, n), and return the samples as they stand in the file."""
+        self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+        self.power += float(np.square(block, dtype=np.float64).sum())
+        self.n_samples += block.shape[1]
+        bits = self.sample_format.bits
+        if bits is None:
+            exact = block.astype(np.float32)
+            self._append(exact)
+            return exact.astype(np.float64)
+        scale = 2.0 ** (bits - 1)
+        steps = np.rint(block.astype(np.float64) * scale)
+        inside = np.clip(steps, -scale, scale - 1)
+        self.clipped += int(np.count_nonzero(inside != steps))
+        # libsndfile takes the upper bits of int32; of floats it would make k · 32767 / 32768
+        self._append((inside * 2.0 ** (32 - bits)).astype(np.int32))
+        return inside / scale
+
+    def close(self) -> None:
+        """Finish the file, see that its last sample can be read, and have it on the disk."""
+        try:
+            self._file.close()
+            with soundfile.SoundFile(self.path) as written:
+                written.seek(max(0, self.n_samples - 1))
+                whole = written.frames == self.n_samples and len(written.read(1)) == 1
+        except soundfile.LibsndfileError as error:
+            raise self._failed() from error
+        if not whole:
+            raise self._failed()
+        with open(self.path, "rb+") as file:
+            os.fsync(file.fileno())
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, block: NDArray[Any]) -> None:
+        try:
+            self._file.write(np.ascontiguousarray(block.T))
+        except soundfile.LibsndfileError as error:
+            raise self._failed() from error
+
+    def _failed(self) -> StemsteerError:
+        return StemsteerError(
+            f"{self.path.parent}: writing broke off after {self.n_samples} samples; the disk may "
+            "be full: make room, or choose another folder"
+        )
