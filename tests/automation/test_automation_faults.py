@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from plugin_bridge.automation import read_automation, write_automation
-from plugin_bridge.automation.live_lanes import MoveRecorder
+from plugin_bridge.automation.move_recorder import MoveRecorder
 from realtime.errors import StemsteerError
 from tests.support.lanes import read
 
