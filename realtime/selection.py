@@ -1,0 +1,115 @@
+"""Targets made of a model's own sources: which of them, and from which direction.
+
+A model that knows sources by name (voice, drums …) gives a mask of each. A target of the user is a
+weighted sum of them, taken from a direction or from anywhere, so a target may change from one
+source to another while the stream goes on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.conditions import WIDTH_DEG, Conditions
+from realtime.stft import Spectra
+
+SOURCES, DIRECTION = "sources", "direction"
+POINT_DEG = 40.0
+"""Up to this width a target is a point; beyond it keeps more and more of its own width."""
+FREE_DEG = 80.0
+"""From this width on the direction counts less, and at the widest not at all."""
+_TINY = 1e-20
+
+
+class SourceSelection:
+    """Filters of targets from the masks of a model's sources.
+
+    Equation: with the masks m_s of the sources, the weights w_s of a target, the filter D of its
+    direction and the identity I::
+
+        filter = D (Σ_s w_s m_s + (1 − Σ_s w_s) I)
+
+    so a target without any source is everything that comes from its direction.
+
+    Parameters
+    ----------
+    sources : how many the model has.
+    axes : of its masks: 1 for the mixture, 2 for left and right.
+    """
+
+    def __init__(self, sources: int, axes: int) -> None:
+        if axes not in (1, 2):
+            raise ValueError(f"masks with {axes} axes, expected 1 (mixture) or 2 (channels)")
+        self._sources, self._axes = sources, axes
+
+    @property
+    def conditions(self) -> dict[str, int]:
+        """Return the sizes of the conditions that tell each target its sources and direction."""
+        return {SOURCES: self._sources, DIRECTION: 2}
+
+    def filters(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> NDArray[np.float32]:
+        """Return the filters (frames, targets, 4, bins) in the direction of each target.
+
+        Parameters
+        ----------
+        masks : (frames, sources, axes, bins).
+        spectra : (frames, 2, bins), those that the filters are for.
+        conditions : ``sources`` (frames, targets, sources), 0 to 1 and at most 1 in all;
+            ``direction`` (frames, targets, 2).
+        """
+        weights, direction = conditions[SOURCES], conditions[DIRECTION]
+        rest = np.maximum(0, 1 - weights.sum(-1))[..., None, None]
+        chosen = np.einsum("fts,fsab->ftab", weights, masks) + rest
+        theta = np.deg2rad(direction[..., :1] + np.float32(45))
+        along, across = _direction_masks(spectra, theta, direction[..., 1:])
+        left, right = chosen[:, :, 0], chosen[:, :, self._axes - 1]
+        return _turned(left, right, along, across, theta)
+
+
+def _direction_masks(
+    spectra: Spectra, theta: NDArray[np.float32], width_deg: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the masks along and across a direction, (frames, targets, bins) each.
+
+    Along: exp(−ln 2 · (|N| / (|T| tan(width / 2)))²) of T = u·x and N = v·x, one half at the edge
+    of the opening, as in `panorama`. Both go to 1 as the width goes to its widest.
+    """
+    cos, sin = np.cos(theta), np.sin(theta)
+    left, right = spectra[:, None, 0], spectra[:, None, 1]
+    target, other = left * cos + right * sin, right * cos - left * sin
+    opening = np.tan(np.deg2rad(width_deg) / 2) ** 2
+    power = target.real**2 + target.imag**2
+    mask = np.exp(-np.log(2) * (other.real**2 + other.imag**2) / (power * opening + _TINY))
+    widest = WIDTH_DEG[1]
+    spread = np.clip((width_deg - POINT_DEG) / (widest - POINT_DEG), 0, 1)
+    free = np.clip((width_deg - FREE_DEG) / (widest - FREE_DEG), 0, 1)
+    along = mask + free * (1 - mask)
+    across = mask * spread * (1 - free) + free
+    return along.astype(np.float32), across.astype(np.float32)
+
+
+def _turned(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    along: NDArray[np.float32],
+    across: NDArray[np.float32],
+    theta: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return the filter (tt, tn, nt, nn): masks of left and right, then along and across.
+
+    In the basis of the direction, diag(l, r) is ((l c² + r s²), (r − l) c s; the same, (l s² +
+    r c²)) with c = cos θ, s = sin θ.
+    """
+    cos, sin = np.cos(theta), np.sin(theta)
+    mixed = (right - left) * cos * sin
+    return np.stack(
+        [
+            along * (left * cos**2 + right * sin**2),
+            along * mixed,
+            across * mixed,
+            across * (left * sin**2 + right * cos**2),
+        ],
+        axis=2,
+    ).astype(np.float32)

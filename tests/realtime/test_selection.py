@@ -1,0 +1,82 @@
+"""Targets made of a model's own sources, by name and direction."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from realtime.masks import apply_masks
+from realtime.selection import SourceSelection
+from tests.support.signals import noise
+
+FRAMES, BINS = 3, 40
+
+
+def spectra():
+    real = noise(4, FRAMES * BINS).reshape(4, FRAMES, BINS)
+    return (real[:2] + 1j * real[2:]).swapaxes(0, 1).astype(np.complex64)
+
+
+def conditions(weights, azimuth_deg=0.0, width_deg=90.0):
+    rows = np.array(weights, np.float32)
+    direction = np.array([[azimuth_deg, width_deg]], np.float32)
+    return {
+        "sources": np.repeat(rows[None, None], FRAMES, 0),
+        "direction": np.repeat(direction[None], FRAMES, 0),
+    }
+
+
+def applied(selection, masks, x, told):
+    filters = selection.filters(masks, x, told)
+    return apply_masks(filters, x, told["direction"][..., 0])
+
+
+def source_masks(axes, seed=1):
+    random = np.random.default_rng(seed)
+    return random.uniform(0, 1, (FRAMES, 2, axes, BINS)).astype(np.float32)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("azimuth_deg", [-45, 0, 20])
+def test_a_source_from_anywhere_is_the_mixture_times_its_mask(axes, azimuth_deg):
+    x, masks = spectra(), source_masks(axes)
+    out = applied(SourceSelection(2, axes), masks, x, conditions([0, 1], azimuth_deg))
+    np.testing.assert_allclose(out[:, 0], masks[:, 1] * x, atol=1e-5)
+
+
+def test_a_target_of_two_sources_is_their_sum():
+    x, masks = spectra(), source_masks(2) / 2
+    out = applied(SourceSelection(2, 2), masks, x, conditions([0.5, 0.5]))
+    np.testing.assert_allclose(out[:, 0], (masks[:, 0] + masks[:, 1]) / 2 * x, atol=1e-5)
+
+
+def test_a_target_without_a_source_from_anywhere_is_the_mixture():
+    x = spectra()
+    out = applied(SourceSelection(2, 1), source_masks(1), x, conditions([0, 0]))
+    np.testing.assert_allclose(out[:, 0], x, atol=1e-5)
+
+
+def test_a_source_from_a_direction_loses_what_stands_elsewhere():
+    masks = np.ones((FRAMES, 2, 1, BINS), np.float32)
+    for there_deg, kept in ((-30, 1.0), (30, 0.0)):
+        angle = np.radians(there_deg + 45)
+        x = spectra()[:, :1] * np.array([np.cos(angle), np.sin(angle)])[None, :, None]
+        x = x.astype(np.complex64)
+        out = applied(SourceSelection(2, 1), masks, x, conditions([1, 0], -30, 20))
+        np.testing.assert_allclose(out[:, 0], kept * x, atol=1e-4)
+
+
+def test_a_direction_opens_to_anywhere_without_a_jump():
+    x, masks = spectra(), source_masks(1)
+    widths = np.linspace(60, 90, 61)
+    outs = [
+        applied(SourceSelection(2, 1), masks, x, conditions([1, 0], 10, width))[:, 0]
+        for width in widths
+    ]
+    steps = [np.abs(b - a).max() for a, b in itertools.pairwise(outs)]
+    assert max(steps) < 0.1 * np.abs(outs[-1]).max()
+
+
+def test_masks_that_belong_to_no_channels_are_refused():
+    with pytest.raises(ValueError, match="4 axes"):
+        SourceSelection(2, 4)
