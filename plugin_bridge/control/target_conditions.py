@@ -1,0 +1,143 @@
+"""What a model is told of its targets, made of the values of their controls.
+
+The one place where azimuth, width, instrument, timbre morph and strength become the conditions of
+a model, whoever has the values: a lane, the plugin or a user. A switch of instrument arrives as
+shares of two instruments over the smoothing time, so it crosses over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.control.controls import INSTRUMENTS, MAX_INSTRUMENTS
+from realtime.conditions import Conditions
+from realtime.spec import ModelSpec
+
+Floats = NDArray[np.float32]
+ANY = 0
+"""Number of the instrument that leaves the timbre free."""
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class TargetValues:
+    """Values of the controls of T targets in F frames, each (F, T) float32.
+
+    Parameters
+    ----------
+    instruments : (F, T, `MAX_INSTRUMENTS`), how much of each instrument is asked for, 0 to 1;
+        while one changes to another both have their shares, of a family each has 1.
+    """
+
+    azimuth_deg: Floats
+    width_deg: Floats
+    instruments: Floats
+    morph: Floats
+    strength: Floats
+
+
+def known_instruments(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the instruments of the table that a model can be asked for by name."""
+    own = spec.targets if not spec.conditions else ()
+    return tuple(name for name in INSTRUMENTS if name in spec.classes or name in own)
+
+
+class TargetConditions:
+    """Make the conditions of a model from the values of the controls.
+
+    Parameters
+    ----------
+    spec : of the model; what it takes decides which conditions are made: ``direction``,
+        ``timbre`` and ``against``, or ``sources`` where it has sources of its own.
+    like, unlike : by number of the target, the unit vector (size,) to which `morph` leads, and
+        the one of what is not wanted; of the model's encoder.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        like: Mapping[int, Floats] | None = None,
+        unlike: Mapping[int, Floats] | None = None,
+    ) -> None:
+        self._sizes = dict(spec.conditions) or {"sources": len(spec.targets), "direction": 2}
+        self._like, self._unlike = dict(like or {}), dict(unlike or {})
+        self._sources = _table(INSTRUMENTS, _one_hot(spec.targets), len(spec.targets))
+        size = spec.conditions.get("timbre", 0)
+        self._classes = _table(INSTRUMENTS, spec.classes, size)
+        for vector in (*self._like.values(), *self._unlike.values()):
+            if vector.shape != (size,):
+                raise ValueError(
+                    f"a timbre has {vector.size} numbers, model {spec.name!r} takes {size}: make "
+                    "it anew with the model's encoder"
+                )
+
+    def __call__(self, values: TargetValues) -> Conditions:
+        """Return the conditions (F, T, size) by name."""
+        made: dict[str, Floats] = {}
+        if "direction" in self._sizes:
+            made["direction"] = np.stack([values.azimuth_deg, values.width_deg], axis=-1)
+        if "sources" in self._sizes:
+            shares = values.instruments @ self._sources
+            made["sources"] = shares * values.strength[..., None]
+        if "timbre" in self._sizes:
+            made["timbre"] = self._timbre(values)
+        if "against" in self._sizes:
+            made["against"] = np.zeros((*values.strength.shape, self._sizes["against"]), np.float32)
+            for target, vector in self._unlike.items():
+                made["against"][:, target] = values.strength[:, target, None] * vector
+        return made
+
+    def _timbre(self, values: TargetValues) -> Floats:
+        """Return the timbres (F, T, size): unit vectors times the strength, zeros where free."""
+        timbre: Floats = values.instruments @ self._classes
+        timbre /= np.maximum(np.linalg.norm(timbre, axis=-1, keepdims=True), 1)  # of a family
+        for target, vector in self._like.items():
+            named = timbre[:, target]
+            free = 1 - np.minimum(np.linalg.norm(named, axis=-1, keepdims=True), 1)
+            way = np.maximum(values.morph[:, target, None], free)
+            timbre[:, target] = _toward(named, vector, way)
+        timbre *= values.strength[..., None]
+        return timbre
+
+
+def _toward(start: Floats, end: Floats, way: Floats) -> Floats:
+    """Return rows of vectors a share of the way to `end` (F, size), on the great circle.
+
+    Where there is no start, `end` itself.
+    """
+    length = np.linalg.norm(start, axis=-1, keepdims=True)
+    unit = np.divide(start, length, out=np.broadcast_to(end, start.shape).copy(),
+                     where=length > _TINY)  # fmt: skip
+    cosine = np.clip(np.sum(unit * end, axis=-1, keepdims=True), -1, 1)
+    angle = np.arccos(cosine)
+    sine = np.sin(angle)
+    linear = sine < _TINY
+    safe = np.where(linear, 1, sine)
+    first = np.where(linear, 1 - way, np.sin((1 - way) * angle) / safe)
+    second = np.where(linear, way, np.sin(way * angle) / safe)
+    row: Floats = (first * unit + second * end).astype(np.float32)
+    return row
+
+
+def one_instrument(number: int, frames: int, targets: int) -> Floats:
+    """Return the shares (frames, targets, `MAX_INSTRUMENTS`) of one instrument for all."""
+    shares = np.zeros((frames, targets, MAX_INSTRUMENTS), np.float32)
+    shares[..., number] = 1
+    return shares
+
+
+def _one_hot(names: Sequence[str]) -> dict[str, Sequence[float]]:
+    return {name: np.eye(len(names))[k].tolist() for k, name in enumerate(names)}
+
+
+def _table(names: Sequence[str], rows: Mapping[str, Sequence[float]], size: int) -> Floats:
+    """Return (`MAX_INSTRUMENTS`, size): the row of each instrument by its number, else zeros."""
+    table = np.zeros((MAX_INSTRUMENTS, size), np.float32)
+    for number, name in enumerate(names):
+        if name in rows:
+            table[number] = rows[name]
+    return table
