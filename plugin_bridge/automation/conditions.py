@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation.lane import Lane, Times
-from plugin_bridge.control.controls import BY_NAME
+from plugin_bridge.control.controls import BY_NAME, MAX_INSTRUMENTS
+from plugin_bridge.control.target_conditions import ANY, TargetConditions, TargetValues
 from realtime.conditions import Conditions
 from realtime.spec import Tier
 from realtime.stft import Audio
@@ -45,6 +46,9 @@ class LaneConditions:
     targets : names, in the order of the separator.
     tier : of the separator, at its sample rate (``Separator.tier``).
     rest : values of the controls without a lane, by target.
+    model : what the model is told; None: directions alone.
+    instruments : numbers of the instruments of a target without a lane of them; several make a
+        family.
     """
 
     def __init__(
@@ -54,7 +58,11 @@ class LaneConditions:
         tier: Tier,
         sample_rate: float,
         rest: Mapping[str, Values] | None = None,
+        *,
+        model: TargetConditions | None = None,
+        instruments: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
+        self._model, self._instruments = model, instruments or {}
         self.lanes, self.targets, self.tier, self.sample_rate = lanes, targets, tier, sample_rate
         self._rest = {
             (target, name): Lane.level(BY_NAME[name].check(value))
@@ -63,16 +71,45 @@ class LaneConditions:
         }
 
     def __call__(self, first_frame: int, frames: int) -> Conditions:
-        """Conditions of some frames: ``direction`` (frames, targets, 2)."""
+        """Return the conditions (frames, targets, size) of some frames, by name."""
         frame = np.arange(frames, dtype=np.float64)
         positions = self.tier.position_of(first_frame) + self.tier.hop * frame
         times_s: Times = positions / self.sample_rate
         self.lanes.advance(float(times_s[0]))
-        out = np.empty((frames, len(self.targets), 2), np.float32)
+        azimuth, width = self._of_all("azimuth", times_s), self._of_all("width", times_s)
+        if self._model is None:
+            return {"direction": np.stack([azimuth, width], axis=-1)}
+        shares = [self.instrument_shares(target, times_s) for target in self.targets]
+        return self._model(
+            TargetValues(
+                azimuth_deg=azimuth,
+                width_deg=width,
+                instruments=np.stack(shares, axis=1),
+                morph=self._of_all("timbre_morph", times_s),
+                strength=self._of_all("strength", times_s),
+            )
+        )
+
+    def _of_all(self, name: str, times_s: Times) -> NDArray[np.float32]:
+        """Return the values (times, targets) of a control of all targets."""
+        out = np.empty((times_s.size, len(self.targets)), np.float32)
         for index, target in enumerate(self.targets):
-            out[:, index, 0] = self.values(target, "azimuth", times_s)
-            out[:, index, 1] = self.values(target, "width", times_s)
-        return {"direction": out}
+            out[:, index] = self.values(target, name, times_s)
+        return out
+
+    def instrument_shares(self, target: str, times_s: Times) -> NDArray[np.float32]:
+        """Return how much of each instrument a target is, (times, `MAX_INSTRUMENTS`)."""
+        shares = np.zeros((times_s.size, MAX_INSTRUMENTS), np.float32)
+        lane = self.lanes.lane(target, "instrument")
+        if lane is None:
+            lane = self._rest.get((target, "instrument"))
+        if lane is None:
+            shares[:, list(self._instruments.get(target, (ANY,)))] = 1
+            return shares
+        smoothing_s = BY_NAME["instrument"].smoothing_s
+        for number, share in lane.shares(times_s - smoothing_s / 2, smoothing_s).items():
+            shares[:, int(number)] = share
+        return shares
 
     def values(self, target: str, name: str, times_s: Times) -> Times:
         """Smoothed values of a control at `times_s`."""

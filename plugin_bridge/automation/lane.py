@@ -56,6 +56,7 @@ class Lane:
 
     def _build(self, times: Times, values: Times, shapes: list[str] | None) -> None:
         self._times, self._values, self._shapes = times, values, shapes
+        self._indicators: dict[float, Lane] | None = None  # of each value, made when asked for
         self._lengths = np.append(times[1:] - times[:-1], 1.0)
         self._rises = np.zeros(times.size)
         self._smooth = np.zeros(times.size, np.bool_)
@@ -94,6 +95,21 @@ class Lane:
         if length_s == 0 or self._times.size == 1:
             return self.at(start)
         return (self._area(start + length_s) - self._area(start)) / length_s
+
+    def shares(self, start_s: ArrayLike, length_s: float) -> dict[float, Times]:
+        """Return for each value of a lane of steps the share of each stretch that it has.
+
+        The stretches of `length_s` begin at `start_s`. So a change of a choice, whose numbers
+        have no middle, crosses over from one to the other.
+        """
+        if self._times.size == 1:
+            return {float(self._values[0]): np.ones(np.shape(start_s))}
+        if self._indicators is None:
+            self._indicators = {
+                value: Lane.steps(self._times.tolist(), (self._values == value).tolist())
+                for value in np.unique(self._values).tolist()
+            }
+        return {value: lane.mean(start_s, length_s) for value, lane in self._indicators.items()}
 
     def _locate(self, times: Times) -> tuple[NDArray[np.intp], Times, Times]:
         """The point before each time, the time since it, and the share of the way to the next."""

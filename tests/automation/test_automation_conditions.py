@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from plugin_bridge.automation import ALL, Automation, Lane, LaneConditions, Point
+from plugin_bridge.control.controls import INSTRUMENTS
+from plugin_bridge.control.target_conditions import TargetConditions
 from realtime import Separator, load_model
+from realtime.spec import ModelSpec, Tier
 from tests.support.lanes import RATE
 
 SWEEP = Automation(
@@ -110,3 +113,23 @@ def test_the_lowest_gain_is_silence(noise):
     automation = Automation({("guitar", "gain"): Lane.level(-60)})
     _, steering, _ = separated(automation, RATE, noise)
     assert not steering.output("guitar", 0, noise, noise).any()
+
+
+def test_a_lane_of_instruments_tells_the_model_its_sources_crossing_over():
+    spec = ModelSpec(
+        "s", {"live": Tier(1024, 512, 256)}, {}, "mixture", targets=("vocals", "drums")
+    )
+    vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
+    lanes = Automation({("a", "instrument"): Lane.steps([0.0, 0.5], [vocals, drums])})
+    told = LaneConditions(
+        lanes, ["a", "b"], spec.tier("live"), RATE, model=TargetConditions(spec),
+        instruments={"b": (vocals, drums)},
+    )  # fmt: skip
+    frames = RATE // 256
+    sources = told(0, frames)["sources"]
+    at_s = np.array([spec.tier("live").position_of(k) for k in range(frames)]) / RATE
+    np.testing.assert_allclose(sources[:, 0].sum(-1), 1, atol=1e-6)
+    np.testing.assert_array_equal(sources[at_s < 0.47, 0], [[1, 0]] * int((at_s < 0.47).sum()))
+    np.testing.assert_array_equal(sources[at_s > 0.53, 0], [[0, 1]] * int((at_s > 0.53).sum()))
+    assert ((sources[:, 0] > 0.05) & (sources[:, 0] < 0.95)).any(), "it does not jump"
+    np.testing.assert_array_equal(sources[:, 1], np.ones((frames, 2)))

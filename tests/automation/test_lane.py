@@ -93,3 +93,14 @@ def test_beats_are_counted_at_the_tempo_of_their_place():
 def test_a_tempo_map_that_cannot_be_counted_by_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         TempoMap(changes)
+
+
+def test_a_choice_crosses_over_in_shares_and_never_passes_through_the_numbers_between():
+    lane = Lane.steps([0.0, 1.0, 2.0], [0, 27, 1])
+    at_s = np.array([0.5, 0.975, 1.0, 1.5, 2.0])
+    shares = lane.shares(at_s - 0.025, 0.05)
+    assert set(shares) == {0, 1, 27}
+    np.testing.assert_allclose(shares[0], [1, 1, 0.5, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(shares[27], [0, 0, 0.5, 1, 0.5], atol=1e-9)
+    np.testing.assert_allclose(sum(shares.values()), np.ones(5), atol=1e-9)
+    assert set(Lane.level(3).shares(at_s, 0.05)) == {3}
