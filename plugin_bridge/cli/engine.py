@@ -47,13 +47,13 @@ def serve(
     find_model(model)  # what is wrong is told here, not to every plugin
     if automation:
         read_automation(automation, 44_100)
-    tracks = InstanceSurface()
+    surface = InstanceSurface()
     with contextlib.ExitStack() as stack:
         if osc:
             stack.enter_context(
-                listening(tracks, osc_port, bind, allow, strict, mirrored, announce)
+                listening(surface, osc_port, bind, allow, strict, mirrored, announce)
             )
-        run(model, tracks, automation)
+        run(model, surface, automation)
 
 
 def status(

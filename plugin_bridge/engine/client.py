@@ -1,4 +1,4 @@
-"""A plugin without a host: the plugin's side of the ring in Python, for benches and tests."""
+"""The plugin's side of the engine in Python: an instance without a host, and the status."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEFAULTS = {control.name: control.default for control in CONTROLS if not control
 
 
 class PluginClient:
-    """One instance that says hello to the engine, feeds it blocks and reads what comes back.
+    """An instance that says hello to the engine, feeds it blocks and reads what comes back.
 
     Parameters
     ----------
-    latency : frames from input to output, as the plugin reports it.
+    latency : samples from input to output, as the plugin reports it.
     model : name of the model, empty for the engine's own.
-    offline : nobody listens: the engine leaves nothing out.
+    offline : whether nobody listens, so that the engine leaves nothing out.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class PluginClient:
         self.position = self.ring["written"]
         self._recorded = 0
         self._values: dict[str, float] = {}
-        self._song: int | None = None
+        self._song_position: int | None = None
         self.hello = {
             "hello": 1,
             "uuid": secrets.token_hex(16),
@@ -68,9 +68,9 @@ class PluginClient:
             "latency": latency,
             "outputs": outputs,
         }
-        self._socket = self._read_hello(timeout_s)
+        self._socket = self._say_hello(timeout_s)
 
-    def _read_hello(self, timeout_s: float) -> socket.socket:
+    def _say_hello(self, timeout_s: float) -> socket.socket:
         path = engine_socket()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.settimeout(timeout_s)
@@ -88,73 +88,81 @@ class PluginClient:
         self.hello["uuid"] = answer[3:]
         return connection
 
-    def push(self, block: NDArray[np.float32], *, song: int | None = None, **values: float) -> None:
-        """Give the engine a block (2, frames); `values` are controls by name.
+    def push(
+        self, block: NDArray[np.float32], *, song_position: int | None = None, **values: float
+    ) -> None:
+        """Give the engine a block (2, samples).
 
-        `song` is where the host's song is at its first frame, if it plays.
+        Parameters
+        ----------
+        song_position : where the host's song is at its first sample; None if it does not play.
+        values : controls by name; those that are missing have their default.
         """
-        ring, frames = self.ring, block.shape[1]
+        ring, samples = self.ring, block.shape[1]
         ring.write(ring.input, self.position, block)
-        if values != self._values or song != self._song or not self._recorded:
-            self._record({**DEFAULTS, **values}, frames, song)
+        if values != self._values or song_position != self._song_position or not self._recorded:
+            self._record({**DEFAULTS, **values}, samples, song_position)
             self._values = values
-        self._song = None if song is None else song + frames
-        self.position += frames
-        ring["block"] = frames
+        self._song_position = None if song_position is None else song_position + samples
+        self.position += samples
+        ring["block"] = samples
         ring["blocks"] = ring["blocks"] + 1
         ring["written"] = self.position
         ring.notify("input_bell", "engine_sleeps")
 
-    def _record(self, values: dict[str, float], frames: int, song: int | None) -> None:
+    def _record(self, values: dict[str, float], samples: int, song_position: int | None) -> None:
         record = np.zeros(VALUES, np.float32)
         for control in CONTROLS:
             record[control.id] = values.get(control.name, 0)
-        place = (song is not None, song or 0)
-        self.ring.records[self._recorded % RECORDS] = (self.position, frames, *place, record)
+        song = (song_position is not None, song_position or 0)
+        self.ring.records[self._recorded % RECORDS] = (self.position, samples, *song, record)
         self._recorded += 1
         self.ring["recorded"] = self._recorded
 
     @property
     def done(self) -> int:
-        """Position up to which the engine has finished."""
+        """Return the position up to which the engine has finished."""
         done: int = self.ring["done"]
         return done
 
     def wait(self, position: int, timeout_s: float = 10.0) -> bool:
-        """Wait until the engine has finished up to `position`. False: it did not."""
+        """Wait until the engine has finished up to `position`; return whether it has."""
         for _ in range(max(1, int(timeout_s / 0.02))):
             bell = self.ring["output_bell"]
             if self.done >= position:
                 return True
-            self.ring.wait("output_bell", "plugin_sleeps", bell, 0.02)
+            self.ring.wait_futex("output_bell", "plugin_sleeps", bell, 0.02)
         return self.done >= position
 
-    def read(self, position: int, frames: int) -> NDArray[np.float32]:
-        """What the engine made of the input from `position` on: (outputs, frames)."""
-        return self.ring.read(self.ring.output, position, frames)
+    def read(self, position: int, samples: int) -> NDArray[np.float32]:
+        """Return what the engine made of the input from `position` on: (outputs, samples)."""
+        return self.ring.read(self.ring.output, position, samples)
 
     @property
     def attached(self) -> bool:
-        """Whether the engine still holds the ring."""
+        """Return whether the engine still holds the ring."""
         with contextlib.suppress(BlockingIOError):
             return self._socket.recv(512) != b""
         return True
 
     def close(self) -> None:
-        """Leave, as a plugin does that is removed."""
+        """Close the connection, as a plugin does that is removed."""
         self._socket.close()
         os.close(self.fd)
 
 
 def ask_status(timeout_s: float = 2.0) -> dict[str, Any]:
-    """Ask the engine how it is. Raises StemsteerError if none answers."""
+    """Return what the engine says of itself and its instances.
+
+    Raises StemsteerError if none answers.
+    """
     path = engine_socket()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
-        asked.settimeout(timeout_s)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(timeout_s)
         try:
-            asked.connect(str(path))
-            asked.send(b'{"ask": "status"}')
-            answer: dict[str, Any] = json.loads(asked.recv(1 << 20))
+            connection.connect(str(path))
+            connection.send(b'{"ask": "status"}')
+            answer: dict[str, Any] = json.loads(connection.recv(1 << 20))
         except (OSError, ValueError) as error:
             raise StemsteerError(
                 f"no engine answers at {path} ({error}): start one with `stemsteer serve`"

@@ -103,8 +103,8 @@ def test_the_sound_is_that_of_a_separator_with_the_same_automation(engine_sandbo
 
     def conditions(first, frames):
         at = [separator.position_of(k) / 512 for k in range(first, first + frames)]
-        course = np.interp(at, np.arange(121), [azimuths[0], *azimuths])
-        direction = np.stack([course, np.full(frames, 15.0)], axis=1)
+        moving = np.interp(at, np.arange(121), [azimuths[0], *azimuths])
+        direction = np.stack([moving, np.full(frames, 15.0)], axis=1)
         return {"direction": direction[:, None].astype(np.float32)}
 
     separator = Separator(load_model("panorama"), 44_100, block=512, conditions=conditions)
@@ -162,13 +162,13 @@ def test_a_second_engine_says_that_there_is_one_and_leaves(engine_sandbox):
     assert engine_sandbox.status()
 
 
-def greet(message: bytes, fds: list[int]) -> str:
+def say(message: bytes, fds: list[int]) -> str:
     """Say something to the engine; what it answers, empty if it hangs up."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
-        guest.settimeout(10)
-        guest.connect(str(engine_socket()))
-        socket.send_fds(guest, [message], fds)
-        return guest.recv(1 << 16).decode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.settimeout(10)
+        peer.connect(str(engine_socket()))
+        socket.send_fds(peer, [message], fds)
+        return peer.recv(1 << 16).decode()
 
 
 HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}
@@ -183,9 +183,9 @@ HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024,
         (json.dumps(HELLO).encode(), "one ring"),
     ],
 )
-def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(engine_sandbox, message, words):
+def test_a_peer_that_sends_nonsense_is_told_so_and_does_no_harm(engine_sandbox, message, words):
     engine_sandbox.start()
-    assert words in greet(message, [])
+    assert words in say(message, [])
     assert engine_sandbox.status()
 
 
@@ -203,7 +203,7 @@ def test_a_peer_that_talks_nonsense_is_told_so_and_does_no_harm(engine_sandbox, 
 def test_a_hello_with_a_wrong_field_is_refused_with_the_reason(engine_sandbox, change, words):
     engine_sandbox.start()
     ring = make_ring({**HELLO, **change}["rate_hz"] if "rate_hz" in change else 44_100)
-    assert words in greet(json.dumps({**HELLO, **change}).encode(), [ring])
+    assert words in say(json.dumps({**HELLO, **change}).encode(), [ring])
     os.close(ring)
     assert engine_sandbox.status()
 
@@ -212,18 +212,18 @@ def test_a_file_that_is_no_ring_is_refused(engine_sandbox, tmp_path):
     engine_sandbox.start()
     (tmp_path / "file").write_bytes(b"x" * 4096)
     with open(tmp_path / "file", "rb") as file:
-        answer = greet(json.dumps(HELLO).encode(), [file.fileno()])
+        answer = say(json.dumps(HELLO).encode(), [file.fileno()])
     assert answer.startswith("error")
     assert engine_sandbox.status()
 
 
-def test_peers_that_say_nothing_are_shown_out(engine_sandbox):
+def test_peers_that_say_nothing_are_dropped(engine_sandbox):
     engine_sandbox.start()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:
-        guest.settimeout(10)
-        guest.connect(str(engine_socket()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.settimeout(10)
+        peer.connect(str(engine_socket()))
         assert engine_sandbox.status()  # the engine is not held up by it
-        assert guest.recv(10) == b""
+        assert peer.recv(10) == b""
 
 
 def test_the_crash_of_one_audio_process_does_not_touch_another(engine_sandbox):

@@ -13,7 +13,7 @@ import pytest
 
 from plugin_bridge.control.controls import CONTROLS
 from plugin_bridge.control.generate import header
-from plugin_bridge.engine.shared import ring as shm
+from plugin_bridge.engine.shared import ring as layout
 from plugin_bridge.engine.shared.ring import HEADER, RECORD, SharedRing, make_ring, ring_bytes
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import CPP, ROOT, need, noise
@@ -38,8 +38,8 @@ def test_plugin_and_engine_see_the_same_layout(tmp_path):
     assert {n for n in seen if n in fields} == set(fields)
     for name, (kind, offset, *_) in fields.items():
         assert seen[name] == (offset, kind.itemsize), name
-    for name in ("VERSION", "HEADER_BYTES", "FRAMES", "RECORDS", "VALUES", "INPUTS", "ORIGIN"):
-        assert seen[name][0] == getattr(shm, name), name
+    for name in ("VERSION", "HEADER_BYTES", "CAPACITY", "RECORDS", "VALUES", "INPUTS", "ORIGIN"):
+        assert seen[name][0] == getattr(layout, name), name
     for name in RECORD.names or ():
         kind, offset = (RECORD.fields or {})[name][:2]
         assert seen[f"record.{name}"] == (offset, kind.itemsize)
@@ -50,13 +50,13 @@ def test_plugin_and_engine_see_the_same_layout(tmp_path):
 def test_the_plugin_is_built_from_the_table_of_controls():
     assert (CPP / "controls.h").read_text() == header()
     assert [control.id for control in CONTROLS] == list(range(len(CONTROLS)))
-    assert len(CONTROLS) <= shm.VALUES
+    assert len(CONTROLS) <= layout.VALUES
 
 
 def test_audio_written_across_the_end_of_a_ring_is_read_back(fd):
     ring = SharedRing(fd)
     sound = noise(5000)
-    position = 3 * shm.FRAMES - 1234
+    position = 3 * layout.CAPACITY - 1234
     ring.write(ring.input, position, sound)
     np.testing.assert_array_equal(ring.read(ring.input, position, 5000), sound)
     np.testing.assert_array_equal(SharedRing(fd).read(ring.input, position + 7, 11), sound[:, 7:18])
@@ -68,7 +68,7 @@ def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
 
     def sleep():
         seen = ring["input_bell"]
-        ring.wait("input_bell", "engine_sleeps", seen, 5.0)
+        ring.wait_futex("input_bell", "engine_sleeps", seen, 5.0)
         woken_s.append(time.perf_counter())
 
     thread = threading.Thread(target=sleep)
@@ -83,7 +83,7 @@ def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
     seen = ring["input_bell"]
     other.notify("input_bell", "engine_sleeps")  # before anyone sleeps
     begun_s = time.perf_counter()
-    ring.wait("input_bell", "engine_sleeps", seen, 5.0)
+    ring.wait_futex("input_bell", "engine_sleeps", seen, 5.0)
     assert time.perf_counter() - begun_s < 1.0
 
 
@@ -92,14 +92,14 @@ def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
     [
         ("magic", b"RIFFWAVE", "not made by Stemsteer"),
         ("version", 1, "different versions"),
-        ("frames", 1 << 30, "frames is 1073741824"),
+        ("capacity", 1 << 30, "capacity is 1073741824"),
         ("record_bytes", 8, "record_bytes is 8"),
         ("outputs", 200, "200 outputs"),
         ("rate_hz", float("nan"), "sample rate"),
     ],
 )
 def test_a_ring_with_a_wrong_header_is_refused(fd, field, value, words):
-    head = np.frombuffer(os.pread(fd, shm.HEADER_BYTES, 0), HEADER).copy()
+    head = np.frombuffer(os.pread(fd, layout.HEADER_BYTES, 0), HEADER).copy()
     head[field] = value
     os.pwrite(fd, head.tobytes(), 0)
     with pytest.raises(StemsteerError, match=words):

@@ -1,4 +1,4 @@
-"""Lanes inside `stemsteer serve`: they follow the song of the host until a hand takes one over."""
+"""Lanes inside `stemsteer serve`: they follow the host's song until an override takes one over."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def test_lanes_follow_the_song_of_the_host(engine_sandbox, tmp_path):
     engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
     track, other, third = (PluginClient(label=n, offline=True) for n in ("bass", "", "third"))
     begin = 2 * RATE_HZ - 20 * BLOCK
-    y = play(track, 40, song=begin)
+    y = play(track, 40, song_position=begin)
     np.testing.assert_allclose(y, expected_at(lane, begin, len(y)), atol=2e-4)
     # the host goes back to another place, then stands there
-    y = play(track, 4, song=RATE_HZ)
+    y = play(track, 4, song_position=RATE_HZ)
     np.testing.assert_allclose(y[-256:], expected_at(lane, RATE_HZ + 3 * BLOCK, 256), atol=2e-4)
-    np.testing.assert_allclose(play(other, 4, song=0)[-256:], 10 ** (-3 / 20), atol=1e-4)
-    np.testing.assert_allclose(play(third, 4, song=0)[-256:], 1, atol=1e-6)
+    np.testing.assert_allclose(play(other, 4, song_position=0)[-256:], 10 ** (-3 / 20), atol=1e-4)
+    np.testing.assert_allclose(play(third, 4, song_position=0)[-256:], 1, atol=1e-6)
 
 
-def test_a_hand_takes_a_lane_over_until_the_song_starts_again(engine_sandbox, tmp_path):
+def test_an_override_takes_a_lane_over_until_the_song_starts_again(engine_sandbox, tmp_path):
     lanes = lanes_file(tmp_path, "seconds,a.gain\n0,-20\n")
-    stage = ServeProcess(engine_sandbox, "--automation", str(lanes))
+    server = ServeProcess(engine_sandbox, "--automation", str(lanes))
     track = PluginClient(label="a", offline=True)
-    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
-    stage.client.send_message("/stemsteer/a/gain", -6.0)
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-6,), "heard")
-    y = play(track, 8, song=8 * BLOCK)
+    np.testing.assert_allclose(play(track, 8, song_position=0)[-256:], 0.1, atol=1e-5)
+    server.client.send_message("/stemsteer/a/gain", -6.0)
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-6,), "set")
+    y = play(track, 8, song_position=8 * BLOCK)
     np.testing.assert_allclose(y[-256:], 10 ** (-6 / 20), atol=1e-5)
     track.ring["offline"] = 0  # a render whose song stands has the stream for a song
     play(track, 2)
-    np.testing.assert_allclose(play(track, 8, song=0)[-256:], 0.1, atol=1e-5)
-    y = play(track, 8, song=8 * BLOCK, gain=-12.0)  # the plugin's parameter moves
+    np.testing.assert_allclose(play(track, 8, song_position=0)[-256:], 0.1, atol=1e-5)
+    y = play(track, 8, song_position=8 * BLOCK, gain=-12.0)  # the plugin's parameter moves
     np.testing.assert_allclose(y[-256:], 10 ** (-12 / 20), atol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_the_same_lanes_live_and_rendered_give_the_same_sound(engine_sandbox, tm
     track = PluginClient(label="a", offline=True)
     start = track.position
     for k in range(80):
-        track.push(x[:, BLOCK * k : BLOCK * (k + 1)], song=BLOCK * k)
+        track.push(x[:, BLOCK * k : BLOCK * (k + 1)], song_position=BLOCK * k)
         assert track.wait(track.position - HOP)
     y = track.read(start + 19 * BLOCK, 60 * BLOCK)
 

@@ -22,17 +22,17 @@ from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
 
 
 def test_a_message_moves_the_track_that_it_names_and_no_other(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     tracks = [PluginClient(label="Guitar L/R", offline=True), PluginClient(offline=True)]
     for track in tracks:
         play(track, 4)
-    assert stage.ask("/stemsteer/list") == [
+    assert server.ask("/stemsteer/list") == [
         ("/stemsteer/list", (1, "Guitar_L_R")),
         ("/stemsteer/list", (2, "track_2")),
     ]
-    stage.client.send_message("/stemsteer/Guitar_L_R/gain", -20.0)
-    stage.client.send_message("/stemsteer/2/mode", "remove")
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/2/mode")[0][1] == (1,), "it is heard")
+    server.client.send_message("/stemsteer/Guitar_L_R/gain", -20.0)
+    server.client.send_message("/stemsteer/2/mode", "remove")
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/2/mode")[0][1] == (1,), "it is set")
     first, second = (play(track, 8) for track in tracks)
     np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
     np.testing.assert_allclose(second[-256:], 0.0, atol=1e-5)
@@ -42,35 +42,35 @@ def test_a_message_moves_the_track_that_it_names_and_no_other(engine_sandbox):
 
 
 def test_what_moved_last_has_the_control(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     np.testing.assert_allclose(play(track, 8, gain=-6.0)[-256:], 10 ** (-6 / 20), atol=1e-5)
-    stage.client.send_message("/stemsteer/a/gain", -20.0)
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-20,), "heard")
+    server.client.send_message("/stemsteer/a/gain", -20.0)
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-20,), "set")
     np.testing.assert_allclose(play(track, 8, gain=-6.0)[-256:], 0.1, atol=1e-5)
-    # another parameter of the plugin moves: the hand keeps this one
+    # another parameter of the plugin moves: the override of this one stays
     np.testing.assert_allclose(play(track, 8, gain=-6.0, azimuth=9)[-256:], 0.1, atol=1e-5)
     np.testing.assert_allclose(
         play(track, 8, gain=-12.0, azimuth=9)[-256:], 10 ** (-12 / 20), atol=1e-5
     )
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-12,), "told")
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-12,), "told")
 
 
-def greet_again(track, **facts):
+def say_hello_again(track, **facts):
     track._socket.close()
     track.hello |= facts
-    track._socket = track._read_hello(15.0)
+    track._socket = track._say_hello(15.0)
 
 
 @pytest.mark.parametrize("crashes", [True, False])
-def test_what_a_hand_has_moved_outlives_the_audio_process(engine_sandbox, crashes):
-    stage = ServeProcess(engine_sandbox)
+def test_an_override_outlives_the_audio_process(engine_sandbox, crashes):
+    server = ServeProcess(engine_sandbox)
     tracks = [PluginClient(label="a", offline=True), PluginClient(offline=True)]
     for track in tracks:
         play(track, 4, gain=-6.0, azimuth=9)
-    stage.send("/stemsteer/a/gain", -20.0)
-    stage.send("/stemsteer/2/gain", -26.0)
-    stage.send("/stemsteer/2/azimuth", -30.0)
+    server.send("/stemsteer/a/gain", -20.0)
+    server.send("/stemsteer/2/gain", -26.0)
+    server.send("/stemsteer/2/azimuth", -30.0)
     for track in tracks:
         play(track, 4, gain=-6.0, azimuth=9)
     before = [(i["uuid"], i["name"], i["number"]) for i in engine_sandbox.instances()]
@@ -80,7 +80,7 @@ def test_what_a_hand_has_moved_outlives_the_audio_process(engine_sandbox, crashe
     # meanwhile the plugin's own parameter moves on one of them
     tracks[1].push(np.ones((2, BLOCK), np.float32), gain=-12.0, azimuth=9)
     for track in tracks:
-        greet_again(track, latency=2048)
+        say_hello_again(track, latency=2048)
     until(lambda: len(engine_sandbox.workers()) == 2, "both are served again")
     assert [(i["uuid"], i["name"], i["number"]) for i in engine_sandbox.instances()] == before
     first = play(tracks[0], 8, gain=-6.0, azimuth=9)
@@ -88,57 +88,57 @@ def test_what_a_hand_has_moved_outlives_the_audio_process(engine_sandbox, crashe
     np.testing.assert_allclose(first[-256:], 0.1, atol=1e-5)
     np.testing.assert_allclose(second[-256:], 10 ** (-12 / 20), atol=1e-5)
     for address, value in (("a/gain", -20), ("2/azimuth", -30), ("2/gain", -12)):
-        assert stage.ask("/stemsteer/get", f"/stemsteer/{address}")[0][1] == (value,)
+        assert server.ask("/stemsteer/get", f"/stemsteer/{address}")[0][1] == (value,)
     np.testing.assert_allclose(
         play(tracks[0], 8, gain=-3.0, azimuth=9)[-256:], 10 ** (-3 / 20), atol=1e-5
     )
 
 
 def test_another_host_begins_with_what_its_project_has(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     play(track, 4)
-    stage.send("/stemsteer/a/gain", -20.0)
+    server.send("/stemsteer/a/gain", -20.0)
     np.testing.assert_allclose(play(track, 8)[-256:], 0.1, atol=1e-5)
     with subprocess.Popen(["sleep", "60"]) as other:
-        greet_again(track, pid=other.pid)
+        say_hello_again(track, pid=other.pid)
         np.testing.assert_allclose(play(track, 8)[-256:], 1.0, atol=1e-6)
         other.kill()
 
 
 def test_bypass_and_silence_by_osc(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     play(track, 4, gain=-12.0)
-    stage.client.send_message("/stemsteer/a/bypass", 1)
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/bypass")[0][1] == (1,), "heard")
+    server.client.send_message("/stemsteer/a/bypass", 1)
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/bypass")[0][1] == (1,), "set")
     np.testing.assert_array_equal(play(track, 8, gain=-12.0)[-256:], 1.0)
-    stage.client.send_message("/stemsteer/a/bypass", 0)
-    stage.client.send_message("/stemsteer/a/gain", -60.0)
-    until(lambda: stage.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-60,), "heard")
+    server.client.send_message("/stemsteer/a/bypass", 0)
+    server.client.send_message("/stemsteer/a/gain", -60.0)
+    until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-60,), "set")
     np.testing.assert_array_equal(play(track, 8, gain=-12.0)[-256:], 0.0)
 
 
 def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     for packet in (b"", b"/x", b"\xff" * 4000, encode("/stemsteer/a/latency_mode", (2.0,))):
-        stage.client._sock.sendto(packet, ("127.0.0.1", stage.port))
-    stage.client.send_message("/stemsteer/nobody/gain", 0.0)
-    stage.client.send_message("/strip/plugin/parameter", [1, 1, 10, 2.0])  # Ardour's latency mode
-    assert stage.ask("/stemsteer/ping")[0][0] == "/stemsteer/pong"
-    assert stage.ask("/stemsteer/get", "/stemsteer/a/latency_mode") == []
+        server.client._sock.sendto(packet, ("127.0.0.1", server.port))
+    server.client.send_message("/stemsteer/nobody/gain", 0.0)
+    server.client.send_message("/strip/plugin/parameter", [1, 1, 10, 2.0])  # Ardour's latency mode
+    assert server.ask("/stemsteer/ping")[0][0] == "/stemsteer/pong"
+    assert server.ask("/stemsteer/get", "/stemsteer/a/latency_mode") == []
     np.testing.assert_allclose(play(track, 4)[-256:], 1.0, atol=1e-6)
 
 
 def test_values_levels_latency_load_and_dropouts_are_fed_back(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+    server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     left = np.zeros((2, BLOCK), np.float32)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.settimeout(5)
         ear.bind(("127.0.0.1", 0))
-        ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", stage.port))
+        ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", server.port))
         heard = {}
         for k in range(200):
             left[0] = 0.5 * np.sin(0.1 * (np.arange(BLOCK) + k * BLOCK))
@@ -161,17 +161,19 @@ def test_values_levels_latency_load_and_dropouts_are_fed_back(engine_sandbox):
     shares = heard["/stemsteer/a/directions"]
     assert len(shares) == 45
     assert shares[0] > 0.99  # hard left
-    with urllib.request.urlopen(f"http://127.0.0.1:{stage.port}/stemsteer/a/width?VALUE") as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{server.port}/stemsteer/a/width?VALUE"
+    ) as answer:
         assert json.load(answer) == {"VALUE": [33]}
 
 
-def test_tracks_come_and_go_while_osc_is_heard(engine_sandbox):
-    stage = ServeProcess(engine_sandbox)
+def test_tracks_come_and_go_while_osc_is_served(engine_sandbox):
+    server = ServeProcess(engine_sandbox)
     tracks = [PluginClient(label="same"), PluginClient(label="same"), PluginClient()]
-    assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same", "same_2", "track_3"]
+    assert [name for _, (_, name) in server.ask("/stemsteer/list")] == ["same", "same_2", "track_3"]
     tracks[0].close()
     until(lambda: len(engine_sandbox.instances()) == 2, "it is gone")
-    assert [name for _, (_, name) in stage.ask("/stemsteer/list")] == ["same_2", "track_3"]
+    assert [name for _, (_, name) in server.ask("/stemsteer/list")] == ["same_2", "track_3"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 class ServeProcess:
-    """An engine that listens for OSC, and a hand that talks to it."""
+    """An engine that listens for OSC, and a client that talks to it."""
 
     def __init__(self, own: EngineSandbox, *options: str) -> None:
         self.port = free_port()
@@ -44,7 +44,7 @@ class ServeProcess:
             return heard
 
     def send(self, address: str, value: float) -> None:
-        """Move a control, and wait until the engine says that it has heard."""
+        """Move a control, and wait until the engine says that it is set."""
         self.client.send_message(address, value)
         until(
             lambda: any(np.isclose(v[0], value) for _, v in self.ask("/stemsteer/get", address)),
@@ -53,12 +53,12 @@ class ServeProcess:
 
 
 def play(
-    track: PluginClient, blocks: int, song: int | None = None, **values: float
+    track: PluginClient, blocks: int, song_position: int | None = None, **values: float
 ) -> NDArray[np.float32]:
     """Push ones; the output from the first of these blocks on, but for the last hop."""
     start = track.position
     for k in range(blocks):
-        place = None if song is None else song + k * BLOCK
-        track.push(np.ones((2, BLOCK), np.float32), song=place, **values)
+        here = None if song_position is None else song_position + k * BLOCK
+        track.push(np.ones((2, BLOCK), np.float32), song_position=here, **values)
         assert track.wait(track.position - HOP)
     return track.read(start, blocks * BLOCK - HOP)[0]

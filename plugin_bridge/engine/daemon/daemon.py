@@ -23,34 +23,36 @@ from typing import Any
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.listener import MAX_PENDING_PEERS, listen, lock_for, peer_uid
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
-from plugin_bridge.engine.shared.control_page import Held
+from plugin_bridge.engine.shared.control_page import Overrides
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket, state_folder
 from realtime.errors import StemsteerError
 
-HELLO_S = 2.0  # a peer that says nothing for so long is shown out
+HELLO_S = 2.0  # a peer that says nothing for so long is dropped
 MOST_INSTANCES = 64
 CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
 LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
 
 
 class EngineDaemon:
-    """Listens on the engine's socket until `stop` is called.
+    """Serve plugins on the engine's socket until `stop` is called.
 
     Parameters
     ----------
     model : name or path of the model of plugins that ask for none.
-    tracks : the board on which the instances are put.
-    lanes : file of lanes, for the instances that it names.
+    surface : the control surface to which the instances are added.
+    lanes_file : file of lanes, for the instances that it names.
 
     Raises
     ------
     StemsteerError if another engine runs already.
     """
 
-    def __init__(self, model: str, tracks: InstanceSurface, lanes: Path | None = None) -> None:
-        self._model, self._tracks, self._lanes = model, tracks, lanes
+    def __init__(
+        self, model: str, surface: InstanceSurface, lanes_file: Path | None = None
+    ) -> None:
+        self._model, self._surface, self._lanes_file = model, surface, lanes_file
         self._begun_s = time.monotonic()
         self._path = engine_socket()
         self._lock = lock_for(self._path)
@@ -60,7 +62,7 @@ class EngineDaemon:
         self._pending: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
         self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
-        self._held: dict[str, tuple[int, Held]] = {}  # of an instance whose process ended: by hands
+        self._overrides: dict[str, tuple[int, Overrides]] = {}  # for the successor of a worker
         self._spare: WorkerProcess | None = self._spawn_worker()
         self._stopped = False
 
@@ -84,59 +86,59 @@ class EngineDaemon:
             self._accept()
         elif peer in self._pending:
             self._read_hello(peer)
-        elif not self._workers[peer].hear():
+        elif not self._workers[peer].read_message():
             self._reap(self._workers[peer])
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
-            guest, _ = self._listener.accept()
-            uid = peer_uid(guest)
+            peer, _ = self._listener.accept()
+            uid = peer_uid(peer)
             if uid != os.geteuid() or len(self._pending) >= MAX_PENDING_PEERS:
-                log.warning("a peer of user %d is shown out", uid)
-                guest.close()
+                log.warning("a peer of user %d is refused", uid)
+                peer.close()
                 return
-            guest.setblocking(False)
-            self._pending[guest] = time.monotonic()
-            self._selector.register(guest, selectors.EVENT_READ)
+            peer.setblocking(False)
+            self._pending[peer] = time.monotonic()
+            self._selector.register(peer, selectors.EVENT_READ)
 
     def _drop_idle(self) -> None:
-        for guest, since_s in list(self._pending.items()):
+        for peer, since_s in list(self._pending.items()):
             if time.monotonic() - since_s > HELLO_S:
-                self._part(guest).close()
+                self._remove_pending(peer).close()
 
-    def _part(self, guest: socket.socket) -> socket.socket:
-        del self._pending[guest]
-        self._selector.unregister(guest)
-        return guest
+    def _remove_pending(self, peer: socket.socket) -> socket.socket:
+        del self._pending[peer]
+        self._selector.unregister(peer)
+        return peer
 
-    def _read_hello(self, guest: socket.socket) -> None:
+    def _read_hello(self, peer: socket.socket) -> None:
         fds: list[int] = []
-        with self._part(guest):
+        with self._remove_pending(peer):
             try:
-                message, fds, _, _ = socket.recv_fds(guest, MESSAGE_BYTES, 4)
+                message, fds, _, _ = socket.recv_fds(peer, MESSAGE_BYTES, 4)
                 if message:
-                    self._answer(guest, read_message(message), fds)
+                    self._answer(peer, read_message(message), fds)
             except StemsteerError as error:
                 log.warning("refused: %s", error)
                 with contextlib.suppress(OSError):
-                    guest.send(f"error {error}".encode())
+                    peer.send(f"error {error}".encode())
             except OSError as error:
                 log.warning("a peer has left: %s", error)
             finally:
                 for fd in fds:
                     os.close(fd)
 
-    def _answer(self, guest: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    def _answer(self, peer: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         if message.get("ask") == "status":
-            guest.setblocking(True)
-            guest.settimeout(1.0)
-            guest.send(json.dumps(self.status()).encode())
+            peer.setblocking(True)
+            peer.settimeout(1.0)
+            peer.send(json.dumps(self.status()).encode())
             return
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
-        self._start_instance(parse_hello(message), fds[0], guest)
+        self._start_instance(parse_hello(message), fds[0], peer)
 
-    def _start_instance(self, hello: dict[str, Any], ring_fd: int, guest: socket.socket) -> None:
+    def _start_instance(self, hello: dict[str, Any], ring_fd: int, peer: socket.socket) -> None:
         """Give the instance an audio process, which answers the plugin when it is ready."""
         if len(self._workers) >= MOST_INSTANCES:
             raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
@@ -148,43 +150,43 @@ class EngineDaemon:
         ring = SharedRing(ring_fd, writable=False)
         for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
             self._release(old)
-            threading.Thread(target=old.end).start()  # its successor need not wait for that
+            threading.Thread(target=old.terminate).start()  # its successor need not wait for that
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker = self._spare if self._spare and self._spare.runs else self._spawn_worker()
         self._spare = None
         worker.hello, worker.ring = hello, ring
-        host, held = self._held.pop(hello["uuid"], (0, {}))
+        host, overrides = self._overrides.pop(hello["uuid"], (0, {}))
         if host == hello["pid"]:  # another host begins with what its project has
-            worker.hands.inherit(held)
-        hello["name"], hello["number"] = self._tracks.add(worker)
-        guest.setblocking(True)
-        worker.employ([ring_fd, guest.fileno()])
-        self._workers[worker.control] = worker
-        self._selector.register(worker.control, selectors.EVENT_READ)
+            worker.page.inherit(overrides)
+        hello["name"], hello["number"] = self._surface.add(worker)
+        peer.setblocking(True)
+        worker.assign([ring_fd, peer.fileno()])
+        self._workers[worker.connection] = worker
+        self._selector.register(worker.connection, selectors.EVENT_READ)
         log.info("instance %d: %s", worker.pid, hello)
         self._spare = self._spawn_worker()
 
     def _spawn_worker(self) -> WorkerProcess:
-        return WorkerProcess(self._model, self._lanes)
+        return WorkerProcess(self._model, self._lanes_file)
 
     def _release(self, worker: WorkerProcess) -> None:
-        """Let go what an instance's audio process has: its place, and what hands hold."""
-        self._selector.unregister(worker.control)
-        del self._workers[worker.control]
-        self._tracks.remove(worker)
-        if held := worker.hands.held():
-            self._held[worker.hello["uuid"]] = worker.hello["pid"], held
+        """Remove an instance; keep what is overridden for the process that serves it next."""
+        self._selector.unregister(worker.connection)
+        del self._workers[worker.connection]
+        self._surface.remove(worker)
+        if overrides := worker.page.overrides():
+            self._overrides[worker.hello["uuid"]] = worker.hello["pid"], overrides
 
     def _reap(self, worker: WorkerProcess) -> None:
         self._release(worker)
-        code = worker.end()
+        code = worker.terminate()
         (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
         if code:
             self._crashes.setdefault(worker.hello["uuid"], []).append(time.monotonic())
 
     def status(self) -> dict[str, Any]:
-        """What `stemsteer status` tells."""
+        """Return what `stemsteer status` tells."""
         return {
             "pid": os.getpid(),
             "model": self._model,
@@ -196,24 +198,24 @@ class EngineDaemon:
     def _close(self) -> None:
         self._path.unlink(missing_ok=True)
         self._listener.close()
-        for guest in list(self._pending):
-            self._part(guest).close()
+        for peer in list(self._pending):
+            self._remove_pending(peer).close()
         workers = [*self._workers.values(), *([self._spare] if self._spare else [])]
         for worker in workers:
-            worker.control.close()  # which is how it learns that it is over
+            worker.connection.close()  # by which it learns that it is over
         for worker in workers:
-            worker.end()
+            worker.terminate()
         os.close(self._lock)
         log.info("engine %d has stopped", os.getpid())
 
 
-def serve(model: str, tracks: InstanceSurface, lanes: Path | None = None) -> None:
+def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) -> None:
     """Run the engine until SIGTERM or Ctrl-C; see `EngineDaemon`."""
     _log_to_file()
-    server = EngineDaemon(model, tracks, lanes)
-    signal.signal(signal.SIGTERM, server.stop)
-    signal.signal(signal.SIGINT, server.stop)
-    server.run()
+    daemon = EngineDaemon(model, surface, lanes_file)
+    signal.signal(signal.SIGTERM, daemon.stop)
+    signal.signal(signal.SIGINT, daemon.stop)
+    daemon.run()
 
 
 def _log_to_file() -> None:

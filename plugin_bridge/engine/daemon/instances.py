@@ -1,4 +1,4 @@
-"""The plugin instances of an engine as a board: OSC moves their controls and shows their meters."""
+"""The plugin instances of an engine as a control surface: OSC moves them and shows their meters."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 
 
 class InstanceSurface:
-    """A board (`board.Board`) whose instances come and go.
+    """A `ControlSurface` whose instances come and go.
 
     An instance is called by its label, or ``track_2`` if it has none; another one of the same name
     gets its number behind it. An instance that comes back has the number that it had.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # the engine adds and removes, OSC looks
+        self._lock = threading.Lock()  # the daemon adds and removes, OSC looks
         self._numbers: dict[str, int] = {}
         self._workers: dict[str, WorkerProcess] = {}
 
     def add(self, worker: WorkerProcess) -> tuple[str, int]:
-        """Take in an instance; its name and number."""
+        """Add an instance; return its name and number."""
         with self._lock:
             number = self._number(worker.hello["uuid"])
             name = worker.hello["label"] or f"track_{number}"
@@ -36,7 +36,7 @@ class InstanceSurface:
         return name, number
 
     def remove(self, worker: WorkerProcess) -> None:
-        """Let an instance go."""
+        """Remove an instance."""
         with self._lock:
             self._workers = {name: w for name, w in self._workers.items() if w is not worker}
 
@@ -48,40 +48,37 @@ class InstanceSurface:
         return REMOTE_CONTROLS
 
     def value(self, instance: str, name: str) -> float:
-        worker = self._workers.get(instance)
-        return (
-            worker.hands.value(REMOTE_CONTROLS[name].id)
-            if worker
-            else REMOTE_CONTROLS[name].default
-        )
+        control, worker = REMOTE_CONTROLS[name], self._workers.get(instance)
+        return worker.page.value(control.id) if worker else control.default
 
     def set_value(self, instance: str, name: str, value: float) -> None:
         if worker := self._workers.get(instance):
-            worker.hands.play(REMOTE_CONTROLS[name].id, value)
+            worker.page.request(REMOTE_CONTROLS[name].id, value)
 
     def meters(self, instance: str) -> Meters:
         worker = self._workers.get(instance)
         if worker is None or worker.ring is None:
             return {}
-        ring, (target_db, residual_db) = worker.ring, worker.hands.levels_db
-        field = ring.read(ring.input, ring["written"] - HISTOGRAM_SAMPLES, HISTOGRAM_SAMPLES)
-        shown: dict[str, tuple[float, ...]] = {
+        ring, (target_db, residual_db) = worker.ring, worker.page.levels_db
+        newest = ring.read(ring.input, ring["written"] - HISTOGRAM_SAMPLES, HISTOGRAM_SAMPLES)
+        meters: dict[str, tuple[float, ...]] = {
             "level_target": (target_db,),
             "level_residual": (residual_db,),
-            "directions": tuple(direction_histogram(field).tolist()),
+            "directions": tuple(direction_histogram(newest).tolist()),
             "latency": (float(ring["latency"]),),
             "load": (float(ring["load"]),),
             "dropouts": (float(ring["dropouts"]),),
         }
-        if (activity := worker.hands.activity) is not None:
-            shown["activity"] = (activity,)
-        return shown
+        if (activity := worker.page.activity) is not None:
+            meters["activity"] = (activity,)
+        return meters
 
     def _number(self, uuid: str) -> int:
+        """Return the number that an instance had, or the lowest free one."""
         if uuid not in self._numbers:
-            here = [worker.hello["uuid"] for worker in self._workers.values()]
-            if len(self._numbers) > 4 * len(here) + 64:  # forget those that have long gone
-                self._numbers = {known: self._numbers[known] for known in here}
+            present = [worker.hello["uuid"] for worker in self._workers.values()]
+            if len(self._numbers) > 4 * len(present) + 64:  # forget those that have long gone
+                self._numbers = {known: self._numbers[known] for known in present}
             taken = set(self._numbers.values())
             self._numbers[uuid] = next(n for n in range(1, len(taken) + 2) if n not in taken)
         return self._numbers[uuid]

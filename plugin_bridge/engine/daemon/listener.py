@@ -14,7 +14,10 @@ MAX_PENDING_PEERS = 32
 
 
 def lock_for(path: Path) -> int:
-    """Take the lock beside the socket: one engine a socket. Raises StemsteerError if taken."""
+    """Take the lock beside the socket; return its file descriptor.
+
+    Raises StemsteerError if another engine has it.
+    """
     fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,7 +30,10 @@ def lock_for(path: Path) -> int:
 
 
 def listen(path: Path) -> socket.socket:
-    """Open the socket for this user alone; we hold its lock."""
+    """Return the socket, open for this user alone; `lock_for` has been called for it.
+
+    Raises StemsteerError if it cannot be made.
+    """
     path.unlink(missing_ok=True)  # of an engine that was killed
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mask = os.umask(0o177)
@@ -43,6 +49,6 @@ def listen(path: Path) -> socket.socket:
 
 
 def peer_uid(peer: socket.socket) -> int:
-    """The user at the other end."""
+    """Return the id of the user at the other end."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[1])

@@ -1,4 +1,4 @@
-"""An audio process as the engine sees it; what runs in it is `instance.py`."""
+"""An audio process as the daemon sees it; `engine/worker` is what runs in it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
 from plugin_bridge.engine.shared.ring import SharedRing
+from plugin_bridge.launch import own_process
 
+MODULE = "plugin_bridge.engine.worker"
 FIGURES = (
     "load",
     "separation",
@@ -36,20 +37,19 @@ class WorkerProcess:
 
     Parameters
     ----------
-    lanes : file of lanes, of which each instance follows its own.
+    model : name or path of the model that it loads before it knows its instance.
+    lanes_file : file of lanes, of which each instance follows its own.
     """
 
-    def __init__(self, model: str, lanes: Path | None = None) -> None:
-        self.hands = ControlPage()
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, model: str, lanes_file: Path | None = None) -> None:
+        self.page = ControlPage()
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            fds = theirs.fileno(), self.hands.fd
-            words = [*map(str, fds), model, str(lanes.absolute() if lanes else "")]
+            fds = theirs.fileno(), self.page.fd
+            lanes = str(lanes_file.absolute()) if lanes_file else ""
+            command = own_process(MODULE, *fds, model, lanes, ends_with_parent=True)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "plugin_bridge.engine.worker", *words],
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                cwd=Path(__file__).resolve().parents[3],
+                command, pass_fds=fds, stdin=subprocess.DEVNULL, cwd="/"
             )
         self.hello: dict[str, Any] = {}
         self.ring: SharedRing | None = None
@@ -62,22 +62,24 @@ class WorkerProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether the process is there."""
+        """Return whether the process has not ended."""
         return self._process.poll() is None
 
-    def employ(self, fds: list[int]) -> None:
+    def assign(self, fds: list[int]) -> None:
         """Give it its instance, `hello` and `ring`; it answers the plugin when it is ready.
 
-        `fds` are those of the ring and of the socket to the plugin, and stay the caller's.
+        Parameters
+        ----------
+        fds : file descriptors of the ring and of the socket to the plugin; they stay the caller's.
         """
         self._ring_inode = os.fstat(fds[0]).st_ino
-        socket.send_fds(self.control, [json.dumps(self.hello).encode()], fds)
+        socket.send_fds(self.connection, [json.dumps(self.hello).encode()], fds)
 
-    def hear(self) -> bool:
-        """Take what it says; False: it has ended."""
+    def read_message(self) -> bool:
+        """Read one message from the process; return False at its end."""
         message = b""
         with contextlib.suppress(OSError):
-            message = self.control.recv(MESSAGE_BYTES)
+            message = self.connection.recv(MESSAGE_BYTES)
         if message.startswith(b"{"):
             self._facts = json.loads(message)
         elif message:
@@ -85,26 +87,29 @@ class WorkerProcess:
         return bool(message)
 
     def is_for(self, uuid: str) -> bool:
-        """Whether it serves that instance for a host that is alive; a death is noticed later."""
+        """Return whether it serves that instance for a host that is alive.
+
+        A host's death is noticed only later, by its closed socket.
+        """
         return self.hello["uuid"] == uuid and os.path.exists(f"/proc/{self.hello['pid']}")
 
     def has_ring(self, fd: int) -> bool:
-        """Whether it serves the owner of that ring: a greeting with it is no copy's."""
+        """Return whether it serves the owner of that ring: a hello with it is no copied track's."""
         return os.fstat(fd).st_ino == self._ring_inode
 
     def status(self) -> dict[str, Any]:
-        """What `stemsteer status` tells of an instance."""
+        """Return what `stemsteer status` tells of an instance."""
         assert self.ring is not None
         figures = {name: self.ring[name] for name in (*FIGURES, "offline")}
         return {**self.hello, **self._facts, **figures, "worker": self.pid}
 
-    def end(self) -> int:
-        """Wait until it has ended, by force if it must be; its exit status.
+    def terminate(self) -> int:
+        """Wait until it has ended, by force after a second; return its exit status.
 
-        It ends of itself when `control` is closed, which is done first for all that are to end.
+        It ends of itself when `connection` is closed, which is done first for all that are to end.
         """
-        self.control.close()
-        self.hands.close()
+        self.connection.close()
+        self.page.close()
         try:
             return self._process.wait(1.0)
         except subprocess.TimeoutExpired:

@@ -1,8 +1,9 @@
-"""What hands outside have moved, and what they are shown: a page of memory for each audio process.
+"""The control page: memory by which the daemon moves an audio process' controls and reads meters.
 
-The daemon makes it and hears the hands; the audio process looks at it once a hop, without a system
-call. Each field has one writer: the daemon `moves` and `wanted`, the audio process the rest. What a
-process has left on its page when it ended is put on that of its successor.
+The daemon makes one for each audio process and writes requests on it; the process looks at it once
+a hop, without a system call. Each field has one writer: the daemon `requests` and `requested`, the
+audio process the rest. What is overridden on the page of a process that ended is put on that of its
+successor.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from numpy.typing import ArrayLike, NDArray
 from plugin_bridge.control.metering import decibels
 from plugin_bridge.engine.shared.ring import VALUES
 
-Held = dict[int, tuple[float, float]]  # by control: its value, and the plugin's parameter then
+Overrides = dict[int, tuple[float, float]]
+"""By id of an overridden control: its value, and what the plugin's parameter was then."""
 
 _PAGE = np.dtype(
     [
-        ("moves", "<u4", (VALUES,)),  # of each control so far; counted after `wanted` is stored
-        ("wanted", "<f4", (VALUES,)),
-        ("taken", "<u4", (VALUES,)),  # of the moves
+        ("requests", "<u4", (VALUES,)),  # of each control so far; counted after `requested`
+        ("requested", "<f4", (VALUES,)),
+        ("taken", "<u4", (VALUES,)),  # of the requests
         ("values", "<f4", (VALUES,)),
-        ("held", "?", (VALUES,)),  # by a hand: not by the plugin nor a lane
-        ("asked", "<f4", (VALUES,)),  # the plugin's parameters; NaN: not known yet
+        ("overridden", "?", (VALUES,)),  # set from outside: not by the plugin nor a lane
+        ("host_values", "<f4", (VALUES,)),  # the plugin's parameters; NaN: not known yet
         ("powers", "<f4", (2,)),  # of target and residual
         ("activity", "<f4"),  # NaN: the model does not tell
     ]
@@ -42,68 +44,69 @@ class ControlPage:
     """
 
     def __init__(self, fd: int | None = None) -> None:
-        self.fd = os.memfd_create("stemsteer-hands", os.MFD_CLOEXEC) if fd is None else fd
+        self.fd = os.memfd_create("stemsteer-controls", os.MFD_CLOEXEC) if fd is None else fd
         if fd is None:
             os.ftruncate(self.fd, _PAGE.itemsize)
         self._memory = mmap.mmap(self.fd, _PAGE.itemsize)
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
-        self._moves = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
+        self._requests = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
         self._seen = b""
         if fd is None:
-            self._page["activity"] = self._page["asked"] = np.nan
+            self._page["activity"] = self._page["host_values"] = np.nan
 
-    def play(self, control: int, value: float) -> None:
-        """Move a control."""
-        self._page["wanted"][control] = value
-        self._page["moves"][control] += 1
+    def request(self, control: int, value: float) -> None:
+        """Ask the audio process to set a control."""
+        self._page["requested"][control] = value
+        self._page["requests"][control] += 1
 
     def value(self, control: int) -> float:
-        """Where a control is, or is asked to go."""
+        """Return where a control is, or is asked to go."""
         page = self._page
-        waits = page["moves"][control] != page["taken"][control]
-        return float(page["wanted" if waits else "values"][control])
+        pending = page["requests"][control] != page["taken"][control]
+        return float(page["requested" if pending else "values"][control])
 
-    def held(self) -> Held:
-        """What hands have moved that neither the plugin nor a lane has taken back."""
+    def overrides(self) -> Overrides:
+        """Return the controls overridden from outside, with value and host value."""
         page = self._page
-        held = page["held"] | (page["moves"] != page["taken"])
-        controls = map(int, np.flatnonzero(held))
-        return {k: (self.value(k), float(page["asked"][k])) for k in controls}
+        overridden = page["overridden"] | (page["requests"] != page["taken"])
+        controls = map(int, np.flatnonzero(overridden))
+        return {k: (self.value(k), float(page["host_values"][k])) for k in controls}
 
-    def inherit(self, held: Held) -> None:
-        """Begin with what was `held`; before an audio process looks at the page."""
-        for control, (value, asked) in held.items():
+    def inherit(self, overrides: Overrides) -> None:
+        """Begin with the overrides of another page; before an audio process looks at this one."""
+        for control, (value, host_value) in overrides.items():
             self._page["values"][control] = value
-            self._page["asked"][control] = asked
-            self._page["held"][control] = True
+            self._page["host_values"][control] = host_value
+            self._page["overridden"][control] = True
 
     @property
     def levels_db(self) -> tuple[float, float]:
-        """RMS of target and residual of late, full scale is 0."""
+        """Return the recent RMS of target and residual, dB of full scale."""
         target, residual = decibels(self.powers)
         return target, residual
 
     @property
     def activity(self) -> float | None:
-        """How surely the target plays, if the model tells."""
+        """Return how surely the target plays, 0 to 1; None if the model does not tell."""
         value = float(self._page["activity"])
         return None if np.isnan(value) else value
 
-    def moved(self) -> list[tuple[int, float]]:
-        """Controls that have been moved since the last call, and where to."""
-        seen = self._moves.tobytes()
+    def take_requests(self) -> list[tuple[int, float]]:
+        """Return the controls requested since the last call, with the values they are to have."""
+        seen = self._requests.tobytes()  # one copy: a comparison of arrays would cost ten times it
         if seen == self._seen:
             return []
         self._seen = seen
-        moves = np.frombuffer(seen, "<u4")
-        news = np.flatnonzero(moves != self._page["taken"])
-        wanted = [(int(k), float(self._page["wanted"][k])) for k in news]
-        self._page["taken"] = moves
-        return wanted
+        requests = np.frombuffer(seen, "<u4")
+        pending = np.flatnonzero(requests != self._page["taken"])
+        taken = [(int(k), float(self._page["requested"][k])) for k in pending]
+        self._page["taken"] = requests
+        return taken
 
-    def show(self, values: ArrayLike, held: ArrayLike, asked: ArrayLike) -> None:
-        """Say where the controls are, which of them hands hold, and the plugin's parameters."""
-        self._page["values"], self._page["held"], self._page["asked"] = values, held, asked
+    def publish(self, values: ArrayLike, overridden: ArrayLike, host_values: ArrayLike) -> None:
+        """Tell the daemon the controls' values, which are overridden, the plugin's parameters."""
+        page = self._page
+        page["values"], page["overridden"], page["host_values"] = values, overridden, host_values
 
     @property
     def powers(self) -> NDArray[np.float32]:
@@ -111,8 +114,8 @@ class ControlPage:
         powers: NDArray[np.float32] = self._page["powers"]
         return powers
 
-    def show_activity(self, activity: float) -> None:
-        """Publish how surely the target plays, 0 to 1."""
+    def publish_activity(self, activity: float) -> None:
+        """Tell the daemon how surely the target plays, 0 to 1."""
         self._page["activity"] = activity
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ _NUMBERS |= {"latency": (1, 1 << 15), "outputs": (2, 4)}
 
 
 def read_message(message: bytes) -> dict[str, Any]:
-    """What a guest says. Raises StemsteerError if it is no JSON object."""
+    """Return the JSON object that a peer sent. Raises StemsteerError if it is none."""
     try:
         read = json.loads(message)
     except ValueError as error:
@@ -28,7 +28,12 @@ def read_message(message: bytes) -> dict[str, Any]:
 
 
 def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
-    """The hello with every field checked. A project may name a model, not point at a file."""
+    """Return a hello with every field checked.
+
+    A project may name a model, not point at a file: projects come from strangers.
+
+    Raises StemsteerError for a field that is missing or out of range.
+    """
     if hello.get("hello") != 1:
         raise StemsteerError(f"a hello of version {hello.get('hello')!r}, expected 1")
     checked: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 """The ring: memory that a plugin shares with its engine. `cpp/ring.h` describes the same bytes.
 
-Every counter counts frames (or records) and never goes back; the place in a ring is the counter
+Every counter counts samples (or records) and never goes back; the index in a ring is the counter
 modulo its capacity. Each field has one writer. `PROTOCOL.md` explains the protocol.
 
 Ordering: numpy stores and loads of the counters are plain, which x86-64 keeps in the order of the
@@ -25,7 +25,7 @@ from realtime.errors import StemsteerError
 MAGIC = b"STMRING\n"
 VERSION = 2
 HEADER_BYTES = 4096
-FRAMES = 32_768
+CAPACITY = 32_768
 RECORDS = 1024
 VALUES = 16
 INPUTS = 2
@@ -35,9 +35,9 @@ OUTPUTS = (2, 4)
 RECORD = np.dtype(
     [
         ("position", "<u8"),
-        ("frames", "<u4"),
+        ("samples", "<u4"),
         ("rolling", "<u4"),
-        ("song", "<i8"),
+        ("song_position", "<i8"),
         ("values", "<f4", (VALUES,)),
     ]
 )
@@ -46,7 +46,7 @@ _FIELDS: dict[str, tuple[str, int]] = {  # name: (type, offset)
     "version": ("<u4", 8),
     "header_bytes": ("<u4", 12),
     "record_bytes": ("<u4", 16),
-    "frames": ("<u4", 20),
+    "capacity": ("<u4", 20),
     "records": ("<u4", 24),
     "inputs": ("<u4", 28),
     "outputs": ("<u4", 32),
@@ -85,7 +85,7 @@ _SIZES = {
     "version": VERSION,
     "header_bytes": HEADER_BYTES,
     "record_bytes": RECORD.itemsize,
-    "frames": FRAMES,
+    "capacity": CAPACITY,
     "records": RECORDS,
     "inputs": INPUTS,
 }
@@ -101,12 +101,15 @@ class _Timespec(ctypes.Structure):
 
 
 def ring_bytes(outputs: int) -> int:
-    """Size of a ring with so many output channels."""
-    return HEADER_BYTES + RECORDS * RECORD.itemsize + FRAMES * 4 * (INPUTS + outputs)
+    """Return the bytes of a ring with so many output channels."""
+    return HEADER_BYTES + RECORDS * RECORD.itemsize + CAPACITY * 4 * (INPUTS + outputs)
 
 
 def make_ring(rate_hz: float, outputs: int = 2) -> int:
-    """Make a ring as the plugin does; returns its file descriptor."""
+    """Make a ring as the plugin does; return its file descriptor.
+
+    Raises ValueError for a number of output channels that no plugin has.
+    """
     if outputs not in OUTPUTS:
         raise ValueError(f"a ring has 2 or 4 output channels, not {outputs}")
     fd = os.memfd_create("stemsteer-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -124,16 +127,16 @@ def make_ring(rate_hz: float, outputs: int = 2) -> int:
 
 
 class SharedRing:
-    """A mapped ring. Both sides use it; who may write what, says `PROTOCOL.md`.
+    """A mapped ring, used by both sides; `PROTOCOL.md` says who may write which field.
 
     Parameters
     ----------
-    fd : file descriptor, stays the caller's.
+    fd : file descriptor; it stays the caller's.
 
     Raises
     ------
-    StemsteerError if it is not a whole ring of this version, not the user's own, or could shrink
-    under our feet.
+    StemsteerError if it is not a whole ring of this version, not the user's own, or could be
+    truncated while it is mapped.
     """
 
     def __init__(self, fd: int, *, writable: bool = True) -> None:
@@ -144,7 +147,7 @@ class SharedRing:
         outputs = self._check_header()
         head = memoryview(self._memory)[:HEADER_BYTES]
         casts = {kind: head.cast(code) for kind, code in _CODES.items()}  # quicker than numpy
-        self._places: dict[str, tuple[Any, int]] = {
+        self._fields: dict[str, tuple[Any, int]] = {
             name: (casts[kind], offset // np.dtype(kind).itemsize)
             for name, (kind, offset) in _FIELDS.items()
             if kind in casts
@@ -156,12 +159,12 @@ class SharedRing:
         self.records: Any = np.frombuffer(self._memory, RECORD, RECORDS, start)
         start += RECORDS * RECORD.itemsize
         self.input: NDArray[np.float32] = np.frombuffer(
-            self._memory, np.float32, FRAMES * INPUTS, start
-        ).reshape(FRAMES, INPUTS)
+            self._memory, np.float32, CAPACITY * INPUTS, start
+        ).reshape(CAPACITY, INPUTS)
         start += self.input.nbytes
         self.output: NDArray[np.float32] = np.frombuffer(
-            self._memory, np.float32, FRAMES * outputs, start
-        ).reshape(FRAMES, outputs)
+            self._memory, np.float32, CAPACITY * outputs, start
+        ).reshape(CAPACITY, outputs)
 
     def _check_header(self) -> int:
         header = self._header[0]
@@ -181,41 +184,45 @@ class SharedRing:
         return outputs
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a header field now."""
-        view, index = self._places[name]
+        """Return the value of a header field now."""
+        view, index = self._fields[name]
         return view[index]
 
     def __setitem__(self, name: str, value: float) -> None:
-        view, index = self._places[name]
+        view, index = self._fields[name]
         view[index] = value
 
-    def read(self, rows: NDArray[np.float32], position: int, frames: int) -> NDArray[np.float32]:
-        """Copy `frames` rows of `input` or `output` from `position` on: (channels, frames)."""
-        at = position % FRAMES
-        part = rows[at : at + frames]
-        if len(part) < frames:
-            part = np.concatenate([part, rows[: frames - len(part)]])
+    def read(self, rows: NDArray[np.float32], position: int, samples: int) -> NDArray[np.float32]:
+        """Return `samples` rows of `input` or `output` from `position` on: (channels, samples)."""
+        first = position % CAPACITY
+        part = rows[first : first + samples]
+        if len(part) < samples:
+            part = np.concatenate([part, rows[: samples - len(part)]])
         return np.ascontiguousarray(part.T)
 
     def write(self, rows: NDArray[np.float32], position: int, audio: NDArray[np.float32]) -> None:
-        """Copy `audio` (channels, frames) to `input` or `output` from `position` on."""
-        at, frames = position % FRAMES, audio.shape[1]
-        whole = min(frames, FRAMES - at)
-        rows[at : at + whole] = audio[:, :whole].T
-        rows[: frames - whole] = audio[:, whole:].T
+        """Copy `audio` (channels, samples) to `input` or `output` from `position` on."""
+        first, samples = position % CAPACITY, audio.shape[1]
+        head = min(samples, CAPACITY - first)
+        rows[first : first + head] = audio[:, :head].T
+        rows[: samples - head] = audio[:, head:].T
 
-    def wait(self, bell: str, flag: str, seen: int, timeout_s: float) -> None:
-        """Sleep until the bell is no longer `seen`, is rung, or the time is over.
+    def wait_futex(self, bell: str, flag: str, seen: int, timeout_s: float) -> None:
+        """Sleep until the bell, a futex word, is no longer `seen`, or the time is over.
 
-        Read the bell, check what you wait for, then call this: the kernel compares
-        the bell again before it lets us sleep.
+        Read the bell, check what you wait for, then call this: the kernel compares the bell again
+        before it lets us sleep, so a wake-up between the two is not lost.
+
+        Parameters
+        ----------
+        flag : field that tells the other side that somebody sleeps.
         """
         self[flag] = 1
         _futex(self._address + _FIELDS[bell][1], _FUTEX_WAIT, seen, timeout_s)
         self[flag] = 0
 
     def notify(self, bell: str, flag: str) -> None:
-        """Ring a bell; the system call is spared when nobody sleeps."""
+        """Count a bell up and wake who sleeps on it; without a sleeper no system call is made."""
         self[bell] = (self[bell] + 1) & 0xFFFFFFFF
         if self[flag]:
             _futex(self._address + _FIELDS[bell][1], _FUTEX_WAKE, 1, None)

@@ -1,7 +1,7 @@
-"""The audio process of one plugin instance: `instance.py SOCKET PAGE MODEL LANES`.
+"""The audio process of one plugin instance, from its start to its end.
 
-The engine starts it (`worker.py`). It loads its model, waits to be given a ring, and ends with the
-plugin or with the engine.
+The daemon starts it (`engine/daemon/worker_process.py`). It loads its model, waits to be assigned
+an instance with its ring, and ends with the plugin or with the daemon.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choo
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import OnnxModel, StemsteerError, load_model
 
-LOOK_S = 0.1  # between two looks whether the plugin and the engine are still there
+CHECK_S = 0.1  # between two checks whether the plugin and the daemon are still there
 PRIORITY = 5  # of SCHED_FIFO: below that of audio servers and hosts
 _MESSAGE_BYTES = 1 << 16
 
 
-def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
+def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> None:
     """Serve one plugin.
 
     Parameters
     ----------
-    descriptor, page : file descriptors of a socket to the engine and of what hands move.
-    lanes : file of lanes, or empty.
+    daemon_fd, page_fd : file descriptors of a socket to the daemon and of the control page.
+    lanes_file : file of lanes, or empty.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's business
-    engine = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's business
+    daemon = socket.socket(fileno=daemon_fd)
     preloaded = _preload(default_model)
-    message, fds, _, _ = socket.recv_fds(engine, _MESSAGE_BYTES, 2)
+    message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE_BYTES, 2)
     if len(fds) != 2:
-        return  # the engine has stopped
+        return  # the daemon has stopped
     hello = json.loads(message)
     with socket.socket(fileno=fds[1]) as plugin:
         try:
@@ -51,19 +51,19 @@ def main(descriptor: int, page: int, default_model: str, lanes: str) -> None:
             name = str(hello["model"] or default_model)
             model = preloaded if preloaded and name == default_model else load_model(name, "live")
             tier = choose_tier(model.spec, ring.rate_hz, hello["latency"], hello["block"])
-            hands = ControlPage(page)
-            own = _lanes(lanes, ring.rate_hz, hello["name"], hello["number"])
-            course = ControlTimeline(ring, own, hands.held())
-            processor = RingProcessor(ring, model, tier, course, hands)
+            page = ControlPage(page_fd)
+            lanes = _lanes(lanes_file, ring.rate_hz, hello["name"], hello["number"])
+            timeline = ControlTimeline(ring, lanes, page.overrides())
+            processor = RingProcessor(ring, model, tier, timeline, page)
             _prepare(processor)
         except (StemsteerError, ValueError) as error:
-            _say(plugin, f"error {error}")
-            _say(engine, f"error {error}")
+            _send(plugin, f"error {error}")
+            _send(daemon, f"error {error}")
             return
-        _say(engine, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
-        _say(plugin, f"ok {hello['uuid']}")
+        _send(daemon, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
+        _send(plugin, f"ok {hello['uuid']}")
         with contextlib.suppress(RingTaken):
-            _serve(processor, plugin, engine)
+            _run(processor, plugin, daemon)
 
 
 def _preload(name: str) -> OnnxModel | None:
@@ -73,16 +73,19 @@ def _preload(name: str) -> OnnxModel | None:
 
 
 def _lanes(path: str, rate_hz: float, name: str, number: int) -> dict[int, Lane]:
-    """The lanes of a file that are for an instance, by its name or number, or for all."""
+    """Return the lanes of a file for an instance, by id of the control.
+
+    A lane is for it by its name, its number, or because it is for all.
+    """
     if not path:
         return {}
     lanes = read_automation(Path(path), rate_hz).lanes
-    called = {ALL, str(number), osc_name(name)}
-    ranked = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)  # its own count more
+    names = {ALL, str(number), osc_name(name)}
+    ranked = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)  # its own replace all's
     return {
         BY_NAME[control].id: lane
         for (target, control), lane in ranked
-        if osc_name(target) in called or target == ALL
+        if osc_name(target) in names or target == ALL
         if control in REMOTE_CONTROLS
     }
 
@@ -95,19 +98,19 @@ def _prepare(processor: RingProcessor) -> None:
     gc.disable()  # nothing here makes cycles
 
 
-def _serve(processor: RingProcessor, plugin: socket.socket, engine: socket.socket) -> None:
+def _run(processor: RingProcessor, plugin: socket.socket, daemon: socket.socket) -> None:
     ring = processor.ring
     offline = None
-    looked_s = 0.0
+    checked_s = 0.0
     while True:
         bell = ring["input_bell"]
         if not processor.process_due():
-            ring.wait("input_bell", "engine_sleeps", bell, LOOK_S)
+            ring.wait_futex("input_bell", "engine_sleeps", bell, CHECK_S)
         now_s = time.monotonic()
-        if now_s - looked_s < LOOK_S:
+        if now_s - checked_s < CHECK_S:
             continue
-        looked_s = now_s
-        if _has_left(plugin) or _has_left(engine):
+        checked_s = now_s
+        if _is_closed(plugin) or _is_closed(daemon):
             return
         if bool(ring["offline"]) != offline:
             offline = bool(ring["offline"])
@@ -115,7 +118,7 @@ def _serve(processor: RingProcessor, plugin: socket.socket, engine: socket.socke
 
 
 def _schedule(realtime: bool) -> None:
-    """Ask for real-time priority while someone listens. Where it is not permitted: as it is."""
+    """Ask for real-time priority while someone listens; where it is refused, nothing changes."""
     policy = os.SCHED_FIFO if realtime else os.SCHED_OTHER
     with contextlib.suppress(OSError):
         os.sched_setscheduler(
@@ -123,7 +126,7 @@ def _schedule(realtime: bool) -> None:
         )
 
 
-def _has_left(peer: socket.socket) -> bool:
+def _is_closed(peer: socket.socket) -> bool:
     try:
         return peer.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -132,6 +135,6 @@ def _has_left(peer: socket.socket) -> bool:
         return True
 
 
-def _say(peer: socket.socket, text: str) -> None:
+def _send(peer: socket.socket, text: str) -> None:
     with contextlib.suppress(OSError):
         peer.send(text.encode()[:500])

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from plugin_bridge.control.controls import BY_NAME, CONTROLS
 from plugin_bridge.control.metering import StemLevels
 from plugin_bridge.engine.shared.control_page import ControlPage
-from plugin_bridge.engine.shared.ring import FRAMES, SharedRing
+from plugin_bridge.engine.shared.ring import CAPACITY, SharedRing
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
 
 ID = {control.name: control.id for control in CONTROLS}
-LATE_FRAMES = 8192  # of audio a live engine makes up for; what is older, nobody waits for
-BEHIND_FRAMES = 24_576  # of audio an offline engine that comes late begins with
-MOST_HOPS = 16  # in one call of the model
+MAX_LATE_SAMPLES = 8192  # that live sound makes up for; for older ones nobody waits
+MAX_BEHIND_SAMPLES = 24_576  # with which a render begins when the process comes late
+MAX_HOPS = 16  # in one call of the model
 LEVELS = ("mix", "mode", "gain", "bypass")
 PLAIN = (1.0, 0.0, 0.0, 0.0)  # of LEVELS: the target as it is
 _LOAD_SMOOTHING = 0.05
@@ -28,7 +28,7 @@ Levels = tuple[float | NDArray[np.float32], ...]
 
 
 def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
-    """The tier that hears furthest ahead of those that a plugin's latency pays.
+    """Return the tier with the longest look-ahead that a plugin's latency allows.
 
     A block of the host and a hop of the model must fit beside the tier's own latency. A block
     longer than both comes from a host that renders, and the plugin waits for it.
@@ -58,11 +58,11 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
 
 
 class RingTaken(Exception):  # noqa: N818  (it is no error)
-    """The plugin has given its ring to another engine."""
+    """The plugin has given its ring to another process."""
 
 
 class RingProcessor:
-    """The engine's side of a ring.
+    """The engine's side of a ring: a separator, controls and levels, hop by hop.
 
     Equation: for the input x at position p, with target t and residual r of the separator, and the
     parameters at p::
@@ -75,8 +75,8 @@ class RingProcessor:
 
     Parameters
     ----------
-    course : of the parameters.
-    hands : the page on which hands outside move controls and are shown meters.
+    timeline : of the instance's controls.
+    page : where controls are requested from outside, and meters are published.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class RingProcessor:
         ring: SharedRing,
         model: OnnxModel,
         tier: str,
-        course: ControlTimeline,
-        hands: ControlPage,
+        timeline: ControlTimeline,
+        page: ControlPage,
     ) -> None:
         self.ring = ring
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
@@ -94,17 +94,17 @@ class RingProcessor:
         self._separator = Separator(
             model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
         )
-        self._course, self._hands = course, hands
-        self._stem_levels = StemLevels(2, ring.rate_hz, hands.powers)
+        self._timeline, self._page = timeline, page
+        self._stem_levels = StemLevels(2, ring.rate_hz, page.powers)
         self._load = self._separation = self._worst_s = 0.0
         self._pid = os.getpid()
         self.position = -1
         self._start = self._from = -1
 
     def process_due(self) -> bool:
-        """Process what is due. False: nothing was, wait for the bell.
+        """Process what is due; return False if nothing was and the bell is to be awaited.
 
-        Raises Replaced if another engine has taken the ring.
+        Raises RingTaken if another process has taken the ring.
         """
         ring = self.ring
         if ring["engine_pid"] != self._pid:
@@ -115,17 +115,19 @@ class RingProcessor:
         if start != self._start:
             self._start = start
             self._jump(written, offline)
-        elif written - self.position > (FRAMES - 4096 if offline else LATE_FRAMES * self._scale):
+        elif written - self.position > (
+            CAPACITY - 4096 if offline else MAX_LATE_SAMPLES * self._scale
+        ):
             ring["jumps"] = ring["jumps"] + 1
             self._jump(written, offline)
-        hops = min((written - self.position) // self.hop, MOST_HOPS)
+        hops = min((written - self.position) // self.hop, MAX_HOPS)
         if hops <= 0:
             return False
         self._process(hops)
         return True
 
     def take_over(self) -> None:
-        """Make the ring ours; an engine that held it sees that, and leaves."""
+        """Take the ring; a process that had it sees that, and ends."""
         self.ring["engine_pid"] = self._pid
 
     def warm_up(self) -> None:
@@ -135,8 +137,8 @@ class RingProcessor:
         self._separator.reset()
 
     def _jump(self, written: int, offline: bool) -> None:
-        """Begin anew at the stream's start, or as near to it as the ring and the clock allow."""
-        allowed = BEHIND_FRAMES if offline else max(self.ring["latency"], 1)
+        """Start anew at the stream's start, or as near to it as the ring and the clock allow."""
+        allowed = MAX_BEHIND_SAMPLES if offline else max(self.ring["latency"], 1)
         self.position = self._from = max(self._start, written - allowed)
         self._separator.reset()
         self.ring["from"] = self._from
@@ -145,37 +147,37 @@ class RingProcessor:
 
     def _process(self, hops: int) -> None:
         begun_s = time.perf_counter()
-        ring, frames = self.ring, hops * self.hop
-        self._course.update(self._start)
-        for control, value in self._hands.moved():
-            self._course.move(control, value, self.position)
-        block = ring.read(ring.input, self.position, frames)
+        ring, samples = self.ring, hops * self.hop
+        self._timeline.update(self._start)
+        for control, value in self._page.take_requests():
+            self._timeline.override(control, value, self.position)
+        block = ring.read(ring.input, self.position, samples)
         separates_s = time.perf_counter()
         target, residual = stems = self._separator.process(block)
         separated_s = time.perf_counter() - separates_s
-        self.position += frames
+        self.position += samples
 
         last = self.position - self._separator.latency
-        first = max(self._from, last - frames)
+        first = max(self._from, last - samples)
         if last > first:
             due = last - first
             out = self._mix(first, target[:, -due:], residual[:, -due:])
             ring.write(ring.output, first, out)
             ring["done"] = last
             ring.notify("output_bell", "plugin_sleeps")
-        self._show(stems)  # when nobody waits
+        self._publish(stems)  # after the sound, for which somebody waits
         self._count(hops, time.perf_counter() - begun_s, separated_s)
 
     def _mix(
         self, first: int, target: NDArray[np.float32], residual: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """What the plugin plays (outputs, frames) from position `first` on."""
-        frames = target.shape[1]
-        levels = self._levels(first, frames)
+        """Return what the plugin plays (outputs, samples) from position `first` on."""
+        samples = target.shape[1]
+        levels = self._levels(first, samples)
         if self.ring.outputs == 2 and isinstance(levels[0], float) and levels == PLAIN:
             return target
         mix, mode, gain_db, bypass = levels
-        dry = self.ring.read(self.ring.input, first, frames)
+        dry = self.ring.read(self.ring.input, first, samples)
         gain = np.where(gain_db > BY_NAME["gain"].low, 10 ** (gain_db / 20), 0)
         gain, mix = gain + bypass * (1 - gain), mix * (1 - bypass)
         swapped = mode * (residual - target)
@@ -185,26 +187,30 @@ class RingProcessor:
             out = np.concatenate([out, (1 - bypass) * gain * (residual - swapped)])
         return out.astype(np.float32, copy=False)
 
-    def _levels(self, first: int, frames: int) -> Levels:
-        """`LEVELS` of each frame, or of all at once where they do not move."""
-        still = self._course.still(first)
-        if still is not None:
-            return tuple(still[ID[name]] for name in LEVELS)
-        edges = np.arange(first, first + frames + self.hop, self.hop)
-        values = self._course.at(edges)[:, [ID[name] for name in LEVELS]]
+    def _levels(self, first: int, samples: int) -> Levels:
+        """Return `LEVELS` of each sample, or of all at once where they do not move."""
+        constant = self._timeline.constant_after(first)
+        if constant is not None:
+            return tuple(constant[ID[name]] for name in LEVELS)
+        edges = np.arange(first, first + samples + self.hop, self.hop)
+        values = self._timeline.values_at(edges)[:, [ID[name] for name in LEVELS]]
         if (values == values[0]).all():
             return tuple(values[0].tolist())
-        at = np.arange(first, first + frames)
+        at = np.arange(first, first + samples)
         return tuple(np.interp(at, edges, column).astype(np.float32) for column in values.T)
 
     def _conditions(self, first_frame: int, frames: int) -> Conditions:
-        """The model's conditions: the parameters where each frame lies in the input."""
+        """Return the model's conditions: the controls where each frame lies in the input."""
         positions = np.array(
             [self._separator.position_of(k) for k in range(first_frame, first_frame + frames)]
         )
         positions = positions.astype(np.int64) + self._from
-        still = self._course.still(int(positions[0]))
-        values = self._course.at(positions) if still is None else np.array([still], np.float32)
+        constant = self._timeline.constant_after(int(positions[0]))
+        values = (
+            self._timeline.values_at(positions)
+            if constant is None
+            else np.array([constant], np.float32)
+        )
         conditions: dict[str, NDArray[np.float32]] = {}
         for name, size in self._sizes.items():
             conditions[name] = np.zeros((frames, 1, size), np.float32)
@@ -213,14 +219,16 @@ class RingProcessor:
             conditions["direction"][:, 0, 1] = np.clip(values[:, ID["width"]], *WIDTH_DEG)
         return conditions
 
-    def _show(self, stems: NDArray[np.float32]) -> None:
-        """To the hands: where the controls are, and the meters."""
+    def _publish(self, stems: NDArray[np.float32]) -> None:
+        """Put the controls' values and the meters on the page."""
         activity = self._separator.activity
-        course = self._course
-        self._hands.show(course.goal(self.position), course.held, course.asked)
+        timeline = self._timeline
+        self._page.publish(
+            timeline.target_values(self.position), timeline.overridden, timeline.host_values
+        )
         self._stem_levels.update(stems)
         if activity is not None:
-            self._hands.show_activity(float(activity[-1, 0]))
+            self._page.publish_activity(float(activity[-1, 0]))
 
     def _count(self, hops: int, took_s: float, separated_s: float) -> None:
         a_second = self.ring.rate_hz / (hops * self.hop)
