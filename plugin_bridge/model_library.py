@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugin_bridge.control.target_conditions import known_instruments
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.model import weights_folders
 from realtime.spec import TIERS
@@ -37,17 +39,31 @@ def found_models() -> list[InstalledModel]:
     return [_inspect(path) for path in paths]
 
 
-def choose_model(name: str | None, tier: str) -> OnnxModel:
-    """Load the model `name` (or path), or the preferred one that has the tier.
+def choose_model(
+    name: str | None, tier: str, instruments: Sequence[str] = (), *, timbre: bool = False
+) -> OnnxModel:
+    """Load the model `name` (or path), or the best one here that can do what is asked.
 
-    Raises StemsteerError if it cannot be used, ValueError if it has no such tier.
+    Parameters
+    ----------
+    instruments : names of the table of controls that it has to know.
+    timbre : whether it has to take timbres, which examples of a sound give.
+
+    Raises
+    ------
+    StemsteerError if the model cannot be used, or no installed one can do what is asked;
+    ValueError if it has no such tier, or cannot do what is asked.
     """
     if name is not None:
         model = load_model(name, tier)
         model.spec.tier(tier)
+        if missing := _missing(model.spec, instruments, timbre):
+            raise ValueError(f"model {model.spec.name!r} {missing}")
         return model
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
+    if instruments or timbre:
+        return _best(tier, instruments, timbre)
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)
@@ -60,6 +76,36 @@ def choose_model(name: str | None, tier: str) -> OnnxModel:
         f"no model with the tier {tier!r}, expected one of {', '.join(PREFERRED)} in "
         f"{', '.join(map(str, weights_folders()))}; name another with --model"
     )
+
+
+def _best(tier: str, instruments: Sequence[str], timbre: bool) -> OnnxModel:
+    """Load the installed model that separates these instruments best in a tier."""
+    there = [one for one in found_models() if one.spec is not None and tier in one.spec.tiers]
+    able = [one for one in there if one.spec and not _missing(one.spec, instruments, timbre)]
+    if not able:
+        known = sorted({name for one in there if one.spec for name in known_instruments(one.spec)})
+        raise StemsteerError(
+            f"no installed model knows {' and '.join(instruments) or 'timbres'} in the tier "
+            f"{tier!r}; known are {', '.join(known) or 'none'}: `stemsteer models add NAME` "
+            "installs more, `stemsteer models` lists them"
+        )
+    return load_model(max(able, key=lambda one: _gain_db(one.spec, tier, instruments)).path)
+
+
+def _gain_db(spec: ModelSpec | None, tier: str, instruments: Sequence[str]) -> float:
+    """Return the mean measured gain over the instruments; one that was not measured counts 0."""
+    gains = spec.gains_db.get(tier, {}) if spec else {}
+    return sum(gains.get(name, 0.0) for name in instruments) / max(1, len(instruments))
+
+
+def _missing(spec: ModelSpec, instruments: Sequence[str], timbre: bool) -> str:
+    """Return what a model cannot do of what is asked, in words; empty if it can."""
+    known = known_instruments(spec)
+    if unknown := [name for name in instruments if name not in known]:
+        return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
+    if timbre and "timbre" not in spec.conditions:
+        return "takes no timbre: leave --like and --unlike out, or name another model"
+    return ""
 
 
 def _inspect(path: Path) -> InstalledModel:

@@ -95,6 +95,8 @@ class ModelSpec:
     encoder : identity of the encoder whose timbres the model was trained with; empty: none.
     classes : for a model that takes a timbre, the unit vector of every class of instruments. A
         family is the sum of its classes, brought to length one.
+    gains_db : how well it was measured, by tier and instrument: SI-SDR of the estimate above that
+        of the mixture on real songs, dB.
     """
 
     name: str
@@ -109,6 +111,7 @@ class ModelSpec:
     training: Mapping[str, Any] = field(default_factory=dict)
     encoder: str = ""
     classes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    gains_db: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.mask_axes not in MASK_AXES:
@@ -125,6 +128,8 @@ class ModelSpec:
         odd = [name for name, vector in self.classes.items() if len(vector) != size]
         if odd:
             raise ValueError(f"the timbre of {odd[0]!r} has not {size} numbers as the condition")
+        if not set(self.gains_db) <= set(self.tiers):
+            raise ValueError(f"gains of the tiers {list(self.gains_db)}, which it does not have")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
 

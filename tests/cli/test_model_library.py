@@ -1,0 +1,43 @@
+"""Which model is taken: the best one here that can do what is asked."""
+
+import pytest
+
+from plugin_bridge.model_library import choose_model
+from realtime.errors import StemsteerError
+from tests.support.models import source_model, timbre_model
+
+VOICE_AND_DRUMS = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMSTEER_MODELS", str(tmp_path))
+    return tmp_path
+
+
+def test_the_model_that_was_measured_best_on_the_instrument_is_taken(folder):
+    source_model(folder / "quick.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 4.0}})
+    source_model(folder / "good.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 9.0}})
+    timbre_model(folder / "other.onnx", VOICE_AND_DRUMS, gains_db={"live": {"vocals": 5.0}})
+    assert choose_model(None, "live", ["vocals"]).spec.name == "good"
+    assert choose_model(None, "live", ["vocals", "drums"]).spec.name == "other"
+
+
+def test_only_a_model_of_timbres_is_taken_for_an_example(folder):
+    source_model(folder / "good.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 9.0}})
+    timbre_model(folder / "other.onnx", VOICE_AND_DRUMS)
+    assert choose_model(None, "live", timbre=True).spec.name == "other"
+
+
+def test_an_instrument_that_nothing_knows_names_what_is_known_and_how_to_install_more(folder):
+    source_model(folder / "good.onnx", {"vocals": 0.5})
+    with pytest.raises(StemsteerError, match=r"knows accordion .* known are .*models add"):
+        choose_model(None, "live", ["accordion"])
+
+
+def test_a_named_model_that_does_not_know_the_instrument_says_what_it_knows(folder):
+    source_model(folder / "good.onnx", {"vocals": 0.5})
+    with pytest.raises(ValueError, match="'good' does not know drums; it knows vocals"):
+        choose_model("good", "live", ["vocals", "drums"])
+    with pytest.raises(ValueError, match="takes no timbre"):
+        choose_model("good", "live", timbre=True)

@@ -1,0 +1,101 @@
+"""Model files that are simple enough to know what must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from realtime.spec import METADATA_KEY, ModelSpec, Tier
+
+LIVE = Tier(window=2048, synthesis=512, hop=256)
+OFFLINE = Tier(window=4096, synthesis=4096, hop=1024)
+
+
+def source_model(path: Path, sources: Mapping[str, float], **fields: Any) -> Path:
+    """Write a model with sources of its own, each of them the mixture times a number."""
+    spec = ModelSpec(
+        name=path.stem,
+        tiers={"live": LIVE, "offline": OFFLINE},
+        conditions={},
+        mask_axes="mixture",
+        targets=tuple(sources),
+        **fields,
+    )
+    shares = np.array(list(sources.values()), np.float32).reshape(1, -1, 1, 1)
+    nodes = [
+        helper.make_node("ReduceSum", ["spectrum", "parts"], ["flat"], keepdims=0),  # (F, bins)
+        helper.make_node("Sub", ["flat", "flat"], ["nothing"]),
+        helper.make_node("Unsqueeze", ["nothing", "places"], ["wide"]),  # (F, 1, 1, bins)
+        helper.make_node("Add", ["wide", "shares"], ["masks"]),
+    ]
+    return _save(path, spec, nodes, {"shares": shares}, {})
+
+
+def timbre_model(path: Path, classes: Mapping[str, tuple[float, ...]], **fields: Any) -> Path:
+    """Write a model whose mask is 1 minus the square of the first number of the timbre.
+
+    So a target of the class (1, 0 …) is silent, and one whose timbre is free is the mixture.
+    """
+    size = len(next(iter(classes.values())))
+    spec = ModelSpec(
+        name=path.stem,
+        tiers={"live": LIVE, "offline": OFFLINE},
+        conditions={"direction": 2, "timbre": size, "against": size},
+        mask_axes="mixture",
+        encoder="listen",
+        classes=classes,
+        **fields,
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["spectrum", "parts"], ["flat"], keepdims=0),
+        helper.make_node("Sub", ["flat", "flat"], ["nothing"]),
+        helper.make_node("Unsqueeze", ["nothing", "places"], ["wide"]),  # (F, 1, 1, bins)
+        helper.make_node("Gather", ["timbre", "zero"], ["first"], axis=2),  # (F, targets)
+        helper.make_node("Mul", ["first", "first"], ["square"]),
+        helper.make_node("Sub", ["one", "square"], ["share"]),
+        helper.make_node("Unsqueeze", ["share", "last"], ["tall"]),  # (F, targets, 1, 1)
+        helper.make_node("Add", ["wide", "tall"], ["masks"]),
+    ]
+    constants = {
+        "zero": np.array(0, np.int64),
+        "one": np.array(1, np.float32),
+        "last": np.array([2, 3], np.int64),
+    }
+    inputs = {name: ["frames", "targets", n] for name, n in spec.conditions.items()}
+    return _save(path, spec, nodes, constants, inputs)
+
+
+def _save(
+    path: Path,
+    spec: ModelSpec,
+    nodes: list[Any],
+    constants: Mapping[str, np.ndarray],
+    conditions: Mapping[str, list[Any]],
+) -> Path:
+    constants = {
+        "parts": np.array([1, 3], np.int64),
+        "places": np.array([1, 2], np.int64),
+        **constants,
+    }
+    value = helper.make_tensor_value_info
+    inputs = {"spectrum": ["frames", 2, "bins", 2], **conditions}
+    targets: Any = len(spec.targets) or "targets"
+    graph = helper.make_graph(
+        nodes,
+        spec.name,
+        [value(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [value("masks", TensorProto.FLOAT, ["frames", targets, 1, "bins"])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json()
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
