@@ -67,6 +67,18 @@ class SourceSelection:
         left, right = chosen[:, :, 0], chosen[:, :, self._axes - 1]
         return _turned(left, right, along, across, theta)
 
+    def activity(
+        self, activity: NDArray[np.float32] | None, conditions: Conditions
+    ) -> NDArray[np.float32] | None:
+        """Return how surely each target sounds (frames, targets), of that of the sources.
+
+        A target is as active as the most active of its sources; without a source it is not told.
+        """
+        if activity is None:
+            return None
+        loudest: NDArray[np.float32] = (conditions[SOURCES] * activity[:, None]).max(-1)
+        return loudest
+
 
 def _direction_masks(
     spectra: Spectra, theta: NDArray[np.float32], width_deg: NDArray[np.float32]

@@ -11,6 +11,8 @@ from realtime.blocks import Fifo, adapter_delay
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.masks import apply_masks, to_bins
 from realtime.model import Model
+from realtime.selection import SourceSelection
+from realtime.spec import MASK_AXES, ModelSpec
 from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 
 RESIDUAL = "residual"
@@ -36,6 +38,8 @@ class Separator:
     channels : 2, or 1: a mono mixture is a stereo one with equal channels.
     block : what every block is a multiple of, for the least latency; None: any sizes.
     conditions : source of the conditions by frame, instead of `set`.
+    select : of a model with sources of its own: whether the targets are the user's, each a sum of
+        these sources from a direction, by the conditions of `realtime.selection`.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Separator:
         channels: int = 2,
         block: int | None = None,
         conditions: ConditionSource | None = None,
+        select: bool = False,
     ) -> None:
         if channels not in (1, 2):
             raise ValueError(
@@ -55,7 +60,8 @@ class Separator:
             )
         if block is not None and block < 1:
             raise ValueError(f"block is {block}, expected a positive number of samples or None")
-        names = _target_names(model.spec.targets, targets)
+        self._selection = _selection(model.spec) if select else None
+        names = _target_names(() if select else model.spec.targets, targets)
         self.spec, self.sample_rate, self.channels, self.block = (
             model.spec,
             sample_rate,
@@ -65,8 +71,9 @@ class Separator:
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
-        self._stream = model.stream(len(names))
-        self._held = HeldConditions(model.spec.conditions, len(names), self.tier.hop / sample_rate)
+        self._stream = model.stream(len(model.spec.targets) if select else len(names))
+        self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
+        self._held = HeldConditions(self._sizes, len(names), self.tier.hop / sample_rate)
         self._conditions: ConditionSource = conditions or self._held
         self._windows = windows(self.tier)
         self.reset()
@@ -88,6 +95,7 @@ class Separator:
         width_deg: float | None = None,
         timbre: NDArray[np.float32] | None = None,
         against: NDArray[np.float32] | None = None,
+        sources: NDArray[np.float32] | None = None,
     ) -> None:
         """Point a target at a direction or a timbre; it glides there. Safe from any thread.
 
@@ -97,6 +105,7 @@ class Separator:
         width_deg : 1 to 90, the full opening.
         timbre, against : unit vectors of the model's size, of what is wanted and of what is not;
             zeros say nothing.
+        sources : how much of each of the model's own sources it is, with ``select``.
 
         Raises
         ------
@@ -109,7 +118,8 @@ class Separator:
             width = width if width_deg is None else width_deg
             check_direction(float(azimuth), float(width))
             self._held.set("direction", index, np.array([azimuth, width], np.float32))
-        for name, vector in (("timbre", timbre), ("against", against)):
+        vectors = {"timbre": timbre, "against": against, "sources": sources}
+        for name, vector in vectors.items():
             if vector is not None:
                 self._goal(name)
                 self._held.set(name, index, np.asarray(vector, np.float32))
@@ -171,12 +181,16 @@ class Separator:
 
         conditions = self._conditions(self.frame, frames)
         self.frame += frames
-        outputs = self._stream.step(self._seen(spectra), conditions)
+        told = {} if self._selection else conditions
+        outputs = self._stream.step(self._seen(spectra), told)
         self.activity = outputs.get("activity")
         masks = self._sane_masks(outputs["masks"])
+        spectra = self._await_masks(spectra)
+        if self._selection:
+            masks = self._selection.filters(masks, spectra, conditions)
+            self.activity = self._selection.activity(self.activity, conditions)
 
-        azimuth_deg = self._azimuth_deg(conditions)
-        estimates = apply_masks(masks, self._await_masks(spectra), azimuth_deg)
+        estimates = apply_masks(masks, spectra, self._azimuth_deg(conditions))
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
         flat = estimates.reshape(frames, 2 * targets, -1)
         out[:-1] = synthesise(flat, synthesis_window, hop, self._carry).reshape(targets, 2, -1)
@@ -220,7 +234,8 @@ class Separator:
         return to_bins(masks, self.tier.bins)
 
     def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:
-        return conditions["direction"][..., 0] if self.spec.mask_axes == "steered" else None
+        steered = self.spec.mask_axes == "steered" or self._selection is not None
+        return conditions["direction"][..., 0] if steered else None
 
     def _check(self, block: Audio) -> None:
         if not isinstance(block, np.ndarray) or block.dtype != np.float32:
@@ -239,9 +254,17 @@ class Separator:
     def _goal(self, condition: str) -> NDArray[np.float32]:
         if self._conditions is not self._held:
             raise ValueError("the conditions come from a source of their own: change it there")
-        if condition not in self.spec.conditions:
+        if condition not in self._sizes:
             raise ValueError(f"model {self.spec.name!r} takes no {condition}")
         return self._held.goal(condition)
+
+
+def _selection(spec: ModelSpec) -> SourceSelection:
+    if not spec.targets or spec.conditions:
+        raise ValueError(
+            f"model {spec.name!r} has no sources of its own to select from: leave select out"
+        )
+    return SourceSelection(len(spec.targets), MASK_AXES[spec.mask_axes])
 
 
 def _target_names(fixed: tuple[str, ...], wanted: int | Sequence[str]) -> tuple[str, ...]:

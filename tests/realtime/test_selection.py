@@ -7,7 +7,10 @@ import pytest
 
 from realtime.masks import apply_masks
 from realtime.selection import SourceSelection
-from tests.support.signals import noise
+from realtime.separator import Separator
+from tests.support.contract import verify_streaming
+from tests.support.fakes import FakeModel, counting, fake_spec
+from tests.support.signals import noise, panned, tone
 
 FRAMES, BINS = 3, 40
 
@@ -80,3 +83,62 @@ def test_a_direction_opens_to_anywhere_without_a_jump():
 def test_masks_that_belong_to_no_channels_are_refused():
     with pytest.raises(ValueError, match="4 axes"):
         SourceSelection(2, 4)
+
+
+HALVES = fake_spec(conditions={}, targets=("vocals", "drums"))
+
+
+def halves():
+    """A model of two sources: the lower half of the spectrum and the upper half."""
+
+    def rule(frames, spectrum, conditions):
+        assert not conditions, "a model with sources of its own is told nothing"
+        low = np.arange(spectrum.shape[2]) < spectrum.shape[2] // 8
+        return np.stack([low, ~low]).astype(np.float32)[None, :, None]
+
+    return FakeModel(rule, HALVES)
+
+
+def selecting(**options):
+    separator = Separator(halves(), 44_100, targets=["lead", "kit"], select=True, **options)
+    separator.set("lead", sources=np.array([1, 0]), azimuth_deg=0, width_deg=90)
+    separator.set("kit", sources=np.array([0, 1]), azimuth_deg=20, width_deg=90)
+    return separator
+
+
+@pytest.mark.parametrize("tier", ["live", "studio"])
+def test_a_separator_that_selects_keeps_the_contract(tier):
+    verify_streaming(lambda: selecting(tier=tier))
+
+
+def test_selected_stems_are_the_sources_and_the_rest_sums_to_the_mixture():
+    separator = selecting()
+    assert separator.stems == ("lead", "kit", "residual")
+    low, high = panned(tone(200, 20_000), 0), panned(tone(9000, 20_000), 20)
+    out = np.concatenate([separator.process(low + high), separator.flush()], axis=-1)
+    out = out[:, :, separator.latency : separator.latency + 20_000]
+    middle = slice(2000, -2000)
+    np.testing.assert_allclose(out[0][:, middle], low[:, middle], atol=2e-3)
+    np.testing.assert_allclose(out[1][:, middle], high[:, middle], atol=2e-3)
+    np.testing.assert_allclose(out.sum(0), low + high, atol=1.2e-7)
+
+
+def test_selected_sources_from_elsewhere_are_left_in_the_residual():
+    separator = selecting()
+    separator.set("lead", azimuth_deg=-30, width_deg=10)
+    low = panned(tone(200, 20_000), 30)
+    out = np.concatenate([separator.process(low), separator.flush()], axis=-1)
+    assert np.abs(out[0]).max() < 0.01 * np.abs(low).max()
+
+
+def test_a_model_without_sources_of_its_own_has_nothing_to_select():
+    with pytest.raises(ValueError, match="no sources of its own"):
+        Separator(counting(), 44_100, select=True)
+
+
+def test_activity_of_a_target_is_that_of_its_most_active_source():
+    selection = SourceSelection(2, 1)
+    told = conditions([1, 0.5])
+    activity = np.tile(np.array([0.2, 0.9], np.float32), (FRAMES, 1))
+    np.testing.assert_allclose(selection.activity(activity, told), np.full((FRAMES, 1), 0.45))
+    assert selection.activity(None, told) is None
