@@ -61,7 +61,7 @@ def test_a_stretch_of_a_file_is_read_at_another_rate(clips):
 def test_resampling_keeps_length_pitch_and_level(to_hz):
     audio = np.stack([tone(440, RATE), tone(3000, RATE)])
     out = resampled(audio, RATE, to_hz)
-    assert out.shape == (2, to_hz)
+    assert abs(out.shape[1] - to_hz) <= 1
     assert np.abs(np.fft.rfft(out)).argmax(1).tolist() == [440, 3000]
     np.testing.assert_allclose(out.std(1), audio.std(1), rtol=2e-3)
 
