@@ -11,6 +11,7 @@ VERBS = {
     "render": ("models_onnx.data.commands", "render", "compose and render songs for training"),
     "demo-song": ("models_onnx.data.commands", "demo_song", "render the bundled song"),
     "train": ("models_onnx.training.train", "main", "train steer"),
+    "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export", "main", "write the ONNX file of a checkpoint"),

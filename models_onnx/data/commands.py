@@ -18,6 +18,12 @@ def render(
     recordings: Annotated[
         Path | None, typer.Option(help="folder of real recordings with an INDEX.csv")
     ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="folder of scores with midi/INDEX.csv")
+    ] = None,
+    real: Annotated[float, typer.Option(help="chance of stretches of real songs")] = 0.0,
+    score: Annotated[float, typer.Option(help="chance of a score")] = 0.0,
+    band: Annotated[float, typer.Option(help="chance of a band with a human drummer")] = 0.0,
     first_seed: Annotated[
         int, typer.Option(min=0, max=9_999_999, help="seed of the first song")
     ] = 0,
@@ -36,6 +42,8 @@ def render(
             first_seed=first_seed,
             held_out=held_out,
             recordings=recordings,
+            scores=scores,
+            kinds=(1.0 - real - score - band, real, score, band),
             workers=workers,
         ):
             bar.update(task, completed=min(held, hours))

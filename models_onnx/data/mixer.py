@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models_onnx.data.production import Seat
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import (
     RATE_HZ,
@@ -87,6 +88,8 @@ def draw(
     *,
     mixing: Mixing | None = None,
     hop: int = 512,
+    seats: Callable[[np.random.Generator, Sequence[Source]], Sequence[Seat]] | None = None,
+    finish: Callable[[np.random.Generator, np.ndarray], np.ndarray] | None = None,
 ) -> Scene:
     """Draw a scene from the sources of a song; the same rng state gives the same scene.
 
@@ -94,6 +97,8 @@ def draw(
     ----------
     seconds : length of the scene; sources that end before it are followed by silence.
     hop : samples between the values of ``activity``.
+    seats : where sources stand and how loud they are, instead of what ``mixing`` says.
+    finish : what becomes of the images (sources, 2, samples) together; see ``production``.
 
     Raises
     ------
@@ -107,12 +112,19 @@ def draw(
     rate = rng.uniform(1 - mixing.rate, 1 + mixing.rate) if rng.random() < 0.5 else 1.0
     start = _start(rng, chosen, samples, rate)
     azimuths = _azimuths(rng, len(chosen), mixing)
+    mixings = [mixing] * len(chosen)
+    if seats is not None:
+        seated = seats(rng, chosen)
+        azimuths = np.array([seat.azimuth_deg for seat in seated], np.float32)
+        mixings = [_seated(mixing, seat) for seat in seated]
     images = np.zeros((len(chosen), 2, samples), np.float32)
     activity = np.zeros((len(chosen), -(-samples // hop)), bool)
     for k, source in enumerate(chosen):
         images[k], activity[k] = _place(
-            rng, source, start, samples, rate, float(azimuths[k]), mixing, hop
+            rng, source, start, samples, rate, float(azimuths[k]), mixings[k], hop
         )
+    if finish is not None:
+        images = finish(rng, images)
     mixture = images.sum(0)
     loud = float(np.abs(mixture).max(initial=0.0))
     scale = np.float32(mixing.peak / loud if loud > mixing.peak else 1.0)
@@ -120,6 +132,11 @@ def draw(
     widths = np.array([width_deg(i, a) for i, a in zip(images, azimuths, strict=True)], np.float32)
     labels = tuple(source.label for source in chosen)
     return Scene(mixture * scale, images, azimuths, widths, labels, activity)
+
+
+def _seated(mixing: Mixing, seat: Seat) -> Mixing:
+    gain_db, wet = (seat.gain_db, seat.gain_db), (seat.wet, seat.wet)
+    return replace(mixing, gain_db=gain_db, wet=wet, dry=0.0)
 
 
 def _choose(rng: np.random.Generator, sources: Sequence[Source], mixing: Mixing) -> list[Source]:

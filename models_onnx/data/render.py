@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.data.sets.shards import INDEX, entries
+from models_onnx.data.songs.scores import Scores
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.sounds.studio import Studio
@@ -36,6 +37,8 @@ def render(
     first_seed: int = 0,
     held_out: bool = False,
     recordings: Path | None = None,
+    scores: Path | None = None,
+    kinds: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0),
     workers: int = 2,
 ) -> Iterator[float]:
     """Render songs into ``out`` until it holds the given hours, yielding the hours so far.
@@ -53,6 +56,12 @@ def render(
         raise StemsteerError("recordings are for training: leave out --recordings or --held-out")
     if recordings:
         Recordings(recordings)
+    if scores:
+        Scores(scores)
+    if (kinds[2] or kinds[3]) and not scores:
+        raise StemsteerError("scores and bands need a folder of scores: give --scores")
+    if min(kinds) < 0 or abs(sum(kinds) - 1) > 1e-6:
+        raise StemsteerError(f"the chances of songs are {kinds}, expected to sum to 1")
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
     done = _finished(index)
@@ -69,7 +78,7 @@ def render(
     for font in fonts:
         _ = font.path  # what is not installed is said here, not by every worker
     try:
-        with _pool(workers, fonts, recordings) as pool, index.open("a") as lines:
+        with _pool(workers, fonts, recordings, scores, kinds) as pool, index.open("a") as lines:
             for entry in pool.imap(partial(_write_song, out), seeds):
                 os.replace(out / (entry["file"] + PART), out / entry["file"])
                 lines.write(json.dumps(entry) + "\n")
@@ -83,12 +92,12 @@ def render(
             left.unlink()
 
 
-def _pool(workers: int, fonts: Sequence[SoundFont], recordings: Path | None) -> Pool:
+def _pool(workers: int, *about: object) -> Pool:
     before = signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # workers inherit it: Ctrl-C is not theirs
     try:
-        return multiprocessing.get_context("spawn").Pool(workers, _start, (fonts, recordings))
+        return multiprocessing.get_context("spawn").Pool(workers, _start, about)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -109,9 +118,19 @@ def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
             yield seed
 
 
-def _start(fonts: Sequence[SoundFont], recordings: Path | None) -> None:
+def _start(
+    fonts: Sequence[SoundFont],
+    recordings: Path | None,
+    scores: Path | None,
+    kinds: tuple[float, float, float, float],
+) -> None:
     global _studio
-    _studio = Studio(Player(fonts), Recordings(recordings) if recordings else None)
+    _studio = Studio(
+        Player(fonts),
+        Recordings(recordings) if recordings else None,
+        Scores(scores) if scores else None,
+        kinds,
+    )
 
 
 def _write_song(out: Path, seed: int) -> dict[str, Any]:

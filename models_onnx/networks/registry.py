@@ -13,7 +13,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from models_onnx.networks import checkpoints
+from models_onnx.networks import checkpoints, timbre
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.steer import network as steer
@@ -30,6 +30,7 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
         spain_config.CONFIGS,
         spain_config.spec,
     ),
+    "timbre": (timbre.TimbreSteer, timbre.TimbreConfig, timbre.CONFIGS, timbre.spec),
 }
 
 
@@ -81,7 +82,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
     Raises CheckpointError if they are not those of such a network.
     """
-    weights = _exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
+    weights = exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
     try:
         network.load_state_dict({name: weights[name] for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
@@ -90,7 +91,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
         ) from error
 
 
-def _exported(path: Path) -> dict[str, torch.Tensor]:
+def exported(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of an exported file by their names. Raises CheckpointError if it is none."""
     try:
         initializers = onnx.load(path).graph.initializer
     except OSError:

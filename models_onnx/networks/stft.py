@@ -79,10 +79,30 @@ def apply_masks(masks: Tensor, spectra: Tensor, axes: str, azimuth_deg: Tensor |
         return spectra * masks
     if azimuth_deg is None:
         raise ValueError("steered masks need the azimuth they are steered to")
-    theta = torch.deg2rad(azimuth_deg + 45)
-    along, across = steer(spectra, theta).unbind(-2)
-    filtered = [
-        masks[..., 0, :] * along + masks[..., 1, :] * across,
-        masks[..., 2, :] * along + masks[..., 3, :] * across,
-    ]
-    return steer(torch.stack(filtered, -2), -theta)
+    parts = torch.view_as_real(spectra)
+    filtered = steered(masks, parts.expand(*masks.shape[:-2], *parts.shape[-3:]), azimuth_deg)
+    return torch.view_as_complex(filtered)
+
+
+def steered(masks: Tensor, parts: Tensor, azimuth_deg: Tensor) -> Tensor:
+    """Apply masks (..., 4, bins) in a direction to real and imaginary parts (..., 2, bins, 2).
+
+    In real arithmetic, and as one filter of left and right: [T N] is a rotation of [L R], so what
+    is T-to-T … N-to-N becomes left-to-left … right-to-right.
+    """
+    theta = torch.deg2rad(azimuth_deg + 45)[..., None]
+    cos, sin = torch.cos(theta), torch.sin(theta)
+    tt, tn, nt, nn = masks.unbind(-2)
+    # T = cos L + sin R, N = −sin L + cos R; back: L = cos T − sin N, R = sin T + cos N
+    t_left, t_right = tt * cos - tn * sin, tt * sin + tn * cos
+    n_left, n_right = nt * cos - nn * sin, nt * sin + nn * cos
+    left, right = parts.unbind(-3)
+    return torch.stack(
+        [
+            (cos * t_left - sin * n_left)[..., None] * left
+            + (cos * t_right - sin * n_right)[..., None] * right,
+            (sin * t_left + cos * n_left)[..., None] * left
+            + (sin * t_right + cos * n_right)[..., None] * right,
+        ],
+        -3,
+    )

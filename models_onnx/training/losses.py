@@ -35,20 +35,21 @@ class LossWeights:
             raise ValueError(f"exponent is {self.exponent}, expected 0 < exponent <= 1")
 
 
-def compressed(spectra: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """|S|^exponent and |S|^exponent · e^{j arg S}, the gradient finite where S is zero."""
-    power = spectra.real.square() + spectra.imag.square() + TINY
-    magnitude = power ** (exponent / 2)
-    return magnitude, spectra * (magnitude / power.sqrt())
-
-
 def spectral_terms(estimate: Tensor, target: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
     """Mean squared error of the compressed magnitudes and of the compressed complex spectra."""
-    estimate_magnitude, estimate_complex = compressed(estimate, exponent)
-    target_magnitude, target_complex = compressed(target, exponent)
-    magnitude = (estimate_magnitude - target_magnitude).square().mean()
-    difference = estimate_complex - target_complex
-    return magnitude, (difference.real.square() + difference.imag.square()).mean()
+    return compressed_errors(torch.view_as_real(estimate), torch.view_as_real(target), exponent)
+
+
+def compressed_errors(estimate: Tensor, target: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
+    """As `spectral_terms`, of real and imaginary parts (..., 2).
+
+    Compressed is |S|^exponent · e^{j arg S}; the gradient is finite where S is zero.
+    """
+    power, true_power = estimate.square().sum(-1) + TINY, target.square().sum(-1) + TINY
+    magnitude, true_magnitude = power ** (exponent / 2), true_power ** (exponent / 2)
+    scale, true_scale = magnitude * power.rsqrt(), true_magnitude * true_power.rsqrt()
+    difference = estimate * scale[..., None] - target * true_scale[..., None]
+    return (magnitude - true_magnitude).square().mean(), difference.square().sum(-1).mean()
 
 
 def snr_db(estimate: Tensor, target: Tensor) -> Tensor:

@@ -49,10 +49,12 @@ def train(
     out: Path,
     *,
     until: int | None = None,
+    check: Callable[[Run], dict[str, float]] | None = None,
 ) -> None:
     """Train until the plan is done, step `until` is reached, or a signal asks to stop.
 
-    The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`.
+    The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`. What `check` finds of
+    the run is in the log wherever it is validated.
     """
     out.mkdir(parents=True, exist_ok=True)
     stop = _Stop()
@@ -67,6 +69,7 @@ def train(
             line |= {"speed": heard_s / (time.monotonic() - before_s), "waited_s": waited_s}
             if validation and (run.step % plan.validate_every == 0 or run.progress >= 1):
                 line["valid_db"], line["valid_gain_db"] = validate(run, validation)
+                line |= check(run) if check else {}
             before_s = time.monotonic()
             run.elapsed_s = before_s - began_s
             _report(run, line, log)

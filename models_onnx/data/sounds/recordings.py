@@ -57,6 +57,7 @@ class Recordings:
     instruments : class → libraries of its notes.
     kits : class (drums, percussion) → libraries of its strokes.
     loops, voices : recordings that play as they are.
+    phrases : class → phrases and loops of it.
     songs : song → its aligned stems.
 
     Raises
@@ -70,6 +71,10 @@ class Recordings:
         self.kits: dict[str, list[Library]] = {}
         self.loops = [_recording(folder, row) for row in rows if row["kind"] == "loop"]
         self.voices = [_recording(folder, row) for row in rows if row["kind"] == "voice"]
+        self.phrases: dict[str, list[Recording]] = defaultdict(list)
+        for row in rows:
+            if row["kind"] in ("phrase", "loop") and row["class"] in FAMILY_OF:
+                self.phrases[row["class"]].append(_recording(folder, row))
         self.songs: dict[str, list[Recording]] = defaultdict(list)
         for row in rows:
             if row["kind"] == "stem" and row["class"] in FAMILY_OF:

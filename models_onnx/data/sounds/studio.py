@@ -10,8 +10,9 @@ import numpy as np
 from models_onnx.data.classes import FAMILY_OF
 from models_onnx.data.songs.compose import Part, Song, compose
 from models_onnx.data.songs.parts import Note
+from models_onnx.data.songs.scores import SINGER, Scores
 from models_onnx.data.sounds.effects import chorus, echo, haas, insert, reverberant
-from models_onnx.data.sounds.recordings import Recording, Recordings
+from models_onnx.data.sounds.recordings import Recording, Recordings, sound_of
 from models_onnx.data.sounds.sampler import play_kit, play_library, play_recording
 from models_onnx.data.sounds.songstems import draw_stretch
 from models_onnx.data.sounds.soundfonts import Player
@@ -25,15 +26,23 @@ RECORDED_CHANCE = 0.55
 LOOP_CHANCE = 0.08
 REAL_VOICE_CHANCE = 0.5
 REAL_SONG_CHANCE = 0.14
+PHRASE_CHANCE = 0.15
+KINDS = ("composed", "real", "score", "band")
 FADE_S = 0.05
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What songs are rendered with; without recordings, soundfonts play everything."""
+    """What songs are rendered with; without recordings, soundfonts play everything.
+
+    kinds : chances of songs that are composed (or, now and then, real), of stretches of real
+        songs, of scores, and of bands with a human drummer; the latter two need scores.
+    """
 
     player: Player
     recordings: Recordings | None = None
+    scores: Scores | None = None
+    kinds: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
 
     def render_song(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Render the song of a seed.
@@ -43,17 +52,31 @@ class Studio:
         stems (stems, 3, samples) int16 as ``stems.split`` has them, and their line of the index.
         """
         rng = np.random.default_rng(seed)
-        tempo, rendered = 0.0, []
-        if self.recordings and self.recordings.songs and rng.random() < REAL_SONG_CHANCE:
+        kind = KINDS[int(rng.choice(len(KINDS), p=self.kinds))] if self.kinds[0] < 1 else KINDS[0]
+        tempo, rendered, added = 0.0, [], {} if kind == "composed" else {"kind": kind}
+        if (
+            self.recordings
+            and self.recordings.songs
+            and (kind == "real" or (kind == "composed" and rng.random() < REAL_SONG_CHANCE))
+        ):
             rendered = _sounding(self._real_song(rng, self.recordings))
         while not rendered:
-            song = compose(rng)
+            song, title = self._written(rng, kind)
+            added |= {"score": title} if title else {}
             tempo = song.plan.tempo_bpm
             rendered = _sounding([self._part(rng, song, part) for part in song.parts])
         stems = np.stack([np.rint(stem * 32767.0).astype(np.int16) for stem, _ in rendered])
         labels = [label for _, label in rendered]
         info = {"seed": seed, "samples": stems.shape[2], "tempo_bpm": tempo, "stems": labels}
-        return stems, info
+        return stems, info | added
+
+    def _written(self, rng: np.random.Generator, kind: str) -> tuple[Song, str]:
+        """A song to be played, and the title of a score."""
+        if kind == "score" and self.scores:
+            return self.scores.song(rng)
+        if kind == "band" and self.scores:
+            return self.scores.band(rng), ""
+        return compose(rng), ""
 
     def _real_song(
         self, rng: np.random.Generator, recordings: Recordings
@@ -92,8 +115,8 @@ class Studio:
         recordings = self.recordings
         if (
             recordings
-            and part.role == "voice"
-            and rng.random() < REAL_VOICE_CHANCE
+            and part.role in ("voice", SINGER)
+            and (part.role == SINGER or rng.random() < REAL_VOICE_CHANCE)
             and (voices := _voices(recordings))
         ):
             return _sung(rng, voices, samples)
@@ -104,6 +127,15 @@ class Studio:
             and (loops := [r for r in recordings.loops if r.name == "drums"])
         ):
             return _looped(rng, loops, song, samples)
+        if (
+            recordings
+            and recordings.phrases.get(name)
+            and FAMILY_OF[name] not in ("drums", "voice")
+            and rng.random() < PHRASE_CHANCE
+        ):
+            return _phrases(rng, recordings.phrases[name], samples), _label(
+                name, part.role, "", source=f"phrases of {name}"
+            )
         shelf = (recordings.kits | recordings.instruments) if recordings else {}
         if name in shelf and rng.random() < RECORDED_CHANCE:
             libraries = shelf[name]
@@ -163,7 +195,20 @@ def _one_channel(take: np.ndarray, family: str) -> np.ndarray:
 
 def _voices(recordings: Recordings) -> list[Recording]:
     stems = [r for song in recordings.songs.values() for r in song]
-    return [r for r in [*stems, *recordings.voices] if FAMILY_OF.get(r.name) == "voice"]
+    phrases = recordings.phrases.get("vocals", [])
+    return [r for r in [*stems, *recordings.voices, *phrases] if FAMILY_OF.get(r.name) == "voice"]
+
+
+def _phrases(rng: np.random.Generator, recordings: list[Recording], samples: int) -> np.ndarray:
+    """Play phrases one after another, with rests: (2, samples)."""
+    out = np.zeros((2, samples), np.float32)
+    at = int(rng.integers(1 + samples // 10))
+    while at < samples:
+        sound = sound_of(recordings[int(rng.integers(len(recordings)))])
+        count = min(sound.shape[1], samples - at)
+        out[:, at : at + count] = sound[:, :count]
+        at += count + int(rng.exponential(0.4) * RATE_HZ)
+    return out
 
 
 def _sung(

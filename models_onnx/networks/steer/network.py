@@ -45,12 +45,14 @@ from models_onnx.networks.steer.cells import (
     rotate,
     spread,
 )
+from models_onnx.networks.steer.film import Film, Modulation
 from realtime.spec import ModelSpec, Tier
 
 MEMORY_S = (0.113, 0.826)  # time constants of the averages
 CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
+TIMBRES = ("timbre", "against")
 NARROW = math.tan(math.radians(8)) ** 2
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
@@ -65,6 +67,8 @@ class SteerConfig:
     window, synthesis, hop, lookahead : see `realtime.spec.Tier`; the window is 2048 or a multiple.
     null, aim : whether neighbours are nulled, and whether the aim is corrected; without them for
         comparison.
+    timbre : numbers of a timbre vector; 0: the network is told directions alone.
+    code : numbers that a timbre and a counter-example become in front of every modulation.
     """
 
     encoded: int = 48
@@ -78,6 +82,8 @@ class SteerConfig:
     lookahead: int = 0
     null: bool = True
     aim: bool = True
+    timbre: int = 0
+    code: int = 48
 
     @property
     def tier(self) -> Tier:
@@ -95,6 +101,11 @@ CONFIGS = {
     "studio": SteerConfig(inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4),
     "mask-only": SteerConfig(null=False),
     "unaimed": SteerConfig(aim=False),
+    "timbre-tiny": SteerConfig(encoded=16, share=4, core=32, layers=2, inner=24, timbre=8, code=8),
+    "timbre": SteerConfig(layers=3, timbre=64),
+    "timbre-studio": SteerConfig(
+        layers=3, inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4, timbre=64
+    ),
 }
 
 
@@ -103,7 +114,9 @@ def spec(config: SteerConfig) -> ModelSpec:
     return ModelSpec(
         name="steer",
         tiers=dict.fromkeys(names, config.tier),
-        conditions={"direction": 2},
+        conditions={"direction": 2} | dict.fromkeys(TIMBRES, config.timbre)
+        if config.timbre
+        else {"direction": 2},
         mask_axes="steered",
         bins=BINS * config.scale,
         description="neural direction filter: nulls the neighbours, masks the rest",
@@ -135,6 +148,9 @@ class Steer(nn.Module):
         self.hidden = Bands(own + config.encoded + share, config.inner)
         self.decode = Bands(config.inner, self.per_band * OUTPUTS)
         self.doubt = nn.Linear(aim.PLACES, core, bias=False)
+        self.film = None
+        if config.timbre:
+            self.film = Film(config.timbre, config.code, core, config.layers, config.inner)
         with torch.no_grad():
             self.doubt.weight.zero_()
             self.decode.weight.mul_(0.2)
@@ -162,12 +178,13 @@ class Steer(nn.Module):
         Parameters
         ----------
         spectrum : (B, F, 2, bins, 2).
-        conditions : ``direction`` (B, F, targets, 2).
+        conditions : ``direction`` (B, F, targets, 2); with a timbre also ``timbre`` and
+            ``against`` (B, F, targets, size), unit vectors or zeros.
         states : as `states()`, streams being B · targets; none: zeros.
         """
         direction = conditions["direction"]
         batch, frames, targets = direction.shape[:3]
-        directions = direction.transpose(1, 2).reshape(batch * targets, frames, 2)
+        directions = by_stream(direction)
         exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
         with torch.no_grad(), exact:  # nothing to learn up to here
             instant = pool(covariances(spectrum), self.config.scale)
@@ -186,18 +203,19 @@ class Steer(nn.Module):
             aside_deg = torch.zeros_like(aside_deg)
         posterior = aim.posterior(places, aside_deg, width_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
+        modulation = self.film and self.film(*(by_stream(conditions[name]) for name in TIMBRES))
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
-            features, slopes = describe(averages, instant, theta)
+            features, slopes = described(averages, instant, theta)
             now = features
             if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
                 queue = torch.cat([waiting[0], instant], 1)
-                features, slopes = describe(averages, queue[:, :frames], theta)
+                features, slopes = described(averages, queue[:, :frames], theta)
                 waiting = [queue[:, -self.config.lookahead :]]
         masks, logit, following = self._decide(
-            now, features, slopes, (width_deg, posterior), layers
+            now, features, slopes, (width_deg, posterior), layers, modulation
         )
-        masks = spread(turn(masks, aside_deg * (math.pi / 180)), self.config.scale)
+        masks = opened(masks, aside_deg * (math.pi / 180), self.config.scale)
         masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
         logit = logit.reshape(batch, targets, frames).transpose(1, 2)
         return NetworkOutput(masks, (*kept, *following, *waiting), logit)
@@ -227,38 +245,64 @@ class Steer(nn.Module):
         slopes: Tensor,
         opening: tuple[Tensor, Tensor],
         states: Sequence[Tensor],
+        modulation: Modulation | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
 
-        now, features : of the newest frames, and of those that are masked.
+        now, features : of the newest frames, and of those that are masked, by band.
         opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
         states : those of the layers, (B, core).
+        modulation : what the timbre asked for does to the core and to the bands.
         """
         width_deg, posterior = opening
         batch, frames = width_deg.shape
-        encoded = functional.relu(self.encode(by_band(now, FEATURES, self.per_band)))
+        encoded = functional.relu(self.encode(now))
         shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
         width_rad = width_deg[..., None] * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
         x = x + self.doubt(posterior.sqrt())
         following = []
-        for layer, norm, state in zip(self.layers, self.norms, states, strict=True):
-            out, state = layer(norm(x), state[None])
-            x = x + out
+        for k, (layer, norm, state) in enumerate(zip(self.layers, self.norms, states, strict=True)):
+            seen = norm(x) if modulation is None else modulation.core(k, norm(x))
+            out, state = layer(seen, state[None])
+            x = x + (out if modulation is None else modulation.added(k, out))
             following.append(state[0])
-        context = self.leave(x).reshape(batch * frames, BANDS, -1).transpose(0, 1)
-        own = by_band(features, FEATURES, self.per_band)
+        left = x if modulation is None else modulation.core(len(self.layers), x)
+        context = self.leave(left).reshape(batch * frames, BANDS, -1).transpose(0, 1)
         if self.config.lookahead:
-            encoded = functional.relu(self.encode(own))
-        hidden = functional.relu(self.hidden(torch.cat([own, encoded, context], -1)))
-        raw = self.decode(hidden).reshape(BANDS, batch, frames, OUTPUTS, self.per_band)
-        raw = raw.permute(1, 2, 3, 0, 4).reshape(batch, frames, OUTPUTS, self.per_band * BANDS)
-        along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
-        slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
-        if not self.config.null:
-            slope = torch.zeros_like(slope)
-        masks = torch.stack([along, -along * slope, across], 2)
+            encoded = functional.relu(self.encode(features))
+        hidden = self.hidden(torch.cat([features, encoded, context], -1))
+        if modulation is not None:
+            hidden = modulation.bands(hidden)
+        hidden = functional.relu(hidden)
+        masks = filters(self.decode(hidden), slopes, null=self.config.null)
         return masks, self.active(x)[..., 0], following
+
+
+def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
+    """Masks (m, w, n), (B, F, 3, cells), of what the bands give, (bands, B · F, outputs · cells).
+
+    slopes (B, F, CANDIDATES − 1, cells) are what w may be of −m; without `null` it is zero.
+    """
+    batch, frames = slopes.shape[:2]
+    raw = raw.reshape(BANDS, batch, frames, OUTPUTS, -1).permute(1, 2, 3, 0, 4)
+    raw = raw.reshape(batch, frames, OUTPUTS, -1)
+    along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
+    slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
+    if not null:
+        slope = torch.zeros_like(slope)
+    return torch.stack([along, -along * slope, across], 2)
+
+
+def opened(masks: Tensor, angle: Tensor, scale: int) -> Tensor:
+    """What `turn` makes of masks, for every bin: (B, F, 4, bins)."""
+    return spread(turn(masks, angle), scale)
+
+
+def by_stream(condition: Tensor) -> Tensor:
+    """(B, F, targets, size) to (B · targets, F, size)."""
+    batch, frames, targets, size = condition.shape
+    return condition.transpose(1, 2).reshape(batch * targets, frames, size)
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:
@@ -275,6 +319,12 @@ def turn(masks: Tensor, angle: Tensor) -> Tensor:
         ],
         2,
     )
+
+
+def described(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """As `describe`, the features by band: (bands, B · F, FEATURES · cells a band)."""
+    features, slopes = describe(averages, instant, theta)
+    return by_band(features, FEATURES, features.shape[-1] // BANDS), slopes
 
 
 def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,72 @@
+"""What a timbre does to a network: scales and shifts that begin at one and zero.
+
+FiLM (Perez et al., "FiLM: visual reasoning with a general conditioning layer", 2018) of the core in
+front of every recurrent layer and behind the last, and of the hidden numbers of every band. All of
+it is linear in a code without a bias, so that no timbre, the zero vector, changes nothing: the
+network is then told a direction alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models_onnx.networks.steer.bands import BANDS
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """Scales and shifts of B streams over F frames.
+
+    layers : for every recurrent layer, and behind the last, (B, F, 2 · core).
+    hidden : (bands, B · F, 2 · inner).
+    late : gain of what the last layer adds, (core,).
+    """
+
+    layers: tuple[Tensor, ...]
+    hidden: Tensor
+    late: Tensor
+
+    def core(self, layer: int, x: Tensor) -> Tensor:
+        """Scale and shift what layer number `layer` sees, (B, F, core)."""
+        return _modulated(x, self.layers[layer])
+
+    def added(self, layer: int, out: Tensor) -> Tensor:
+        """What layer number `layer` adds: the last one is new, and begins at nothing."""
+        return out * self.late if layer == len(self.layers) - 2 else out
+
+    def bands(self, hidden: Tensor) -> Tensor:
+        """Scale and shift the hidden numbers of the bands, (bands, B · F, inner)."""
+        return _modulated(hidden, self.hidden)
+
+
+def _modulated(x: Tensor, film: Tensor) -> Tensor:
+    scale, shift = film.chunk(2, -1)
+    return x + scale * x + shift
+
+
+class Film(nn.Module):
+    """The modulation of a timbre and a counter-example, both (B, F, size)."""
+
+    def __init__(self, size: int, code: int, core: int, layers: int, inner: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(2 * size, size, bias=False)
+        self.squeeze = nn.Linear(3 * size, code, bias=False)
+        self.core = nn.ModuleList(nn.Linear(code, 2 * core, bias=False) for _ in range(layers + 1))
+        self.inner = nn.Parameter(torch.zeros(BANDS, code, 2 * inner))
+        self.late = nn.Parameter(torch.zeros(core))
+        for layer in self.core:
+            nn.init.zeros_(layer.weight)
+        nn.init.normal_(self.squeeze.weight, std=1.0)  # of unit vectors: numbers of about one
+
+    def forward(self, timbre: Tensor, against: Tensor) -> Modulation:
+        """Scales and shifts; zeros where both are zeros."""
+        asked = torch.cat([timbre, against], -1)
+        code = self.squeeze(torch.cat([asked, functional.relu(self.mix(asked))], -1))
+        flat = code.flatten(0, 1).expand(BANDS, -1, -1)
+        return Modulation(
+            tuple(layer(code) for layer in self.core), torch.bmm(flat, self.inner), self.late
+        )

@@ -1,0 +1,116 @@
+"""Train the separator by timbre and its encoder: ``python -m models_onnx train-timbre --data DIR``.
+
+It begins with the weights of the separator by direction (``--init steer.onnx``), or goes on from
+those of a run (``--init DIR``); a run that was stopped goes on by the same command.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from models_onnx.networks import checkpoints, registry, timbre
+from models_onnx.networks.timbre import TimbreSteer
+from models_onnx.training import fuse, scene_batches
+from models_onnx.training.batches import Aims
+from models_onnx.training.losses import LossWeights
+from models_onnx.training.run import Plan, Run
+from models_onnx.training.timbre_batches import Asking, TimbreBatch, training_batches
+from models_onnx.training.timbre_task import TimbreTask
+from models_onnx.training.train import check_device, keep_memory, train
+from realtime.errors import StemsteerError
+
+CHECKED = Asking(direction=0.0, absent=0.15)
+CHECKS = 5
+NEW = ("film.", "layers.2.", "norms.2.")
+
+
+def begin(network: TimbreSteer, path: Path) -> None:
+    """Give a network weights to begin with: of a run of it, or of a separator by direction alone.
+
+    Raises CheckpointError if they are of neither.
+    """
+    if path.suffix != ".onnx":
+        registry.load_weights(network, path)
+        return
+    found = registry.exported(path)
+    own = network.steer.state_dict()
+    fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    missing = [name for name in own if name not in fitting and not name.startswith(NEW)]
+    if missing:
+        raise checkpoints.CheckpointError(
+            f"{path} does not hold the weights of a separator: {missing[0]} is missing"
+        )
+    network.steer.load_state_dict({**own, **fitting})
+
+
+def check_batches(folder: Path, seconds: float = 3.0) -> list[TimbreBatch]:
+    """Always the same questions of songs apart from training."""
+    pool, _ = scene_batches.open_pool([str(folder)])
+    draw = training_batches(
+        pool, scene_batches.VALIDATION_SEED, 4, 4, seconds, CHECKED, Aims(change=0.0)
+    )
+    return [draw(k) for k in range(CHECKS)]
+
+
+def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
+    """What the averaged weights gain by timbre, in dB."""
+    assert isinstance(run.task, TimbreTask)
+    before_s = time.monotonic()
+    found = run.task.check(run.average, batches)
+    told = "  ".join(f"{name[6:]} {value:.1f}" for name, value in found.items())
+    print(f"by timbre: {told} ({time.monotonic() - before_s:.0f} s)", flush=True)
+    return found
+
+
+def main(
+    data: Annotated[list[str], typer.Option(help="folder of songs, or FOLDER=WEIGHT; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
+    config: Annotated[
+        str, typer.Option(help=f"sizes of the network: {', '.join(timbre.CONFIGS)}")
+    ] = "live",
+    hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="length of the run, instead of hours")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="checkpoint, or exported separator by direction")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch, two targets each")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
+    rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
+    fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
+) -> None:
+    """Train by timbre, or go on with a run that was stopped."""
+    keep_memory()
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    plan = Plan(
+        hours=hours, steps=steps, seed=seed, scenes=scenes, seconds=seconds, learning_rate=rate,
+        loss=LossWeights(), validate_every=300,
+    )  # fmt: skip
+    built, spec, about = registry.build("timbre", config)
+    if not isinstance(built, TimbreSteer):
+        raise StemsteerError("only the network 'timbre' is trained here")
+    check_device(device)
+    if fused:
+        fuse.fuse()
+    if init is not None:
+        begin(built, init)
+    pool, names = scene_batches.open_pool(data)
+    draw = training_batches(pool, seed, scenes, plan.targets, seconds, Asking(), plan.aims)
+    run = Run(TimbreTask(built, spec, next(iter(spec.tiers)), device), plan, about, names)
+    if (out / checkpoints.FILE).exists():
+        run.resume(out)
+    by_direction = scene_batches.validation_batches(validation) if validation else []
+    by_timbre = check_batches(validation) if validation else []
+    train(run, draw, by_direction, out, check=partial(check, by_timbre))
