@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import lfilter
 
 from models_onnx.data.sources import Source
@@ -75,9 +75,9 @@ def _reverb(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
     noise[:, : int(rng.uniform(0.002, 0.02) * RATE_HZ)] = 0.0
     noise /= np.sqrt((noise**2).sum(1, keepdims=True))
     size = next_fast_len(samples + n.size, real=True)
-    room = np.fft.rfft(noise, size)
-    sends = 10 ** (rng.uniform(-24.0, -9.0, len(images)) / 20)
-    wet = np.fft.irfft(np.fft.rfft(images.sum(1), size)[:, None] * room, size)[..., :samples]
+    room = rfft(noise.astype(np.float32), size)
+    sends = 10 ** (rng.uniform(-24.0, -9.0, len(images)) / 20).astype(np.float32)
+    wet = irfft(rfft(images.sum(1), size)[:, None] * room, size)[..., :samples]
     return images + wet * sends[:, None, None] * 0.7
 
 

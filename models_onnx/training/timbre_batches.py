@@ -8,7 +8,7 @@ encoder are never of the stretch that is to be separated.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,8 @@ from models_onnx.data import production
 from models_onnx.data.classes import CLASSES, FAMILIES, FAMILY_OF, ORCHESTRA_13
 from models_onnx.data.mixer import Mixing, Scene, draw
 from models_onnx.data.sources import Pool, Source
-from models_onnx.data.stems import RATE_HZ, Label, image
+from models_onnx.data.stems import RATE_HZ, image
+from models_onnx.data.variation import FASTEST, draw_speed, played, toned
 from models_onnx.training.batches import Aims, Batch, Question, aim
 
 FREE = (0.0, 90.0)  # a direction that says nothing
@@ -49,6 +50,7 @@ class Asking:
     remix : scenes of sources of different songs, drawn so that classes are balanced.
     produced : scenes that stand and sound as productions do.
     examples : questions by clip that give several, their mean.
+    toned : sources and clips whose tone is varied; sources of remixes vary in speed, too.
     """
 
     direction: float = 0.32
@@ -60,6 +62,7 @@ class Asking:
     remix: float = 0.6
     produced: float = 0.6
     examples: float = 0.25
+    toned: float = 0.5
     clips: int = 20
     clip_s: float = 2.5
 
@@ -169,15 +172,19 @@ class Asker:
     def stage(self, rng: np.random.Generator) -> Staged:
         """Draw a scene: sources of one song, or of several."""
         needed = int(np.ceil(self.seconds * RATE_HZ * SPEED)) + 4
-        if rng.random() < self.asking.remix:
+        wholes = self.library.pool.draw(rng)
+        speeds = [1.0] * len(wholes)
+        if len(wholes) < 2 or rng.random() < self.asking.remix:
             wholes = [self.library.draw(rng, name) for name in self._cast(rng)]
+            speeds = [draw_speed(rng) for _ in wholes]
             starts = [_sounding_start(rng, [whole], needed) for whole in wholes]
         else:
-            wholes = self.library.pool.draw(rng)
             count = int(rng.integers(min(2, len(wholes)), min(7, len(wholes)) + 1))
             wholes = [wholes[i] for i in rng.permutation(len(wholes))[:count]]
             starts = [_sounding_start(rng, wholes, needed)] * len(wholes)
-        windows = [_window(w, s, needed) for w, s in zip(wholes, starts, strict=True)]
+        windows = [
+            self._window(rng, *found, needed) for found in zip(wholes, starts, speeds, strict=False)
+        ]
         produced = rng.random() < self.asking.produced
         scene = draw(
             rng,
@@ -193,8 +200,20 @@ class Asker:
             scene,
             tuple(wholes[k] for k in places),
             tuple(starts[k] for k in places),
-            needed,
+            int(needed * FASTEST) + 5,
         )
+
+    def _window(
+        self, rng: np.random.Generator, source: Source, start: int, speed: float, count: int
+    ) -> Source:
+        """The stretch of a source from `start` on, varied, as a source of its own."""
+        reach = int(count * speed) + 5
+        stem = _read(source, start, min(reach, source.samples - start), reach)
+        stem = stem[:, :count] if speed == 1.0 else played(stem, count, speed)
+        if rng.random() < self.asking.toned:
+            stem = toned(rng, stem)
+        label = replace(source.label)  # a label of its own: it tells sources apart
+        return Source(label, count, partial(_cut, stem))
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
         """Classes of a scene of different songs: a band, an orchestra, or anything."""
@@ -339,6 +358,8 @@ class Asker:
         start = max(tries, key=lambda at: _loudness(source, at, count))
         stem = _read(source, start, min(count, source.samples - start), count)
         clip = image(stem, float(rng.uniform(-45, 45)), float(rng.uniform(0, 1)))
+        if rng.random() < self.asking.toned:
+            clip = toned(rng, clip)
         if staged is not None and rng.random() < 0.3:
             leak = staged.scene.mixture[:, :count]
             gain = 10 ** (rng.uniform(-28.0, -10.0) / 20) * _rms(clip) / (_rms(leak) + 1e-6)
@@ -459,15 +480,8 @@ def _sounding_start(rng: np.random.Generator, sources: Sequence[Source], needed:
     return int(max(starts, key=lambda at: sum(_loudness(s, int(at), needed) for s in sources)))
 
 
-def _window(source: Source, start: int, count: int) -> Source:
-    """The stretch of a source from `start` on, as a source of its own."""
-    label = Label(source.label.name, source.label.family, source.label.role, source.label.origin)
-    samples = max(0, min(count, source.samples - start))
-    return Source(label, samples, partial(_read_on, source, start))
-
-
-def _read_on(source: Source, start: int, at: int, count: int) -> np.ndarray:
-    return source.read(start + at, count)
+def _cut(stem: np.ndarray, start: int, count: int) -> np.ndarray:
+    return stem[:, start : start + count]
 
 
 def training_batches(

@@ -83,7 +83,8 @@ def main(
         Path | None, typer.Option(help="checkpoint, or exported separator by direction")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch, two targets each")] = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
+    targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
@@ -95,8 +96,8 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     plan = Plan(
-        hours=hours, steps=steps, seed=seed, scenes=scenes, seconds=seconds, learning_rate=rate,
-        loss=LossWeights(), validate_every=300,
+        hours=hours, steps=steps, seed=seed, scenes=scenes, targets=targets, seconds=seconds,
+        learning_rate=rate, loss=LossWeights(), validate_every=300,
     )  # fmt: skip
     built, spec, about = registry.build("timbre", config)
     if not isinstance(built, TimbreSteer):
