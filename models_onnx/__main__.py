@@ -16,6 +16,11 @@ VERBS = {
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export", "main", "write the ONNX file of a checkpoint"),
     "evaluate": ("models_onnx.evaluation.evaluate", "main", "measure models on songs with stems"),
+    "evaluate-timbre": (
+        "models_onnx.evaluation.by_timbre",
+        "main",
+        "measure separation by name and example",
+    ),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,16 +21,23 @@ import typer
 from torch import Tensor, nn
 
 from models_onnx import commands as door
+from models_onnx.data.classes import CLASSES
+from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ, Listen
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import HALF, NETWORKS, restore
+from models_onnx.networks.timbre import TimbreSteer
+from realtime.encoder import ENCODER_KEY, FOLDER, EncoderSpec, OnnxEncoder
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS, OnnxModel
-from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.spec import METADATA_KEY, ModelSpec, Tier
+from realtime.stft import windows
 
 OPSET = 17
 STEPS = 200
-TOLERANCE = 1e-4
+TOLERANCE, ENCODER_TOLERANCE = 1e-4, 1e-3
+DECIMALS = 6  # of the timbres of the classes
+LISTEN = "listen"
 LARGE = 1024
 """Weights of so many numbers or more are stored in float16."""
 
@@ -118,6 +127,103 @@ def export(
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def encoder_spec(encoder: Listen, licence: str) -> EncoderSpec:
+    """Describe an encoder; its identity is the hash of its weights, as they are stored."""
+    digest = hashlib.sha256()
+    for name, weight in rounded(encoder).state_dict().items():
+        digest.update(name.encode() + weight.numpy().tobytes())
+    return EncoderSpec(
+        f"{LISTEN}-{digest.hexdigest()[:8]}",
+        encoder.config.size,
+        RATE_HZ,
+        CLIP.window,
+        CLIP.hop,
+        CLIP_BINS,
+        "timbre of a clip, trained with the separator",
+        licence,
+    )
+
+
+def with_classes(
+    spec: ModelSpec, encoder: EncoderSpec, vectors: Tensor, names: Sequence[str]
+) -> ModelSpec:
+    """The spec of a separator with its encoder and the timbres of its classes."""
+    rows = vectors.detach().double().tolist()
+    classes = {
+        name: [round(x, DECIMALS) for x in row] for name, row in zip(names, rows, strict=True)
+    }
+    return replace(spec, encoder=encoder.encoder, classes=classes)
+
+
+def export_encoder(encoder: Listen, spec: EncoderSpec, path: Path, *, force: bool = False) -> Path:
+    """Export an encoder; the file appears only when it hears what the encoder does.
+
+    One that is there already and of the same identity is left alone.
+
+    Raises
+    ------
+    ExportError if a vector differs by more than 1e-3; StemsteerError if another encoder is there,
+    unless it is to be replaced.
+    """
+    if path.exists() and OnnxEncoder(path).spec == spec:
+        return path
+    door.claim(path, force=force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".onnx.part")
+    stream = _OneClip(rounded(encoder).eval())
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                stream,
+                (torch.randn(40, 2, spec.bins, 2),),
+                str(part),
+                input_names=["spectrum"],
+                output_names=["timbre"],
+                dynamic_axes={"spectrum": {0: "frames"}},
+                opset_version=OPSET,
+                do_constant_folding=False,
+                dynamo=False,
+            )
+        model = onnx.load(part)
+        halve(model.graph)
+        onnx.helper.set_model_props(model, {ENCODER_KEY: spec.to_json()})
+        onnx.checker.check_model(model)
+        onnx.save(model, part)
+        _check_encoder(stream, part, spec)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+class _OneClip(nn.Module):
+    """An encoder without its batch axis."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        timbre: Tensor = self.encoder(spectrum[None])[0]
+        return timbre
+
+
+def _check_encoder(stream: nn.Module, path: Path, spec: EncoderSpec) -> None:
+    """Raise ExportError if the file gives other vectors, of clips short and long."""
+    encoder, generator = OnnxEncoder(path), np.random.default_rng(0)
+    window = torch.from_numpy(windows(Tier(spec.window, spec.window, spec.hop))[0])
+    for seconds in (0.5, 3.0):
+        clip = 0.1 * generator.standard_normal((2, int(seconds * spec.sample_rate)))
+        clip = np.cumsum(clip, 1).astype(np.float32) * 0.01  # more low than high
+        frames = torch.from_numpy(clip).unfold(-1, spec.window, spec.hop) * window
+        spectra = torch.view_as_real(torch.fft.rfft(frames).transpose(0, 1)[..., : spec.bins])
+        with torch.no_grad():
+            expected = stream(spectra.contiguous()).numpy()
+        worst = float(np.abs(encoder.encode(clip) - expected).max())
+        if not worst <= ENCODER_TOLERANCE:
+            raise ExportError(f"{path} differs from the encoder by {worst:.2e}: nothing written")
 
 
 def rounded(network: nn.Module) -> nn.Module:
@@ -244,5 +350,10 @@ def main(
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
     out = out or WEIGHTS / f"{model}-{next(iter(spec.tiers))}.onnx"
     door.claim(out, force=force)
+    if isinstance(network, TimbreSteer):
+        encoder = encoder_spec(network.listen, spec.licence)
+        export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
+        spec = with_classes(spec, encoder, network.names(), CLASSES)
+        network = network.steer
     stream = network.streaming() if spec.targets else OneStream(network, list(spec.conditions))
     print(export(stream, spec, out, states=network.states()))

@@ -38,6 +38,7 @@ class Listen(nn.Module):
     def __init__(self, config: ListenConfig) -> None:
         super().__init__()
         width = config.width
+        self.config = config
         self.register_buffer("mel", torch.from_numpy(mel_bands(config.bands)))
         self.enter = nn.Conv1d(config.bands, width, 3, padding=1)
         self.middle = nn.Conv1d(width, width, 3, padding=2, dilation=2)
