@@ -1,0 +1,162 @@
+"""The evaluation by timbre, on songs that the test makes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner
+
+from models_onnx import commands
+from models_onnx.data.sets.shards import INDEX
+from models_onnx.evaluation.by_timbre import Question, main, measure, separated
+from models_onnx.evaluation.timbre_scenes import made_scenes, real_songs
+from models_onnx.export import main as export_main
+from models_onnx.networks import registry
+from models_onnx.training.run import Plan, Run
+from models_onnx.training.timbre_task import TimbreTask
+from realtime.errors import StemsteerError
+from tests.support.timbres import FAMILIES, RATE_HZ, Songs, sound
+
+INSTRUMENTS = {"01": "drum set", "02": "electric bass", "03": "male singer"}
+BANDS = {"01": "drums", "02": "bass", "03": "vocals"}
+
+
+def write_songs(folder: Path, seconds: float = 2.0) -> Path:
+    """Write two songs in the layout of MedleyDB's excerpts."""
+    for seed, song in enumerate(("One", "Two")):
+        lines = ["stems:"]
+        for number, instrument in INSTRUMENTS.items():
+            rng = np.random.default_rng([seed, int(number)])
+            mono = sound(rng, BANDS[number], int(seconds * RATE_HZ)).astype(np.float32)
+            place = folder / song / f"stem_{number}.flac"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(place, np.stack([mono, mono], 1), RATE_HZ)
+            lines += [f"  S{number}:", f"    instrument: {instrument}"]
+        (folder / song / "METADATA.yaml").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_songs(tmp_path_factory.mktemp("songs"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    network, spec, about = registry.build("timbre", "tiny")
+    folder = tmp_path_factory.mktemp("run")
+    Run(TimbreTask(network, spec, "live"), Plan(steps=1), about).save(folder)
+    command = ["timbre", "--checkpoint", str(folder), "--out", str(folder / "steer.onnx")]
+    assert CliRunner().invoke(commands.app(export_main), command).exit_code == 0
+    return folder / "steer.onnx"
+
+
+def test_real_songs_are_the_sums_of_their_stems_by_class(songs: Path) -> None:
+    one, two = real_songs(songs)
+    assert one.classes == two.classes == ("drums", "bass", "vocals")
+    assert np.allclose(one.mixture, one.images.sum(0))
+    assert one.judged() == [0, 1, 2]
+    clip = one.clip("vocals", 0)
+    correlation = [
+        np.abs(np.correlate(s.images[2][0], clip[0][:20_000], "valid")).max() for s in (one, two)
+    ]
+    assert correlation[1] > 5 * correlation[0], "an example is of the other song"
+    assert one.clip("violin", 0) is None
+
+
+def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StemsteerError, match=r"METADATA\.yaml"):
+        real_songs(tmp_path)
+
+
+def write_shards(folder: Path) -> Path:
+    """Write songs as the renderer does."""
+    lines = []
+    for number in range(3):
+        sources = Songs(3, 2.0).sources(number)
+        stems = np.stack([s.read(0, s.samples) for s in sources])
+        np.save(folder / f"{number}.npy", np.rint(stems * 32767).astype(np.int16))
+        labels = [
+            {"class": s.label.name, "family": FAMILIES[s.label.name], "role": ""} for s in sources
+        ]
+        lines.append({"file": f"{number}.npy", "seed": number, "samples": stems.shape[2],
+                      "stems": labels})  # fmt: skip
+    (folder / INDEX).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.mark.parametrize("produced", [True, False])
+def test_made_scenes_are_the_same_for_a_seed(tmp_path: Path, produced: bool) -> None:
+    folder = write_shards(tmp_path)
+    one, same, other = (
+        made_scenes(folder, 3, 1.0, produced=produced, seed=seed) for seed in (0, 0, 1)
+    )
+    assert len(one) == 3
+    assert all(np.array_equal(a.mixture, b.mixture) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[0].mixture, other[0].mixture)
+    assert np.allclose(one[0].images.sum(0), one[0].mixture, atol=1e-5)
+    assert np.array_equal(one[0].clip("bass", 1), same[0].clip("bass", 1))
+
+
+def test_the_true_source_gains_what_the_mixture_lacks(songs: Path) -> None:
+    scene = real_songs(songs)[0]
+    perfect = measure("true", scene, 1, "bass", scene.images[1])
+    nothing = measure("mix", scene, 1, "bass", scene.mixture)
+    assert perfect.gain_db > 60
+    assert nothing.gain_db == pytest.approx(0, abs=1e-6)
+    assert perfect.level_difference_error_db == pytest.approx(0, abs=1e-6)
+    absent = measure("name", scene, -1, "organ", scene.mixture * 0.1)
+    assert absent.level_db == pytest.approx(-20, abs=1e-3)
+    assert np.isnan(absent.gain_db)
+
+
+def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rows.json"
+    command = ["--model", str(model), "--real", str(songs), "--out", str(out)]
+    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    rows = json.loads(out.read_text())
+    found = {row["system"] for row in rows}
+    assert found == {"direction", "name", "query", "few", "few, against", "both", "mix", "mix/N",
+                     "panorama", "oracle"}  # fmt: skip
+    for system in found:
+        own = [r for r in rows if r["system"] == system and not r["absent"]]
+        assert {r["instrument"] for r in own} == {"drums", "bass", "vocals"}
+        assert len(own) == 6
+    gains = {s: np.mean([r["gain_db"] for r in rows if r["system"] == s and not r["absent"]])
+             for s in found}  # fmt: skip
+    assert gains["mix"] == pytest.approx(0, abs=1e-6)
+    assert gains["oracle"] > 5
+    absent = {row["instrument"] for row in rows if row["absent"]}
+    assert "violin" in absent
+    assert "drums" not in absent
+    assert "not there" in result.output
+
+
+def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model: Path) -> None:
+    command = ["--model", str(model), "--real", str(songs), "--by", "name"]
+    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "query" not in result.output
+    result = CliRunner().invoke(commands.app(main), [*command, "--by", "smell"])
+    assert result.exit_code == 1
+    assert "--by smell" in result.output
+    result = CliRunner().invoke(commands.app(main), ["--model", "panorama", "--real", str(songs)])
+    assert "takes no timbre" in result.output
+
+
+def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
+    from realtime.model import load_model
+
+    loaded, scene = load_model(model), real_songs(songs)[0]
+    vectors = [np.array(loaded.spec.classes[n], np.float32) for n in ("bass", "drums")]
+    nothing = np.zeros(8, np.float32)
+    asked = [Question("name", 0, "", (0.0, 90.0), v, nothing) for v in vectors]
+    both = separated(loaded, "live", scene.mixture, asked)
+    alone = separated(loaded, "live", scene.mixture, asked[1:])
+    assert both.shape == (2, 2, scene.mixture.shape[1])
+    assert np.allclose(both[1], alone[0], atol=1e-5)
