@@ -131,7 +131,7 @@ def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
     studio = pytest.importorskip(
         "models_onnx.data.sounds.studio", reason="needs libfluidsynth3", exc_type=ImportError
     )
-    shelf = SimpleNamespace(songs={}, voices=[], loops=[], kits={}, instruments={})
+    shelf = SimpleNamespace(songs={}, voices=[], loops=[], kits={}, instruments={}, phrases={})
 
     class Soundfonts:
         def choose(self, rng, program):
@@ -151,3 +151,15 @@ def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
             )
             roles.add(part.role)
     assert {"voice", "drums"} <= roles
+
+
+def test_phrases_follow_one_another_with_rests(monkeypatch):
+    studio = pytest.importorskip(
+        "models_onnx.data.sounds.studio", reason="needs libfluidsynth3", exc_type=ImportError
+    )
+    monkeypatch.setattr(studio, "sound_of", lambda recording: np.full((2, 5000), recording))
+    out = studio._phrases(np.random.default_rng(0), [0.25, 0.5], 100_000)
+    assert out.shape == (2, 100_000)
+    assert set(np.unique(out)) == {0.0, 0.25, 0.5}
+    edges = np.flatnonzero(np.diff(out[0]) != 0)
+    assert len(edges) > 4

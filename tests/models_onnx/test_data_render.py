@@ -181,3 +181,25 @@ def test_songs_begun_ahead_are_gone_when_rendering_stops(tmp_path, monkeypatch, 
     going.close()
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {INDEX, "00000000.npy"}
+
+
+def test_scores_and_bands_need_a_folder_of_scores(tmp_path):
+    with pytest.raises(StemsteerError, match="give --scores"):
+        next(render_module.render(tmp_path, 0.01, kinds=(0.5, 0.0, 0.5, 0.0)))
+    with pytest.raises(StemsteerError, match="expected to sum to 1"):
+        next(render_module.render(tmp_path, 0.01, kinds=(0.5, 0.0, 0.0, 0.0)))
+
+
+def test_a_song_of_a_score_says_which(player, tmp_path):
+    from models_onnx.data.songs.scores import Scores
+    from tests.models_onnx.test_data_scores import write_score
+
+    write_score(tmp_path / "midi" / "duo.mid", [40, 42])
+    (tmp_path / "midi" / "INDEX.csv").write_text("path\nmidi/duo.mid\n")
+    kinds = (0.0, 0.0, 1.0, 0.0)
+    stems, info = Studio(player, None, Scores(tmp_path), kinds).render_song(1)
+    assert (info["kind"], info["score"]) == ("score", "duo")
+    assert sorted(stem["class"] for stem in info["stems"]) == ["cello", "violin"]
+    assert np.abs(stems).max() > 1000
+    again, _ = Studio(player, None, Scores(tmp_path), kinds).render_song(1)
+    assert np.array_equal(stems, again)
