@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from realtime.errors import StemsteerError
+from realtime.errors import StemsteerError, one_line
 
 
 def app(command: Callable[..., None]) -> typer.Typer:
@@ -34,7 +34,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             print("stopped", file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None  # as shells report it
         except (StemsteerError, OSError) as error:
-            print(f"error: {_sentence(error)}", file=sys.stderr)
+            print(f"error: {one_line(error)}", file=sys.stderr)
             raise typer.Exit(1) from None
         except ImportError as error:
             print(
@@ -45,12 +45,6 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
 
     return guard
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror.lower()}"
-    return str(error)
 
 
 def claim(*files: Path, force: bool) -> None:

@@ -1,7 +1,8 @@
-"""The command `stemsteer`: a table of contents, and the door at which errors become one line.
+"""The command `stemsteer`: a table of its commands.
 
-Every command is a plain function in `plugin_bridge.commands`; what is slow to import (numpy,
-onnxruntime, pedalboard, matplotlib) is imported inside it, so that `--help` answers at once.
+Every command is a plain function in this folder, with its options grouped in dataclasses; what is
+slow to import (numpy, onnxruntime, pedalboard, matplotlib) is imported inside it, so that
+`--help` answers at once.
 """
 
 from __future__ import annotations
@@ -9,51 +10,19 @@ from __future__ import annotations
 import importlib.metadata
 import signal
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 try:
     import typer
-    from typer.core import TyperGroup
 
-    from plugin_bridge.cli import doctor, engine, live, models, plugin
-    from plugin_bridge.cli import osc as control
-    from plugin_bridge.cli import render as separate
+    from plugin_bridge.cli import bench, doctor, engine, live, models, osc, plugin, render, scan
+    from plugin_bridge.cli.errors import ErrorBoundary
+    from plugin_bridge.cli.options import grouped
     from plugin_bridge.launch import RUN_MODULE, run_module
-except KeyboardInterrupt:  # Ctrl-C before the door stands
+except KeyboardInterrupt:  # Ctrl-C before the boundary of errors is there
     print("stemsteer: stopped", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
-
-
-class ErrorBoundary(TyperGroup):
-    """The group of all commands; turns what a user can cause into a line and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            typer.echo("stemsteer: stopped", err=True)
-            number = stop.args[0] if stop.args else signal.SIGINT
-            raise typer.Exit(128 + number) from None  # as shells report it
-        except BrokenPipeError:  # the reader of our output has left: nobody to tell
-            raise typer.Exit(1) from None
-        except Exception as error:
-            if not _is_users(error):
-                raise
-            typer.secho(f"stemsteer: {_sentence(error)}", err=True, fg="red")
-            raise typer.Exit(1) from None
-
-
-def _is_users(error: Exception) -> bool:
-    """Whether an error tells of the user's files, values or devices, not of a fault here."""
-    from realtime.errors import StemsteerError
-
-    return isinstance(error, (StemsteerError, ValueError, OSError))
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror.lower()}"
-    return " ".join(str(error).split())
 
 
 def _version(wanted: bool) -> None:
@@ -76,17 +45,15 @@ def stemsteer(
     """Point at a sound in a stereo mix, by where it is, and have it alone."""
 
 
-app.command()(separate.render)
-app.command()(separate.scan)
-app.command()(models.models)
-app.command()(models.bench)
-app.command()(doctor.doctor)
-app.command()(engine.serve)
-app.command()(engine.status)
+def _add(*commands: Callable[..., None]) -> None:
+    for command in commands:
+        app.command()(grouped(command))
+
+
+_add(render.render, scan.scan, models.models, bench.bench, doctor.doctor)
+_add(engine.serve, engine.status)
 app.add_typer(plugin.plugin, name="plugin")
-app.command()(control.osc)
-app.command()(control.record)
-app.command()(live.live)
+_add(osc.osc, osc.record, live.live)
 
 
 def main() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
+from plugin_bridge.cli.options import AsJson
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+
+def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what is missing, and what to do."""
     from plugin_bridge.diagnostics.doctor import examine
 

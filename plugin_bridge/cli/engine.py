@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plugin_bridge.cli.osc import (
-    Allow,
-    Announce,
-    Bind,
-    Mirrored,
-    OscPort,
-    Strict,
-    listening,
-)
+from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
+from plugin_bridge.cli.osc import osc_server
 
 DEFAULT_MODEL = "panorama"
 
 
+@dataclasses.dataclass(frozen=True)
+class EngineListenOptions(ListenOptions):
+    """As `ListenOptions`; the engine has other ports, so this one says whose it is."""
+
+    port: Annotated[int, typer.Option("--osc-port", min=0, max=65_535, help=PORT_HELP)] = 9900
+
+
 def serve(
+    listen: EngineListenOptions,
     model: Annotated[
         str, typer.Option(help="Model of the plugins that ask for none: a name or a path.")
     ] = DEFAULT_MODEL,
@@ -31,12 +33,6 @@ def serve(
         typer.Option(help="File of lanes that follow the host's song, by the tracks' names."),
     ] = None,
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = False,
-    osc_port: OscPort = 9900,
-    bind: Bind = "127.0.0.1",
-    allow: Allow = None,
-    strict: Strict = False,
-    mirrored: Mirrored = False,
-    announce: Announce = False,
 ) -> None:
     """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
     from plugin_bridge.automation import read_automation
@@ -48,17 +44,11 @@ def serve(
     if automation:
         read_automation(automation, 44_100)
     surface = InstanceSurface()
-    with contextlib.ExitStack() as stack:
-        if osc:
-            stack.enter_context(
-                listening(surface, osc_port, bind, allow, strict, mirrored, announce)
-            )
+    with osc_server(surface, listen) if osc else contextlib.nullcontext():
         run(model, surface, automation)
 
 
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+def status(as_json: AsJson = False) -> None:
     """Say what the engine is doing: every plugin instance with its load and dropouts."""
     from plugin_bridge.engine.client import ask_status
 

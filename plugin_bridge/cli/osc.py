@@ -1,4 +1,4 @@
-"""`stemsteer osc` and `stemsteer record`: hear what controllers and DAWs send, and keep it."""
+"""`stemsteer osc` and `stemsteer record`: show what controllers and DAWs send, and keep it."""
 
 from __future__ import annotations
 
@@ -10,39 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.options import ListenOptions
+
 if TYPE_CHECKING:
     from plugin_bridge.control.surface import ControlSurface
     from plugin_bridge.osc import OscServer
 
-OscPort = Annotated[
-    int,
-    typer.Option(min=0, max=65_535, help="UDP port; the description is on TCP at the same number."),
-]
-Bind = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines, too.")]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(help="Address or network (192.168.1.0/24) that may send; again for more."),
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse values out of range instead of clamping them.")
-]
-Mirrored = Annotated[
-    bool, typer.Option("--mirrored", help="Take left for right in the conventions of others.")
-]
-Announce = Annotated[
-    bool, typer.Option("--announce", help="Announce OSCQuery by zeroconf, where --bind listens.")
-]
 Targets = Annotated[str, typer.Option(help="Names of what is played, with commas between.")]
 
 
 def osc(
+    listen: ListenOptions,
     targets: Targets = "target",
-    port: OscPort = 9900,
-    bind: Bind = "127.0.0.1",
-    allow: Allow = None,
-    strict: Strict = False,
-    mirrored: Mirrored = False,
-    announce: Announce = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write the layout for TouchOSC and the pattern file for REAPER there."),
@@ -54,23 +33,18 @@ def osc(
         return
     from plugin_bridge.control.surface import MemorySurface
 
-    class Shown(MemorySurface):
+    class EchoSurface(MemorySurface):
         def set_value(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
 
-    with listening(Shown(_names(targets)), port, bind, allow, strict, mirrored, announce) as server:
+    with osc_server(EchoSurface(_names(targets)), listen) as server:
         _wait(server)
 
 
 def record(
     path: Annotated[Path, typer.Argument(metavar="FILE.csv", help="File of lanes to write.")],
+    listen: ListenOptions,
     targets: Targets = "target",
-    port: OscPort = 9900,
-    bind: Bind = "127.0.0.1",
-    allow: Allow = None,
-    strict: Strict = False,
-    mirrored: Mirrored = False,
-    announce: Announce = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Keep what arrives by OSC as lanes for `stemsteer render --automation`; Ctrl-C ends it.
@@ -86,10 +60,7 @@ def record(
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
     recording = MoveRecorder(_names(targets))
-    with (
-        listening(recording, port, bind, allow, strict, mirrored, announce) as server,
-        contextlib.suppress(KeyboardInterrupt),
-    ):
+    with osc_server(recording, listen) as server, contextlib.suppress(KeyboardInterrupt):
         path.touch()  # a folder that is not there is said before anything is played
         _wait(server)
     write_automation(path, recording.lanes())
@@ -97,33 +68,25 @@ def record(
 
 
 @contextlib.contextmanager
-def listening(
-    board: ControlSurface,
-    port: int,
-    bind: str,
-    allow: list[str] | None,
-    strict: bool,
-    mirrored: bool,
-    announce: bool,
-) -> Iterator[OscServer]:
-    """An OSC server and its description over HTTP; faults go to the error stream, once each."""
+def osc_server(surface: ControlSurface, listen: ListenOptions) -> Iterator[OscServer]:
+    """Run a server of OSC and its description over HTTP; print each kind of fault once."""
     from plugin_bridge.osc import OscServer
     from plugin_bridge.osc.discovery import advertise
     from plugin_bridge.osc.oscquery import QueryServer
     from plugin_bridge.osc.server_process import summary
 
     server = OscServer(
-        board,
-        host=bind,
-        port=port,
-        allowed=allow or (),
-        strict=strict,
-        mirrored=mirrored,
+        surface,
+        host=listen.bind,
+        port=listen.port,
+        allowed=listen.allow or (),
+        strict=listen.strict,
+        mirrored=listen.mirrored,
         report=lambda words: typer.secho(f"stemsteer: {words}", err=True, fg="yellow"),
     )
-    announcement = advertise(bind, server.port) if announce else contextlib.nullcontext()
-    with server, QueryServer(server, board, server.port), announcement:
-        typer.echo(f"listening for OSC on {bind} port {server.port}", err=True)
+    announced = advertise(listen.bind, server.port) if listen.announce else contextlib.nullcontext()
+    with server, QueryServer(server, surface, server.port), announced:
+        typer.echo(f"listening for OSC on {listen.bind} port {server.port}", err=True)
         yield server
     typer.echo(summary(server), err=True)
 

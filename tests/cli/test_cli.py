@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
+from plugin_bridge.cli.errors import ErrorBoundary
 from realtime.errors import StemsteerError
 
 
@@ -41,8 +41,8 @@ def test_help_loads_nothing_slow():
         (KeyboardInterrupt(15), 143, "stemsteer: stopped\n"),
     ],
 )
-def test_an_error_of_the_users_leaves_by_the_door_as_one_line(error, code, words):
-    app = typer.Typer(cls=cli.ErrorBoundary)
+def test_an_error_of_the_users_is_said_in_one_line(error, code, words):
+    app = typer.Typer(cls=ErrorBoundary)
 
     @app.callback()
     def group() -> None: ...
@@ -57,8 +57,8 @@ def test_an_error_of_the_users_leaves_by_the_door_as_one_line(error, code, words
     assert done.stdout == ""
 
 
-def test_a_fault_of_our_own_is_not_hidden_at_the_door():
-    app = typer.Typer(cls=cli.ErrorBoundary)
+def test_a_fault_of_our_own_is_not_hidden():
+    app = typer.Typer(cls=ErrorBoundary)
 
     @app.callback()
     def group() -> None: ...

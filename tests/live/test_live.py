@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.cli import app as cli
-from plugin_bridge.cli.live import _finish
+from plugin_bridge.cli.live_display import report_session
 from plugin_bridge.control.metering import direction_histogram
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.recorder import StemRecorder
@@ -86,7 +86,7 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
         heard = play(session, mixture)
         assert session.processor.counters.faults > 0
         assert strip.fault == "a plugin changed its latency"
-        _finish(session, None)
+        report_session(session, None)
         assert re.search(
             r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err
         )

@@ -11,7 +11,7 @@ from models_onnx.export import export
 from models_onnx.networks.spain import config as spain_config
 from plugin_bridge.automation import read_automation
 from plugin_bridge.cli import app as cli
-from plugin_bridge.cli.render import wanted_targets
+from plugin_bridge.cli.targets import TargetOptions
 from tests.support.rendering import integers, stemsteer
 from tests.support.spain import tiny
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_meant_is_refused_with_what_can(song, model, tmp_path, az
 def test_lanes_and_names_together_make_the_targets(tmp_path):
     file = tmp_path / "lanes.csv"
     file.write_text("seconds,b.azimuth\n0,10\n")
-    targets = wanted_targets(["a=5"], None, None, read_automation(file, 44_100), ())
+    targets = TargetOptions(["a=5"]).wanted(read_automation(file, 44_100), ())
     assert [(t.name, t.azimuth_deg) for t in targets] == [("a", 5), ("b", 0)]
 
 

@@ -1,0 +1,151 @@
+"""`stemsteer bench`: what models, many plugin instances and OSC cost on this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plugin_bridge.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from plugin_bridge.diagnostics.model_speed import HopBench, ModelBench
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names or paths.  [all]")
+    ] = None,
+    hops: Annotated[int, typer.Option(min=100, help="Hops to time.")] = 2000,
+    seconds: Annotated[float, typer.Option(min=4, help="Sound to separate offline.")] = 30.0,
+    instances: Annotated[
+        int, typer.Option(min=0, help="Instead: so many plugin instances at once in real time.")
+    ] = 0,
+    osc: Annotated[
+        bool, typer.Option("--osc", help="Instead: what OSC costs beside live sound.")
+    ] = False,
+    as_json: AsJson = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Measure how long models take on this machine: one thread, 44.1 kHz stereo."""
+    from plugin_bridge.diagnostics import model_speed as measure
+    from plugin_bridge.model_library import found_models
+    from realtime import find_model
+
+    if instances:
+        _bench_engine(names or ["panorama"], instances, seconds, as_json)
+        return
+    if osc:
+        _bench_osc(names[0] if names else "panorama", seconds, as_json)
+        return
+    if names:
+        paths = [find_model(name) for name in names]
+    else:
+        paths = [one.path for one in found_models() if one.spec]
+    machine = measure.machine()
+    results = [measure.bench(path, hops=hops, seconds=seconds) for path in paths]
+    if as_json:
+        report = {"machine": machine, "models": [result.to_dict() for result in results]}
+        typer.echo(json.dumps(report, indent=2))
+        return
+    _print_bench(results, markdown=as_markdown)
+    words = f"{machine['processor']}, {machine['cores']} cores, one thread; "
+    words += f"Python {machine['python']}, onnxruntime {machine['onnxruntime']}; "
+    typer.echo(f"\n{words}load at the start {machine['load'] or 0:.1f}.")
+
+
+def _bench_engine(names: list[str], instances: int, seconds: float, as_json: bool) -> None:
+    """Print whether so many instances are served in time."""
+    from plugin_bridge.diagnostics.engine_load import measure_engine_load
+
+    results = [measure_engine_load(name, instances, seconds) for name in names]
+    if as_json:
+        typer.echo(json.dumps([vars(result) for result in results], indent=2))
+        return
+    for r in results:
+        typer.echo(
+            f"{r.model}: {r.instances} instances, {r.late} of {r.blocks} blocks late, load "
+            f"{r.load:.0%} of one core, worst call {r.worst_hop_ms:.1f} ms; longest pause of the "
+            f"machine {r.longest_pause_ms:.1f} ms"
+        )
+
+
+def _bench_osc(name: str, seconds: float, as_json: bool) -> None:
+    """Print what feedback, a flood and a move by OSC do to a live session."""
+    from plugin_bridge.diagnostics.osc_load import bench_osc
+    from realtime import load_model
+
+    r = bench_osc(load_model(name, "live"), seconds)
+    if as_json:
+        typer.echo(json.dumps(vars(r), indent=2))
+        return
+    typer.echo(
+        f"feedback at 60 Hz: {r.feedback_share:.1%} of a core, {r.late_with_feedback} of {r.blocks}"
+        f" blocks late, without it {r.late_alone}\n"
+        f"{r.messages} messages in {r.seconds:g} s: {r.late_in_flood} of {r.blocks} blocks late, "
+        f"memory {r.memory_before_mb:.1f} MB before, {r.memory_after_mb:.1f} MB after\n"
+        f"message to sound, beside the latency: median {r.delay_median_ms:.1f} ms, "
+        f"p99 {r.delay_p99_ms:.1f} ms; one hop is {r.hop_ms:.1f} ms"
+    )
+
+
+def _print_bench(results: list[ModelBench], *, markdown: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    hops = Table(*HOP_HEADINGS, box=box.MARKDOWN if markdown else None)
+    rest = Table(*OFFLINE_HEADINGS, box=box.MARKDOWN if markdown else None)
+    for result in results:
+        for hop in result.hops:
+            hops.add_row(result.model, *_hop_cells(hop))
+        _add_offline(rest, result)
+    console = Console(width=160 if markdown else None)
+    console.print(hops)
+    console.print(rest)
+
+
+HOP_HEADINGS = (
+    "model",
+    "tier",
+    "targets",
+    "latency",
+    "hop",
+    "median",
+    "p99",
+    "max",
+    "analysis",
+    "model ",
+    "synthesis",
+)
+OFFLINE_HEADINGS = ("model", "offline, 1 target", "8 targets cost", "file", "load", "memory so far")
+
+
+def _hop_cells(bench: HopBench) -> list[str]:
+    hop_us = bench.hop_us
+    whole = (bench.whole.median_us, bench.whole.p99_us, bench.whole.max_us)
+    parts = (bench.analysis.median_us, bench.model.median_us, bench.synthesis.median_us)
+    latency_ms = bench.latency_samples / 44.1
+    return [
+        bench.tier,
+        str(bench.targets),
+        f"{bench.latency_samples} ({latency_ms:.1f} ms)",
+        f"{hop_us / 1000:.2f} ms",
+        *(f"{us / 1000:.2f} ms, {us / hop_us:.1%}" for us in whole),
+        *(f"{us / 1000:.2f} ms" for us in parts),
+    ]
+
+
+def _add_offline(table: Table, result: ModelBench) -> None:
+    one, *more = result.offline
+    table.add_row(
+        result.model,
+        f"{1 / one.real_time_factor:.0f} times real time",
+        f"{more[-1].real_time_factor / one.real_time_factor:.1f} times as much" if more else "",
+        f"{result.file_bytes / 1e6:.2f} MB",
+        f"{result.load_ms:.0f} ms",
+        f"{result.resident_mb:.0f} MB",
+    )

@@ -1,0 +1,85 @@
+"""What `stemsteer live` prints: the devices there are, the running display, how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from plugin_bridge.live.audio_device import Flags
+    from plugin_bridge.live.session import LiveSession
+
+
+def table(session: LiveSession, flags: Flags) -> Any:
+    """Return the display: a line a stem, and how the engine is doing."""
+    from rich.table import Table
+
+    shown = Table("stem", "azimuth", "width", "level", "", box=None)
+    surface = session.surface
+    for stem, level_db in session.output_stage.levels_db().items():
+        place = [""] * 2
+        if stem in surface.instances:
+            place = [f"{surface.value(stem, name):+.1f}°" for name in ("azimuth", "width")]
+        bar = "█" * max(0, round((level_db + 60) / 2))
+        shown.add_row(stem, *place, f"{level_db:.0f} dB", bar)
+    counters = session.processor.counters
+    late = f"{counters.late_blocks} of {counters.blocks} blocks late"
+    lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
+    shown.caption = f"load {counters.load:.0%}   {late}   {lost}   {session.output_stage.fault}"
+    return shown
+
+
+def report_session(session: LiveSession, record: Path | None) -> None:
+    """Print how a session went, and write the lanes of what was moved."""
+    counters = session.processor.counters
+    if not counters.blocks:
+        return  # it did not begin
+    words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
+    typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
+    if session.output_stage.fault:
+        typer.secho(f"stemsteer: {session.output_stage.fault}", err=True, fg="red")
+    if counters.jumps:
+        typer.secho(
+            f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "
+            "engine failed or fell behind; a quicker model is --model panorama",
+            err=True,
+            fg="yellow",
+        )
+    if record is not None and session.recorder is not None:
+        _keep_lanes(session, record)
+
+
+def _keep_lanes(session: LiveSession, record: Path) -> None:
+    from plugin_bridge.automation import write_automation
+    from plugin_bridge.files.recorder import LANES_FILE
+
+    recorder = session.recorder
+    assert recorder is not None
+    if not recorder.n_samples:
+        typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
+        return
+    write_automation(record / LANES_FILE, session.surface.recorded())
+    typer.echo(f"recorded in {record}, {recorder.dropped_hops} hops lost by the disk", err=True)
+
+
+def print_devices(cards: list[Any]) -> None:
+    """Print the sound cards."""
+    if not cards:
+        typer.echo("no sound card; start JACK, or take a file with --input-file")
+    for card in cards:
+        typer.echo(
+            f"{card.number:3}  {card.name}  ({card.system}, {card.inputs} in, {card.outputs} out, "
+            f"{card.rate_hz:g} Hz)"
+        )
+
+
+def print_midi_inputs() -> None:
+    """Print the MIDI inputs."""
+    from plugin_bridge.live import midi_input
+
+    inputs = list(midi_input.ports())
+    typer.echo("MIDI inputs:" if inputs else "no MIDI input")
+    for port in inputs:
+        typer.echo(f"     {port.name}  ({port.system})")

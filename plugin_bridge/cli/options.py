@@ -1,0 +1,104 @@
+"""Options that several commands share, and options that belong together as frozen dataclasses.
+
+A command takes such a dataclass as one parameter; `grouped` spreads it into the options of its
+fields, so that a command's signature stays as short as its meaning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+
+import typer
+
+if TYPE_CHECKING:
+    from plugin_bridge.osc.server_process import OscOptions
+
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo or mono.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+PORT_HELP = "UDP port; the description is on TCP at the same number."
+
+
+@dataclasses.dataclass(frozen=True)
+class ListenOptions:
+    """Where to listen for OSC, whom to listen to, and how to take what arrives."""
+
+    port: Annotated[int, typer.Option(min=0, max=65_535, help=PORT_HELP)] = 9900
+    bind: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines, too.")
+    ] = "127.0.0.1"
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network (192.168.1.0/24) that may send; again for more."),
+    ] = None
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse values out of range instead of clamping them.")
+    ] = False
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Take left for right in the conventions of others.")
+    ] = False
+    announce: Annotated[
+        bool,
+        typer.Option("--announce", help="Announce OSCQuery by zeroconf, where --bind listens."),
+    ] = False
+
+    def settings(self) -> OscOptions:
+        """Return them as the server of OSC takes them."""
+        from plugin_bridge.osc.server_process import OscOptions
+
+        return OscOptions(
+            self.bind,
+            self.port,
+            tuple(self.allow or ()),
+            self.strict,
+            self.mirrored,
+            self.announce,
+        )
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with each parameter that is a dataclass spread into its fields."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if _is_group(hint)}
+
+    @functools.wraps(command)
+    def spread(**values: Any) -> None:
+        for name, group in groups.items():
+            names = [field.name for field in dataclasses.fields(group)]
+            values[name] = group(**{each: values.pop(each) for each in names})
+        command(**values)
+
+    parameters = list(_spread_parameters(command, hints))
+    spread.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(spread)["__signature__"] = inspect.Signature(parameters)
+    return spread
+
+
+def _is_group(hint: Any) -> TypeGuard[type[Any]]:
+    """Return whether a parameter is a dataclass of options."""
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _spread_parameters(
+    command: Callable[..., None], hints: dict[str, Any]
+) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of a command, those of its dataclasses in their places."""
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if not _is_group(hint):
+            yield parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hint)
+            continue
+        of_fields = typing.get_type_hints(hint, include_extras=True)
+        for field in dataclasses.fields(hint):
+            yield inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=of_fields[field.name],
+            )
