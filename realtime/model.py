@@ -46,6 +46,12 @@ class Model(Protocol):
     def stream(self, targets: int) -> ModelStream:
         """Begin a stream of `targets` targets."""
 
+    def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
+        """Give the masks (newest, targets, axes, bins) of the newest frames of `spectrum`.
+
+        For models whose tiers have `runs`; safe beside a stream in another thread.
+        """
+
 
 def weights_folders() -> list[Path]:
     """Folders searched for models: those in STEMSTEER_MODELS, then the shipped one."""
@@ -117,6 +123,14 @@ class OnnxModel:
             raise ValueError(f"model {self.spec.name!r} has {fixed} targets, not {targets}")
         return OnnxStepper(self._session, self.spec, targets)
 
+    def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
+        """See `Model.run`."""
+        inputs = {"spectrum": spectrum}
+        if "newest" in self._inputs:
+            inputs["newest"] = np.array([newest], np.float32)
+        masks: NDArray[np.float32] = self._session.run(["masks"], inputs)[0]
+        return masks[-newest:]
+
     def _read_spec(self) -> ModelSpec:
         text = metadata(self._session).get(METADATA_KEY)
         if text is None:
@@ -129,9 +143,13 @@ class OnnxModel:
         except ValueError as error:
             raise StemsteerError(f"{self.path}: {error}") from error
 
+    def _has_runs(self) -> bool:
+        return any(tier.runs for tier in self.spec.tiers.values())
+
     def _check_graph(self) -> None:
         states = [name for name in self._inputs if name.startswith("state_")]
-        expected = {"spectrum", *self.spec.conditions, *states}
+        optional = {"newest"} & set(self._inputs) if self._has_runs() else set()
+        expected = {"spectrum", *self.spec.conditions, *states, *optional}
         problems = [f"lacks the input {n!r}" for n in expected - set(self._inputs)]
         problems += [
             f"has an input {n!r} unknown to its spec" for n in set(self._inputs) - expected
@@ -140,6 +158,8 @@ class OnnxModel:
             problems.append("lacks the output 'masks'")
         elif self._outputs["masks"].shape[2] != MASK_AXES[self.spec.mask_axes]:
             problems.append(f"has masks of shape {self._outputs['masks'].shape}")
+        if states and self._has_runs():
+            problems.append(f"has states ({', '.join(states)}) and tiers with runs")
         for name in states:
             back = self._outputs.get("next_" + name.removeprefix("state_"))
             if back is None:

@@ -12,6 +12,7 @@ from realtime.conditions import Conditions, ConditionSource, HeldConditions, che
 from realtime.masks import apply_masks, to_bins
 from realtime.model import Model
 from realtime.selection import SourceSelection
+from realtime.sliding import SlidingMasks
 from realtime.spec import MASK_AXES, ModelSpec
 from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 
@@ -40,6 +41,8 @@ class Separator:
     conditions : source of the conditions by frame, instead of `set`.
     select : of a model with sources of its own: whether the targets are the user's, each a sum of
         these sources from a direction, by the conditions of `realtime.selection`.
+    wait : whether to wait for a run of the model that works beside the stream, so that the output
+        depends on the input alone. Real time does not: it counts `late_runs`.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Separator:
         block: int | None = None,
         conditions: ConditionSource | None = None,
         select: bool = False,
+        wait: bool = True,
     ) -> None:
         if channels not in (1, 2):
             raise ValueError(
@@ -72,6 +76,8 @@ class Separator:
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
         self._stream = model.stream(len(model.spec.targets) if select else len(names))
+        self._sliding = SlidingMasks(model, self.tier) if self.tier.runs else None
+        self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
         self._held = HeldConditions(self._sizes, len(names), self.tier.hop / sample_rate)
         self._conditions: ConditionSource = conditions or self._held
@@ -82,6 +88,11 @@ class Separator:
     def latency(self) -> int:
         """Samples by which the output lags behind the input."""
         return self.tier.latency + adapter_delay(self.tier.hop, self.block)
+
+    @property
+    def late_runs(self) -> int:
+        """Runs of the model that came too late; the masks of the one before went on."""
+        return self._sliding.late_runs if self._sliding else 0
 
     def position_of(self, frame: int) -> float:
         """Sample of the input at the centre of what frame `frame` makes of the output."""
@@ -154,6 +165,8 @@ class Separator:
         self.model_faults = 0
         self.activity: NDArray[np.float32] | None = None
         self._stream.reset()
+        if self._sliding:
+            self._sliding.reset()
         self._held.reset()
         self._input = Fifo((2,))
         self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block))
@@ -182,9 +195,7 @@ class Separator:
         conditions = self._conditions(self.frame, frames)
         self.frame += frames
         told = {} if self._selection else conditions
-        outputs = self._stream.step(self._seen(spectra), told)
-        self.activity = outputs.get("activity")
-        masks = self._sane_masks(outputs["masks"])
+        masks = self._masks(samples, spectra, told)
         spectra = self._await_masks(spectra)
         if self._selection:
             masks = self._selection.filters(masks, spectra, conditions)
@@ -198,6 +209,19 @@ class Separator:
         self._delayed.push(samples)
         np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
         return out
+
+    def _masks(
+        self, samples: Audio, spectra: Spectra, conditions: Conditions
+    ) -> NDArray[np.float32]:
+        """Run the model: masks (frames, targets, axes, bins), finite and of all bins."""
+        if self._sliding:
+            self._sliding.wait = self.wait
+            masks = self._sliding.step(samples)
+            self.model_faults = self._sliding.faults
+            return to_bins(masks, self.tier.bins)
+        outputs = self._stream.step(self._seen(spectra), conditions)
+        self.activity = outputs.get("activity")
+        return self._sane_masks(outputs["masks"])
 
     def _seen(self, spectra: Spectra) -> NDArray[np.float32]:
         """The bins the model sees, as real numbers (frames, 2, bins, 2)."""

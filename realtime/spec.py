@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
-TIERS = ("direct", "live", "studio", "offline")
+TIERS = ("direct", "live", "studio", "lookahead", "offline")
 MASK_AXES = {"mixture": 1, "channels": 2, "steered": 4}
 """What the channel axis of the masks means, and its length.
 
@@ -24,6 +24,35 @@ MASK_AXES = {"mixture": 1, "channels": 2, "steered": 4}
 N = R cos θ − L sin θ across it, θ = azimuth + 45°, the target has tt T + tn N along and
 nt T + nn N across.
 """
+
+
+@dataclass(frozen=True)
+class Runs:
+    """When a model that sees a stretch of sound at once, and remembers nothing, runs over a stream.
+
+    Run r sees the sound up to the end of hop n = (r + 1) · every − 1, and its masks serve the
+    frames n + age to n + age + every − 1 of the tier. It sees Hann frames as long as the tier's
+    windows; a frame of the tier gets the masks at its own place in time, or the newest.
+
+    Parameters
+    ----------
+    frames : how many Hann frames a run sees.
+    step : samples between them.
+    every : hops between runs.
+    age : hops between the newest sound that a run saw and the first frame that its masks serve;
+        where it is negative they serve frames that the tier's look-ahead holds back.
+    partial : how many of the frames reach beyond the newest sound, into its mirror image.
+    """
+
+    frames: int
+    step: int
+    every: int
+    age: int = 0
+    partial: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.step, self.every) < 1 or not 0 <= self.partial < self.frames:
+            raise ValueError(f"runs need frames, step, every >= 1, partial < frames: {self}")
 
 
 @dataclass(frozen=True)
@@ -36,12 +65,14 @@ class Tier:
     synthesis : synthesis window, samples, ≤ window; the shorter it is, the lower the latency.
     hop : samples between frames; synthesis is a multiple of it, at least 2 hops.
     lookahead : frames by which the masks lag behind the spectrum.
+    runs : for a model that sees a stretch of sound at once; None: it steps frame by frame.
     """
 
     window: int
     synthesis: int
     hop: int
     lookahead: int = 0
+    runs: Runs | None = None
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.window < self.synthesis or self.lookahead < 0:
@@ -50,6 +81,8 @@ class Tier:
             raise ValueError(f"synthesis must be a multiple of two hops: {self}")
         if self.window % 2:
             raise ValueError(f"window must be even: {self}")
+        if self.runs and self.runs.age < -self.lookahead:
+            raise ValueError(f"masks of age {self.runs.age} need as much look-ahead: {self}")
 
     @property
     def bins(self) -> int:
@@ -67,9 +100,17 @@ class Tier:
     def scaled(self, factor: float) -> Tier:
         """The same tier at a sample rate `factor` times as high."""
         window, synthesis, hop = self.window * factor, self.synthesis * factor, self.hop * factor
-        if hop % 1 or synthesis % 1 or window % 1:
+        step = self.runs.step * factor if self.runs else 0
+        if hop % 1 or synthesis % 1 or window % 1 or step % 1:
             raise ValueError(f"{self} does not scale by {factor} to whole samples")
-        return Tier(int(window), int(synthesis), int(hop), self.lookahead)
+        runs = replace(self.runs, step=int(step)) if self.runs else None
+        return Tier(int(window), int(synthesis), int(hop), self.lookahead, runs)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Tier:
+        """Make a tier of its fields as JSON has them."""
+        runs = fields.get("runs")
+        return cls(**{**fields, "runs": Runs(**runs) if runs else None})
 
 
 @dataclass(frozen=True)
@@ -84,6 +125,12 @@ class ModelSpec:
         -> masks     (frames, targets, axes, bins)  float32; axes by `mask_axes`
         -> activity  (frames, targets)              float32 in [0, 1]; only some models
         -> next_<name>                              the state to feed back
+
+    A model whose tiers have `runs` has no states. Its spectrum (frames, 2, bins, 2) is that of
+    Hann frames scaled so that the window sums to one, and it may ask how many masks are wanted::
+
+        newest       (1,)                           float32, a whole number n
+        -> masks     (n, targets, axes, bins)       of the newest n frames; else of all frames
 
     Parameters
     ----------
@@ -132,6 +179,8 @@ class ModelSpec:
             raise ValueError(f"gains of the tiers {list(self.gains_db)}, which it does not have")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
+        if any(t.runs for t in self.tiers.values()) and (self.conditions or not self.targets):
+            raise ValueError("a model that runs over stretches needs targets, and no conditions")
 
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises ValueError if the model does not have it."""
@@ -158,7 +207,8 @@ class ModelSpec:
         if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
             raise ValueError(f"the spec is not of schema {SCHEMA}")
         try:
-            fields["tiers"] = {name: Tier(**tier) for name, tier in fields["tiers"].items()}
+            tiers = fields["tiers"].items()
+            fields["tiers"] = {name: Tier.from_fields(tier) for name, tier in tiers}
             fields["targets"] = tuple(fields.get("targets", ()))
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:

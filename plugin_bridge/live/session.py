@@ -69,7 +69,7 @@ class LiveSession:
         steering = LaneConditions(self.surface, names, tier, settings.sample_rate, starts)
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block=tier.hop,
-            conditions=steering,
+            conditions=steering, wait=False,
         )  # fmt: skip
         mixer = None
         if chains:

@@ -3,12 +3,15 @@ import json
 import numpy as np
 import pytest
 
-from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, ModelSpec, Tier, rate_factor
+from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, ModelSpec, Runs, Tier, rate_factor
 from tests.support.fakes import fake_spec
 
 
 def test_a_spec_survives_its_json():
-    spec = fake_spec(bins=512, targets=("a", "b"), training={"hours": 2.5})
+    runs = Tier(1024, 512, 256, runs=Runs(64, 256, every=4, age=2, partial=1))
+    spec = fake_spec(
+        tiers={"live": runs}, conditions={}, bins=512, targets=("a", "b"), training={"hours": 2.5}
+    )
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 

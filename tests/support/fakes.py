@@ -36,9 +36,17 @@ class FakeModel:
     def __init__(self, rule: Callable[..., Floats], spec: ModelSpec | None = None) -> None:
         self.rule, self.spec = rule, spec or fake_spec()
         self.activity: Callable[[NDArray[np.int64]], Floats] | None = None  # of the frames
+        self.runs = 0  # calls of `run`
 
     def stream(self, targets: int) -> FakeStepper:
         return FakeStepper(self, targets)
+
+    def run(self, spectrum: Floats, newest: int) -> Floats:
+        self.runs += 1
+        masks = self.rule(np.arange(len(spectrum)), spectrum, {})
+        axes = MASK_AXES[self.spec.mask_axes]
+        shape = (len(spectrum), len(self.spec.targets), axes, spectrum.shape[2])
+        return np.broadcast_to(masks, shape).astype(np.float32)[-newest:]
 
 
 class FakeStepper:

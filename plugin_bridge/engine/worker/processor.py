@@ -44,7 +44,7 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
             "one: use it with stemsteer render or live, or choose another model"
         )
     needed = {}
-    for name in ("studio", "live", "direct"):
+    for name in ("lookahead", "studio", "live", "direct"):
         if name in spec.tiers:
             own = spec.tier_at(name, rate_hz).latency + spec.tier_at(name, rate_hz).hop
             needed[name] = own + min(block, own)
@@ -112,6 +112,7 @@ class RingProcessor:
         written = ring["written"]
         start = ring["start"]  # after `written`: the plugin stores it before
         offline = bool(ring["offline"])
+        self._separator.wait = offline
         if start != self._start:
             self._start = start
             self._jump(written, offline)

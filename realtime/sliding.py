@@ -1,0 +1,152 @@
+"""Masks of a model that sees a stretch of sound at once: it runs every few hops, beside them."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.model import Model
+from realtime.spec import MASK_AXES, Tier
+from realtime.stft import Audio, analyse
+
+Masks = NDArray[np.float32]  # ([frames,] targets, axes, bins)
+
+
+class SlidingMasks:
+    """Give every frame of a stream the masks of the run that serves it, by `realtime.spec.Runs`.
+
+    Equation: frame k has masks of run ⌊(k − age + 1) / every⌋ − 1, so they depend on its position
+    alone, however the stream is cut. Frames before those of the first run are dry.
+
+    A run whose masks are not needed in the same hop works on a thread of its own. `step` waits for
+    the run that a frame needs, unless `wait` is False: then a run that is late is counted, the last
+    masks go on, and no other begins until it has ended.
+    """
+
+    def __init__(self, model: Model, tier: Tier) -> None:
+        assert tier.runs is not None
+        self._model, self._tier, self._runs = model, tier, tier.runs
+        spec = model.spec
+        self._bins = spec.bins or tier.bins
+        self._window = hann(tier.window)
+        self._places = _places(tier)
+        whole = tier.runs.frames - tier.runs.partial
+        self._stretch = tier.window + (whole - 1) * tier.runs.step
+        self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
+        shape = (tier.runs.every, len(spec.targets), MASK_AXES[spec.mask_axes], self._bins)
+        self._dry = np.ones(shape, np.float32)
+        beside = tier.runs.age + tier.lookahead > 0
+        self._thread = ThreadPoolExecutor(1, "stemsteer model") if beside else None
+        self.wait = True
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream. A run that still works ends unheard."""
+        self._sound[:] = 0
+        self._end = self._stretch
+        self._hop = 0
+        self._begun: deque[tuple[int, Future[Masks]]] = deque()
+        self._serving = self._missed = -1  # runs: whose masks serve, and the last one that was late
+        self._masks = self._dry
+        self.late_runs = 0
+        self.faults = 0
+
+    def step(self, samples: Audio) -> Masks:
+        """Take whole hops (2, frames · hop) and give the masks of as many frames.
+
+        Those of frame k − look-ahead come with hop k. Raises what the model raises.
+        """
+        hops = np.split(samples, samples.shape[1] // self._tier.hop, axis=1)
+        masks = np.empty((len(hops), *self._dry.shape[1:]), np.float32)
+        for k, hop in enumerate(hops):
+            self._keep(hop)
+            if (self._hop + 1) % self._runs.every == 0:
+                self._begin((self._hop + 1) // self._runs.every - 1)
+            masks[k] = self._masks_of(self._hop - self._tier.lookahead)
+            self._hop += 1
+        return masks
+
+    def _keep(self, hop: Audio) -> None:
+        """Append a hop to the sound of the last stretch."""
+        size = hop.shape[1]
+        if self._end + size > self._sound.shape[1]:
+            self._sound[:, : self._stretch] = self._newest()
+            self._end = self._stretch
+        self._sound[:, self._end : self._end + size] = hop
+        self._end += size
+
+    def _newest(self) -> Audio:
+        return self._sound[:, self._end - self._stretch : self._end].copy()
+
+    def _begin(self, run: int) -> None:
+        if self._thread is None:
+            self._take(run, self._run(self._newest()))
+        elif self.wait or not self._begun or self._begun[0][0] > self._missed:
+            self._begun.append((run, self._thread.submit(self._run, self._newest())))
+
+    def _run(self, sound: Audio) -> Masks:
+        """Masks (every, targets, axes, bins) of the frames that a run on this stretch serves."""
+        beyond = self._runs.partial * self._runs.step
+        mirrored = sound[:, : -beyond - 1 : -1] if beyond else sound[:, :0]
+        frames = analyse(np.concatenate([sound, mirrored], axis=1), self._window, self._runs.step)
+        spectrum = (frames[..., : self._bins]).view(np.float32).reshape(*frames.shape[:2], -1, 2)
+        first, share = self._places
+        masks = self._model.run(spectrum, self._runs.frames - int(first.min()))
+        rows = first - int(first.min())
+        following = np.minimum(rows + 1, len(masks) - 1)
+        between: Masks = masks[rows] + share * (masks[following] - masks[rows])
+        return between
+
+    def _masks_of(self, frame: int) -> Masks:
+        """Give the masks (targets, axes, bins) of a frame."""
+        age, every = self._runs.age, self._runs.every
+        wanted = (frame - age + 1) // every - 1
+        if wanted > self._serving:
+            self._await(wanted)
+        first = (self._serving + 1) * every - 1 + age
+        masks: Masks = self._masks[min(max(frame - first, 0), every - 1)]
+        return masks
+
+    def _await(self, wanted: int) -> None:
+        """Take the masks of the runs up to `wanted`, as far as they are there."""
+        while self._begun and self._begun[0][0] <= wanted:
+            if not self.wait and not self._begun[0][1].done():
+                break
+            run, masks = self._begun.popleft()
+            self._take(run, masks.result())
+        if self._serving < wanted and self._missed < wanted:
+            self._missed = wanted
+            self.late_runs += 1
+
+    def _take(self, run: int, masks: Masks) -> None:
+        """Let the masks of a run serve; those of a model that gives nonsense are dry."""
+        if not np.isfinite(masks).all():
+            self.faults += 1
+            masks = self._dry
+        self._masks, self._serving = masks, run
+
+
+def hann(size: int) -> NDArray[np.float32]:
+    """Make a Hann window that sums to one."""
+    window = (1 - np.cos(2 * np.pi * np.arange(size) / size)) / size
+    return window.astype(np.float32)
+
+
+def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Where in the masks of a run each frame that it serves has its own.
+
+    Returns the row before its place in time (every,) and how far it is on the way to the next
+    (every, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis window, that
+    of a Hann frame its centre.
+    """
+    runs = tier.runs
+    assert runs is not None
+    ends = (runs.age + np.arange(runs.every)) * tier.hop  # of the frames, from the newest sound on
+    centres = ends - tier.synthesis / 2
+    newest = runs.partial * runs.step - tier.window / 2
+    places = np.clip(runs.frames - 1 + (centres - newest) / runs.step, 0, runs.frames - 1)
+    first = np.floor(places).astype(np.intp)
+    return first, (places - first).astype(np.float32)[:, None, None, None]
