@@ -83,6 +83,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises CheckpointError if they are not those of such a network.
     """
     weights = exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
+    fill(network, weights, path)
+
+
+def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Give `network` the weights read from `path`.
+
+    Raises CheckpointError if they are not those of such a network.
+    """
     try:
         network.load_state_dict({name: weights[name] for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:

@@ -63,7 +63,7 @@ class Asking:
     produced: float = 0.6
     examples: float = 0.25
     toned: float = 0.5
-    clips: int = 20
+    clips: int = 14
     clip_s: float = 2.5
 
 
@@ -352,7 +352,7 @@ class Asker:
         """A stretch of a source where it sounds, (2, samples); now and then others leak into it."""
         count = round(self.asking.clip_s * RATE_HZ)
         tries = []
-        for _ in range(4):
+        for _ in range(2):
             first, last = spans[int(rng.integers(len(spans)))]
             tries.append(int(rng.integers(first, max(first, last - count) + 1)))
         start = max(tries, key=lambda at: _loudness(source, at, count))
@@ -464,8 +464,8 @@ def _read(source: Source, start: int, there: int, count: int) -> np.ndarray:
 
 
 def _loudness(source: Source, start: int, count: int) -> float:
-    """Mean of the peaks of four short looks, each at most one."""
-    looks = (start + int(count * part) for part in (0.1, 0.35, 0.6, 0.85))
+    """Sum of the peaks of three short looks, none of them more than a loud one."""
+    looks = (start + int(count * part) for part in (0.15, 0.5, 0.85))
     peaks = [
         np.abs(source.read(at, 256)[0]).max() if at + 256 < source.samples else 0.0 for at in looks
     ]
@@ -476,7 +476,7 @@ def _sounding_start(rng: np.random.Generator, sources: Sequence[Source], needed:
     spare = max(s.samples for s in sources) - needed
     if spare <= 0:
         return 0
-    starts = rng.integers(0, spare + 1, 3)
+    starts = rng.integers(0, spare + 1, 2)
     return int(max(starts, key=lambda at: sum(_loudness(s, int(at), needed) for s in sources)))
 
 

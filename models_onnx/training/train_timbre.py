@@ -35,8 +35,11 @@ def begin(network: TimbreSteer, path: Path) -> None:
 
     Raises CheckpointError if they are of neither.
     """
-    if path.suffix != ".onnx":
-        registry.load_weights(network, path)
+    if path.suffix != ".onnx":  # not the averaged weights: these lag behind
+        found = checkpoints.load(path)
+        if found.get("about", {}).get("network") != "timbre":
+            raise checkpoints.CheckpointError(f"{path} holds no separator by timbre")
+        registry.fill(network, found["network"], path)
         return
     found = registry.exported(path)
     own = network.steer.state_dict()
@@ -87,6 +90,9 @@ def main(
     targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
+    average: Annotated[
+        float, typer.Option(min=0, max=1, help="decay of the averaged weights")
+    ] = 0.99,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
     fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
@@ -97,7 +103,7 @@ def main(
     torch.manual_seed(seed)
     plan = Plan(
         hours=hours, steps=steps, seed=seed, scenes=scenes, targets=targets, seconds=seconds,
-        learning_rate=rate, loss=LossWeights(), validate_every=300,
+        learning_rate=rate, loss=LossWeights(), validate_every=300, average=average,
     )  # fmt: skip
     built, spec, about = registry.build("timbre", config)
     if not isinstance(built, TimbreSteer):
