@@ -66,7 +66,7 @@ class Run:
         self.task, self.plan, self.about, self.data = task, plan, about, list(data)
         self.average = copy.deepcopy(task.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
-            task.network.parameters(),
+            task.parameter_groups(),
             plan.learning_rate,
             (0.9, 0.98),
             weight_decay=plan.weight_decay,
@@ -85,7 +85,7 @@ class Run:
         plan, network = self.plan, self.task.network
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         torch.manual_seed(plan.seed * 1_000_003 + self.step)
         network.train()
         terms = self.task.losses(batch, plan.loss, plan.stride, self.step)
