@@ -40,6 +40,8 @@ class TimbreTask(SeparationTask):
         """Return what a separator by direction has, to be trained slowly, and what is new."""
         groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
         for name, weight in self.network.named_parameters():
+            if not weight.requires_grad:
+                continue
             known = name.startswith("steer.") and not name.removeprefix("steer.").startswith(NEW)
             groups[known].append(weight)
         return [
@@ -80,7 +82,8 @@ class TimbreTask(SeparationTask):
             scores = self.network.scores(self.last_heard)
             terms["classes"] = cross_entropy(scores, batch.classes)
             terms["named"] = (scores.argmax(-1) == batch.classes).float().mean()
-            terms["loss"] = terms["loss"] + CLASSIFIED * terms["classes"]
+            if terms["classes"].requires_grad:
+                terms["loss"] = terms["loss"] + CLASSIFIED * terms["classes"]
         return terms
 
     @torch.no_grad()

@@ -51,6 +51,23 @@ def begin(network: TimbreSteer, path: Path) -> None:
     network.steer.load_state_dict({**own, **fitting})
 
 
+def keep_encoder(network: TimbreSteer, path: Path) -> None:
+    """Take the encoder and the classes of a run, and keep them as they are.
+
+    Separators that share an encoder share the timbres that people have made with it.
+
+    Raises CheckpointError if it is no run by timbre, or its timbres are of another size.
+    """
+    found = checkpoints.load(path)["average"]
+    for name in ("listen", "classes"):
+        own = {k: v for k, v in network.state_dict().items() if k.split(".")[0] == name}
+        if any(k not in found or found[k].shape != v.shape for k, v in own.items()):
+            raise checkpoints.CheckpointError(f"{path} holds no encoder of these sizes")
+        network.load_state_dict({k: found[k] for k in own}, strict=False)
+    network.listen.requires_grad_(False)
+    network.classes.requires_grad_(False)
+
+
 def check_batches(folder: Path, seconds: float = 3.0) -> list[TimbreBatch]:
     """Always the same questions of songs apart from training."""
     pool, _ = scene_batches.open_pool([str(folder)])
@@ -84,6 +101,9 @@ def main(
     init: Annotated[
         Path | None, typer.Option(help="checkpoint, or exported separator by direction")
     ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="checkpoint whose encoder and classes are kept")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
     targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
@@ -112,6 +132,9 @@ def main(
         fuse.fuse()
     if init is not None:
         begin(built, init)
+    if encoder is not None:
+        keep_encoder(built, encoder)
+        about |= {"encoder": "kept"}
     pool, names = scene_batches.open_pool(data)
     draw = training_batches(pool, seed, scenes, plan.targets, seconds, Asking(), plan.aims)
     run = Run(TimbreTask(built, spec, next(iter(spec.tiers)), device), plan, about, names)

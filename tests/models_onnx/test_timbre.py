@@ -192,3 +192,22 @@ def test_a_timbre_set_on_a_target_changes_what_is_taken(exported) -> None:
 def test_a_separator_and_an_encoder_must_agree_on_the_size() -> None:
     with pytest.raises(ValueError, match="must be the same"):
         timbre.TimbreConfig(LIVE, ListenConfig(size=16))
+
+
+def test_a_kept_encoder_is_that_of_the_run_and_does_not_change(exported, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network, spec, about = registry.build("timbre", "tiny")
+    train_timbre.keep_encoder(network, exported[1].parent)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    plan = Plan(steps=3, scenes=1, targets=2, seconds=0.3, learning_rate=1e-2)
+    run = Run(TimbreTask(network, spec, "live"), plan, about)
+    draw = training_batches(pool(), 0, 1, 2, 0.3, Asking(clips=2, clip_s=0.4), Aims())
+    train(run, draw, [], tmp_path)
+    kept = exported[0].state_dict()
+    for name, value in network.state_dict().items():
+        if name.split(".")[0] in ("listen", "classes"):
+            assert torch.equal(value, before[name])
+            assert torch.equal(value, kept[name])
+    assert not torch.equal(network.steer.leave.weight, before["steer.leave.weight"])
+    with pytest.raises(StemsteerError, match="no encoder of these sizes"):
+        train_timbre.keep_encoder(TimbreSteer(timbre.CONFIGS["live"]), exported[1].parent)
