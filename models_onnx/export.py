@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import onnx
@@ -155,6 +156,15 @@ def with_classes(
         name: [round(x, DECIMALS) for x in row] for name, row in zip(names, rows, strict=True)
     }
     return replace(spec, encoder=encoder.encoder, classes=classes)
+
+
+def gains_by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Average what was gained by name of every class, dB, of the rows of an evaluation."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["system"] == "name" and not row["absent"]:
+            found.setdefault(row["instrument"], []).append(row["gain_db"])
+    return {name: round(sum(gains) / len(gains), 2) for name, gains in found.items()}
 
 
 def export_encoder(encoder: Listen, spec: EncoderSpec, path: Path, *, force: bool = False) -> Path:
@@ -331,6 +341,9 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="file to write; default: in the folder of shipped models")
     ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="what evaluate-timbre --out wrote: the spec says the gains")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
     """Write a model as an ONNX file that carries its spec."""
@@ -354,6 +367,9 @@ def main(
         encoder = encoder_spec(network.listen, spec.licence)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
+        if measured is not None:
+            gains = gains_by_name(json.loads(measured.read_text()))
+            spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
         network = network.steer
     stream = network.streaming() if spec.targets else OneStream(network, list(spec.conditions))
     print(export(stream, spec, out, states=network.states()))

@@ -20,6 +20,8 @@ from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
 Outputs = Mapping[str, NDArray[np.float32]]
 WEIGHTS = Path(__file__).resolve().parent.parent / "models_onnx" / "weights"
 MODELS_VARIABLE = "STEMSTEER_MODELS"
+FREE_WHERE_ZERO = ("timbre", "against")
+"""Conditions that say nothing where they are zeros, and may be left out."""
 _KEPT_SIZES = 4  # frame counts whose buffers are kept
 
 
@@ -197,7 +199,8 @@ class OnnxStepper:
         buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
         buffers.inputs["spectrum"][:] = spectrum
         for name in self._spec.conditions:
-            buffers.inputs[name][:] = conditions[name]
+            free = name in FREE_WHERE_ZERO and name not in conditions
+            buffers.inputs[name][:] = 0 if free else conditions[name]
         self._session.run_with_iobinding(buffers.bindings[self._turn])
         self._turn ^= 1
         return buffers.outputs

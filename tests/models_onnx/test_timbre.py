@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
+from models_onnx.export import gains_by_name
 from models_onnx.export import main as export_main
 from models_onnx.networks import registry, timbre
 from models_onnx.networks.encoders.listen import CLIP_BINS, Listen, ListenConfig, mel_bands
@@ -211,3 +212,29 @@ def test_a_kept_encoder_is_that_of_the_run_and_does_not_change(exported, tmp_pat
     assert not torch.equal(network.steer.leave.weight, before["steer.leave.weight"])
     with pytest.raises(StemsteerError, match="no encoder of these sizes"):
         train_timbre.keep_encoder(TimbreSteer(timbre.CONFIGS["live"]), exported[1].parent)
+
+
+def test_a_caller_that_knows_directions_alone_is_served(exported) -> None:
+    model = load_model(exported[1])
+    spectrum = np.random.default_rng(0).standard_normal((3, 2, 1024, 2)).astype(np.float32)
+    direction = np.full((3, 1, 2), 20.0, np.float32)
+    nothing = np.zeros((3, 1, 8), np.float32)
+    told = {"direction": direction, "timbre": nothing + 0.5, "against": nothing}
+    stream = model.stream(1)
+    stream.step(spectrum, told)
+    stream.reset()
+    alone = stream.step(spectrum, {"direction": direction})["masks"].copy()
+    stream.reset()
+    assert np.array_equal(stream.step(spectrum, told | {"timbre": nothing})["masks"], alone)
+    with pytest.raises(KeyError, match="direction"):
+        stream.step(spectrum, {"timbre": nothing})
+
+
+def test_the_spec_says_what_was_measured_by_name() -> None:
+    rows = [
+        {"system": "name", "instrument": "bass", "gain_db": 4.0, "absent": False},
+        {"system": "name", "instrument": "bass", "gain_db": 7.0, "absent": False},
+        {"system": "query", "instrument": "bass", "gain_db": 1.0, "absent": False},
+        {"system": "name", "instrument": "organ", "gain_db": None, "absent": True},
+    ]
+    assert gains_by_name(rows) == {"bass": 5.5}
