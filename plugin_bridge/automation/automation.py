@@ -18,8 +18,8 @@ Key = tuple[str, str]  # target, control
 class Automation:
     """Lanes by target and control.
 
-    A control is one of `controls.PLAYED`, or ``plugin/parameter`` for a plugin in the chain of
-    that stem.
+    A control is one of `controls.REMOTE_CONTROLS`, or ``plugin/parameter`` for a plugin in the
+    chain of that stem.
 
     Raises
     ------
@@ -34,15 +34,15 @@ class Automation:
                 _check_range(target, _input(name), lane)
 
     def lane(self, target: str, name: str) -> Lane | None:
-        """The lane of a control of a target, if there is one."""
+        """Return the lane of a control of a target, if there is one."""
         return self.lanes.get((target, name)) or self.lanes.get((ALL, name))
 
-    def advance(self, time_s: float) -> None:
-        """What is written does not change as time goes on."""
+    def commit_moves(self, time_s: float) -> None:
+        """Do nothing: what is written does not change as time goes on."""
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the targets that have lanes of their own, in order."""
+        """Return the names of the targets that have lanes of their own, in order."""
         names = (target for target, _ in self.lanes if target not in (ALL, RESIDUAL))
         return tuple(dict.fromkeys(names))
 
@@ -56,12 +56,12 @@ class Automation:
                 )
 
     def parameters(self, target: str) -> list[str]:
-        """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+        """Return the names ``plugin/parameter`` of the lanes for the plugins on a stem."""
         return [name for owner, name in self.lanes if owner == target and "/" in name]
 
 
 def make_lane(name: str, points: Sequence[Point]) -> Lane:
-    """The lane of a control through `points`: one of whole numbers moves in steps only."""
+    """Return the lane of a control through `points`: of whole numbers it moves in steps only."""
     if name in BY_NAME and BY_NAME[name].whole:
         points = [Point(point.time_s, point.value, "step") for point in points]
     return Lane(points)

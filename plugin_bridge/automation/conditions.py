@@ -1,4 +1,4 @@
-"""From lanes to what the separator is told frame by frame, and to the levels of what it gives."""
+"""From lanes to the conditions of the separator's frames, and to the levels of its outputs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from numpy.typing import NDArray
 
 from plugin_bridge.automation.lane import Lane, Times
 from plugin_bridge.control.controls import BY_NAME, MAX_INSTRUMENTS
+from plugin_bridge.control.levels import LEVELS, Level, OutputLevels, amplitude
 from plugin_bridge.control.target_conditions import ANY, TargetConditions, TargetValues
 from realtime.conditions import Conditions
 from realtime.spec import Tier
 from realtime.stft import Audio
 
 Values = Mapping[str, float]  # control -> value
-LEVELS = ("mix", "mode", "gain", "bypass")
 _DEFAULTS = {name: Lane.level(control.default) for name, control in BY_NAME.items()}
 
 
 class LaneSource(Protocol):
-    """Where lanes come from: a file, or a hand that is playing."""
+    """Where lanes come from: a file, or controls that are moved while the sound runs."""
 
-    def advance(self, time_s: float) -> None:
-        """Take what has been played until now as played at `time_s`."""
+    def commit_moves(self, time_s: float) -> None:
+        """Put the moves made until now into their lanes, at `time_s`."""
 
     def lane(self, target: str, name: str) -> Lane | None:
-        """The lane of a control of a target, if there is one."""
+        """Return the lane of a control of a target, if there is one."""
 
     def parameters(self, target: str) -> list[str]:
-        """Names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+        """Return the names ``plugin/parameter`` of the lanes for the plugins on a stem."""
 
 
 class LaneConditions:
-    """A condition source for `Separator`: the lanes' values at the time of each frame.
+    """A condition source for `Separator`: the values of lanes at the time of each frame.
 
     The value of frame k is the mean of its lane over `smoothing_s` around the frame's place in
     the input, `Tier.position_of(k)`: jumps become short ramps, and the same lanes give the same
@@ -75,7 +75,7 @@ class LaneConditions:
         frame = np.arange(frames, dtype=np.float64)
         positions = self.tier.position_of(first_frame) + self.tier.hop * frame
         times_s: Times = positions / self.sample_rate
-        self.lanes.advance(float(times_s[0]))
+        self.lanes.commit_moves(float(times_s[0]))
         azimuth, width = self._of_all("azimuth", times_s), self._of_all("width", times_s)
         if self._model is None:
             return {"direction": np.stack([azimuth, width], axis=-1)}
@@ -112,7 +112,7 @@ class LaneConditions:
         return shares
 
     def values(self, target: str, name: str, times_s: Times) -> Times:
-        """Smoothed values of a control at `times_s`."""
+        """Return the smoothed values of a control at `times_s`."""
         control, lane = BY_NAME[name], self.lane_or_default(target, name)
         if lane.constant is not None:
             return np.full(times_s.shape, lane.constant)
@@ -120,55 +120,57 @@ class LaneConditions:
         return np.clip(middle, control.low, control.high)
 
     def lane_or_default(self, target: str, name: str) -> Lane:
-        """The lane of a control, or the level that stands for it."""
+        """Return the lane of a control, or the level that stands for it."""
         return self.lanes.lane(target, name) or self._rest.get((target, name)) or _DEFAULTS[name]
 
-    def gain(self, target: str, first_sample: int, samples: int) -> NDArray[np.float32]:
-        """Amplitude factors of the control `gain`, sample by sample; its lowest is silence."""
-        return self._amplitude(target, self._times(first_sample, samples)).astype(np.float32)
+    def gain(self, target: str, first_sample: int, samples: int) -> Level:
+        """Return the amplitude of the control `gain`: one for all samples, or one for each."""
+        return amplitude(self._level(target, "gain", first_sample, samples))
 
-    def shares(self, target: str, first_sample: int, samples: int) -> tuple[Times, Times]:
-        """How much of the target and of all else goes into a target's output, sample by sample.
+    def levels(self, target: str, first_sample: int, samples: int) -> OutputLevels:
+        """Return the levels of a target's output at samples of the input."""
+        return OutputLevels(*(self._level(target, name, first_sample, samples) for name in LEVELS))
 
-        By `mode`, `mix`, `gain` and `bypass`, at the samples of the input that the output shows:
-        with isolate (target, rest) = (g, g (1 − mix)), with remove the other way round.
-        """
-        times_s = self._times(first_sample, samples)
-        mix, mode, bypass = (
-            self.values(target, name, times_s) for name in ("mix", "mode", "bypass")
+    def _level(self, target: str, name: str, first_sample: int, samples: int) -> Level:
+        """Return the values of a control at samples of the input; one value where it is level."""
+        control, lane = BY_NAME[name], self.lane_or_default(target, name)
+        start_s, end_s = (
+            first_sample / self.sample_rate,
+            (first_sample + samples) / self.sample_rate,
         )
-        own, rest = 1 - mix * mode, 1 - mix * (1 - mode)
-        gain = self._amplitude(target, times_s)
-        return bypass + (1 - bypass) * gain * own, bypass + (1 - bypass) * gain * rest
+        reach_s = control.smoothing_s / 2
+        constant = lane.constant_between(start_s - reach_s, end_s + reach_s)
+        if constant is not None:
+            return min(max(constant, control.low), control.high)
+        times_s = np.arange(first_sample, first_sample + samples) / self.sample_rate
+        return self.values(target, name, times_s)
 
-    def _times(self, first_sample: int, samples: int) -> Times:
-        times_s: Times = np.arange(first_sample, first_sample + samples) / self.sample_rate
-        return times_s
-
-    def _amplitude(self, target: str, times_s: Times) -> Times:
-        gain_db = self.values(target, "gain", times_s)
-        return np.where(gain_db <= BY_NAME["gain"].low, 0.0, 10 ** (gain_db / 20))
-
-    def output(self, target: str, first_sample: int, own: Audio, rest: Audio) -> Audio:
-        """What a plugin would put out, from its target and from all else (channels, n)."""
-        own_share, rest_share = self.shares(target, first_sample, own.shape[1])
-        return (own * own_share + rest * rest_share).astype(np.float32)
+    def output(
+        self, target: str, first_sample: int, mixture: Audio, own: Audio, rest: Audio
+    ) -> Audio:
+        """Return what a plugin puts out of a mixture, its target and all else (channels, n)."""
+        return self.levels(target, first_sample, own.shape[1]).output(mixture, own, rest)
 
     def outputs(self, first_sample: int, stems: NDArray[np.float32]) -> list[Audio]:
-        """The outputs of all targets from their stems and the residual (stems, channels, n)."""
+        """Return the outputs of all targets from their stems and the residual.
+
+        Parameters
+        ----------
+        stems : (stems, channels, n), the residual last; their sum is the mixture.
+        """
         mixture = stems.sum(0)
         return [
-            self.output(target, first_sample, own, mixture - own)
+            self.output(target, first_sample, mixture, own, mixture - own)
             for target, own in zip(self.targets, stems[:-1], strict=True)
         ]
 
     @property
     def has_unity_levels(self) -> bool:
-        """Whether every output is its target alone: nothing moves its level."""
+        """Return whether every output is its target alone: nothing moves its level."""
         return not self.moves(*LEVELS)
 
     def moves(self, *names: str) -> bool:
-        """Whether a lane or a value of any target moves one of these controls."""
+        """Return whether a lane or a value of any target moves one of these controls."""
         return any(
             self.lanes.lane(target, name) or (target, name) in self._rest
             for target in self.targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,7 @@ class Lane:
 
     def _build(self, times: Times, values: Times, shapes: list[str] | None) -> None:
         self._times, self._values, self._shapes = times, values, shapes
+        self._starts: list[float] = times.tolist()  # what bisect finds ten times as fast
         self._indicators: dict[float, Lane] | None = None  # of each value, made when asked for
         self._lengths = np.append(times[1:] - times[:-1], 1.0)
         self._rises = np.zeros(times.size)
@@ -78,6 +80,14 @@ class Lane:
     def constant(self) -> float | None:
         """Its value if it is level at all times."""
         return float(self._values[0]) if self._times.size == 1 else None
+
+    def constant_between(self, start_s: float, end_s: float) -> float | None:
+        """Return its value if it is level from `start_s` to `end_s`, else None."""
+        first = bisect.bisect_right(self._starts, start_s)
+        if first < len(self._starts) and self._starts[first] <= end_s:
+            return None
+        index = max(first - 1, 0)
+        return float(self._values[index]) if first == 0 or not self._rises[index] else None
 
     def at(self, times_s: ArrayLike) -> Times:
         """Values at `times_s`; at a jump, what comes after it."""

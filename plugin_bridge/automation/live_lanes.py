@@ -69,7 +69,7 @@ class LiveLanes:
     def meters(self, instance: str) -> Meters:
         return self._meters(instance)
 
-    def advance(self, time_s: float) -> None:
+    def commit_moves(self, time_s: float) -> None:
         """Put what was moved since the last frame into its lanes; called for every frame."""
         if time_s < self._time_s:
             self._begin_anew()

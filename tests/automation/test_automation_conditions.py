@@ -78,7 +78,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
     automation = Automation({("guitar", name): lane for name, lane in lanes.items()})
     _, steering, _ = separated(automation, RATE, noise)
     pieces = [
-        steering.output("guitar", k, own[:, k : k + 300], rest[:, k : k + 300])
+        steering.output("guitar", k, *(s[:, k : k + 300] for s in (own + rest, own, rest)))
         for k in range(0, RATE, 300)
     ]
     made = np.concatenate(pieces, axis=1)
@@ -94,7 +94,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
     half = gain * (rest[:, mixed] + 0.5 * own[:, mixed])
     np.testing.assert_allclose(made[:, mixed], half, atol=1e-6)
     np.testing.assert_allclose(made[:, bypassed], (own + rest)[:, bypassed], atol=1e-6)
-    whole = steering.output("guitar", 0, own, rest)
+    whole = steering.output("guitar", 0, own + rest, own, rest)
     np.testing.assert_allclose(made, whole, atol=1e-7)
 
 
@@ -112,7 +112,7 @@ def test_only_lanes_of_levels_make_an_output_more_than_its_target(noise):
 def test_the_lowest_gain_is_silence(noise):
     automation = Automation({("guitar", "gain"): Lane.level(-60)})
     _, steering, _ = separated(automation, RATE, noise)
-    assert not steering.output("guitar", 0, noise, noise).any()
+    assert not steering.output("guitar", 0, 2 * noise, noise, noise).any()
 
 
 def test_a_lane_of_instruments_tells_the_model_its_sources_crossing_over():

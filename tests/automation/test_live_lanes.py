@@ -93,7 +93,7 @@ def test_lanes_of_a_hand_stay_short_however_long_it_plays():
     hand = playing(Automation())
     for k in range(5_000):
         hand.set_value("guitar", "azimuth", float(k % 40))
-        hand.advance(k * 0.003)
+        hand.commit_moves(k * 0.003)
     assert len(hand.lane("guitar", "azimuth").points) < 100
 
 
@@ -113,10 +113,10 @@ def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
 def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):
     hand = playing(CURVE)
     assert hand.value("guitar", "azimuth") == -30
-    hand.advance(0.5)
+    hand.commit_moves(0.5)
     assert hand.value("guitar", "width") == pytest.approx(35)
     hand.set_value("guitar", "width", 12.0)
-    hand.advance(0.9)
+    hand.commit_moves(0.9)
     assert hand.value("guitar", "width") == 12
 
 

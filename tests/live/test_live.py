@@ -81,7 +81,7 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
         strip = session.output_stage
         strip.mixer = StemMixer(
-            {"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block=128
+            {"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block_multiple=128
         )
         heard = play(session, mixture)
         assert session.processor.counters.faults > 0

@@ -8,23 +8,24 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.control.controls import BY_NAME, CONTROLS
+from plugin_bridge.control.controls import CONTROLS
+from plugin_bridge.control.levels import LEVELS, UNITY, OutputLevels
 from plugin_bridge.control.metering import StemLevels
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import CAPACITY, SharedRing
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
+from realtime.stft import Audio
 
 ID = {control.name: control.id for control in CONTROLS}
+DIRECTION_IDS = [ID["azimuth"], ID["width"]]
+LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # that live sound makes up for; for older ones nobody waits
 MAX_BEHIND_SAMPLES = 24_576  # with which a render begins when the process comes late
 MAX_HOPS = 16  # in one call of the model
-LEVELS = ("mix", "mode", "gain", "bypass")
-PLAIN = (1.0, 0.0, 0.0, 0.0)  # of LEVELS: the target as it is
 _LOAD_SMOOTHING = 0.05
-
-Levels = tuple[float | NDArray[np.float32], ...]
+_UNITY = OutputLevels(*UNITY)
 
 
 def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
@@ -64,14 +65,9 @@ class RingTaken(Exception):  # noqa: N818  (it is no error)
 class RingProcessor:
     """The engine's side of a ring: a separator, controls and levels, hop by hop.
 
-    Equation: for the input x at position p, with target t and residual r of the separator, and the
-    parameters at p::
-
-        output(p) = gain · (mix · stem(p) + (1 − mix) · x(p)),  stem = t (isolate) or r (remove)
-
-    and, with four outputs, gain · (the other stem) on the second pair; with bypass x(p), and
-    silence there. `x` comes from the ring
-    itself, so that mix = 0 and gain = 0 dB is bit-exact.
+    Equation: output(p) is `OutputLevels` of the controls at position p, with the input x(p) and
+    the target and residual that the separator makes of it; with four outputs the second pair is
+    what the law calls `other`. x comes from the ring itself, so that mix 0 at 0 dB is bit-exact.
 
     Parameters
     ----------
@@ -98,6 +94,8 @@ class RingProcessor:
         self._stem_levels = StemLevels(2, ring.rate_hz, page.powers)
         self._load = self._separation = self._worst_s = 0.0
         self._pid = os.getpid()
+        self._constant: list[float] = list(UNITY)
+        self._constant_levels: OutputLevels | None = None
         self.position = -1
         self._start = self._from = -1
 
@@ -162,43 +160,35 @@ class RingProcessor:
         first = max(self._from, last - samples)
         if last > first:
             due = last - first
-            out = self._mix(first, target[:, -due:], residual[:, -due:])
+            out = self._output(first, target[:, -due:], residual[:, -due:])
             ring.write(ring.output, first, out)
             ring["done"] = last
             ring.notify("output_bell", "plugin_sleeps")
         self._publish(stems)  # after the sound, for which somebody waits
         self._count(hops, time.perf_counter() - begun_s, separated_s)
 
-    def _mix(
-        self, first: int, target: NDArray[np.float32], residual: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _output(self, first: int, target: Audio, residual: Audio) -> Audio:
         """Return what the plugin plays (outputs, samples) from position `first` on."""
-        samples = target.shape[1]
-        levels = self._levels(first, samples)
-        if self.ring.outputs == 2 and isinstance(levels[0], float) and levels == PLAIN:
+        ring, levels = self.ring, self._levels(first, target.shape[1])
+        if levels is None and ring.outputs == 2:
             return target
-        mix, mode, gain_db, bypass = levels
-        dry = self.ring.read(self.ring.input, first, samples)
-        gain = np.where(gain_db > BY_NAME["gain"].low, 10 ** (gain_db / 20), 0)
-        gain, mix = gain + bypass * (1 - gain), mix * (1 - bypass)
-        swapped = mode * (residual - target)
-        stem = target + swapped
-        out: NDArray[np.float32] = gain * (dry + mix * (stem - dry))
-        if self.ring.outputs == 4:
-            out = np.concatenate([out, (1 - bypass) * gain * (residual - swapped)])
-        return out.astype(np.float32, copy=False)
+        levels = levels or _UNITY
+        dry = ring.read(ring.input, first, target.shape[1])
+        out = levels.output(dry, target, residual)
+        if ring.outputs == 4:
+            out = np.concatenate([out, levels.other(target, residual)])
+        return out
 
-    def _levels(self, first: int, samples: int) -> Levels:
-        """Return `LEVELS` of each sample, or of all at once where they do not move."""
-        constant = self._timeline.constant_after(first)
-        if constant is not None:
-            return tuple(constant[ID[name]] for name in LEVELS)
-        edges = np.arange(first, first + samples + self.hop, self.hop)
-        values = self._timeline.values_at(edges)[:, [ID[name] for name in LEVELS]]
-        if (values == values[0]).all():
-            return tuple(values[0].tolist())
-        at = np.arange(first, first + samples)
-        return tuple(np.interp(at, edges, column).astype(np.float32) for column in values.T)
+    def _levels(self, first: int, samples: int) -> OutputLevels | None:
+        """Return the levels of samples from `first` on; None: unity, which costs nothing."""
+        constant = self._timeline.constant_between(first, first + samples, LEVEL_IDS)
+        if constant is None:
+            positions = np.arange(first, first + samples)
+            return OutputLevels(*self._timeline.values_at(positions, LEVEL_IDS).T)
+        if constant != self._constant:
+            self._constant = constant
+            self._constant_levels = None if constant == list(UNITY) else OutputLevels(*constant)
+        return self._constant_levels
 
     def _conditions(self, first_frame: int, frames: int) -> Conditions:
         """Return the model's conditions: the controls where each frame lies in the input."""
@@ -206,9 +196,10 @@ class RingProcessor:
             [self._separator.position_of(k) for k in range(first_frame, first_frame + frames)]
         )
         positions = positions.astype(np.int64) + self._from
-        constant = self._timeline.constant_after(int(positions[0]))
+        ends = int(positions[0]), int(positions[-1])
+        constant = self._timeline.constant_between(*ends, DIRECTION_IDS)
         values = (
-            self._timeline.values_at(positions)
+            self._timeline.values_at(positions, DIRECTION_IDS)
             if constant is None
             else np.array([constant], np.float32)
         )
@@ -216,8 +207,8 @@ class RingProcessor:
         for name, size in self._sizes.items():
             conditions[name] = np.zeros((frames, 1, size), np.float32)
         if "direction" in conditions:
-            conditions["direction"][:, 0, 0] = np.clip(values[:, ID["azimuth"]], *AZIMUTH_DEG)
-            conditions["direction"][:, 0, 1] = np.clip(values[:, ID["width"]], *WIDTH_DEG)
+            conditions["direction"][:, 0, 0] = np.clip(values[:, 0], *AZIMUTH_DEG)
+            conditions["direction"][:, 0, 1] = np.clip(values[:, 1], *WIDTH_DEG)
         return conditions
 
     def _publish(self, stems: NDArray[np.float32]) -> None:

@@ -6,7 +6,7 @@ plugin or an override moves them; an override stays until the plugin's parameter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,14 @@ from plugin_bridge.automation.lane import Lane
 from plugin_bridge.control.controls import BY_NAME, CONTROLS
 from plugin_bridge.engine.shared.control_page import Overrides
 from plugin_bridge.engine.shared.ring import RECORDS, VALUES, SharedRing
+from plugin_bridge.engine.worker.segments import Segments
 
 SHORTEST_RAMP = 256  # samples; faster changes click
-_KEPT_SAMPLES = 1 << 17
 _BYPASS = BY_NAME["bypass"].id
-_SEGMENT = np.dtype(
-    [
-        ("position", "<i8"),
-        ("samples", "<i8"),  # of the ramp from `before` to `after`
-        ("song_position", "<i8"),  # of the host's song at `position`
-        ("rolling", "<i8"),  # 1: the song goes on from there
-        ("from_lane", "?", (VALUES,)),  # follows its lane, not the ramp
-        ("before", "<f4", (VALUES,)),
-        ("after", "<f4", (VALUES,)),
-    ]
-)
+_ALL = tuple(range(VALUES))
+
+Positions = NDArray[np.int64]
+Values = NDArray[np.float32]
 
 
 class ControlTimeline:
@@ -56,32 +49,34 @@ class ControlTimeline:
         overrides: Overrides | None = None,
     ) -> None:
         self._ring, self._lanes = ring, lanes or {}
-        self._read = 0
+        self._n_read = 0
         self._inherited = overrides or {}
-        self._host_values: NDArray[np.float32] | None = None  # the plugin's parameters
+        self._host_values: Values | None = None  # the plugin's parameters
         self._overridden = np.zeros(VALUES, np.bool_)
-        self._segments = np.zeros(1, _SEGMENT)
-        self._segments["samples"] = 1
+        self._segments = Segments()
+        self.changes = 0  # of any value, counted
         self._settle()
 
     def update(self, start: int) -> None:
         """Read the records written since; `start` is the first position of the stream."""
         recorded = self._ring["recorded"]
-        first = max(self._read, recorded - RECORDS)
-        for number in range(first, recorded):
+        if recorded == self._n_read:
+            return
+        for number in range(max(self._n_read, recorded - RECORDS), recorded):
             self._read_record(self._ring.records[number % RECORDS], start)
-        self._read = recorded
+        self._n_read = recorded
         if self._inherited and self._host_values is not None:
             self._inherit(self._host_values)
 
     @property
     def overridden(self) -> NDArray[np.bool_]:
         """Return which controls are overridden from outside."""
-        overridden: NDArray[np.bool_] = self._overridden & ~self._segments[-1]["from_lane"]
+        segments = self._segments
+        overridden: NDArray[np.bool_] = self._overridden & ~segments.from_lane[segments.last]
         return overridden
 
     @property
-    def host_values(self) -> NDArray[np.float32]:
+    def host_values(self) -> Values:
         """Return the plugin's parameters; NaN where they are not known yet."""
         if self._host_values is None:
             return np.full(VALUES, np.nan, np.float32)
@@ -89,56 +84,73 @@ class ControlTimeline:
 
     def override(self, control: int, value: float, position: int) -> None:
         """Set a control from outside, from `position` on or from the last record if it is later."""
-        last = self._segments[-1]
-        segment = last.copy()
-        segment["position"] = max(position, int(last["position"]))
-        segment["song_position"] += segment["rolling"] * (segment["position"] - last["position"])
         smoothing = CONTROLS[control].smoothing_s * self._ring.rate_hz
-        segment["samples"] = max(SHORTEST_RAMP, round(smoothing))
-        segment["after"][control] = value
-        segment["from_lane"][control] = False
-        self._overridden[control] = True
-        self._append(segment, jumps=False)
-
-    def constant_after(self, position: int) -> list[float] | None:
-        """Return constant values after `position`, or None while a ramp runs or there are lanes.
-
-        The fast path of `values_at`.
-        """
-        return None if self._lanes or position < self._reached else self._resting
-
-    def values_at(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the values (positions, controls) at positions in rising order."""
+        row = self._append(position, max(SHORTEST_RAMP, round(smoothing)))
         segments = self._segments
-        index = np.searchsorted(segments["position"], positions, side="right") - 1
-        index = np.maximum(index, 0)
-        found = segments[index]
-        done = (positions - found["position"]) / found["samples"]
-        share = np.clip(done, 0, 1).astype(np.float32)[:, None]
-        values: NDArray[np.float32] = found["before"] + share * (found["after"] - found["before"])
-        if self._lanes:
-            self._follow_lanes(values, positions, segments[index])
+        since = segments.position[row] - segments.position[row - 1]
+        segments.song_position[row] += segments.rolling[row] * since
+        segments.after[row, control] = value
+        segments.from_lane[row, control] = False
+        self._overridden[control] = True
+        self._settle()
+
+    def constant_between(self, first: int, end: int, controls: Sequence[int]) -> list[float] | None:
+        """Return the values of some controls if none moves between two positions, else None.
+
+        The fast path of `values_at`, which takes much longer.
+        """
+        if first < self._reached:
+            return None
+        values = [self._resting[control] for control in controls]
+        for index, control in enumerate(controls):
+            if control in self._led:
+                constant = self._lane_constant(control, first, end)
+                if constant is None:
+                    return None
+                values[index] = constant
         return values
 
-    def target_values(self, position: int) -> NDArray[np.float32]:
-        """Return the values that ramps are going to, and those of the lanes at `position`."""
-        values: NDArray[np.float32] = self._segments["after"][-1:].copy()
-        if self._lanes:
-            self._follow_lanes(values, np.array([position]), self._segments[-1:])
-        targets: NDArray[np.float32] = values[0]
-        return targets
+    def values_at(self, positions: Positions, controls: Sequence[int] = _ALL) -> Values:
+        """Return the values (positions, controls) at positions in rising order."""
+        segments, rows = self._segments, self._segments.find(positions)
+        done = (positions - segments.position[rows]) / segments.samples[rows]
+        share = np.clip(done, 0, 1).astype(np.float32)[:, None]
+        column = rows[:, None], np.asarray(controls)
+        before = segments.before[column]
+        values: Values = before + share * (segments.after[column] - before)
+        for index, control in enumerate(controls):
+            if control in self._lanes:
+                follows = segments.from_lane[rows, control]
+                if follows.any():
+                    songs = self._song_positions(rows[follows], positions[follows])
+                    values[follows, index] = self._lane_values(control, songs)
+        return values
 
-    def _follow_lanes(
-        self, values: NDArray[np.float32], positions: NDArray[np.int64], found: np.ndarray
-    ) -> None:
-        rate_hz = self._ring.rate_hz
-        song = found["song_position"] + found["rolling"] * (positions - found["position"])
-        for control, lane in self._lanes.items():
-            follows = found["from_lane"][:, control]
-            if follows.any():
-                smoothing_s = CONTROLS[control].smoothing_s
-                starts_s = song[follows] / rate_hz - smoothing_s / 2
-                values[follows, control] = lane.mean(starts_s, smoothing_s)
+    def target_values(self, position: int) -> Values:
+        """Return the values that ramps are going to, and those of the lanes at `position`."""
+        values: Values = self._segments.after[self._segments.last].copy()
+        self._follow_lanes(values, position)
+        return values
+
+    def _song_positions(self, rows: NDArray[np.intp], positions: Positions) -> Positions:
+        segments = self._segments
+        since = positions - segments.position[rows]
+        songs: Positions = segments.song_position[rows] + segments.rolling[rows] * since
+        return songs
+
+    def _lane_values(self, control: int, song_positions: Positions) -> NDArray[np.float64]:
+        row = CONTROLS[control]
+        starts_s = song_positions / self._ring.rate_hz - row.smoothing_s / 2
+        return np.clip(self._lanes[control].mean(starts_s, row.smoothing_s), row.low, row.high)
+
+    def _lane_constant(self, control: int, first: int, end: int) -> float | None:
+        """Return the value of a lane if it is level between two positions of the last segment."""
+        segments, last = self._segments, self._segments.last
+        song, since = int(segments.song_position[last]), self._begun
+        rolling, reach_s = int(segments.rolling[last]), CONTROLS[control].smoothing_s / 2
+        start_s = (song + rolling * (first - since)) / self._ring.rate_hz - reach_s
+        end_s = (song + rolling * (end - since)) / self._ring.rate_hz + reach_s
+        return self._lanes[control].constant_between(start_s, end_s)
 
     def _read_record(self, record: np.void, start: int) -> None:
         position = int(record["position"])
@@ -147,47 +159,68 @@ class ControlTimeline:
         moved = np.zeros(VALUES, np.bool_) if begins else values != self._host_values
         self._host_values = values
         self._overridden &= ~moved
-        last = self._segments[-1]
-        segment = last.copy()
-        segment["position"], segment["samples"] = position, max(record["samples"], SHORTEST_RAMP)
-        segment["song_position"], segment["rolling"] = (
-            record["song_position"],
-            record["rolling"] != 0,
-        )
-        if not record["rolling"] and self._ring["offline"]:
-            segment["song_position"], segment["rolling"] = position - start, 1
-        segment["after"] = np.where(self._overridden, last["after"], values)
+        row = self._append(position, max(int(record["samples"]), SHORTEST_RAMP))
+        segments = self._segments
+        rolling = record["rolling"] != 0
+        segments.song_position[row] = record["song_position"]
+        if not rolling and self._ring["offline"]:
+            segments.song_position[row], rolling = position - start, True
+        segments.rolling[row] = rolling
+        np.copyto(segments.after[row], values, where=~self._overridden)
         if not self._overridden[_BYPASS]:
-            segment["after"][_BYPASS] = 0  # the plugin's own is done by the plugin
-        if segment["rolling"] and not last["rolling"]:
-            segment["from_lane"][list(self._lanes)] = True
-        segment["from_lane"] &= ~moved
-        self._append(segment, jumps=begins or position == start)
+            segments.after[row, _BYPASS] = 0  # the plugin's own is done by the plugin
+        if self._lanes:
+            if rolling and not segments.rolling[row - 1]:
+                segments.from_lane[row, list(self._lanes)] = True
+            segments.from_lane[row] &= ~moved
+        if begins or position == start:  # the first one of all, or of a stream
+            segments.before[row] = segments.after[row]
+            segments.forget_before_last()
+        self._settle()
 
-    def _inherit(self, host_values: NDArray[np.float32]) -> None:
+    def _inherit(self, host_values: Values) -> None:
         """Override again what was overridden, where the plugin's parameter has not moved since."""
-        last = self._segments[-1]
+        segments, last = self._segments, self._segments.last
         for control, (value, host_value) in self._inherited.items():
             if np.isnan(host_value) or host_value == host_values[control]:
-                last["before"][control] = last["after"][control] = value
-                last["from_lane"][control] = False
+                segments.before[last, control] = segments.after[last, control] = value
+                segments.from_lane[last, control] = False
                 self._overridden[control] = True
         self._inherited = {}
         self._settle()
 
-    def _append(self, segment: np.void, *, jumps: bool) -> None:
-        position = int(segment["position"])
-        if jumps:  # the first one of all, or of a stream
-            segment["before"] = segment["after"]
-            kept = self._segments[:0]
-        else:
-            segment["before"] = self.values_at(np.array([position]))[0]
-            kept = self._segments[self._segments["position"] > position - _KEPT_SAMPLES]
-        self._segments = np.append(kept, segment)
-        self._settle()
+    def _append(self, position: int, samples: int) -> int:
+        """Begin a ramp where the values are at `position`; return its row.
+
+        It goes to where the last one went until its `after` is changed.
+        """
+        segments = self._segments
+        position = max(position, self._begun)
+        values = self._last_values(position)
+        row = segments.append()
+        segments.position[row], segments.samples[row] = position, samples
+        segments.before[row] = values
+        return row
+
+    def _last_values(self, position: int) -> Values:
+        """Return the values at a position of the last segment: `values_at` for one, and quicker."""
+        segments, last = self._segments, self._segments.last
+        share = np.float32(min((position - self._begun) / (self._reached - self._begun), 1.0))
+        before = segments.before[last]
+        values: Values = before + share * (segments.after[last] - before)
+        self._follow_lanes(values, position)
+        return values
+
+    def _follow_lanes(self, values: Values, position: int) -> None:
+        for control in self._led:
+            song = self._song_positions(np.array([self._segments.last]), np.array([position]))
+            values[control] = self._lane_values(control, song)[0]
 
     def _settle(self) -> None:
         """Note where, and with what, the last segment ends."""
-        last = self._segments[-1]
-        self._reached = int(last["position"] + last["samples"])
-        self._resting: list[float] = last["after"].tolist()
+        segments, last = self._segments, self._segments.last
+        self._begun = int(segments.position[last])
+        self._reached = self._begun + int(segments.samples[last])
+        self._resting: list[float] = segments.after[last].tolist()
+        self._led = [control for control in self._lanes if segments.from_lane[last, control]]
+        self.changes += 1
