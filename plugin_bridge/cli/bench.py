@@ -27,6 +27,9 @@ def bench(
     osc: Annotated[
         bool, typer.Option("--osc", help="Instead: what OSC costs beside live sound.")
     ] = False,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Instead: what a track costs beside the separator.")
+    ] = False,
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -40,6 +43,9 @@ def bench(
         return
     if osc:
         _bench_osc(names[0] if names else "panorama", seconds, as_json)
+        return
+    if stages:
+        _bench_stages(names or ["panorama"], hops, as_json)
         return
     if names:
         paths = [find_model(name) for name in names]
@@ -90,6 +96,24 @@ def _bench_osc(name: str, seconds: float, as_json: bool) -> None:
         f"message to sound, beside the latency: median {r.delay_median_ms:.1f} ms, "
         f"p99 {r.delay_p99_ms:.1f} ms; one hop is {r.hop_ms:.1f} ms"
     )
+
+
+def _bench_stages(names: list[str], hops: int, as_json: bool) -> None:
+    """Print what levels, automation and meters cost beside the separator, hop by hop."""
+    from plugin_bridge.diagnostics.stage_cost import measure_stage_costs
+    from realtime import load_model
+
+    results = {name: measure_stage_costs(load_model(name, "live"), hops) for name in names}
+    if as_json:
+        rows = {name: [vars(cost) for cost in costs] for name, costs in results.items()}
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for name, costs in results.items():
+        for cost in costs:
+            typer.echo(
+                f"{name}, {cost.name}: {cost.hop_us:.0f} us a hop, {cost.beside_us:.0f} of them "
+                "beside the separator"
+            )
 
 
 def _print_bench(results: list[ModelBench], *, markdown: bool) -> None:
