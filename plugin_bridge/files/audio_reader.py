@@ -1,6 +1,6 @@
 """Audio files read block by block, every sample of them checked.
 
-Samples are float32 `(channels, samples)` with full scale at 1.
+Samples are `(channels, samples)` with full scale at 1.
 """
 
 from __future__ import annotations
@@ -9,61 +9,85 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import soundfile
 
-from plugin_bridge.files.decoders import ogg_ends, open_file
+from plugin_bridge.files.containers import Segment, find_segments
+from plugin_bridge.files.containers.sizes import is_unknown
+from plugin_bridge.files.decoders import (
+    Decoder,
+    DecodingError,
+    LibsndfileDecoder,
+    open_decoder,
+)
 from realtime.errors import StemsteerError
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
 from realtime.stft import Audio
 
 MAX_SAMPLE = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound
-BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-BITS |= {"ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "ALAC_16": 16, "ALAC_24": 24}
-_UNKNOWN_SIZES = (0, 2**31 - 1, 2**32 - 1)  # what programs write that do not know the size yet
+BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "DWVW_24": 24}
+BITS |= {"ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "DWVW_12": 16, "DWVW_16": 16}
+BITS |= {"ALAC_16": 16, "ALAC_20": 24, "ALAC_24": 24, "ALAC_32": 32}
+_MOST_SEGMENTS = 10_000
+_MOST_SAMPLES = 1 << 48  # a length beyond it stands for one that is not known
+_GUESSED = {"MP3": 4 * 1152}  # samples by which a decoder may miss the length that it tells
 _SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class AudioReader:
     """A mono or stereo audio file whose every sample is checked.
 
-    soundfile reads WAV, FLAC, AIFF, Ogg, MP3 and more; what it cannot read is tried with
-    pedalboard, which knows the formats of the operating system (M4A on macOS).
+    WAV, FLAC, AIFF, AU, Ogg and MP3 are read to their true end, also where the header does not tell
+    it, and several that are joined in one file as one (`plugin_bridge.files.containers`). What
+    libsndfile cannot read is tried with pedalboard, which knows the formats of the operating system
+    (M4A on macOS).
 
     Raises
     ------
     StemsteerError if the file is missing, empty, not audio, truncated, without a sample, has more
     than two channels or a rate out of range; from `blocks`, if it breaks off or a sample is not a
-    finite number. An MP3 file that was cut and tells no length cannot be told from a whole one.
+    finite number. An MP3 file that was cut between two frames and tells no length cannot be told
+    from a whole one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._file = open_file(self.path)
-        self.sample_rate = int(self._file.samplerate)
-        self.channels = int(self._file.channels)
-        self.n_samples = int(self._file.frames)
-        self.format, self.subtype = str(self._file.format), str(self._file.subtype)
+        _check_path(self.path)
+        self._raw = open(self.path, "rb", buffering=1 << 16)  # noqa: SIM115
+        self._first: Decoder | None = None
         try:
-            self._check()
-        except StemsteerError:
+            self._segments = find_segments(self._raw, self.path.stat().st_size)
+            self._open()
+        except BaseException:
             self.close()
             raise
 
-    def blocks(self, size: int) -> Iterator[Audio]:
-        """Yield the samples (channels, n) in order, `size` at a time, the last block shorter."""
-        position = 0
-        while True:
-            block = self._read(size, position)
-            position += block.shape[1]
-            if block.shape[1]:
-                yield block
-            if block.shape[1] < size:
-                return self._check_end(position)
+    def blocks(
+        self, size: int, dtype: Literal["float32", "float64"] = "float32"
+    ) -> Iterator[Audio]:
+        """Yield the samples (channels, n) in order, `size` at a time, the last block shorter.
+
+        Integer samples of 32 bits are exact in float64 alone, all others in float32.
+        """
+        position, ready, parts = 0, 0, list[Audio]()
+        for index in range(len(self._segments)):
+            for part in self._segment_blocks(index, size, ready, position, dtype):
+                parts.append(part)
+                ready += part.shape[1]
+                position += part.shape[1]
+                if ready == size:
+                    yield np.concatenate(parts, axis=1) if len(parts) > 1 else part
+                    ready, parts = 0, []
+        if ready:
+            yield np.concatenate(parts, axis=1)
 
     def close(self) -> None:
-        self._file.close()
+        """Let go of the file."""
+        if self._first is not None:
+            self._first.close()
+            self._first = None
+        self._raw.close()
 
     def __enter__(self) -> AudioReader:
         return self
@@ -71,11 +95,65 @@ class AudioReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, size: int, position: int) -> Audio:
+    def _open(self) -> None:
+        """Open every segment, and check what their headers tell."""
+        if len(self._segments) > _MOST_SEGMENTS:
+            raise StemsteerError(
+                f"{self.path} is more than {_MOST_SEGMENTS} files in one; take them apart first"
+            )
+        self.n_samples = 0
+        for index, segment in enumerate(self._segments):
+            decoder = open_decoder(segment, self.path)
+            if index == 0:
+                self._first = decoder
+                self.sample_rate, self.channels = decoder.sample_rate, decoder.channels
+                self.format, self.subtype = decoder.format, decoder.subtype
+                self._check()
+            else:
+                self._check_alike(decoder, index)
+            missing = segment.missing or _missing(decoder)
+            if index:
+                decoder.close()
+            there = decoder.n_samples if 0 <= decoder.n_samples < _MOST_SAMPLES else 0
+            self.n_samples += there
+            if missing:
+                raise self._broken_off(self.n_samples, missing)
+        if not self.n_samples:
+            raise StemsteerError(f"{self.path} holds no samples; expected a recording")
+
+    def _segment_blocks(
+        self, index: int, size: int, ready: int, position: int, dtype: str
+    ) -> Iterator[Audio]:
+        """Yield what fills a block of which `ready` samples are there, then whole ones."""
+        decoder = self._decoder(self._segments[index], index)
+        begin = position
         try:
-            block: Audio = self._file.read(size, dtype="float32", always_2d=True).T
-        except soundfile.LibsndfileError as error:
-            raise self._broken_off(position) from error
+            while True:
+                wanted = size - ready
+                part = self._read(decoder, wanted, position, dtype)
+                position += part.shape[1]
+                if part.shape[1]:
+                    yield part
+                if part.shape[1] < wanted:
+                    break
+                ready = 0
+            allowed = _GUESSED.get(decoder.format, 0)
+            if decoder.n_samples - (position - begin) > allowed:
+                raise self._broken_off(position, "the rest cannot be decoded")
+        finally:
+            decoder.close()
+
+    def _decoder(self, segment: Segment, index: int) -> Decoder:
+        if index == 0 and self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return open_decoder(segment, self.path)
+
+    def _read(self, decoder: Decoder, size: int, position: int, dtype: str) -> Audio:
+        try:
+            block = decoder.read(size, dtype).T
+        except DecodingError as error:
+            raise self._broken_off(position, "the rest cannot be decoded") from error
         good = np.abs(block) <= MAX_SAMPLE  # false for NaN
         if not good.all():
             index = int(np.argmin(good.all(axis=0)))
@@ -88,8 +166,6 @@ class AudioReader:
         return np.ascontiguousarray(block)
 
     def _check(self) -> None:
-        if not self.n_samples:
-            raise StemsteerError(f"{self.path} holds no samples; expected a recording")
         if self.channels > 2:
             raise StemsteerError(
                 f"{self.path} has {self.channels} channels, expected stereo (2) or mono (1); "
@@ -100,25 +176,41 @@ class AudioReader:
                 f"{self.path} has a sample rate of {self.sample_rate} Hz, expected {MIN_RATE_HZ} "
                 f"to {MAX_RATE_HZ}; resample it first, for example: ffmpeg -i IN -ar 44100 OUT.wav"
             )
-        for given, there in ((int(a), int(b)) for a, b in _SHORT.findall(self._file.extra_info)):
-            if there < given and given not in _UNKNOWN_SIZES:
-                raise self._broken_off(self.n_samples)
-        if self.format == "OGG" and not ogg_ends(self.path):
-            raise self._broken_off(self.n_samples)
 
-    def _check_end(self, position: int) -> None:
-        """Raise StemsteerError if samples are missing; an MP3 may only have guessed its length."""
-        allowed = self.n_samples // 100 if self.format == "MP3" else 0
-        if self.n_samples - position > allowed:
-            raise self._broken_off(position)
-        if self.format == "MP3" and self._file.unread() > self.path.stat().st_size // 20:
+    def _check_alike(self, decoder: Decoder, index: int) -> None:
+        """Raise StemsteerError if a joined file has another format than the first one."""
+        one, other = (self.sample_rate, self.channels), (decoder.sample_rate, decoder.channels)
+        if one != other:
             raise StemsteerError(
-                f"{self.path} is an MP3 of variable bit rate that does not tell its length, and "
-                "reading it would stop too soon; convert it: ffmpeg -i IN OUT.wav"
+                f"{self.path} is {len(self._segments)} files in one, the first of {one[0]} Hz and "
+                f"{one[1]} channels, number {index + 1} of {other[0]} Hz and {other[1]}; take them "
+                "apart, or convert them into one: ffmpeg -i IN OUT.wav"
             )
+        if BITS.get(decoder.subtype, 64) > BITS.get(self.subtype, 64):
+            self.subtype = decoder.subtype
 
-    def _broken_off(self, position: int) -> StemsteerError:
+    def _broken_off(self, position: int, why: str) -> StemsteerError:
         return StemsteerError(
-            f"{self.path} breaks off after {position / self.sample_rate:.3f} s, expected a whole "
-            "file; copy or download it again, or save what is left: ffmpeg -i IN OUT.wav"
+            f"{self.path} breaks off after {position / self.sample_rate:.3f} s ({why}), expected a "
+            "whole file; copy or download it again, or save what is left: ffmpeg -i IN OUT.wav"
         )
+
+
+def _check_path(path: Path) -> None:
+    if not path.exists():
+        raise StemsteerError(f"{path} does not exist; expected an audio file")
+    if not path.is_file():
+        raise StemsteerError(f"{path} is not a file; expected an audio file")
+    if not path.stat().st_size:
+        raise StemsteerError(f"{path} is empty; expected an audio file")
+
+
+def _missing(decoder: Decoder) -> str:
+    """Return why a file of a container that is not known here is not whole."""
+    if not 0 <= decoder.n_samples < _MOST_SAMPLES:
+        return "it does not tell its length"
+    noted = decoder.extra_info if isinstance(decoder, LibsndfileDecoder) else ""
+    for told, there in ((int(a), int(b)) for a, b in _SHORT.findall(noted)):
+        if there < told and not is_unknown(told, there):
+            return f"its header tells of {told} bytes of sound, and there are {there}"
+    return ""

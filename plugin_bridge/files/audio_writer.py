@@ -1,7 +1,7 @@
 """Audio files written block by block, their last sample read back before they count as whole.
 
 Samples are `(channels, samples)` with full scale at 1. Integer samples go through unchanged: what
-was read as k / 2^(bits − 1) is written as k again.
+was read as k / 2^(bits − 1) is written as k again, of 32 bits if it comes in float64.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class AudioWriter:
         )
         try:
             self._file = soundfile.SoundFile(
-                path, "w", sample_rate, channels, sample_format.subtype, format=container
+                _name(path), "w", sample_rate, channels, sample_format.subtype, format=container
             )
         except soundfile.LibsndfileError as error:
             raise StemsteerError(
@@ -118,7 +118,8 @@ class AudioWriter:
         self.n_samples += block.shape[1]
         bits = self.sample_format.bits
         if bits is None:
-            exact = block.astype(np.float32)
+            double = self.sample_format.subtype == "DOUBLE"
+            exact = block.astype(np.float64 if double else np.float32)
             self._append(exact)
             return exact.astype(np.float64)
         scale = 2.0 ** (bits - 1)
@@ -133,7 +134,7 @@ class AudioWriter:
         """Finish the file, see that its last sample can be read, and have it on the disk."""
         try:
             self._file.close()
-            with soundfile.SoundFile(self.path) as written:
+            with soundfile.SoundFile(_name(self.path)) as written:
                 written.seek(max(0, self.n_samples - 1))
                 whole = written.frames == self.n_samples and len(written.read(1)) == 1
         except soundfile.LibsndfileError as error:
@@ -159,3 +160,8 @@ class AudioWriter:
             f"{self.path.parent}: writing broke off after {self.n_samples} samples; the disk may "
             "be full: make room, or choose another folder"
         )
+
+
+def _name(path: Path) -> bytes | Path:
+    """Return the name of a file for libsndfile, as bytes: it need not be UTF-8."""
+    return os.fsencode(path) if os.name == "posix" else path

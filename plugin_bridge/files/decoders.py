@@ -1,92 +1,148 @@
-"""Decoders of audio files: libsndfile, and where it gives up, pedalboard."""
+"""Decoders of audio files: libsndfile, and for what it does not know, pedalboard in a process."""
 
 from __future__ import annotations
 
-import os
-import re
+import contextlib
+import json
+import subprocess
+import threading
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from plugin_bridge.files.containers import Segment
+from plugin_bridge.launch import own_process
 from realtime.errors import StemsteerError
 
+OPEN_S = 30.0  # for a process to start and to open a file, and between two of its answers
+_MOST_HEADER_BYTES = 4096
 
-class LibsndfileDecoder(soundfile.SoundFile):  # type: ignore[misc]
-    """An audio file decoded by libsndfile, with the number of bytes it has left unread."""
 
-    def __init__(self, path: Path) -> None:
-        self._raw = open(path, "rb")  # noqa: SIM115
-        try:
-            by_number = os.name == "posix"  # elsewhere file numbers do not cross libraries
-            super().__init__(self._raw.fileno() if by_number else path, closefd=False)
-        except BaseException:
-            self._raw.close()
-            raise
+class DecodingError(Exception):
+    """The sound ends before the length that was told, or is damaged."""
 
-    def unread(self) -> int:
-        """Return the number of bytes behind the position that decoding has come to."""
-        size = os.fstat(self._raw.fileno()).st_size
-        return size - os.lseek(self._raw.fileno(), 0, os.SEEK_CUR) if os.name == "posix" else 0
+
+class Decoder(Protocol):
+    """A segment of a file being decoded; `subtype` is in libsndfile's words."""
+
+    sample_rate: int
+    channels: int
+    n_samples: int
+    format: str
+    subtype: str
+
+    def read(self, size: int, dtype: str) -> NDArray[Any]:
+        """Return the next samples (n, channels), fewer only at the end.
+
+        Raises DecodingError.
+        """
 
     def close(self) -> None:
-        super().close()
-        self._raw.close()
+        """Let go of the file."""
 
 
-class PedalboardDecoder:
-    """An audio file decoded by pedalboard, with the attributes of soundfile's that are used."""
+class LibsndfileDecoder:
+    """A segment decoded by libsndfile. Raises ValueError if it is nothing that libsndfile knows."""
 
-    extra_info = ""
+    def __init__(self, segment: Segment) -> None:
+        segment.view.seek(0)  # libsndfile takes the file to begin where it stands
+        try:
+            self._file = soundfile.SoundFile(segment.view)
+            self.format, self.subtype = str(self._file.format), str(self._file.subtype)
+        except (soundfile.LibsndfileError, KeyError, TypeError) as error:  # KeyError: odd bits
+            raise ValueError(str(error)) from error
+        self.sample_rate, self.channels = int(self._file.samplerate), int(self._file.channels)
+        told = int(self._file.frames)
+        self.n_samples = told if segment.n_samples is None else segment.n_samples
+        self._to_skip = max(0, told - self.n_samples) if segment.has_lead_in else 0
 
-    def __init__(self, path: Path) -> None:
-        from pedalboard.io import ReadableAudioFile
+    def read(self, size: int, dtype: str) -> NDArray[Any]:
+        try:
+            if self._to_skip:
+                self._file.read(self._to_skip, dtype=dtype)
+                self._to_skip = 0
+            return np.asarray(self._file.read(size, dtype=dtype, always_2d=True))
+        except soundfile.LibsndfileError as error:
+            raise DecodingError(str(error)) from error
 
-        self._file = ReadableAudioFile(str(path))
-        self.samplerate, self.channels = self._file.samplerate, self._file.num_channels
-        self.frames, self.format = self._file.frames, path.suffix[1:].upper()
-        bits = re.fullmatch(r"int(\d+)", self._file.file_dtype)
-        self.subtype = f"PCM_{bits[1]}" if bits else "FLOAT"
-
-    def read(self, size: int, **_: object) -> NDArray[np.float32]:
-        return self._file.read(size).T
-
-    def unread(self) -> int:
-        return 0
+    @property
+    def extra_info(self) -> str:
+        """Return what libsndfile noted when it read the header."""
+        return str(self._file.extra_info)
 
     def close(self) -> None:
         self._file.close()
 
 
-def open_file(path: Path) -> LibsndfileDecoder | PedalboardDecoder:
-    """Open an audio file. Raises StemsteerError if it is missing, empty, or not audio."""
-    _check_path(path)
-    try:
-        return LibsndfileDecoder(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a file named .raw
+class ProcessDecoder:
+    """A file decoded by pedalboard in a process of its own, which a hostile file may crash.
+
+    pedalboard knows the formats of the operating system (M4A on macOS). Raises ValueError if it
+    does not know the file either, or crashes, or does not answer within `OPEN_S`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._process = subprocess.Popen(
+            own_process("plugin_bridge.files.decoder_process", path.absolute()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
         try:
-            return PedalboardDecoder(path)
-        except ValueError:
-            raise StemsteerError(
-                f"{path} is not audio that can be read here; expected WAV, FLAC, AIFF, Ogg or MP3; "
-                "convert it first, for example: ffmpeg -i IN OUT.wav"
-            ) from error
+            header = json.loads(self._line())
+            self.sample_rate, self.channels = int(header["sample_rate"]), int(header["channels"])
+            self.n_samples = int(header["n_samples"])
+            self.format, self.subtype = path.suffix[1:].upper(), str(header["subtype"])
+        except (ValueError, KeyError, TypeError, DecodingError) as error:
+            self.close()
+            raise ValueError(f"{path} is nothing that pedalboard knows") from error
+
+    def read(self, size: int, dtype: str) -> NDArray[Any]:
+        width = 4 * self.channels
+        data = self._bytes(size * width)
+        whole = len(data) // width * width
+        samples = np.frombuffer(data[:whole], np.float32).reshape(-1, self.channels)
+        return samples.astype(dtype)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _line(self) -> bytes:
+        """Return the first line of the process."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self._bytes(1)
+            if not byte or len(line) > _MOST_HEADER_BYTES:
+                raise DecodingError("no header")
+            line += byte
+        return line
+
+    def _bytes(self, size: int) -> bytes:
+        """Return `size` bytes, fewer at the end, which comes if the process does not answer."""
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(OPEN_S, self._process.kill)
+        watchdog.start()
+        try:
+            return self._process.stdout.read(size)
+        finally:
+            watchdog.cancel()
 
 
-def _check_path(path: Path) -> None:
-    if not path.exists():
-        raise StemsteerError(f"{path} does not exist; expected an audio file")
-    if not path.is_file():
-        raise StemsteerError(f"{path} is not a file; expected an audio file")
-    if not path.stat().st_size:
-        raise StemsteerError(f"{path} is empty; expected an audio file")
-
-
-def ogg_ends(path: Path) -> bool:
-    """Return whether the last page of an Ogg file is flagged as the last (RFC 3533, type 4)."""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 2**16 - 512))  # a page is no longer
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    return page >= 0 and bool(tail[page + 5] & 4)
+def open_decoder(segment: Segment, path: Path) -> Decoder:
+    """Return a decoder of a segment of the file `path`. Raises StemsteerError if there is none."""
+    try:
+        return LibsndfileDecoder(segment)
+    except ValueError as error:
+        if segment.is_foreign:
+            with contextlib.suppress(ValueError):
+                return ProcessDecoder(path)
+        raise StemsteerError(
+            f"{path} is not audio that can be read here; expected WAV, FLAC, AIFF, Ogg or MP3; "
+            "convert it first, for example: ffmpeg -i IN OUT.wav"
+        ) from error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,13 +133,14 @@ def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> 
 def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
     """Yield pairs of mixture and stems in step with each other.
 
-    The latency is trimmed: what comes out in all is as long as what went in.
+    The latency is trimmed: what comes out in all is as long as what went in. The mixture keeps its
+    dtype: samples of 32 bits that come in float64 leave as they came.
     """
     to_skip = separator.latency
-    waiting = np.zeros((separator.channels, 0), np.float32)
+    waiting: Audio | None = None
     for block in blocks:
-        waiting = np.concatenate([waiting, block], axis=1)
-        out = separator.process(block)
+        waiting = block if waiting is None else np.concatenate([waiting, block], axis=1)
+        out = separator.process(block.astype(np.float32, copy=False))
         skipped = min(to_skip, out.shape[2])
         to_skip -= skipped
         ready = out.shape[2] - skipped
@@ -147,7 +149,8 @@ def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
         waiting = waiting[:, ready:]
     # The input ends where the stems are still `latency` samples behind: they follow here, without
     # what was skipped if the file is shorter than the latency.
-    yield waiting, separator.flush()[:, :, to_skip:]
+    if waiting is not None:
+        yield waiting, separator.flush()[:, :, to_skip:]
 
 
 def separated(plan: RenderPlan, blocks: Iterator[Audio]) -> Pairs:
@@ -177,7 +180,7 @@ def render(
     began_s = time.perf_counter()
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
         latency = plan.separator.latency
-        pairs = separated(plan, source.blocks(round(BLOCK_S * source.sample_rate)))
+        pairs = separated(plan, source.blocks(round(BLOCK_S * source.sample_rate), _dtype(source)))
         for n_samples in _write(files, pairs, plan):
             progress(n_samples)
     took_s = time.perf_counter() - began_s
@@ -193,6 +196,11 @@ def render(
             for name, writer in files.writers.items()
         ),
     )
+
+
+def _dtype(source: AudioReader) -> Literal["float32", "float64"]:
+    """Return the least floating point that holds every sample of a file exactly."""
+    return "float64" if source.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
 
 
 def _write(files: StemFiles, pairs: Pairs, plan: RenderPlan) -> Iterator[int]:

@@ -40,17 +40,19 @@ def wiener_filtered(
     step = round(STRETCH_S / 2 * sample_rate)
     rise = ((np.arange(step) + 0.5) / step).astype(np.float32)
     queue: Stems | None = None  # the mixture, then the stems
+    exact: Audio | None = None  # the mixture in its own dtype
     tail: Stems | None = None
     for mixture, stems in pairs:
-        block = np.concatenate([mixture[None], stems])
+        exact = mixture if exact is None else np.concatenate([exact, mixture], axis=1)
+        block = np.concatenate([mixture[None].astype(np.float32, copy=False), stems])
         queue = block if queue is None else np.concatenate([queue, block], axis=2)
         while queue.shape[2] > 2 * step:
             done = _stretch(queue[:, :, : 2 * step], passes, tier, rise, tail)
             tail = done[:, :, step:] * (1 - rise)
-            yield _pair(queue[0, :, :step], done[:, :, :step])
-            queue = queue[:, :, step:]
-    if queue is not None and queue.shape[2]:
-        yield _pair(queue[0], _stretch(queue, passes, tier, rise, tail))
+            yield _pair(exact[:, :step], done[:, :, :step])
+            queue, exact = queue[:, :, step:], exact[:, step:]
+    if queue is not None and exact is not None and queue.shape[2]:
+        yield _pair(exact, _stretch(queue, passes, tier, rise, tail))
 
 
 def _stretch(

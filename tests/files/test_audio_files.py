@@ -149,24 +149,14 @@ def test_a_truncated_file_is_refused(tmp_path, name):
         read(tmp_path / name)
 
 
-def test_a_wav_file_whose_writer_did_not_know_its_length_is_whole(tmp_path):
-    soundfile.write(tmp_path / "a.wav", noise(), RATE_HZ, subtype="PCM_16")
-    whole = bytearray((tmp_path / "a.wav").read_bytes())
-    where = whole.index(b"data") + 4
-    whole[4:8] = whole[where : where + 4] = b"\xff" * 4
-    (tmp_path / "a.wav").write_bytes(whole)
-    assert read(tmp_path / "a.wav").shape == (2, RATE_HZ)
-
-
-def test_an_mp3_that_would_be_read_only_in_part_is_refused(tmp_path):
+def test_an_mp3_of_variable_bit_rate_that_does_not_tell_its_length_is_read_whole(tmp_path):
     need("ffmpeg")
     song = np.concatenate([noise(20 * RATE_HZ), 0 * noise(40 * RATE_HZ)])[:, [0, 0]]
     soundfile.write(tmp_path / "a.wav", song, RATE_HZ)
     options = ["-q:a", "4", "-write_xing", "0"]
     command = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", *options, tmp_path / "a.mp3"]
     subprocess.run(command, check=True)
-    with pytest.raises(StemsteerError, match="variable bit rate"):
-        read(tmp_path / "a.mp3")
+    assert read(tmp_path / "a.mp3").shape[1] >= 60 * RATE_HZ
 
 
 def test_a_file_without_samples_is_refused(tmp_path):

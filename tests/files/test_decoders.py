@@ -1,0 +1,88 @@
+"""Files that libsndfile does not know: a process of its own decodes them, and may crash or hang."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.files import decoders
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.decoders import ProcessDecoder
+from realtime.errors import StemsteerError
+from tests.support.audio_files import RATE_HZ, SAMPLES, sound
+
+
+@pytest.fixture
+def process_runs(monkeypatch):
+    """Let a program of the test's own stand for the decoder's process."""
+
+    def run(text):
+        command = [decoders.own_process("x")[0], "-c", text]
+        monkeypatch.setattr(decoders, "own_process", lambda *words: command)
+
+    return run
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_the_process_gives_the_samples_of_a_file(tmp_path, subtype):
+    soundfile.write(tmp_path / "a.wav", sound(), RATE_HZ, subtype=subtype)
+    decoder = ProcessDecoder(tmp_path / "a.wav")
+    assert (decoder.sample_rate, decoder.channels, decoder.n_samples) == (RATE_HZ, 2, SAMPLES)
+    assert decoder.subtype == subtype
+    parts = [decoder.read(15_000, "float32"), decoder.read(15_000, "float32")]
+    decoder.close()
+    assert np.abs(np.concatenate(parts) - sound() / np.float32(2**15)).max() < 2**-24
+
+
+def test_a_format_that_nobody_here_knows_ends_in_a_line(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 40)
+    with pytest.raises(StemsteerError, match=r"a\.m4a is not audio that can be read here"):
+        AudioReader(tmp_path / "a.m4a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os; os.abort()",
+        "print('[' * 100_000)",
+        "print('x' * 100_000)",
+        'print(\'{"sample_rate": "high"}\')',
+        "import sys; sys.exit(1)",
+    ],
+)
+def test_a_process_that_crashes_or_talks_nonsense_costs_the_file_alone(
+    tmp_path, process_runs, text
+):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(256))
+    process_runs(text)
+    with pytest.raises(StemsteerError, match="is not audio that can be read here"):
+        AudioReader(tmp_path / "a.m4a")
+
+
+def test_a_process_that_hangs_is_ended(tmp_path, process_runs, monkeypatch):
+    monkeypatch.setattr(decoders, "OPEN_S", 0.5)
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(256))
+    process_runs("import time; time.sleep(1000)")
+    began_s = time.monotonic()
+    with pytest.raises(StemsteerError, match="is not audio that can be read here"):
+        AudioReader(tmp_path / "a.m4a")
+    assert time.monotonic() - began_s < 30
+
+
+def test_a_process_that_crashes_in_the_middle_is_told_as_a_file_that_breaks_off(
+    tmp_path, process_runs
+):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(256))
+    header = '{"sample_rate": 44100, "channels": 2, "n_samples": 9000, "subtype": "FLOAT"}'
+    process_runs(
+        f"import os, sys; sys.stdout.buffer.write({header!r}.encode() + b'\\n' + bytes(8004));"
+        "sys.stdout.flush(); os.abort()"
+    )
+    with (
+        AudioReader(tmp_path / "a.m4a") as reader,
+        pytest.raises(StemsteerError, match=r"breaks off after 0\.023 s"),
+    ):
+        list(reader.blocks(500))
