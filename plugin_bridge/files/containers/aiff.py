@@ -77,7 +77,7 @@ def _segment(
     channels, told, bits = struct.unpack_from(">hIh", common)
     width = _sample_bytes(view, start, common, bits)
     samples, missing = told, ""
-    if width and channels > 0:
+    if width > 0 and channels > 0:
         offset = int.from_bytes(view.at(sound, 4), "big")
         samples = max(0, size - 8 - offset) // (width * channels)
         if declared > size:
