@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from plugin_bridge.control.target import Target
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.targets import Target, write_targets
+from plugin_bridge.files.targets import write_targets
 from plugin_bridge.model_library import PREFERRED
 from plugin_bridge.offline.render import Report, render
 from plugin_bridge.offline.scan import scan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.control.target_conditions import known_instruments
+from plugin_bridge.control.target_conditions import has_own_sources, known_instruments
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.model import weights_folders
 from realtime.spec import TIERS
@@ -40,7 +40,12 @@ def found_models() -> list[InstalledModel]:
 
 
 def choose_model(
-    name: str | None, tier: str, instruments: Sequence[str] = (), *, timbre: bool = False
+    name: str | None,
+    tier: str,
+    instruments: Sequence[str] = (),
+    *,
+    timbre: bool = False,
+    sources: bool = False,
 ) -> OnnxModel:
     """Load the model `name` (or path), or the best one here that can do what is asked.
 
@@ -48,6 +53,7 @@ def choose_model(
     ----------
     instruments : names of the table of controls that it has to know.
     timbre : whether it has to take timbres, which examples of a sound give.
+    sources : whether it has to have sources of its own, to take them all.
 
     Raises
     ------
@@ -57,13 +63,13 @@ def choose_model(
     if name is not None:
         model = load_model(name, tier)
         model.spec.tier(tier)
-        if missing := _missing(model.spec, instruments, timbre):
+        if missing := _missing(model.spec, instruments, timbre, sources):
             raise ValueError(f"model {model.spec.name!r} {missing}")
         return model
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
-    if instruments or timbre:
-        return _best(tier, instruments, timbre)
+    if instruments or timbre or sources:
+        return _best(tier, instruments, timbre, sources)
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)
@@ -78,33 +84,40 @@ def choose_model(
     )
 
 
-def _best(tier: str, instruments: Sequence[str], timbre: bool) -> OnnxModel:
+def _best(tier: str, instruments: Sequence[str], timbre: bool, sources: bool) -> OnnxModel:
     """Load the installed model that separates these instruments best in a tier."""
-    there = [one for one in found_models() if one.spec is not None and tier in one.spec.tiers]
-    able = [one for one in there if one.spec and not _missing(one.spec, instruments, timbre)]
+    there = [(one.path, one.spec) for one in found_models() if one.spec]
+    there = [(path, spec) for path, spec in there if tier in spec.tiers]
+    able = [(p, s) for p, s in there if not _missing(s, instruments, timbre, sources)]
     if not able:
-        known = sorted({name for one in there if one.spec for name in known_instruments(one.spec)})
+        known = sorted({name for _, spec in there for name in known_instruments(spec)})
         raise StemsteerError(
-            f"no installed model knows {' and '.join(instruments) or 'timbres'} in the tier "
+            f"no installed model knows {_asked(instruments, timbre)} in the tier "
             f"{tier!r}; known are {', '.join(known) or 'none'}: `stemsteer models add NAME` "
             "installs more, `stemsteer models` lists them"
         )
-    return load_model(max(able, key=lambda one: _gain_db(one.spec, tier, instruments)).path)
+    return load_model(max(able, key=lambda one: _gain_db(one[1], tier, instruments))[0])
 
 
-def _gain_db(spec: ModelSpec | None, tier: str, instruments: Sequence[str]) -> float:
+def _gain_db(spec: ModelSpec, tier: str, instruments: Sequence[str]) -> float:
     """Return the mean measured gain over the instruments; one that was not measured counts 0."""
-    gains = spec.gains_db.get(tier, {}) if spec else {}
+    gains = spec.gains_db.get(tier, {})
     return sum(gains.get(name, 0.0) for name in instruments) / max(1, len(instruments))
 
 
-def _missing(spec: ModelSpec, instruments: Sequence[str], timbre: bool) -> str:
+def _asked(instruments: Sequence[str], timbre: bool) -> str:
+    return " and ".join(instruments) or ("timbres" if timbre else "several sources of its own")
+
+
+def _missing(spec: ModelSpec, instruments: Sequence[str], timbre: bool, sources: bool) -> str:
     """Return what a model cannot do of what is asked, in words; empty if it can."""
     known = known_instruments(spec)
     if unknown := [name for name in instruments if name not in known]:
         return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
     if timbre and "timbre" not in spec.conditions:
         return "takes no timbre: leave --like and --unlike out, or name another model"
+    if sources and not has_own_sources(spec):
+        return "has no sources of its own: leave --all out, or name another model"
     return ""
 
 

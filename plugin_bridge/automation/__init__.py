@@ -5,7 +5,7 @@ separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
 """
 
 from plugin_bridge.automation.automation import ALL, Automation
-from plugin_bridge.automation.conditions import LaneConditions
+from plugin_bridge.automation.conditions import LaneConditions, conditions_of
 from plugin_bridge.automation.formats.text import read_automation, write_automation
 from plugin_bridge.automation.lane import Lane, Point
 
@@ -15,6 +15,7 @@ __all__ = [
     "Lane",
     "LaneConditions",
     "Point",
+    "conditions_of",
     "read_automation",
     "write_automation",
 ]

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from plugin_bridge.automation.lane import Lane, Times
 from plugin_bridge.control.controls import BY_NAME, MAX_INSTRUMENTS
 from plugin_bridge.control.levels import LEVELS, Level, OutputLevels, amplitude
-from plugin_bridge.control.target_conditions import ANY, TargetConditions, TargetValues
+from plugin_bridge.control.target import Target, TimbrePair
+from plugin_bridge.control.target_conditions import (
+    ANY,
+    TargetConditions,
+    TargetValues,
+    has_own_sources,
+)
 from realtime.conditions import Conditions
-from realtime.spec import Tier
+from realtime.spec import ModelSpec, Tier
 from realtime.stft import Audio
 
 Values = Mapping[str, float]  # control -> value
@@ -176,3 +182,47 @@ class LaneConditions:
             for target in self.targets
             for name in names
         )
+
+
+def conditions_of(
+    spec: ModelSpec,
+    lanes: LaneSource,
+    targets: Sequence[Target],
+    tier: Tier,
+    sample_rate: float,
+    timbres: Mapping[str, TimbrePair] | None = None,
+) -> LaneConditions:
+    """Return what a model is told of targets: their lanes, else what they begin with.
+
+    Parameters
+    ----------
+    tier : of the separator, at its sample rate.
+    timbres : of the examples of targets, by name.
+
+    Raises
+    ------
+    ValueError if a target asks for an instrument or has examples, and the model knows none.
+    """
+    pairs = timbres or {}
+    told = None
+    if has_own_sources(spec) or "timbre" in spec.conditions:
+        numbered = [(k, pairs.get(target.name, TimbrePair())) for k, target in enumerate(targets)]
+        told = TargetConditions(
+            spec,
+            {k: pair.like for k, pair in numbered if pair.like is not None},
+            {k: pair.unlike for k, pair in numbered if pair.unlike is not None},
+        )
+    elif asking := [t.name for t in targets if t.instruments or t.by_timbre]:
+        raise ValueError(
+            f"model {spec.name!r} knows directions alone, {asking[0]!r} asks for an instrument: "
+            "leave --model out, or name another"
+        )
+    return LaneConditions(
+        lanes,
+        [target.name for target in targets],
+        tier,
+        sample_rate,
+        {target.name: target.values for target in targets},
+        model=told,
+        instruments={target.name: target.instrument_numbers for target in targets},
+    )

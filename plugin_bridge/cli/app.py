@@ -16,7 +16,18 @@ from typing import Annotated
 try:
     import typer
 
-    from plugin_bridge.cli import bench, doctor, engine, live, models, osc, plugin, render, scan
+    from plugin_bridge.cli import (
+        bench,
+        doctor,
+        engine,
+        live,
+        models,
+        osc,
+        plugin,
+        render,
+        scan,
+        timbres,
+    )
     from plugin_bridge.cli.errors import ErrorBoundary
     from plugin_bridge.cli.options import grouped
     from plugin_bridge.launch import RUN_MODULE, run_module
@@ -42,7 +53,7 @@ def stemsteer(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Point at a sound in a stereo mix, by where it is, and have it alone."""
+    """Point at a sound in a stereo mix, by where it is or what it is, and have it alone."""
 
 
 def _add(*commands: Callable[..., None]) -> None:
@@ -53,6 +64,7 @@ def _add(*commands: Callable[..., None]) -> None:
 _add(render.render, scan.scan, models.models, bench.bench, doctor.doctor)
 _add(engine.serve, engine.status)
 app.add_typer(plugin.plugin, name="plugin")
+app.add_typer(timbres.timbres, name="timbres")
 _add(osc.osc, osc.record, live.live)
 
 

@@ -18,7 +18,8 @@ from plugin_bridge.cli.live_display import (
     table,
 )
 from plugin_bridge.cli.options import Force, ListenOptions
-from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.cli.sounds import SoundOptions, timbres_of
+from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
     from plugin_bridge.files.audio_reader import AudioReader
@@ -98,6 +99,7 @@ class MidiOptions:
 
 def live(
     wanted: TargetOptions,
+    sounds: SoundOptions,
     card: CardOptions,
     files: FileOptions,
     listen: ListenOptions,
@@ -111,7 +113,7 @@ def live(
     """Play: point at a sound of what comes in, and move there while it sounds."""
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live import audio_device
-    from plugin_bridge.model_library import choose_model
+    from plugin_bridge.live.session import LiveSettings
 
     if card.devices:
         print_devices(audio_device.devices())
@@ -126,8 +128,20 @@ def live(
             samples = audio_device.measure_latency(card.card, rate_hz, card.block)
             typer.echo(f"{samples} samples, {1000 * samples / rate_hz:.1f} ms")
             return
-        model = choose_model(wanted.model, tier)
-        settings = _settings(model, tier, wanted, card, files, rate_hz)
+        lanes = wanted.lanes(rate_hz)
+        model, targets = chosen(wanted, sounds, lanes, tier, centre=True)
+        settings = LiveSettings(
+            targets=targets,
+            sample_rate=rate_hz,
+            block=card.block,
+            slack=card.slack,
+            tier=tier,
+            automation=lanes,
+            chains=wanted.chains(),
+            timbres=timbres_of(targets, model.spec),
+            record_folder=files.record,
+            force=files.force,
+        )
         session = _session(model, settings, files)
         if osc:
             stack.enter_context(_osc_process(session, listen))
@@ -136,34 +150,6 @@ def live(
         _run(session, settings, card, files, reader, seconds)
     if session.processor.counters.faults:
         raise typer.Exit(1)
-
-
-def _settings(
-    model: Model,
-    tier: str,
-    wanted: TargetOptions,
-    card: CardOptions,
-    files: FileOptions,
-    rate_hz: float,
-) -> LiveSettings:
-    """Return the settings of a session; without any direction it points at the centre."""
-    from plugin_bridge.live.session import LiveSettings
-
-    own = model.spec.targets
-    if wanted.azimuths is None and wanted.targets is None:
-        wanted = dataclasses.replace(wanted, azimuths=[f"{own[0]}=0" if own else "0"])
-    lanes = wanted.lanes(rate_hz)
-    return LiveSettings(
-        targets=wanted.wanted(lanes, own),
-        sample_rate=rate_hz,
-        block=card.block,
-        slack=card.slack,
-        tier=tier,
-        automation=lanes,
-        chains=wanted.chains(),
-        record_folder=files.record,
-        force=files.force,
-    )
 
 
 def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSession:

@@ -10,7 +10,8 @@ import typer
 
 from plugin_bridge.cli.options import AsJson, Force, Input
 from plugin_bridge.cli.progress import progress_bar
-from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.cli.sounds import SoundOptions, timbres_of
+from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
     from plugin_bridge.offline.report import Report
@@ -35,6 +36,7 @@ class OutputOptions:
 def render(
     path: Input,
     wanted: TargetOptions,
+    sounds: SoundOptions,
     output: OutputOptions,
     tier: Annotated[
         str, typer.Option(help="offline, studio, live or, of panorama, direct.")
@@ -47,9 +49,8 @@ def render(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write the sound of a direction, and what is left of the mix, as files."""
+    """Write the sound of an instrument or a direction, and what is left of the mix, as files."""
     from plugin_bridge.files.audio_reader import AudioReader
-    from plugin_bridge.model_library import choose_model
     from plugin_bridge.offline.render import RenderSettings, render
 
     with (
@@ -57,13 +58,14 @@ def render(
         progress_bar(source) as progress,
     ):
         lanes = wanted.lanes(source.sample_rate)
-        model = choose_model(wanted.model, tier)
+        model, targets = chosen(wanted, sounds, lanes, tier)
         settings = RenderSettings(
-            targets=wanted.wanted(lanes, model.spec.targets),
+            targets=targets,
             tier=tier,
-            mode=mode,
+            mode="remove" if sounds.removed else mode,
             automation=lanes,
             chains=wanted.chains(),
+            timbres=timbres_of(targets, model.spec),
             wiener_passes=wiener,
             container=output.container,
             subtype=output.subtype,
@@ -75,6 +77,8 @@ def render(
         typer.echo(report.to_json())
     else:
         _print_stems(report)
+    for note in sounds.notes():
+        typer.echo(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)
 
 

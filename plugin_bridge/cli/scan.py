@@ -48,7 +48,9 @@ def scan(
 
 
 def _peaks_as_json(field: StereoField) -> str:
-    entries = [{**vars(peak.target), "level_db": peak.level_db} for peak in field.peaks()]
+    from plugin_bridge.files.targets import target_fields
+
+    entries = [{**target_fields(peak.target), "level_db": peak.level_db} for peak in field.peaks()]
     return json.dumps(entries, indent=2)
 
 

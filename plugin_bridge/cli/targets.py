@@ -13,7 +13,9 @@ from plugin_bridge.control.controls import BY_NAME
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
-    from plugin_bridge.files.targets import Target
+    from plugin_bridge.cli.sounds import SoundOptions
+    from plugin_bridge.control.target import Target
+    from realtime import OnnxModel
 
 AZIMUTH, WIDTH = BY_NAME["azimuth"], BY_NAME["width"]
 
@@ -56,18 +58,30 @@ class TargetOptions:
 
         return read_automation(self.automation, sample_rate) if self.automation else Automation()
 
-    def wanted(self, lanes: Automation, own: tuple[str, ...]) -> list[Target]:
+    def wanted(
+        self,
+        lanes: Automation,
+        own: tuple[str, ...],
+        sounds: SoundOptions,
+        *,
+        centre: bool = False,
+    ) -> list[Target]:
         """Return the targets that are asked for, by options or by lanes.
 
-        `own` are the names of a model that has targets of its own: all of them, in their order.
+        Parameters
+        ----------
+        own : names of a model whose targets each want a direction: all, in their order.
+        centre : take the centre where nothing is asked for, instead of refusing.
         """
-        from plugin_bridge.files.targets import Target, read_targets
+        from plugin_bridge.control.target import Target
+        from plugin_bridge.files.targets import read_targets
         from realtime.conditions import DEFAULT_DIRECTION
 
+        asked = sounds.sounds()
         if self.targets is not None:
-            if self.azimuths is not None or self.width_deg is not None:
+            if self.azimuths is not None or self.width_deg is not None or asked:
                 raise typer.BadParameter(
-                    "the directions are in --targets: leave --azimuth, --width out"
+                    "the targets are in --targets: leave --azimuth, --width and --instrument out"
                 )
             given = {target.name: target for target in read_targets(self.targets)}
             _check_known(given, own)
@@ -75,25 +89,37 @@ class TargetOptions:
                 return list(given.values())
             start = Target(own[0], *DEFAULT_DIRECTION)
         else:
-            given, start = self._pointed_at(lanes, own)
-            _check_known(given, own)
-        names = own or tuple(dict.fromkeys([*given, *lanes.targets])) or (start.name,)
-        return [given.get(name) or dataclasses.replace(start, name=name) for name in names]
+            given, start = self._pointed_at(own, said=centre or bool(lanes.lanes or asked))
+            _check_known([*given, *asked], own)
+        unnamed = [start.name] if "" in asked else []
+        names = own or tuple(
+            dict.fromkeys([*given, *(n for n in asked if n), *unnamed, *lanes.targets])
+        )
+        targets = []
+        for name in names or (start.name,):
+            target = given.get(name) or dataclasses.replace(start, name=name)
+            sound = asked.get(name) or (asked.get("") if name == start.name else None)
+            if sound:
+                anywhere = name not in given and self.azimuths is None and self.width_deg is None
+                target = sounds.given_to(target, sound, anywhere=anywhere)
+            targets.append(target)
+        return targets
 
-    def _pointed_at(
-        self, lanes: Automation, own: tuple[str, ...]
-    ) -> tuple[dict[str, Target], Target]:
-        """Return the targets of --azimuth by name, and the one for all that have no name there."""
-        from plugin_bridge.files.targets import Target
+    def _pointed_at(self, own: tuple[str, ...], *, said: bool) -> tuple[dict[str, Target], Target]:
+        """Return the targets of --azimuth by name, and the one for all that have no name there.
+
+        `said`: something else says what to take, so there need not be a direction.
+        """
+        from plugin_bridge.control.target import Target
         from realtime.conditions import DEFAULT_DIRECTION
 
         centre, opening = DEFAULT_DIRECTION
         everywhere, named = read_azimuths(self.azimuths or [])
-        if everywhere is None and not named and not lanes.lanes:
+        if everywhere is None and not named and not said:
             name = f"{own[0]}=" if own else ""
             raise typer.BadParameter(
-                f"say where: --azimuth {name}DEG, --targets FILE.json or --automation FILE; "
-                "`stemsteer scan INPUT` shows what is where"
+                f"say what: --instrument WORD, --azimuth {name}DEG, --targets FILE.json or "
+                "--automation FILE; `stemsteer scan INPUT` shows what is where"
             )
         if own and everywhere is not None:
             raise typer.BadParameter(
@@ -115,6 +141,34 @@ class TargetOptions:
                 )
             files[stem] = Path(file)
         return files
+
+
+def chosen(
+    wanted: TargetOptions,
+    sounds: SoundOptions,
+    lanes: Automation,
+    tier: str,
+    *,
+    centre: bool = False,
+) -> tuple[OnnxModel, list[Target]]:
+    """Load the model that options ask for, or the best one that can do what they ask.
+
+    `centre`: take the centre where nothing is asked for. Returns it and the targets to take.
+    """
+    from plugin_bridge.control.target import ANYWHERE, Target
+    from plugin_bridge.control.target_conditions import has_own_sources
+    from plugin_bridge.files.targets import read_targets
+    from plugin_bridge.model_library import choose_model
+
+    names, timbre = sounds.needed(lanes)
+    for target in read_targets(wanted.targets) if wanted.targets else ():
+        names, timbre = [*names, *target.instruments], timbre or target.by_timbre
+    if sounds.all_sources:
+        model = choose_model(wanted.model, tier, sources=True)
+        return model, [Target(name, *ANYWHERE, (name,)) for name in model.spec.targets]
+    model = choose_model(wanted.model, tier, list(dict.fromkeys(names)), timbre=timbre)
+    own = () if has_own_sources(model.spec) else model.spec.targets
+    return model, wanted.wanted(lanes, own, sounds, centre=centre)
 
 
 def _check_known(given: Iterable[str], own: tuple[str, ...]) -> None:

@@ -40,9 +40,14 @@ class TargetValues:
     strength: Floats
 
 
+def has_own_sources(spec: ModelSpec) -> bool:
+    """Return whether a model has sources of its own to select targets from, told nothing."""
+    return bool(spec.targets) and not spec.conditions
+
+
 def known_instruments(spec: ModelSpec) -> tuple[str, ...]:
     """Return the instruments of the table that a model can be asked for by name."""
-    own = spec.targets if not spec.conditions else ()
+    own = spec.targets if has_own_sources(spec) else ()
     return tuple(name for name in INSTRUMENTS if name in spec.classes or name in own)
 
 

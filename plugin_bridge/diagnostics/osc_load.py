@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.files.targets import Target
+from plugin_bridge.control.target import Target
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
 from plugin_bridge.osc.server_process import OscOptions, OscProcess

@@ -5,45 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from plugin_bridge.control.instruments import resolve
+from plugin_bridge.control.target import ANYWHERE, Target
 from realtime.atomic import atomic_write
-from realtime.conditions import DEFAULT_DIRECTION, check_direction
+from realtime.conditions import DEFAULT_DIRECTION
 from realtime.errors import StemsteerError
-from realtime.separator import RESIDUAL
-
-_NAME = re.compile(r"\w[\w .+()-]*")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A sound to take: `name` becomes a file name; the direction is as in `Separator.set`.
-
-    Raises
-    ------
-    ValueError if the name cannot be that of a file, or the direction is out of range.
-    """
-
-    name: str
-    azimuth_deg: float
-    width_deg: float = DEFAULT_DIRECTION[1]
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name.casefold() == RESIDUAL:
-            raise ValueError(
-                f"target name is {self.name!r}, expected letters, digits, spaces and . + - ( ), "
-                f"and not {RESIDUAL!r}: it becomes the name of a file"
-            )
-        check_direction(self.azimuth_deg, self.width_deg)
 
 
 def read_targets(path: str | os.PathLike[str]) -> list[Target]:
-    """Read a JSON list of objects with name, azimuth_deg and, if not the usual, width_deg.
+    """Read a JSON list of targets, each with a name and where it is, what it is, or both.
 
-    Other fields are left aside. Raises StemsteerError that says which entry is wrong.
+    Fields are those of `Target`: azimuth_deg and width_deg, which may be left out beside an
+    instrument or an example, since the sound may then be anywhere; instrument, a word or a list
+    of them; like and unlike, examples; strength and morph. Other fields are left aside.
+
+    Raises
+    ------
+    StemsteerError that says which entry is wrong.
     """
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -65,20 +47,50 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
 
 def write_targets(path: str | os.PathLike[str], targets: Sequence[Target]) -> None:
     """Write the file that `read_targets` reads."""
-    entries = [dataclasses.asdict(target) for target in targets]
     with atomic_write(Path(path)) as hidden:
-        hidden.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+        hidden.write_text(json.dumps([target_fields(t) for t in targets], indent=2) + "\n", "utf-8")
+
+
+def target_fields(target: Target) -> dict[str, Any]:
+    """Return the fields of a target as its file has them, those of its name and direction first."""
+    fields = dataclasses.asdict(target)
+    fields["instrument"] = list(fields.pop("instruments"))
+    usual = {"instrument": [], "strength": 1.0, "morph": 1.0, "like": (), "unlike": ()}
+    return {name: value for name, value in fields.items() if value != usual.get(name, ...)}
 
 
 def _target(path: str | os.PathLike[str], number: int, entry: object) -> Target:
     fields = entry if isinstance(entry, dict) else {}
     try:
-        return Target(
-            str(fields["name"]),
-            float(fields["azimuth_deg"]),
-            float(fields.get("width_deg", DEFAULT_DIRECTION[1])),
-        )
+        return _parsed(fields)
     except KeyError as error:
         raise StemsteerError(f"{path}: target {number} lacks {error}") from error
     except (TypeError, ValueError) as error:
         raise StemsteerError(f"{path}: target {number}: {error}") from error
+
+
+def _parsed(fields: dict[str, Any]) -> Target:
+    meanings = [resolve(word) for word in _words(fields, "instrument")]
+    like, unlike = _words(fields, "like"), _words(fields, "unlike")
+    azimuth_deg, width_deg = ANYWHERE
+    if "azimuth_deg" in fields or not (meanings or like):
+        azimuth_deg, width_deg = float(fields["azimuth_deg"]), DEFAULT_DIRECTION[1]
+    return Target(
+        str(fields["name"]),
+        azimuth_deg,
+        float(fields.get("width_deg", width_deg)),
+        tuple(dict.fromkeys(name for meaning in meanings for name in meaning.classes)),
+        float(fields.get("strength", 1.0)),
+        float(fields.get("morph", 1.0)),
+        like,
+        unlike,
+    )
+
+
+def _words(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field that is a text or a list of texts. Raises ValueError if it is neither."""
+    given = fields.get(name, [])
+    words = [given] if isinstance(given, str) else given
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{name} is {given!r}, expected a text or a list of texts")
+    return tuple(words)

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from plugin_bridge.automation import Automation, LaneConditions
+from plugin_bridge.automation import Automation, conditions_of
 from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.control.surface import Meters
+from plugin_bridge.control.target import Target, TimbrePair
+from plugin_bridge.control.target_conditions import has_own_sources
 from plugin_bridge.files.recorder import StemRecorder
-from plugin_bridge.files.targets import Target
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
@@ -38,6 +39,7 @@ class LiveSettings:
     tier: str = "live"
     automation: Automation = field(default_factory=Automation)
     chains: Mapping[str, Path] = field(default_factory=dict)
+    timbres: Mapping[str, TimbrePair] = field(default_factory=dict)
     record_folder: Path | None = None
     force: bool = False
 
@@ -53,23 +55,27 @@ class LiveSession:
         names = [target.name for target in settings.targets]
         settings.automation.check_targets(names)
         tier = model.spec.tier_at(settings.tier, settings.sample_rate)
-        starts = {
-            t.name: {"azimuth": t.azimuth_deg, "width": t.width_deg} for t in settings.targets
-        }
         chains = _load(settings)
         self.surface = LiveLanes(
             settings.automation,
             names,
-            starts,
+            {target.name: target.values for target in settings.targets},
             tier.hop / settings.sample_rate,
             parameters={stem: chain.controls() for stem, chain in chains.items()},
             meters=self._meters,
         )
         self.surface.record = {} if settings.record_folder else None
-        steering = LaneConditions(self.surface, names, tier, settings.sample_rate, starts)
+        steering = conditions_of(
+            model.spec,
+            self.surface,
+            settings.targets,
+            tier,
+            settings.sample_rate,
+            settings.timbres,
+        )
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block=tier.hop,
-            conditions=steering, wait=False,
+            conditions=steering, select=has_own_sources(model.spec), wait=False,
         )  # fmt: skip
         mixer = None
         if chains:

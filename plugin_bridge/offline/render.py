@@ -16,11 +16,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation import Automation, LaneConditions
+from plugin_bridge.automation import Automation, LaneConditions, conditions_of
+from plugin_bridge.control.target import Target, TimbrePair
+from plugin_bridge.control.target_conditions import has_own_sources
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
-from plugin_bridge.files.targets import Target
 from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
 from plugin_bridge.offline.report import Report, StemReport
 from plugin_bridge.offline.wiener import wiener_filtered
@@ -50,6 +51,7 @@ class RenderSettings:
     automation : lanes that move the targets. Where they also move levels (mix, mode, gain,
         bypass), a target's file is what its plugin would put out.
     chains : JSON files of plugins by stem; the sum of all stems is then written as ``mix``.
+    timbres : of the targets' examples, by name.
     wiener_passes : of `plugin_bridge.offline.wiener`, before the plugins; offline and of stereo.
     container, subtype : of the files; None: as the input's.
     force : replace files that are there.
@@ -64,6 +66,7 @@ class RenderSettings:
     mode: str = "isolate"
     automation: Automation = field(default_factory=Automation)
     chains: Mapping[str, Path] = field(default_factory=dict)
+    timbres: Mapping[str, TimbrePair] = field(default_factory=dict)
     wiener_passes: int = 0
     container: str | None = None
     subtype: str | None = None
@@ -120,6 +123,7 @@ def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> 
         tier=settings.tier,
         channels=source.channels,
         conditions=conditions,
+        select=has_own_sources(model.spec),
     )
     return RenderPlan(
         settings,
@@ -251,12 +255,10 @@ def _mixer(
 def _conditions(model: Model, settings: RenderSettings, sample_rate: int) -> LaneConditions:
     """Return the conditions of every frame: the lanes, else the targets' own directions."""
     settings.automation.check_targets(settings.target_names)
-    starts = {
-        target.name: {"azimuth": target.azimuth_deg, "width": target.width_deg}
-        for target in settings.targets
-    }
     tier = model.spec.tier_at(settings.tier, sample_rate)
-    return LaneConditions(settings.automation, settings.target_names, tier, sample_rate, starts)
+    return conditions_of(
+        model.spec, settings.automation, settings.targets, tier, sample_rate, settings.timbres
+    )
 
 
 def _direction(conditions: LaneConditions, target: str) -> dict[str, float | None]:

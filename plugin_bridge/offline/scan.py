@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.control.target import Target
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.targets import Target
 from realtime.stft import Audio, analyse
 
 STEP_DEG = 0.5

@@ -119,7 +119,7 @@ def check_example(
     levels = [_level_db(piece) for piece in _pieces(audio, round(0.1 * rate))]
     silent = float(np.mean([level < SILENT_DB for level in levels]))
     spread = _spread(audio, encoder)
-    nearest = _nearest(whole, classes)
+    nearest = nearest_classes(whole, classes)
     likeness = [value for _, value in nearest] + [0.0, 0.0]
     report = ExampleReport(
         example=str(clip),
@@ -165,9 +165,10 @@ def _spread(audio: Audio, encoder: Encoder) -> float:
     return float(1 - np.linalg.norm(vectors.mean(0)))
 
 
-def _nearest(
+def nearest_classes(
     timbre: Timbre, classes: Mapping[str, Sequence[float]], count: int = 3
 ) -> list[tuple[str, float]]:
+    """Return the classes most like a timbre with their likeness, −1 … 1, the nearest first."""
     likeness = {
         name: float(np.dot(timbre.vector, np.asarray(vector, np.float32)))
         for name, vector in classes.items()

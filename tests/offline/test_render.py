@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge.control.target import Target
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.targets import Target
 from plugin_bridge.offline.render import RenderSettings, aligned_stems, render
 from realtime import Separator, load_model
 from tests.support.rendering import RATE_HZ, integers, left_over, panned, stemsteer

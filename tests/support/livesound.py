@@ -9,7 +9,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.files.targets import Target
+from plugin_bridge.control.target import Target
 from plugin_bridge.live.session import LiveSession
 from realtime import Separator, load_model
 from tests.support import signals

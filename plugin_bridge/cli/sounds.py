@@ -1,0 +1,198 @@
+"""What sounds `render` and `live` are to take: options of instruments and examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
+from plugin_bridge.control.instruments import Meaning, resolve
+
+if TYPE_CHECKING:
+    from plugin_bridge.automation import Automation
+    from plugin_bridge.control.target import Target, TimbrePair
+    from realtime import ModelSpec
+
+STRENGTH, MORPH = BY_NAME["strength"], BY_NAME["timbre_morph"]
+_NAMED = re.compile(r"(?P<name>\w[\w .+()-]*)=(?P<rest>.+)")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What one target is, in the user's words."""
+
+    meanings: tuple[Meaning, ...] = ()
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Return the names of its instruments in the table of controls, each once."""
+        return tuple(dict.fromkeys(name for meaning in self.meanings for name in meaning.classes))
+
+
+@dataclasses.dataclass(frozen=True)
+class SoundOptions:
+    """What the sounds are: by name, by examples, or everything that a model knows."""
+
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--instrument",
+            metavar="[NAME=]WORD",
+            help="What the sound is: vocals, drums, sax, instrumental ...; again for several, one "
+            "file each. It may be anywhere unless there is a direction, too.",
+        ),
+    ] = None
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE[@START-END]",
+            help="An example of the sound, seconds of a file or a name of `stemsteer timbres`; "
+            "again for more examples of it.",
+        ),
+    ] = None
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]FILE[@START-END]", help="An example of what it is not."),
+    ] = None
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How much the instrument counts, {STRENGTH.range}.  [1]"),
+    ] = None
+    morph: Annotated[
+        float | None,
+        typer.Option(help=f"From the instrument to the example, {MORPH.range}.  [1]"),
+    ] = None
+    all_sources: Annotated[
+        bool, typer.Option("--all", help="Every source that the model has, one file each.")
+    ] = False
+
+    def sounds(self) -> dict[str, Sound]:
+        """Return what is asked for by name of the target, "" for examples without a name.
+
+        Raises
+        ------
+        BadParameter for a word that is no instrument, or for counter-examples alone.
+        """
+        found: dict[str, Sound] = {}
+        for name, word in _named(self.words):
+            meaning = _meaning(word)
+            target = name or word.strip()
+            if target in found:
+                raise typer.BadParameter(
+                    f"{target!r} is asked for twice: give each its name, as lead={word}",
+                    param_hint="'--instrument'",
+                )
+            found[target] = Sound((meaning,))
+        alone = next(iter(found)) if len(found) == 1 else ""
+        for name, example in _named(self.like):
+            old = found.get(name or alone, Sound())
+            found[name or alone] = dataclasses.replace(old, like=(*old.like, example))
+        for name, example in _named(self.unlike):
+            old = found.get(name or alone, Sound())
+            if not (old.meanings or old.like):
+                raise typer.BadParameter(
+                    f"{example} is an example of what is not wanted, and there is none of what is: "
+                    "give --like or --instrument too",
+                    param_hint="'--unlike'",
+                )
+            found[name or alone] = dataclasses.replace(old, unlike=(*old.unlike, example))
+        return found
+
+    def needed(self, lanes: Automation) -> tuple[list[str], bool]:
+        """Return the instruments that a model has to know, and whether it has to take timbres."""
+        sounds = self.sounds().values()
+        names = [name for sound in sounds for name in sound.instruments]
+        numbers = {
+            int(point.value)
+            for (_, control), lane in lanes.lanes.items()
+            if control == "instrument"
+            for point in lane.points
+        }
+        names += [INSTRUMENTS[number] for number in sorted(numbers - {0})]
+        timbre = any(sound.like or sound.unlike for sound in sounds)
+        return list(dict.fromkeys(names)), timbre
+
+    @property
+    def removed(self) -> bool:
+        """Return whether everything but the sound is asked for, as *instrumental* does.
+
+        Raises BadParameter if that is asked for beside other sounds.
+        """
+        meanings = [m for sound in self.sounds().values() for m in sound.meanings]
+        if any(m.removed for m in meanings) and len(meanings) > 1:
+            raise typer.BadParameter(
+                "a word for all but an instrument, as instrumental, stands alone",
+                param_hint="'--instrument'",
+            )
+        return bool(meanings) and meanings[0].removed
+
+    def notes(self) -> list[str]:
+        """Return what a user should be told about the words."""
+        return [m.note for sound in self.sounds().values() for m in sound.meanings if m.note]
+
+    def given_to(self, target: Target, sound: Sound, *, anywhere: bool) -> Target:
+        """Return a target with what it is; `anywhere`: nobody said where it is."""
+        from plugin_bridge.control.target import ANYWHERE
+
+        azimuth_deg, width_deg = ANYWHERE if anywhere else (target.azimuth_deg, target.width_deg)
+        return dataclasses.replace(
+            target,
+            azimuth_deg=azimuth_deg,
+            width_deg=width_deg,
+            instruments=sound.instruments,
+            strength=1.0 if self.strength is None else self.strength,
+            morph=1.0 if self.morph is None else self.morph,
+            like=sound.like,
+            unlike=sound.unlike,
+        )
+
+
+def timbres_of(targets: Sequence[Target], spec: ModelSpec) -> dict[str, TimbrePair]:
+    """Return the timbres of the examples of targets by name, made by the model's encoder.
+
+    Raises
+    ------
+    StemsteerError if an example cannot be used, or the encoder is not here.
+    """
+    asking = [target for target in targets if target.by_timbre]
+    if not asking:
+        return {}
+    from plugin_bridge.control.target import TimbrePair
+    from plugin_bridge.timbre import TimbreLibrary
+    from plugin_bridge.timbre.query import timbre_of
+    from realtime.encoder import load_encoder
+
+    encoder, library = load_encoder(spec.encoder), TimbreLibrary()
+    pairs = {}
+    for target in asking:
+        like, unlike = (
+            timbre_of(examples, encoder, library).vector if examples else None
+            for examples in (target.like, target.unlike)
+        )
+        pairs[target.name] = TimbrePair(like, unlike)
+    return pairs
+
+
+def _named(options: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """Yield name and rest of options [NAME=]REST; a file with such a name is a file."""
+    for option in options or ():
+        found = _NAMED.fullmatch(option)
+        if found is None or Path(option).exists():
+            yield "", option
+        else:
+            yield found["name"], found["rest"]
+
+
+def _meaning(word: str) -> Meaning:
+    try:
+        return resolve(word)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--instrument'") from None

@@ -1,0 +1,128 @@
+"""`stemsteer timbres`: the user's library of sounds by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plugin_bridge.cli.options import AsJson, Force
+
+if TYPE_CHECKING:
+    from plugin_bridge.timbre.query import ExampleReport
+    from realtime.encoder import OnnxEncoder
+
+Name = Annotated[str, typer.Argument(help="Name of the timbre.")]
+Examples = Annotated[
+    list[str], typer.Argument(metavar="FILE[@START-END]...", help="Examples of the sound.")
+]
+timbres = typer.Typer(no_args_is_help=True, help="Sounds by name, for --like.")
+
+
+@timbres.command("list")
+def list_timbres(as_json: AsJson = False) -> None:
+    """List the timbres of your library."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from plugin_bridge.timbre import TimbreLibrary
+
+    library = TimbreLibrary()
+    names = library.names()
+    if as_json:
+        typer.echo(json.dumps(names, ensure_ascii=False))
+        return
+    if not names:
+        typer.echo("no timbres yet: stemsteer timbres add NAME FILE@START-END makes one")
+        return
+    table = Table("name", "encoder", "spread", "made of", box=None)
+    for name in names:
+        one = library.load(name)
+        cells = (name, one.encoder, f"{one.spread:.2f}", ", ".join(one.sources))
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+@timbres.command()
+def add(name: Name, examples: Examples, force: Force = False) -> None:
+    """Keep what examples sound like under a name, for ever."""
+    from plugin_bridge.timbre import TimbreLibrary
+    from plugin_bridge.timbre.query import timbre_of
+
+    library = TimbreLibrary()
+    made = timbre_of(examples, _encoder(), library)
+    typer.echo(str(library.save(name, made, replace=force)))
+
+
+@timbres.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Tell what a timbre is made of, and which instruments it is like."""
+    from plugin_bridge.timbre import TimbreLibrary
+    from plugin_bridge.timbre.query import nearest_classes
+
+    one = TimbreLibrary().load(name)
+    nearest = nearest_classes(one, _classes(one.encoder))
+    if as_json:
+        told = {"name": name, "encoder": one.encoder, "spread": one.spread}
+        told |= {"sources": list(one.sources), "nearest": nearest}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{name}: by the encoder {one.encoder}, of {', '.join(one.sources) or 'unknown'}")
+    typer.echo(f"spread of its examples {one.spread:.2f} (0: alike, 1: nothing in common)")
+    if nearest:
+        typer.echo(f"like {', '.join(f'{each} ({value:.2f})' for each, value in nearest)}")
+
+
+@timbres.command()
+def remove(name: Name) -> None:
+    """Delete a timbre."""
+    from plugin_bridge.timbre import TimbreLibrary
+
+    TimbreLibrary().remove(name)
+
+
+@timbres.command()
+def check(example: Annotated[str, typer.Argument(metavar="FILE[@START-END]")],
+          as_json: AsJson = False) -> None:  # fmt: skip
+    """Tell whether an example is any good: length, silence, several sounds, what it is like."""
+    from plugin_bridge.timbre.query import check_example
+
+    encoder = _encoder()
+    report = check_example(example, encoder, _classes(encoder.spec.encoder))
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False))
+    else:
+        _print(report)
+
+
+def _print(report: ExampleReport) -> None:
+    typer.echo(
+        f"{report.example}: {report.seconds:.2f} s, {report.silent:.0%} silent, level "
+        f"{report.level_db:.0f} dB, spread of its pieces {report.spread:.2f}"
+    )
+    if report.nearest:
+        like = ", ".join(f"{name} ({value:.2f})" for name, value in report.nearest)
+        typer.echo(f"like {like}; the first is ahead by {report.sure:.2f}")
+    for problem in report.problems:
+        typer.echo(f"but {problem}")
+    if not report.problems:
+        typer.echo("a good example")
+
+
+def _encoder() -> OnnxEncoder:
+    from realtime.encoder import load_encoder
+
+    return load_encoder()
+
+
+def _classes(encoder: str) -> dict[str, list[float]]:
+    """Return the unit vectors of classes of a model here that was trained with an encoder."""
+    from plugin_bridge.model_library import found_models
+
+    for one in found_models():
+        if one.spec and one.spec.encoder == encoder and one.spec.classes:
+            return {name: list(vector) for name, vector in one.spec.classes.items()}
+    return {}

@@ -1,0 +1,87 @@
+"""One sound to take: where it is, what it is, and how it is called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
+from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
+from realtime.separator import RESIDUAL
+
+ANYWHERE = (0.0, WIDTH_DEG[1])
+"""Azimuth and width of a target that may be anywhere."""
+_NAME = re.compile(r"\w[\w .+()-]*")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One sound to take: `name` becomes a file name; the direction is as in `Separator.set`.
+
+    Parameters
+    ----------
+    instruments : names of the table of controls, which it is the sum of; none: any.
+    strength : how much the instrument counts, 0 to 1.
+    morph : how far from the instrument towards the examples, 0 to 1.
+    like, unlike : examples of what is wanted and of what is not: files, stretches of files, or
+        names of the user's library of timbres.
+
+    Raises
+    ------
+    ValueError if the name does not do for a file, the direction is none, an instrument is not in
+    the table, the strength is out of range, or there is only an example of what is not wanted.
+    """
+
+    name: str
+    azimuth_deg: float
+    width_deg: float = DEFAULT_DIRECTION[1]
+    instruments: tuple[str, ...] = ()
+    strength: float = 1.0
+    morph: float = 1.0
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name.casefold() == RESIDUAL:
+            raise ValueError(
+                f"target name is {self.name!r}, expected letters, digits, spaces and . + - ( ), "
+                f"and not {RESIDUAL!r}: it becomes the name of a file"
+            )
+        check_direction(self.azimuth_deg, self.width_deg)
+        if unknown := [name for name in self.instruments if name not in INSTRUMENTS]:
+            raise ValueError(f"instrument {unknown[0]!r} of {self.name} is not in the table")
+        BY_NAME["strength"].check(self.strength)
+        BY_NAME["timbre_morph"].check(self.morph)
+        if self.unlike and not (self.like or self.instruments):
+            raise ValueError(
+                f"{self.name}: there is an example of what is not wanted and none of what is: "
+                "give --like or --instrument too"
+            )
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Return the values of its controls, by name."""
+        named = {"azimuth": self.azimuth_deg, "width": self.width_deg}
+        named |= {"strength": self.strength} if self.strength != 1 else {}
+        return named | ({"timbre_morph": self.morph} if self.like else {})
+
+    @property
+    def instrument_numbers(self) -> tuple[int, ...]:
+        """Return the numbers of its instruments in the table; 0 for any."""
+        return tuple(INSTRUMENTS.index(name) for name in self.instruments) or (0,)
+
+    @property
+    def by_timbre(self) -> bool:
+        """Return whether an example says what it is."""
+        return bool(self.like or self.unlike)
+
+
+@dataclass(frozen=True)
+class TimbrePair:
+    """The timbres of a target's examples: unit vectors (size,), None where there is no example."""
+
+    like: NDArray[np.float32] | None = None
+    unlike: NDArray[np.float32] | None = None

@@ -1,0 +1,149 @@
+"""`stemsteer render` by what a sound is: names, examples, all of a model's sources."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+from tests.support.models import source_model, timbre_model
+
+SHARES = {"vocals": 0.5, "drums": 0.25}
+CLASSES = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMSTEER_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    source_model(tmp_path / "models" / "halves.onnx", SHARES)
+    return tmp_path
+
+
+def stemsteer(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def stems(folder):
+    return {path.stem: soundfile.read(path, dtype="int16")[0] for path in folder.iterdir()}
+
+
+def rendered(song, *words):
+    done = stemsteer("render", song, *words, "--out", "out", "--force")
+    assert done.exit_code == 0, done.output
+    return stems(song.parent / "out")
+
+
+def near(found, expected):
+    np.testing.assert_allclose(found[4000:-4000], expected[4000:-4000], atol=2)
+
+
+def test_an_instrument_and_the_rest_are_files_that_sum_to_the_mix(folder, song):
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--instrument", "vocals")
+    assert set(found) == {"vocals", "residual"}
+    near(found["vocals"], mix * 0.5)
+    np.testing.assert_array_equal(found["vocals"] + found["residual"], mix)
+
+
+def test_several_instruments_have_a_file_each_named_by_the_word_or_as_told(folder, song):
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--instrument", "singer", "--instrument", "beat=drums")
+    assert set(found) == {"singer", "beat", "residual"}
+    near(found["beat"], mix * 0.25)
+
+
+def test_an_instrument_from_a_direction_leaves_what_stands_elsewhere(folder, song):
+    found = rendered(song, "--instrument", "vocals", "--azimuth", "-30", "--width", "10")
+    left = rendered(song, "--azimuth", "-30", "--width", "10", "--model", "panorama")
+    level = np.abs(found["vocals"][4000:-4000].astype(float)).mean()
+    assert level == pytest.approx(
+        0.5 * np.abs(left["target"][4000:-4000].astype(float)).mean(), rel=0.05
+    )
+
+
+def test_instrumental_is_the_mix_without_the_singer(folder, song):
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--instrument", "instrumental")
+    assert set(found) == {"residual"}
+    near(found["residual"], mix * 0.5)
+
+
+def test_all_sources_of_a_model_have_a_file_each(folder, song):
+    assert set(rendered(song, "--all")) == {"vocals", "drums", "residual"}
+
+
+def test_the_kick_takes_the_drums_and_says_so(folder, song):
+    done = stemsteer("render", song, "--instrument", "kick", "--out", "out")
+    assert done.exit_code == 0
+    assert "'kick' is part of the drums" in done.stderr
+
+
+def test_targets_of_a_file_say_what_they_are(folder, song):
+    entries = [
+        {"name": "lead", "instrument": "vocals"},
+        {"name": "both", "instrument": ["vocals", "drums"], "strength": 0.5},
+    ]
+    (folder / "t.json").write_text(json.dumps(entries))
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--targets", "t.json")
+    near(found["lead"], mix * 0.5)
+    near(found["both"], mix * 0.375)
+
+
+def test_lanes_of_instruments_cross_over(folder, song):
+    (folder / "l.csv").write_text("seconds,a.instrument,a.width\n0,vocals,90\n2,drums,90\n")
+    mix = soundfile.read(song, dtype="int16")[0].astype(float)
+    found = rendered(song, "--automation", "l.csv")["a"]
+    rate = 44_100
+    near(found[: int(1.9 * rate)], mix[: int(1.9 * rate)] * 0.5)
+    np.testing.assert_allclose(
+        found[int(2.1 * rate) : -4000], mix[int(2.1 * rate) : -4000] * 0.25, atol=2
+    )
+
+
+def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
+    timbre_model(folder / "models" / "listener.onnx", CLASSES)
+    heard = []
+
+    class Encoder:
+        class spec:  # noqa: N801 -- stands for an attribute
+            encoder, sample_rate, size = "listen", 44_100, 2
+
+        def encode(self, audio):
+            heard.append(audio.shape[1])
+            return np.array([1, 0], np.float32)
+
+    monkeypatch.setattr("realtime.encoder.load_encoder", lambda name: Encoder())
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--like", f"{song}@1-2", "--like", f"{song}@3-4.5")
+    assert heard == [44_100, 66_150]
+    assert np.abs(found["target"][4000:-4000]).max() <= 2, "a timbre (1, 0) is silence here"
+    np.testing.assert_array_equal(found["target"] + found["residual"], mix)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--instrument", "vocls"), "did you mean vocals"),
+        (("--instrument", "accordion"), "no installed model knows accordion"),
+        (("--instrument", "vocals", "--model", "panorama"), "'panorama' does not know vocals"),
+        (("--instrument", "vocals", "--instrument", "vocals"), "asked for twice"),
+        (("--instrument", "karaoke", "--instrument", "drums"), "stands alone"),
+        (("--unlike", "song.wav@1-2"), "give --like or --instrument too"),
+        (("--like", "song.wav@1-2"), "no installed model knows timbres"),
+        (("--instrument", "vocals", "--strength", "2"), "strength is 2"),
+        (("--all", "--model", "steer"), "has no sources of its own"),
+        ((), "say what: --instrument WORD"),
+    ],
+)
+def test_what_cannot_be_taken_is_said_and_leaves_nothing(folder, song, words, told):
+    done = stemsteer("render", "song.wav", *words, "--out", "out")
+    assert done.exit_code != 0
+    plain = " ".join(done.stderr.replace("│", " ").split())
+    assert told in plain
+    assert not (folder / "out").exists()
