@@ -115,9 +115,15 @@ def recentred(audio: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Label:
-    """What a stem is: class and family of ``classes``, its role, and what played it."""
+    """What a stem is: class and family of ``classes``, its role, and what played it.
+
+    Parameters
+    ----------
+    title : song and stem as their files are called, where a person would look for it.
+    """
 
     name: str
     family: str
     role: str = ""
     origin: str = ""
+    title: str = ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from models_onnx import commands as door
-from models_onnx.data.collections import EvaluationScene, open_songs, scenes
+from models_onnx import commands
+from models_onnx.data.collections import open_collection
+from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.evaluation import metrics, report
-from models_onnx.evaluation.systems import listen, oracle, separate, sounding
+from models_onnx.evaluation.rows import Row, measure
+from models_onnx.evaluation.systems import oracle, separate, separate_with_activity, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -36,80 +38,6 @@ PEER = "panorama"
 PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
 SYNTHETIC, SYNTHETIC_HOURS = Path("synthetic"), 0.25
-
-
-@dataclass(frozen=True)
-class Row:
-    """One target of one scene by one system, and all that is measured of it; see `metrics`.
-
-    `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
-    removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
-    `error_deg` is by how much the direction was wrong, `misled` whether it was then nearer to
-    another source than to the target. `sdr_db` to `sar_db` are those of
-    BSS Eval, where asked for.
-    """
-
-    system: str
-    scene: int
-    target: int
-    instrument: str
-    sources: int
-    nearest_deg: float
-    error_deg: float
-    si_sdr_db: float
-    gain_db: float
-    sd_sdr_db: float
-    level_difference_error_db: float
-    silence_db: float
-    removed_db: float
-    kept_db: float
-    activity_f1: float = float("nan")
-    misled: bool = False
-    sdr_db: float = float("nan")
-    isr_db: float = float("nan")
-    sir_db: float = float("nan")
-    sar_db: float = float("nan")
-
-
-def measure(
-    system: str,
-    number: int,
-    scene: EvaluationScene,
-    estimates: Floats,
-    *,
-    f1: Sequence[float] = (),
-    bss: bool = False,
-) -> Iterator[Row]:
-    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow).
-
-    f1 is that of the activity of every source, where it is known.
-    """
-    scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
-    for k in scene.targets():
-        image, estimate = scene.images[k], estimates[k]
-        reached = metrics.si_sdr_db(estimate, image)
-        removed = kept = float("nan")
-        if not system.startswith("mix"):
-            rest = scene.mixture - image
-            removed, kept = metrics.leakage_db(scene.mixture - estimate, image, rest)
-        yield Row(
-            system,
-            number,
-            k,
-            scene.names[k],
-            len(scene.images),
-            scene.nearest_deg(k),
-            0.0,
-            reached,
-            reached - metrics.si_sdr_db(scene.mixture, image),
-            metrics.sd_sdr_db(estimate, image),
-            metrics.level_difference_error_db(estimate, image),
-            metrics.silence_db(estimate, image),
-            removed,
-            kept,
-            f1[k] if f1 else float("nan"),
-            **{f"{name.lower()}_db": float(values[k]) for name, values in scores.items()},
-        )
 
 
 def best_width_deg(peer: Model, tier: str, judged: list[EvaluationScene]) -> float:
@@ -177,7 +105,9 @@ def evaluate(
         estimates = {"mix": copies, "mix/N": copies / np.float32(len(copies))}
         f1: dict[str, list[float]] = {}
         for name, model, tier, width in systems:
-            estimates[name], told = listen(model, tier, scene.mixture, list(azimuth_deg), width)
+            estimates[name], told = separate_with_activity(
+                model, tier, scene.mixture, list(azimuth_deg), width
+            )
             if told is not None:
                 true = sounding(scene, model.spec.tier(tier), ACTIVE_DB)[:, : told.shape[1]]
                 f1[name] = list(map(metrics.activity_f1, told > 0.5, true))
@@ -216,10 +146,12 @@ def main(
 ) -> None:
     """Print tables of separation quality with 95 % bootstrap intervals."""
     files = [out.with_name(out.name + suffix) for suffix in (".json", ".png")] if out else []
-    door.claim(*files, force=force)
+    commands.claim(*files, force=force)
     models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
-    with _folder(data) as songs:
-        judged = list(scenes(open_songs(songs), count, seconds, keep_width=keep_width, seed=seed))
+    with _folder(data) as folder:
+        songs = open_collection(folder, as_recorded=True)
+        drawn = evaluation_scenes(songs, count, seconds, keep_width=keep_width, seed=seed)
+        judged = list(drawn)
     if not any(scene.targets() for scene in judged):
         raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")
     rows, peer_width_deg = evaluate(models, judged, width, error_scenes, bss_scenes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +12,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from models_onnx.evaluation.metrics import Interval, interval
+from models_onnx.evaluation.rows import Row
 from realtime.atomic import atomic_write
-
-if TYPE_CHECKING:
-    from models_onnx.evaluation.evaluate import Row
 
 DISTANCES_DEG = (0.0, 5.0, 10.0, 20.0, 91.0)
 F1 = "activity F1"
@@ -34,7 +31,7 @@ MEDIANS = {
 }
 REFERENCES = ("mix", "mix/N", "oracle")
 
-Key = Callable[["Row"], str]
+Key = Callable[[Row], str]
 
 
 def distance(row: Row) -> str:

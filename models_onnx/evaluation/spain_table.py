@@ -22,17 +22,17 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from models_onnx import commands as door
-from models_onnx.data.collections import EvaluationScene
+from models_onnx import commands
+from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.evaluation.metrics import db, interval, si_sdr_db
 from models_onnx.evaluation.systems import oracle, separate
 from models_onnx.export import export
-from models_onnx.networks import registry as networks
+from models_onnx.networks import registry
 from models_onnx.networks.checkpoints import FILE
 from models_onnx.networks.spain.config import TASKS
 from models_onnx.networks.spain.network import SpainXumx
-from models_onnx.training.spain_batches import Stems, instrument, judged_scenes
+from models_onnx.training.spain_batches import Stems, evaluation_scenes, instrument
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.model import load_model
@@ -60,7 +60,7 @@ class Score:
 
 def trained(folder: Path, files: Path) -> tuple[str, str, System]:
     """The task of a run, its name among systems, and how it separates."""
-    network, spec, found = networks.restore(folder)
+    network, spec, found = registry.restore(folder)
     if not isinstance(network, SpainXumx):
         raise StemsteerError(
             f"{folder} holds a run of {found['about']['network']}, expected those of "
@@ -225,7 +225,7 @@ def main(
 ) -> None:
     """Print tables for the tasks of which there are runs."""
     if out is not None:
-        door.claim(out, force=force)
+        commands.claim(out, force=force)
     checkpoints = sorted(runs.glob(f"*/{FILE}"))
     if not checkpoints:
         raise StemsteerError(f"{runs} holds no runs, expected {runs}/<run>/{FILE}")
@@ -234,12 +234,12 @@ def main(
     with tempfile.TemporaryDirectory() as files:
         found = [trained(path.parent, Path(files)) for path in checkpoints]
         for task, sources in TASKS.items():
-            networks_here = {name: system for owner, name, system in found if owner == task}
-            if not networks_here:
+            trained_networks = {name: system for owner, name, system in found if owner == task}
+            if not trained_networks:
                 continue
-            judged = list(judged_scenes(Stems([data], sources), count, seconds, seed))
+            judged = list(evaluation_scenes(Stems([data], sources), count, seconds, seed))
             systems = untrained(judged[:error_scenes])
-            own = list(judge(task, systems | networks_here, judged, error_scenes))
+            own = list(judge(task, systems | trained_networks, judged, error_scenes))
             print(tables(own), flush=True)
             scores += own
     if out is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.data.collections import EvaluationScene
+from models_onnx.data.scenes import EvaluationScene
 from realtime.model import Model
 from realtime.separator import MAX_FRAMES, Separator
 from realtime.spec import Tier
@@ -21,10 +21,10 @@ def separate(
     model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
 ) -> Floats:
     """Stream a mixture (2, n) through a model; one target a direction: (targets, 2, n)."""
-    return listen(model, tier, mixture, azimuth_deg, width_deg)[0]
+    return separate_with_activity(model, tier, mixture, azimuth_deg, width_deg)[0]
 
 
-def listen(
+def separate_with_activity(
     model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
 ) -> tuple[Floats, Floats | None]:
     """As `separate`, and the activity (targets, hops) if the model tells it.
@@ -32,8 +32,8 @@ def listen(
     Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
     """
     separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
-    told = azimuth_deg if "direction" in model.spec.conditions else ()
-    for target, azimuth in enumerate(told):
+    directions = azimuth_deg if "direction" in model.spec.conditions else ()
+    for target, azimuth in enumerate(directions):
         separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
     latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
     stems, activity = [], []
@@ -44,8 +44,8 @@ def listen(
         if separator.activity is not None and whole:
             activity.append(separator.activity.copy())
     stems.append(separator.flush())
-    heard = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
-    return np.concatenate(stems, axis=2)[:-1, :, latency:], heard
+    told = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
+    return np.concatenate(stems, axis=2)[:-1, :, latency:], told
 
 
 def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.bool_]:

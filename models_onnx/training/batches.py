@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from models_onnx.data.mixer import Scene
 
 Floats = NDArray[np.float32]
 
@@ -21,14 +22,6 @@ POINT_WIDTHS_DEG = (3.0, 30.0)
 OPENING_WIDTHS_DEG = (30.0, 90.0)
 NOTHING_WITHIN_DEG = 8.0
 DOUBT = 0.2
-
-
-class Scene(Protocol):
-    """Panned sources and their sum; see `models_onnx.data.mixer`."""
-
-    mixture: Floats  # (2, samples)
-    images: Floats  # (sources, 2, samples)
-    azimuth_deg: Floats  # (sources,)
 
 
 DrawScene = Callable[[np.random.Generator], Scene]

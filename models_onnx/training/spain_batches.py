@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models_onnx.data.collections import EvaluationScene
+from models_onnx.data.collections import open_collection
+from models_onnx.data.scenes import EvaluationScene
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, pan_gains
 from models_onnx.training.batches import Batch
-from models_onnx.training.scene_batches import open_folder
 from realtime.errors import StemsteerError
 
 CLASSES = {
@@ -50,7 +50,7 @@ class Stems:
         wanted = [instrument(name) for name in sources]
         self.sources = tuple(sources)
         self._of: dict[str, list[Source]] = {name: [] for name in wanted}
-        for songs in map(open_folder, folders):
+        for songs in map(open_collection, folders):
             self._add(songs)
         for name, found in self._of.items():
             if len(found) < wanted.count(name):
@@ -125,9 +125,9 @@ def training_batches(
     return batch
 
 
-def judged_scenes(
+def evaluation_scenes(
     stems: Stems, count: int, seconds: float, seed: int = 0
 ) -> Iterator[EvaluationScene]:
-    """Always the same scenes for a seed."""
+    """Draw `count` scenes, always the same ones for a seed."""
     for number in range(count):
         yield stems.draw(np.random.default_rng([seed, number]), seconds)

@@ -23,15 +23,15 @@ from typing import Annotated, Any, TextIO
 import torch
 import typer
 
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.data.collections import open_pool
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.steer import network as steer
 from models_onnx.training import curves
-from models_onnx.training import scene_batches as songs
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
+from models_onnx.training.scene_batches import training_batches, validation_batches
 from models_onnx.training.task import SeparationTask
 from realtime.errors import StemsteerError
 
@@ -164,16 +164,16 @@ def main(
         loss=LossWeights(snr=snr),
         **(ONLY_AIM if only_aim else {}),
     )
-    built, spec, about = networks.build(network, config)
+    built, spec, about = registry.build(network, config)
     if not isinstance(built, steer.Steer):
         raise StemsteerError(f"{network} is trained by python -m models_onnx train-spain")
     if only_aim and not built.config.aim:
         raise StemsteerError(f"{config!r} has no aim to teach: leave out --only-aim")
     check_device(device)
     if init is not None:
-        networks.load_weights(built, init)
-    pool, names = songs.open_pool(data)
-    draw = songs.training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
+        registry.load_weights(built, init)
+    pool, names = open_pool(data)
+    draw = training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
     if only_aim:
         about |= {"part": "aim"}
     task = (RefinerTask if only_aim else SeparationTask)(
@@ -182,7 +182,7 @@ def main(
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
-    train(run, draw, songs.validation_batches(validation) if validation else [], out)
+    train(run, draw, validation_batches(validation) if validation else [], out)
 
 
 def check_device(name: str) -> None:

@@ -14,14 +14,13 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.stft import analyse, apply_masks
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, stereo_si_sdr
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.spain_batches import Stems, as_batch, judged_scenes, training_batches
+from models_onnx.training.spain_batches import Stems, as_batch, evaluation_scenes, training_batches
 from models_onnx.training.spain_losses import (
     TINY,
     combination_matrix,
@@ -137,7 +136,7 @@ def main(
         hours=hours, steps=steps, seed=seed, scenes=scenes, seconds=seconds, learning_rate=rate,
         weight_decay=1e-5, clip=5.0, average=0.99,
     )  # fmt: skip
-    network, described, about = networks.build("spain-xumx", config)
+    network, described, about = registry.build("spain-xumx", config)
     assert isinstance(network, SpainXumx)
     about |= {"noise": noise}
     check_device(device)
@@ -147,12 +146,12 @@ def main(
     with torch.no_grad():
         network.standardise(task.seen(draw(2**31).to(task.device)))
     if init is not None:
-        networks.load_weights(network, init)
+        registry.load_weights(network, init)
     run = Run(task, plan, about, [folder.name for folder in data])
     if (out / checkpoints.FILE).exists():
         run.resume(out)
     checks = []
     if validation is not None:
         held = Stems([validation], described.targets)
-        checks = [as_batch(list(judged_scenes(held, 12, 4.0, VALIDATION_SEED)))]
+        checks = [as_batch(list(evaluation_scenes(held, 12, 4.0, VALIDATION_SEED)))]
     train(run, draw, checks, out)

@@ -16,8 +16,7 @@ import torch
 import typer
 from torch import Tensor
 
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer, SteerConfig
 from realtime.errors import StemsteerError
 
@@ -73,8 +72,8 @@ def main(
         raise StemsteerError(f"{out / checkpoints.FILE} is there already: give another --out")
     torch.manual_seed(seed)
     live = Steer(LIVE)
-    networks.load_weights(live, init)
-    network, spec, about = networks.build("steer", config)
+    registry.load_weights(live, init)
+    network, spec, about = registry.build("steer", config)
     assert isinstance(network, Steer)
     try:
         widen(network, live.state_dict())

@@ -8,7 +8,8 @@ import soundfile
 import yaml
 
 from models_onnx.data import draw
-from models_onnx.data.sets.loaders import StemFolder, open_collection
+from models_onnx.data.collections import open_collection
+from models_onnx.data.sets.loaders import StemFolders
 from models_onnx.data.sets.naming import label_of, label_of_program
 from models_onnx.data.stems import image
 from realtime.errors import StemsteerError
@@ -94,7 +95,7 @@ LAYOUTS = (musdb18, musdb18_hq, slakh, medleydb, urmp, solos, songs)
 def test_a_data_set_is_told_by_its_layout_and_gives_labelled_sources(make, tmp_path):
     layout, classes = make(tmp_path)
     collection = open_collection(tmp_path)
-    assert isinstance(collection, StemFolder)
+    assert isinstance(collection, StemFolders)
     assert collection.layout == layout
     assert len(collection) == len(classes)
     for index, expected in enumerate(classes):

@@ -10,19 +10,22 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from models_onnx import commands as door
-from models_onnx.data.collections import EvaluationScene, open_songs, scenes
+from models_onnx import commands
+from models_onnx.data.collections import open_collection
+from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
+from models_onnx.data.sources import Collection
+from models_onnx.data.stems import image
 from models_onnx.evaluation.evaluate import (
     ERRORS_DEG,
     PEER_WIDTHS_DEG,
     best_width_deg,
     evaluate,
     main,
-    measure,
 )
 from models_onnx.evaluation.metrics import activity_f1, si_sdr_db
 from models_onnx.evaluation.report import above, distance, lost, tables
-from models_onnx.evaluation.systems import listen, oracle, separate, sounding
+from models_onnx.evaluation.rows import measure
+from models_onnx.evaluation.systems import oracle, separate, separate_with_activity, sounding
 from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
 from realtime.model import WEIGHTS
@@ -50,15 +53,19 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def opened(folder: Path) -> Collection:
+    return open_collection(folder, as_recorded=True)
+
+
 def test_scenes_are_sums_of_their_images_in_their_directions(songs: Path) -> None:
-    for scene in scenes(open_songs(songs), 3, 0.5, keep_width=False):
+    for scene in evaluation_scenes(opened(songs), 3, 0.5, keep_width=False):
         np.testing.assert_allclose(scene.images.sum(0), scene.mixture, atol=1e-6)
         theta = np.deg2rad(scene.azimuth_deg + 45)
-        for image, angle in zip(scene.images, theta, strict=True):
-            across = image[1] * np.cos(angle) - image[0] * np.sin(angle)
+        for placed, angle in zip(scene.images, theta, strict=True):
+            across = placed[1] * np.cos(angle) - placed[0] * np.sin(angle)
             assert np.abs(across).max() < 1e-6
         assert not any("mix" in name for name in scene.names)
-    names = {n for s in scenes(open_songs(songs), 4, 0.5, keep_width=True) for n in s.names}
+    names = {n for s in evaluation_scenes(opened(songs), 4, 0.5, keep_width=True) for n in s.names}
     assert names == {
         "first/stem_0",
         "first/stem_1",
@@ -69,19 +76,39 @@ def test_scenes_are_sums_of_their_images_in_their_directions(songs: Path) -> Non
 
 
 def test_the_same_seed_gives_the_same_scenes(songs: Path) -> None:
-    one, other = (next(scenes(open_songs(songs), 1, 0.5, keep_width=True)) for _ in range(2))
+    one, other = (next(evaluation_scenes(opened(songs), 1, 0.5, keep_width=True)) for _ in range(2))
     assert np.array_equal(one.mixture, other.mixture)
-    third = next(scenes(open_songs(songs), 1, 0.5, keep_width=True, seed=1))
+    third = next(evaluation_scenes(opened(songs), 1, 0.5, keep_width=True, seed=1))
     assert not np.array_equal(one.mixture, third.mixture)
 
 
-def test_a_folder_without_songs_and_a_foreign_rate_are_refused(tmp_path: Path) -> None:
+def test_stems_of_another_rate_are_resampled_and_else_left_as_recorded(tmp_path: Path) -> None:
     with pytest.raises(StemsteerError, match="holds no songs"):
-        open_songs(tmp_path)
-    for name in "ab":
-        soundfile.write(tmp_path / f"{name}.wav", np.zeros(100), 48_000)
-    with pytest.raises(StemsteerError, match="48000 Hz"):
-        open_songs(tmp_path).sources(0)
+        opened(tmp_path)
+    time_s = np.arange(48_000) / 48_000
+    for name, level in (("a", 0.01), ("b", 0.5)):
+        sound = np.stack([level * np.sin(2 * np.pi * 440 * time_s), 0 * time_s], 1)
+        soundfile.write(tmp_path / f"{name}.wav", sound, 48_000, subtype="FLOAT")
+    sources = opened(tmp_path).sources(0)
+    assert [source.samples for source in sources] == [RATE_HZ, RATE_HZ]
+    assert [source.label.title for source in sources] == [
+        f"{tmp_path.name}/a",
+        f"{tmp_path.name}/b",
+    ]
+    for source, level in zip(sources, (0.01, 0.5), strict=True):
+        left, right = image(source.read(1000, 20_000), 0.0)
+        expected = level * np.sin(2 * np.pi * 440 * (1000 + np.arange(20_000)) / RATE_HZ)
+        np.testing.assert_allclose(left, expected, atol=2e-3 * level)
+        assert np.abs(right).max() < 1e-6  # neither turned to the centre nor made louder
+
+
+def test_of_a_data_set_in_two_parts_the_test_part_is_judged(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name in ("bass", "piano"):
+            (tmp_path / part / part).mkdir(parents=True, exist_ok=True)
+            soundfile.write(tmp_path / part / part / f"{name}.wav", np.ones(9000), RATE_HZ)
+    titles = {source.label.title for source in opened(tmp_path).sources(0)}
+    assert titles == {"test/bass", "test/piano"}
 
 
 def test_only_audible_sources_are_judged_and_the_nearest_is_found() -> None:
@@ -114,11 +141,11 @@ def test_a_source_sounds_where_its_power_is_above_the_level() -> None:
 
 
 def test_activity_is_that_of_the_frames_and_judged_only_where_it_is_told(songs: Path) -> None:
-    scene = next(scenes(open_songs(songs), 1, 0.5, keep_width=True))
+    scene = next(evaluation_scenes(opened(songs), 1, 0.5, keep_width=True))
     tier = Tier(2048, 512, 256, lookahead=3)
     model = identity(fake_spec(tiers={"studio": tier}))
     model.activity = lambda frames: frames % 2
-    _, told = listen(model, "studio", scene.mixture, [0.0, 10.0], 20.0)
+    _, told = separate_with_activity(model, "studio", scene.mixture, [0.0, 10.0], 20.0)
     hops = scene.mixture.shape[1] // 256
     expected = np.arange(3, hops) % 2
     np.testing.assert_array_equal(told, [expected, expected])
@@ -135,7 +162,7 @@ def test_a_rest_shorter_than_a_hop_tells_no_activity() -> None:
     model = identity(fake_spec(tiers={"live": Tier(1024, 512, 256)}))
     model.activity = lambda frames: frames % 2
     mixture = np.zeros((2, MAX_FRAMES * 256 + 100), np.float32)
-    _, told = listen(model, "live", mixture, [0.0], 20.0)
+    _, told = separate_with_activity(model, "live", mixture, [0.0], 20.0)
     np.testing.assert_array_equal(told, [np.arange(MAX_FRAMES) % 2])
 
 
@@ -147,7 +174,7 @@ def test_the_oracle_is_aligned_and_far_above_the_mixture() -> None:
 
 
 def test_the_peer_is_judged_at_the_width_that_suits_it_best(songs: Path) -> None:
-    judged = list(scenes(open_songs(songs), 1, 0.3, keep_width=True))
+    judged = list(evaluation_scenes(opened(songs), 1, 0.3, keep_width=True))
     peer = load_model("panorama")
 
     def mean(width_deg: float) -> float:
@@ -172,7 +199,7 @@ def test_bss_eval_is_in_the_rows_and_the_table_where_asked_for() -> None:
 
 
 def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
-    judged = list(scenes(open_songs(songs), 2, 1.0, keep_width=False))
+    judged = list(evaluation_scenes(opened(songs), 2, 1.0, keep_width=False))
     rows, width_deg = evaluate([("again", load_model("panorama"), "live")], judged, 20.0, 1)
     means = {
         system: np.mean([r.si_sdr_db for r in rows if r.system == system and r.error_deg == 0])
@@ -188,7 +215,7 @@ def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
 
 
 def test_what_a_wrong_direction_costs_is_counted_target_by_target(songs: Path) -> None:
-    judged = list(scenes(open_songs(songs), 3, 1.0, keep_width=False))
+    judged = list(evaluation_scenes(opened(songs), 3, 1.0, keep_width=False))
     rows, _ = evaluate([], judged, 20.0, 3)
     own = [row for row in rows if row.system == "panorama"]
     exact = {(r.scene, r.target): r.si_sdr_db for r in own if r.error_deg == 0}
@@ -210,7 +237,7 @@ def test_what_a_wrong_direction_costs_is_counted_target_by_target(songs: Path) -
     [(0, "0–5°"), (4.9, "0–5°"), (5, "5–10°"), (19, "10–20°"), (20, "> 20°"), (90, "> 20°")],
 )
 def test_distances_fall_into_their_columns(songs: Path, nearest_deg: float, column: str) -> None:
-    judged = list(scenes(open_songs(songs), 1, 0.3, keep_width=False))
+    judged = list(evaluation_scenes(opened(songs), 1, 0.3, keep_width=False))
     row = evaluate([], judged, 20.0, 0)[0][0]
     assert distance(replace(row, nearest_deg=nearest_deg)) == column
 
@@ -229,7 +256,7 @@ def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path:
 
 
 def asked(*words):
-    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +283,7 @@ def test_what_a_user_gets_wrong_is_said_without_a_traceback(
         Path(folder).mkdir()
         for k, name in enumerate(("piano", "bass")):
             sound = 0.1 * tones(np.random.default_rng(k), RATE_HZ) * (folder != "silent")
-            sound[500] = np.nan if folder == "nan" else 0.0
+            sound[500:] *= np.nan if folder == "nan" else 1.0
             soundfile.write(f"{folder}/{name}.wav", sound, RATE_HZ, subtype="FLOAT")
     Path("text/bass.wav").write_text("not audio")
     Path("v1.2.json").write_text("kept")
@@ -290,7 +317,7 @@ def test_the_word_synthetic_renders_held_out_songs(tmp_path, monkeypatch) -> Non
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("models_onnx.evaluation.evaluate.SYNTHETIC_HOURS", 0.001)
     options = ["--data", "synthetic", "--scenes", "1", "--seconds", "1", "--error-scenes", "0"]
-    done = CliRunner().invoke(door.app(main), [*options, "--out", "judged"])
+    done = CliRunner().invoke(commands.app(main), [*options, "--out", "judged"])
     assert done.exit_code == 0, done.output
     assert {"judged.json", "judged.png"} == {path.name for path in tmp_path.iterdir()}
     assert len(json.loads(Path("judged.json").read_text())["rows"]) >= 8  # 4 systems, 2 targets

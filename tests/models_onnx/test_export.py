@@ -7,10 +7,9 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from models_onnx import commands as door
+from models_onnx import commands
 from models_onnx.export import ExportError, OneStream, export, main, rounded
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.checkpoints import CheckpointError
 from models_onnx.networks.panorama import SPEC, Panorama
 from models_onnx.networks.registry import load_weights
@@ -128,12 +127,12 @@ def test_large_weights_are_stored_in_half_the_bytes(tiny):
 
 
 def asked(*words):
-    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
 
 
 @pytest.fixture
 def run(tmp_path):
-    network, _, about = networks.build("steer", "tiny")
+    network, _, about = registry.build("steer", "tiny")
     contents = {"step": 0, "elapsed_s": 0.0, "average": network.state_dict(), "about": about}
     checkpoints.save(tmp_path / "run", contents | {"data": [], "commit": ""})
     return tmp_path / "run"

@@ -11,14 +11,15 @@ import typer
 from typer.testing import CliRunner
 
 from models_onnx import export
+from models_onnx.data.collections import open_pool
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.evaluation.systems import separate
-from models_onnx.networks import registry as networks
+from models_onnx.networks import registry
 from models_onnx.networks.stft import synthesise
-from models_onnx.training import scene_batches as songs
 from models_onnx.training import train
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import LossWeights
+from models_onnx.training.scene_batches import training_batches
 from models_onnx.training.task import SeparationTask
 from realtime import load_model
 from tests.support.studio import tones
@@ -56,10 +57,10 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def held_out_loss(network: torch.nn.Module, shards: Path) -> float:
-    pool, _ = songs.open_pool([str(shards)])
-    batch = songs.training_batches(pool, 99, 6, 2, 0.5, AIMS)(0)
+    pool, _ = open_pool([str(shards)])
+    batch = training_batches(pool, 99, 6, 2, 0.5, AIMS)(0)
     network.eval()
-    task = SeparationTask(network, networks.build("steer", "tiny")[1], "live")
+    task = SeparationTask(network, registry.build("steer", "tiny")[1], "live")
     with torch.no_grad():
         return task.losses(batch, LossWeights(), 2, 0)["loss"].item()
 
@@ -68,13 +69,13 @@ def test_a_miniature_training_lowers_the_loss_of_scenes_it_has_not_seen(
     trained: Path, shards: Path
 ) -> None:
     torch.manual_seed(0)
-    before = held_out_loss(networks.build("steer", "tiny")[0], shards)
-    after = held_out_loss(networks.restore(trained)[0], shards)
+    before = held_out_loss(registry.build("steer", "tiny")[0], shards)
+    after = held_out_loss(registry.restore(trained)[0], shards)
     assert after < before - 0.02
 
 
 def test_the_checkpoint_says_what_made_it(trained: Path) -> None:
-    _, spec, found = networks.restore(trained)
+    _, spec, found = registry.restore(trained)
     assert spec.training["steps"] == found["step"] == STEPS
     assert spec.training["config"] == "tiny"
     assert "3 songs" in spec.training["data"][0]
@@ -89,9 +90,9 @@ def test_the_exported_file_streams_what_the_network_computes_at_once(
     file = tmp_path / "steer-live.onnx"
     export.main("steer", trained, file)
 
-    pool, _ = songs.open_pool([str(shards)])
-    batch = songs.training_batches(pool, 5, 1, 2, 0.5, AIMS)(0)
-    network, spec, _ = networks.restore(trained)
+    pool, _ = open_pool([str(shards)])
+    batch = training_batches(pool, 5, 1, 2, 0.5, AIMS)(0)
+    network, spec, _ = registry.restore(trained)
     network = export.rounded(network)
     task, tier = SeparationTask(network, spec, "live"), spec.tier("live")
     padded = torch.nn.functional.pad(batch.mixture, (tier.window - tier.hop, tier.hop))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models_onnx.networks import registry as networks
+from models_onnx.networks import registry
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.spain.config import CONDITIONINGS, CONFIGS, XumxConfig
@@ -164,7 +164,7 @@ def test_the_positional_code_is_its_formula():
 def test_every_small_network_fits_into_eight_megabytes():
     for name in CONFIGS:
         if not name.startswith("paper") and not name.endswith("blstm"):
-            network, _, _ = networks.build("spain-xumx", name)
+            network, _, _ = registry.build("spain-xumx", name)
             assert sum(p.numel() for p in network.parameters()) * 2 < 8e6  # in float16
 
 

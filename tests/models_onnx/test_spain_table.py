@@ -3,11 +3,10 @@
 import numpy as np
 from typer.testing import CliRunner
 
-from models_onnx import commands as door
-from models_onnx.data.collections import EvaluationScene
+from models_onnx import commands
+from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation.spain_table import FLOOR_DB, best_order, judge, main, score, tables
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.spain.config import TASKS
 
 
@@ -60,14 +59,14 @@ def test_only_what_is_told_directions_is_told_wrong_ones():
 
 
 def asked(*words):
-    return CliRunner().invoke(door.app(main), words, catch_exceptions=False)
+    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
 
 
 def test_folders_without_runs_or_with_foreign_ones_are_said(tmp_path):
     found = asked("--data", str(tmp_path), "--runs", str(tmp_path))
     assert found.exit_code == 1
     assert "holds no runs, expected" in found.output
-    network, _, about = networks.build("steer", "tiny")
+    network, _, about = registry.build("steer", "tiny")
     contents = {"step": 0, "elapsed_s": 0.0, "average": network.state_dict(), "about": about}
     checkpoints.save(tmp_path / "run", contents | {"data": [], "commit": ""})
     found = asked("--data", str(tmp_path), "--runs", str(tmp_path))

@@ -8,10 +8,10 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from models_onnx import commands as door
+from models_onnx import commands
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import Label
-from models_onnx.networks import registry as networks
+from models_onnx.networks import registry
 from models_onnx.networks.spain.config import TASKS, spec
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.training.run import Plan, Run
@@ -19,7 +19,7 @@ from models_onnx.training.spain_batches import (
     CLASSES,
     Stems,
     as_batch,
-    judged_scenes,
+    evaluation_scenes,
     training_batches,
 )
 from models_onnx.training.spain_losses import (
@@ -58,7 +58,7 @@ class Songs:
 @pytest.fixture
 def stems(monkeypatch, tmp_path):
     songs = Songs(("guitar", "cello", "bass", "piano", "guitar", "drums", "keys"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_folder", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
     return lambda task: Stems([tmp_path], TASKS[task])
 
 
@@ -133,7 +133,7 @@ class Steady(Songs):
 
 def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
     songs = Steady(("guitar", "bass", "piano", "guitar"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_folder", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
     drawn = Stems([tmp_path], TASKS["guitars"])
     for seed in range(20):
         scene = drawn.draw(np.random.default_rng(seed), 0.3)
@@ -146,7 +146,7 @@ def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
 
 def test_guitars_of_which_there_is_one_are_refused(monkeypatch, tmp_path):
     songs = Songs(("guitar", "bass", "piano"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_folder", lambda folder: songs)
+    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
     with pytest.raises(StemsteerError, match="1 stems of guitar, expected at least 2"):
         Stems([tmp_path], TASKS["guitars"])
 
@@ -178,11 +178,11 @@ def test_a_short_training_learns(stems, combinations):
 
 
 def test_the_gain_is_none_for_masks_of_one(stems):
-    network, _, _ = networks.build("spain-xumx", "band-none")
+    network, _, _ = registry.build("spain-xumx", "band-none")
     task = SpainTask(network, spec(network.config), combinations=False)
     monkey = torch.ones(())
     task.masks = lambda n, b, s: monkey.expand(len(s), 4, s.shape[1], 2, 744)  # type: ignore[method-assign]
-    batch = as_batch(list(judged_scenes(stems("band"), 2, 0.5)))
+    batch = as_batch(list(evaluation_scenes(stems("band"), 2, 0.5)))
     after, gain = task.gain_db(network, batch)
     assert gain == pytest.approx(0, abs=0.01)
     assert after < 0
@@ -199,6 +199,6 @@ def test_folders_of_stems_are_told_by_their_names(tmp_path):
 def test_an_unknown_configuration_is_said_without_a_traceback(tmp_path):
     words = ("band-none", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--steps", "1")
     for wrong, told in ((("other", *words[1:]), "it has: "), (words, "holds no songs")):
-        found = CliRunner().invoke(door.app(main), wrong, catch_exceptions=False)
+        found = CliRunner().invoke(commands.app(main), wrong, catch_exceptions=False)
         assert found.exit_code == 1
         assert told in found.output

@@ -13,9 +13,8 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from models_onnx import commands as door
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx import commands
+from models_onnx.networks import checkpoints, registry
 from models_onnx.training import widen
 from models_onnx.training.batches import Aims
 from models_onnx.training.curves import read_log
@@ -187,7 +186,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(*words: str, command=main):
-    return CliRunner().invoke(door.app(command), words, catch_exceptions=False)
+    return CliRunner().invoke(commands.app(command), words, catch_exceptions=False)
 
 
 TINY = ("--config", "tiny", "--scenes", "1", "--seconds", "0.5", "--threads", "1")
@@ -289,7 +288,7 @@ def test_widened_weights_are_no_run_and_replace_none(songs, tmp_path) -> None:
 
 
 def test_weights_of_another_network_are_told_in_a_line(songs) -> None:
-    network, _, _ = networks.build("steer", "tiny")
+    network, _, _ = registry.build("steer", "tiny")
     with pytest.raises(StemsteerError, match="does not hold the weights") as told:
-        networks.load_weights(network, WEIGHTS / "steer.onnx")
+        registry.load_weights(network, WEIGHTS / "steer.onnx")
     assert len(str(told.value)) < 400

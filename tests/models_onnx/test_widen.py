@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models_onnx.networks import checkpoints
-from models_onnx.networks import registry as networks
+from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import PLACES
@@ -46,8 +45,8 @@ def test_both_halves_of_a_cell_do_what_the_cell_did():
 
 def test_a_shipped_file_becomes_a_checkpoint_for_studio(tmp_path):
     main(WEIGHTS / "steer.onnx", tmp_path, "studio", 0)
-    network, spec, _ = networks.build("steer", "studio")
-    networks.load_weights(network, tmp_path)
+    network, spec, _ = registry.build("steer", "studio")
+    registry.load_weights(network, tmp_path)
     assert spec.tier("studio") == load_model("steer", "studio").spec.tier("studio")
     assert checkpoints.load(tmp_path)["step"] == 0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models_onnx.data.mixer import Scene
+from models_onnx.data.stems import Label
 from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.stft import steer
 from models_onnx.training.batches import Aims, Batch, draw_batch
@@ -22,13 +22,6 @@ SPEC = ModelSpec(
     mask_axes="steered",
     bins=256,
 )
-
-
-@dataclass(frozen=True)
-class ToneScene:
-    mixture: np.ndarray
-    images: np.ndarray
-    azimuth_deg: np.ndarray
 
 
 def tones(rng: np.random.Generator, samples: int) -> np.ndarray:
@@ -49,13 +42,15 @@ def tones(rng: np.random.Generator, samples: int) -> np.ndarray:
     return 0.1 * out
 
 
-def draw_scene(rng: np.random.Generator, samples: int = 11025, sources: int = 3) -> ToneScene:
+def draw_scene(rng: np.random.Generator, samples: int = 11025, sources: int = 3) -> Scene:
     azimuth_deg = rng.uniform(-45, 45, sources).astype(np.float32)
     theta = np.deg2rad(azimuth_deg + 45)
     gains = np.stack([np.cos(theta), np.sin(theta)], 1)
     dry = np.stack([tones(rng, samples) for _ in range(sources)])
     images = (gains[:, :, None] * dry[:, None]).astype(np.float32)
-    return ToneScene(images.sum(0), images, azimuth_deg)
+    labels = (Label("other", "other"),) * sources
+    width_deg, activity = np.zeros(sources, np.float32), np.ones((sources, 1), bool)
+    return Scene(images.sum(0), images, azimuth_deg, width_deg, labels, activity)
 
 
 def draw(step: int, *, aims: Aims = ANY, scenes: int = 2) -> Batch:

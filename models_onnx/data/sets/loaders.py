@@ -10,14 +10,15 @@ Solos      ``<Instrument>/<id>.wav``, or .mp4, .m4a, .flac: one player a file
 songs      ``<song>/<stem>.wav``, any instruments; files called mix or mixture are left out
 ========== ======================================================================================
 
-Of a data set with a ``train`` folder only that folder is read; name another one to read it.
+Of a data set with a ``train`` and a ``test`` folder training reads only the one, evaluation only
+the other; name a folder to read it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ import yaml
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import ORCHESTRA_13
 from models_onnx.data.sets.naming import label_of, label_of_program
-from models_onnx.data.sets.shards import INDEX, Shards
-from models_onnx.data.sources import Collection, Source
+from models_onnx.data.sources import Source
 from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
 from realtime.errors import StemsteerError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".m4a", ".mp4"}
 MIXES = {"mix", "mixture"}
+TRAINING_PARTS, TEST_PARTS = ("train", "Audio", "Dataset"), ("test", "Audio", "Dataset")
 MUSDB_STREAMS = ("mix", "drums", "bass", "other", "vocals")
 URMP_CODES = {
     "vn": "violin", "va": "viola", "vc": "cello", "db": "double_bass", "fl": "flute", "ob": "oboe",
@@ -44,6 +45,7 @@ URMP_CODES = {
 SOLOS_TOGETHER = 5
 """Solos are recordings of one player: a song is one of them beside others of other classes."""
 PROBES, PROBE = 6, 5 * 44_100
+"""A stem is measured by so many looks of so many samples."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,21 @@ class StemFile:
 
 
 @dataclass(frozen=True)
-class StemFolder:
-    """Songs of a data set, read from its files when they are drawn.
+class StemFolders:
+    """Songs of a data set, read from their files when they are drawn.
 
-    Levels are brought to that of the shards, and a stem that stands to one side is turned to the
-    centre, so that the mixer may put it anywhere.
+    Parameters
+    ----------
+    layout : name of the data set's layout, see the module.
+    songs : the stems of each song.
+    as_recorded : whether stems keep their levels and directions, for evaluation. Otherwise levels
+        are brought to that of the shards, and a stem that stands to one side is turned to the
+        centre, so that the mixer may put it anywhere.
     """
 
     layout: str
     songs: tuple[tuple[StemFile, ...], ...]
+    as_recorded: bool = False
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -76,28 +84,28 @@ class StemFolder:
         ------
         StemsteerError : a file is missing, broken or not a stem.
         """
+        read = _read if self.as_recorded else _read_centred
         return [
-            Source(stem.label, _length(stem.path, stem.stream), partial(_read, stem))
+            Source(stem.label, _length(stem.path, stem.stream), partial(read, stem))
             for stem in self.songs[index]
         ]
 
 
-def open_collection(folder: Path | str) -> Collection:
-    """Open a folder of shards or of a data set, told apart by what is in it.
+def open_stem_folders(folder: Path, *, as_recorded: bool = False) -> StemFolders:
+    """Open a data set, its layout told by what is in its folder.
+
+    Of one that has a part for training and a part for testing, the latter is opened where stems
+    are wanted `as_recorded`, for evaluation.
 
     Raises
     ------
-    StemsteerError : the folder is missing, or in none of the layouts.
+    StemsteerError : the folder is in none of the layouts.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise StemsteerError(f"{folder} is not a folder: give one of shards or of a data set")
-    if (folder / INDEX).exists():
-        return Shards(folder)
+    part = _part(folder, TEST_PARTS if as_recorded else TRAINING_PARTS)
     for layout, find in _FINDERS.items():
-        songs = tuple(song for song in find(_training_part(folder)) if len(song) > 1)
+        songs = tuple(song for song in find(part) if len(song) > 1)
         if songs:
-            return StemFolder(layout, songs)
+            return StemFolders(layout, songs, as_recorded)
     layouts = "\n".join(
         line for line in (__doc__ or "").splitlines() if "``" in line and "  " in line
     )
@@ -108,11 +116,8 @@ def open_collection(folder: Path | str) -> Collection:
     )
 
 
-def _training_part(folder: Path) -> Path:
-    for name in ("train", "Audio", "Dataset"):
-        if (folder / name).is_dir():
-            return folder / name
-    return folder
+def _part(folder: Path, names: Sequence[str]) -> Path:
+    return next((folder / name for name in names if (folder / name).is_dir()), folder)
 
 
 @cache
@@ -121,6 +126,10 @@ def _length(path: Path, stream: int) -> int:
 
 
 def _read(stem: StemFile, start: int, count: int) -> np.ndarray:
+    return split(audiofiles.read(stem.path, start, count, stream=stem.stream))
+
+
+def _read_centred(stem: StemFile, start: int, count: int) -> np.ndarray:
     angle_deg, gain = _measured(stem.path, stem.stream)
     audio = audiofiles.read(stem.path, start, count, stream=stem.stream)
     return split(turned(audio, -angle_deg)) * np.float32(gain)
@@ -199,7 +208,12 @@ def _songs(folder: Path) -> Iterator[tuple[StemFile, ...]]:
     for song in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())]:
         files = sorted(p for p in song.iterdir() if p.suffix.lower() in SUFFIXES)
         stems = [p for p in files if p.stem.lower() not in MIXES]
-        yield tuple(StemFile(path, label_of(path.stem.replace("_", " "))) for path in stems)
+        yield tuple(StemFile(path, _label_of_file(path)) for path in stems)
+
+
+def _label_of_file(path: Path) -> Label:
+    label = label_of(path.stem.replace("_", " "))
+    return replace(label, title=f"{path.parent.name}/{path.stem}")
 
 
 def _yaml_stems(path: Path) -> dict[str, dict[str, Any]]:
