@@ -1,4 +1,4 @@
-"""The door of the studio's commands: what a user can cause ends in one line, not a traceback."""
+"""What the commands share: an error that a user can cause ends in one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from realtime.errors import StemsteerError, one_line
 
 
 def app(command: Callable[..., None]) -> typer.Typer:
-    """The command line of one function."""
+    """Return the command line of one function."""
     found = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     found.command()(guarded(command))
     return found
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command; errors of the user's files, values and devices are said, and exit with 1.
+    """Wrap a command: errors of the user's files, values and devices are printed, and exit with 1.
 
-    Others are faults here and keep their traceback.
+    Others are faults of ours and keep their traceback.
     """
 
     @wraps(command)
@@ -48,9 +48,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def claim(*files: Path, force: bool) -> None:
-    """Make the folders of files that are to be written; nothing is replaced unless `force`.
+    """Make the folders of files that are to be written.
 
-    Raises StemsteerError if one is there.
+    Raises
+    ------
+    StemsteerError : a file is there already, and `force` does not say that it may be replaced.
     """
     for file in files:
         if file.exists() and not force:

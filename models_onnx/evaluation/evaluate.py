@@ -41,7 +41,7 @@ SYNTHETIC, SYNTHETIC_HOURS = Path("synthetic"), 0.25
 
 
 def best_width_deg(peer: Model, tier: str, judged: list[EvaluationScene]) -> float:
-    """The width at which the peer's mean SI-SDR over these scenes is highest.
+    """Return the width at which the peer's mean SI-SDR over these scenes is highest, degrees.
 
     Of `PEER_WIDTHS_DEG`, by climbing from the middle: the mean has one top over the width.
     """
@@ -168,7 +168,7 @@ def main(
 
 @contextmanager
 def _folder(data: Path) -> Iterator[Path]:
-    """The folder of the songs; rendered, always the same ones, where there is none yet."""
+    """Give the folder of the songs; rendered, always the same ones, where there is none yet."""
     if data != SYNTHETIC or data.exists():
         yield data
         return

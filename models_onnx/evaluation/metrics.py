@@ -28,12 +28,12 @@ CELL = 8  # bins and frames of a cell in which leakage is fitted
 
 
 def db(ratio: float) -> float:
-    """Decibels of a ratio of energies."""
+    """Return the decibels of a ratio of energies."""
     return float(10 * np.log10(max(ratio, TINY)))
 
 
 def si_sdr_db(estimate: Floats, reference: Floats) -> float:
-    """Scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019).
+    """Return the scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019), dB.
 
     One scale serves all channels. NaN for a silent reference, −inf for a silent estimate, at most
     100 dB.
@@ -52,7 +52,7 @@ def si_sdr_db(estimate: Floats, reference: Floats) -> float:
 
 
 def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
-    """Scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level."""
+    """Return the scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level."""
     scale = float(np.vdot(reference, estimate) / (np.vdot(reference, reference) + TINY))
     energy = float(np.sum(np.square(scale * reference, dtype=np.float64)))
     error = float(np.sum(np.square(estimate - reference, dtype=np.float64)))
@@ -60,7 +60,7 @@ def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
 
 
 def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.float64]]:
-    """SDR, ISR, SIR and SAR of all sources of a scene (sources, channels, samples).
+    """Return SDR, ISR, SIR and SAR of all sources of a scene (sources, channels, samples), dB.
 
     One window over the whole length. Each value is an array (sources,), NaN where silent.
     """
@@ -76,16 +76,16 @@ def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.f
 
 
 def frame_energy(audio: Floats, frame: int = FRAME) -> NDArray[np.float64]:
-    """Energy of every whole frame, over all channels."""
+    """Return the energy of every whole frame over all channels, (frames,)."""
     whole = audio.shape[-1] // frame * frame
     frames = audio[..., :whole].reshape(-1, whole // frame, frame)
     return np.sum(np.square(frames, dtype=np.float64), axis=(0, 2))
 
 
 def silence_db(estimate: Floats, reference: Floats, quiet_db: float = -60.0) -> float:
-    """Predicted energy at silence (PES): mean energy of the estimate where the reference has none.
+    """Return the predicted energy at silence (PES), that of the estimate where the reference rests.
 
-    Per frame in dB, floor −80 dB (Schulze-Forster et al., "Weakly informed audio source
+    The mean over frames in dB, floor −80 dB (Schulze-Forster et al., "Weakly informed audio source
     separation", 2019). Silent is below `quiet_db` of the loudest frame. NaN if it never is.
     """
     wanted = frame_energy(reference)
@@ -96,31 +96,34 @@ def silence_db(estimate: Floats, reference: Floats, quiet_db: float = -60.0) -> 
 
 
 def level_difference_db(audio: Floats) -> float:
-    """Level of left over right, limited to ±30 dB."""
+    """Return the level of left over right, dB, limited to ±30 dB."""
     left, right = np.sum(np.square(audio, dtype=np.float64), axis=1)
     found = 10 * np.log10((left + TINY) / (right + TINY))
     return float(np.clip(found, -LEVEL_DIFFERENCE_LIMIT_DB, LEVEL_DIFFERENCE_LIMIT_DB))
 
 
 def level_difference_error_db(estimate: Floats, reference: Floats) -> float:
-    """How far the stereo image has moved: the absolute error of the level difference."""
+    """Return how far the stereo image has moved: the absolute error of the level difference, dB."""
     return abs(level_difference_db(estimate) - level_difference_db(reference))
 
 
 def activity_f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    """F1 of frames that sound; NaN if neither says that any does."""
+    """Return the F1 score of frames that sound; NaN if neither says that any does."""
     hits = int(np.sum(predicted & true))
     wrong = int(np.sum(predicted ^ true))
     return 2 * hits / (2 * hits + wrong) if hits or wrong else float("nan")
 
 
 def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, float]:
-    """How much of the target and of the rest is in what remains after removing the target.
+    """Return how much of the target and of the rest remains after removing the target.
 
-    Returns (gain of the target, gain of the rest). In cells of 8 bins × 8 frames the remainder is
-    fitted as a · target + b · rest (complex spectra, both channels, real a and b); the gains are
-    those of the energy of a · target and b · rest. Unlike one projection over the whole length
-    this counts leakage of changing sign and size.
+    In cells of 8 bins × 8 frames the remainder is fitted as a · target + b · rest (complex
+    spectra, both channels, real a and b). Unlike one projection over the whole length this counts
+    leakage of changing sign and size.
+
+    Returns
+    -------
+    The gains of the energy of a · target and of b · rest against that of target and rest, dB.
     """
     window = windows(LEAKAGE)[0]
     spectra = [_cells(analyse(x, window, LEAKAGE.hop)) for x in (remainder, target, rest)]
@@ -129,6 +132,8 @@ def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, 
     def inner(x: Floats, y: Floats) -> NDArray[np.float64]:
         return np.real(np.sum(x * np.conj(y), axis=(1, 3), dtype=np.complex128))
 
+    # the normal equations of each cell, solved by Cramer's rule; the floor keeps a cell in which
+    # target and rest are one sound, or silence, from having any solution it likes
     tt, oo, to, rt, ro = inner(t, t), inner(o, o), inner(t, o), inner(r, t), inner(r, o)
     floor = 1e-6 * (tt + oo) + TINY
     determinant = (tt + floor) * (oo + floor) - to**2
@@ -160,7 +165,10 @@ class Interval:
 def interval(
     values: Floats, statistic: Callable[..., Floats] = np.mean, resamples: int = 2000
 ) -> Interval:
-    """Percentile bootstrap of a statistic of `values`, NaN left out; the same values, the same."""
+    """Return a statistic of `values` with its percentile-bootstrap interval.
+
+    What is not finite is left out. The draws are fixed: the same values give the same interval.
+    """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     if values.size == 0:

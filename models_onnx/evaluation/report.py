@@ -35,14 +35,14 @@ Key = Callable[[Row], str]
 
 
 def distance(row: Row) -> str:
-    """The column of the angular-distance table a row belongs to."""
+    """Return the column of the angular-distance table that a row belongs to."""
     index = int(np.searchsorted(DISTANCES_DEG, row.nearest_deg, side="right"))
     low, high = DISTANCES_DEG[index - 1], DISTANCES_DEG[min(index, len(DISTANCES_DEG) - 1)]
     return f"> {low:g}°" if high > 90 else f"{low:g}–{high:g}°"
 
 
 def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]:
-    """All tables; the first is the summary."""
+    """Return all tables; the first is the summary."""
     right = [row for row in rows if row.error_deg == 0]
     out = [_summary(right, f"{peer} is at {peer_width_deg:g}°, its best on this data")]
     out.append(_medians(right))
@@ -66,12 +66,12 @@ def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]
 
 
 def error(row: Row) -> str:
-    """By how much the direction was wrong, as a column."""
+    """Return by how much the direction was wrong, as a column."""
     return f"{row.error_deg:g}°"
 
 
 def lost(rows: Sequence[Row]) -> Iterator[Row]:
-    """Rows with a wrong direction; their SI-SDR becomes what is lost against the right one."""
+    """Yield the rows with a wrong direction, their SI-SDR that lost against the right one, dB."""
     exact = {(r.system, r.scene, r.target): r.si_sdr_db for r in rows if r.error_deg == 0}
     for row in rows:
         if row.error_deg > 0:
@@ -80,12 +80,12 @@ def lost(rows: Sequence[Row]) -> Iterator[Row]:
 
 
 def systems(rows: Iterable[Row]) -> list[str]:
-    """Names of the systems in the order they came."""
+    """Return the names of the systems in the order they came."""
     return list(dict.fromkeys(row.system for row in rows))
 
 
 def above(rows: Sequence[Row], peer: str, system: str) -> dict[str, list[float]]:
-    """By angular distance, and under ``all``: SI-SDR above the peer's, target by target."""
+    """Return by angular distance, and under ``all``, SI-SDR above the peer's of each target, dB."""
     known = {(row.scene, row.target): row.si_sdr_db for row in rows if row.system == peer}
     found: dict[str, list[float]] = {"all": []}
     for row in rows:
@@ -111,7 +111,7 @@ def _summary(rows: Sequence[Row], caption: str) -> Table:
 
 
 def _medians(rows: Sequence[Row]) -> Table:
-    """Medians of the other measures; those that were not measured are left out."""
+    """Return medians of the other measures; those that were not measured are left out."""
     table = Table(title="medians, dB; removed: gains in the mixture minus the estimate")
     table.add_column("system")
     found = {}
@@ -140,7 +140,14 @@ def _by(
     what: str = "SI-SDR",
     statistic: Callable[..., np.ndarray] = np.mean,
 ) -> Table:
-    """What `si_sdr_db` holds by groups: one row a system if `across`, else one row a group."""
+    """Return `si_sdr_db` by groups.
+
+    Parameters
+    ----------
+    key : the group of a row.
+    across : whether there is a row a system and a column a group, or the other way round.
+    what : the name of what `si_sdr_db` holds.
+    """
     groups = sorted({key(row) for row in rows}, key=_natural)
     table = Table(title=f"{what}, dB, {statistic.__name__} [95 %], by {title}")
     names = systems(rows)

@@ -1,10 +1,10 @@
 """What a direction is worth: ``python -m models_onnx spain-table --data DIR --runs DIR``.
 
-Every run of `train-spain` in a folder, exported and streamed as in use, beside the mixture,
- a quarter of it, the direction mask without learning at its best width on this data,
-`steer`, and the ratio mask of the true sources; all but bidirectional runs in the tier live. Where
-two sources are of one instrument, networks that are told no direction are also scored in the order
-of the two that suits them better. Prints tables in Markdown.
+Every run of `train-spain` in a folder, exported and streamed as in use, beside the mixture, a
+quarter of it, the direction mask without learning at its best width on this data, `steer`, and the
+ratio mask of the true sources; all but bidirectional runs in the tier live. Where two sources are
+of one instrument, networks that are told no direction are also scored in the order of the two that
+suits them better. Prints tables in Markdown.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ class Score:
 
 
 def trained(folder: Path, files: Path) -> tuple[str, str, System]:
-    """The task of a run, its name among systems, and how it separates."""
+    """Return the task of a run, its name among systems, and how it separates.
+
+    Parameters
+    ----------
+    files : folder for the exported file.
+    """
     network, spec, found = registry.restore(folder)
     if not isinstance(network, SpainXumx):
         raise StemsteerError(
@@ -80,7 +85,7 @@ def trained(folder: Path, files: Path) -> tuple[str, str, System]:
 
 
 def untrained(judged: list[EvaluationScene]) -> dict[str, System]:
-    """What needs no training here."""
+    """Return the systems that need no training here, by name."""
     peer, steer = load_model(PEER), load_model("steer", "live")
     width_deg = best_width_deg(peer, "live", judged)
     count = len(judged[0].names)
@@ -100,7 +105,7 @@ def untrained(judged: list[EvaluationScene]) -> dict[str, System]:
 def score(
     task: str, system: str, number: int, scene: EvaluationScene, error_deg: float, estimates: Floats
 ) -> list[Score]:
-    """Score the estimates (sources, 2, n) of a scene; SI-SDR no lower than −30 dB."""
+    """Score the estimates (sources, 2, n) of a scene; SI-SDR is no lower than −30 dB."""
     return [
         Score(
             task,
@@ -116,7 +121,7 @@ def score(
 
 
 def best_order(scene: EvaluationScene, estimates: Floats) -> Floats:
-    """The estimates, those of one instrument in the order of the highest mean SI-SDR."""
+    """Return the estimates, those of one instrument in the order of the highest mean SI-SDR."""
     orders = [
         list(order)
         for order in itertools.permutations(range(len(scene.names)))
@@ -136,7 +141,7 @@ def best_order(scene: EvaluationScene, estimates: Floats) -> Floats:
 def judge(
     task: str, systems: dict[str, System], judged: Sequence[EvaluationScene], error_scenes: int
 ) -> Iterable[Score]:
-    """All scores of a task; the first scenes also with directions wrong to a random side."""
+    """Yield all scores of a task; the first scenes also with directions wrong to a random side."""
     for number, scene in enumerate(judged):
         side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
         for name, system in systems.items():
@@ -151,7 +156,7 @@ def judge(
 
 
 def tables(scores: Sequence[Score]) -> str:
-    """The tables of one task in Markdown."""
+    """Return the tables of one task in Markdown."""
     right = [s for s in scores if s.error_deg == 0]
     names = list(dict.fromkeys(s.system for s in right))
     sources = list(dict.fromkeys(s.source for s in right))
@@ -191,7 +196,7 @@ def _by_scene(scores: Iterable[Score], field: str) -> dict[int, float]:
 
 
 def _mean(scores: Iterable[Score], field: str) -> str:
-    """Mean over scenes of the mean over sources, its interval that over scenes."""
+    """Return the mean over scenes of the mean over sources, its interval that over scenes."""
     return str(interval(np.array(list(_by_scene(scores, field).values()))))
 
 

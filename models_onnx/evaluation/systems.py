@@ -27,7 +27,7 @@ def separate(
 def separate_with_activity(
     model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
 ) -> tuple[Floats, Floats | None]:
-    """As `separate`, and the activity (targets, hops) if the model tells it.
+    """Separate as `separate` does; return also the activity (targets, hops) if the model tells it.
 
     Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
     """
@@ -49,7 +49,7 @@ def separate_with_activity(
 
 
 def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.bool_]:
-    """Whether each source sounds in the frames of `tier`: (sources, hops).
+    """Return whether each source sounds in the frames of `tier`: (sources, hops).
 
     It does where its power is above `level_db` against the mixture's mean.
     """
@@ -65,7 +65,7 @@ def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.
 
 
 def oracle(scene: EvaluationScene, tier: Tier) -> Floats:
-    """The ratio mask made from the true sources, on each channel: (sources, 2, n).
+    """Separate by the ratio mask made from the true sources, on each channel: (sources, 2, n).
 
     |S|² / (|S|² + |X − S|²) with the windows of `tier`: what a mask on the channels could reach.
     """

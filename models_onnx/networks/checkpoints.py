@@ -19,7 +19,7 @@ class CheckpointError(StemsteerError):
 
 
 def save(folder: Path, contents: dict[str, Any]) -> Path:
-    """Write `folder`/checkpoint.pt; a reader sees the old file or the new one, never a part."""
+    """Write `folder`/checkpoint.pt and return it; a reader sees the old file or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / (FILE + ".part")
     with part.open("wb") as file:
@@ -33,7 +33,9 @@ def save(folder: Path, contents: dict[str, Any]) -> Path:
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint file, or that of a folder; nothing in it is executed.
 
-    Raises CheckpointError if it is missing or is not one.
+    Raises
+    ------
+    CheckpointError : it is missing, cannot be read, or is not of a training run.
     """
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
@@ -52,12 +54,12 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def brief(error: Exception) -> str:
-    """The first lines of a message of torch, which may go on for pages."""
+    """Return the first lines of a message of torch, which may go on for pages."""
     return " ".join(" ".join(str(error).splitlines()[:2]).split())
 
 
 def commit() -> str:
-    """The commit of the source tree, with ``+`` if files differ from it; "" outside of git."""
+    """Return the commit of the source tree, with ``+`` if files differ from it; "" without git."""
     folder = Path(__file__).resolve().parent
     run = ["git", "-C", str(folder)]
     try:

@@ -1,4 +1,4 @@
-"""What a network answers: the one shape that training, export and evaluation rely on."""
+"""What a network gives: the one shape that training, export and evaluation rely on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from torch import Tensor
 class NetworkOutput(NamedTuple):
     """The outputs of a network for B mixtures and K targets of each.
 
-    masks (B, F, K, axes, bins); states, the next ones, each (B · K, ...); activity_logit
-    (B, F, K), from networks that say how surely the target sounds: its sigmoid is the activity.
+    Parameters
+    ----------
+    masks : (B, F, K, axes, bins).
+    states : the next ones, each (B · K, ...).
+    activity_logit : (B, F, K), of networks that tell whether the target sounds; its sigmoid is the
+        activity.
     """
 
     masks: Tensor

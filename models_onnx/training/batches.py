@@ -63,7 +63,7 @@ class Batch:
     change: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`."""
+        """Return the same batch on `device`."""
         conditions = {k: v.to(device) for k, v in self.conditions.items()}
         return Batch(
             self.mixture.to(device),

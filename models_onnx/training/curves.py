@@ -15,7 +15,7 @@ CHECKS = (("valid_db", "validation, SI-SDR"), ("valid_gain_db", "validation, abo
 
 
 def read_log(log: Path) -> list[dict[str, float]]:
-    """Lines of the log, the last of each step; a line cut short by a crash is left out."""
+    """Read the lines of a log, the last of each step; one cut short by a crash is left out."""
     steps = {}
     for text in log.read_text().splitlines():
         try:
@@ -55,7 +55,7 @@ def plot(log: Path, picture: Path) -> None:
 
 
 def _smoothed(values: list[float]) -> list[float]:
-    """Mean over up to SMOOTHED_STEPS values so far."""
+    """Return the mean over up to SMOOTHED_STEPS values so far."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     last = np.arange(1, len(values) + 1)
     first = np.maximum(0, last - SMOOTHED_STEPS)

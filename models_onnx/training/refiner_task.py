@@ -1,4 +1,4 @@
-"""Teaching the aim of `steer` alone: many wrong directions for every source of a scene."""
+"""Training of the direction refiner of `steer` alone: many wrong directions for every source."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models_onnx.networks.steer import direction as aim
 from models_onnx.networks.steer.cells import covariances, pool
+from models_onnx.networks.steer.direction import PLACES, place_of
 from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.stft import analyse
 from models_onnx.training.batches import DOUBT, POINT_WIDTHS_DEG, Batch
@@ -24,7 +24,7 @@ VALIDATED_DEG = 4.0
 
 
 class RefinerTask(SeparationTask):
-    """Where in the opening a source is, by cross entropy over places; the rest is left as it is.
+    """Trains where in the opening a source is, by cross entropy over places, and nothing else.
 
     Its batches ask for sources exactly (`Aims.exact`); the wrong directions are drawn here.
     """
@@ -36,7 +36,7 @@ class RefinerTask(SeparationTask):
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
-        """The cross entropy, and how often the answer is within a place of the truth."""
+        """Return the cross entropy, and how often the likeliest place is at most one off."""
         hop, unit = self.tier.hop, 1 / self._windows[0].norm()
         every = max(1, EVERY // hop)
         level = batch.mixture.square().mean((-2, -1)).sqrt() + 1e-4
@@ -50,15 +50,15 @@ class RefinerTask(SeparationTask):
         frames, (scenes, asked) = histograms.shape[1], off_deg.shape
         many = histograms[:, None].expand(-1, asked, *histograms.shape[1:]).flatten(0, 1)
         direction = told.flatten(0, 1)[:, None].expand(-1, frames, -1)
-        logits = self.steer.aim(many, direction).reshape(scenes, asked, frames, aim.PLACES)
-        place = aim.place_of(off_deg, told[..., 1])[..., None].expand(-1, -1, frames)
+        logits = self.steer.aim(many, direction).reshape(scenes, asked, frames, PLACES)
+        place = place_of(off_deg, told[..., 1])[..., None].expand(-1, -1, frames)
         heard = sounds.repeat_interleave(QUESTIONS, 1)
         loss = functional.cross_entropy(logits[heard], place[heard])
         hit = (logits.argmax(-1) - place).abs() <= 1
         return {"loss": loss, "hit": hit[heard].float().mean()}
 
     def _ask(self, azimuth_deg: Tensor) -> tuple[Tensor, Tensor]:
-        """Directions (B, K · questions, 2) around the true ones (B, K), and by how much off."""
+        """Draw directions (B, K · questions, 2) around true ones (B, K), and by how much off."""
         true_deg = azimuth_deg.repeat_interleave(QUESTIONS, 1)
         width_deg = torch.empty_like(true_deg).uniform_(*POINT_WIDTHS_DEG)
         part = (torch.randn_like(true_deg) * DOUBT).clamp(-0.5, 0.5)

@@ -75,17 +75,21 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """How much of the run is done, 0 … 1."""
+        """Return how much of the run is done, 0 … 1."""
         if self.plan.steps is not None:
             return min(1.0, self.step / self.plan.steps)
         return min(1.0, self.elapsed_s / 3600 / (self.plan.hours or 1.0))
 
     def advance(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimizer. Returns the terms of the loss, for the log."""
+        """Make one step of the optimizer; return the terms of the loss, for the log.
+
+        A step whose gradient is not finite is left out: the weights stay as they are.
+        """
         plan, network = self.plan, self.task.network
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
+        # dropout as a function of the step, so that a run that stopped comes to the same weights
         torch.manual_seed(plan.seed * 1_000_003 + self.step)
         network.train()
         terms = self.task.losses(batch, plan.loss, plan.stride, self.step)
@@ -99,12 +103,13 @@ class Run:
         return {**{k: v.item() for k, v in terms.items()}, "norm": norm.item(), "rate": rate}
 
     def _learning_rate(self) -> float:
-        """Rise over the first part of the run, then fall to zero as a cosine."""
+        """Return the rate: a rise over the first part of the run, then a cosine down to zero."""
         done, warmup = self.progress, self.plan.warmup
         rise = 1.0 if done >= warmup else 0.02 + 0.98 * done / warmup
         return self.plan.learning_rate * rise * (1 + math.cos(math.pi * done)) / 2
 
     def _follow(self) -> None:
+        # at first over few steps, or the weights as they were drawn would be in it for long
         decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
         for mean, now in zip(
             self.average.state_dict().values(), self.task.network.state_dict().values(), strict=True
@@ -134,7 +139,12 @@ class Run:
         )
 
     def resume(self, folder: Path) -> None:
-        """Go on from the checkpoint in `folder`. Raises CheckpointError if it is of another run."""
+        """Continue from the checkpoint in `folder`.
+
+        Raises
+        ------
+        CheckpointError : it is of another run, network, tier or data, or holds weights alone.
+        """
         found = checkpoints.load(folder, self.task.device)
         if found["about"] != self.about or found["tier"] != self.task.tier_name:
             raise checkpoints.CheckpointError(

@@ -25,7 +25,7 @@ def draw_scene(pool: Pool, mixing: Mixing, seconds: float, rng: np.random.Genera
 def training_batches(
     pool: Pool, seed: int, scenes: int, targets: int, seconds: float, aims: Aims
 ) -> Callable[[int], Batch]:
-    """Batch k as a function of k; the same seed and data give the same batches."""
+    """Return batch k as a function of k; the same seed and data give the same batches."""
     scene = partial(draw_scene, pool, Mixing(), seconds)
 
     def batch(step: int) -> Batch:
@@ -36,7 +36,7 @@ def training_batches(
 
 
 def validation_batches(folder: Path, count: int = 6, seconds: float = 3.0) -> list[Batch]:
-    """Always the same scenes of 2 to 5 sources, each asked for two of them exactly."""
+    """Draw always the same scenes of 2 to 5 sources, each asked for two of them exactly."""
     pool, _ = open_pool([str(folder)])
     scene = partial(draw_scene, pool, VALIDATION_MIXING, seconds)
     seeds = range(VALIDATION_SEED, VALIDATION_SEED + count)

@@ -34,7 +34,7 @@ PEAK = 0.95
 
 
 def instrument(source: str) -> str:
-    """The instrument of a source: guitar of guitar2."""
+    """Return the instrument of a source: guitar of guitar2."""
     return source.rstrip("12")
 
 
@@ -96,7 +96,7 @@ def _cut(rng: np.random.Generator, source: Source, samples: int) -> np.ndarray:
 
 
 def as_batch(scenes: Sequence[EvaluationScene], noise_deg: np.ndarray | float = 0.0) -> Batch:
-    """Scenes as a batch; `noise_deg` (scenes, sources) is by how much they are told wrong."""
+    """Return scenes as a batch; `noise_deg` (scenes, sources) is by how much directions are off."""
     true = np.stack([scene.azimuth_deg for scene in scenes])
     told = np.clip(true + noise_deg, -45, 45).astype(np.float32)
     azimuth = torch.from_numpy(told)
@@ -111,7 +111,7 @@ def as_batch(scenes: Sequence[EvaluationScene], noise_deg: np.ndarray | float = 
 def training_batches(
     stems: Stems, seed: int, scenes: int, seconds: float, *, noise: bool
 ) -> Callable[[int], Batch]:
-    """Batch k as a function of k; with `noise` the directions are wrong by U(−8°, +8°).
+    """Return batch k as a function of k; with `noise` the directions are wrong by U(−8°, +8°).
 
     The sound is the same with and without noise, and for every way of telling the network.
     """

@@ -17,7 +17,7 @@ TINY = 1e-8
 
 
 def combination_matrix(sources: int) -> Tensor:
-    """Sums of 1 … sources − 1 sources: (combinations, sources) of 0 and 1; 14 for four."""
+    """Return all sums of 1 … sources − 1 sources: (combinations, sources) of 0 and 1."""
     rows = [
         [float(k in chosen) for k in range(sources)]
         for size in range(1, sources)
@@ -27,13 +27,13 @@ def combination_matrix(sources: int) -> Tensor:
 
 
 def combined(sources: Tensor, matrix: Tensor) -> Tensor:
-    """Sums of sources (B, K, ...) by a matrix (combinations, K): (B, combinations, ...)."""
+    """Sum sources (B, K, ...) by a matrix (combinations, K): (B, combinations, ...)."""
     flat: Tensor = matrix.to(sources) @ sources.flatten(2)
     return flat.reshape(*flat.shape[:2], *sources.shape[2:])
 
 
 def weighted_sdr(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
-    """−a cos(s, ŝ) − (1 − a) cos(n, n̂), from −1 (perfect) to 1, of the last axis: (...).
+    """Return −a cos(s, ŝ) − (1 − a) cos(n, n̂) of the last axis: (...), from −1 (perfect) to 1.
 
     n = mixture − s, n̂ = mixture − ŝ, a = |s|² / (|s|² + |n|²): of a silent target only what is
     left counts. Real tensors (..., samples).
@@ -52,7 +52,7 @@ def _cosine(x: Tensor, y: Tensor) -> Tensor:
 def multi_domain(
     magnitudes: tuple[Tensor, Tensor], signals: tuple[Tensor, Tensor], mixture: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the magnitudes, and 10 · (1 + weighted SDR); both to be added.
+    """Return the mean squared error of the magnitudes, and 10 · (1 + weighted SDR), to be added.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def multi_domain(
 
 
 def multi_domain_of_masks(masks: Tensor, mixture: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """`multi_domain` of masked spectra, by real arithmetic alone: four times as fast to train.
+    """Return `multi_domain` of masked spectra, by real arithmetic alone: four times as fast.
 
     With real masks m the estimates are m x, hence ⟨s, m x⟩ = Σ m Re s* x, |m x|² = Σ m² |x|².
 

@@ -36,7 +36,7 @@ VALIDATION_SEED = 2_000_000_000
 
 
 class SpainTask(SeparationTask):
-    """All sources of a scene at once, by the losses of X-UMX on spectra.
+    """Trains all sources of a scene at once, by the losses of X-UMX on spectra.
 
     Training looks at every `every`-th frame of the tier, as the network's recurrent layers do.
     """
@@ -50,11 +50,11 @@ class SpainTask(SeparationTask):
         self._sums = matrix.to(device) if combinations else None
 
     def seen(self, batch: Batch) -> Tensor:
-        """Spectra of the mixtures (scenes, frames, 2, bins) as training sees them."""
+        """Return spectra of the mixtures (scenes, frames, 2, bins) as training sees them."""
         return analyse(batch.mixture, self._windows[0], self.hop)
 
     def masks(self, network: nn.Module, batch: Batch, spectra: Tensor) -> Tensor:
-        """Masks (scenes, sources, frames, 2, bins) for spectra (scenes, frames, 2, bins)."""
+        """Return masks (scenes, sources, frames, 2, bins) for spectra (scenes, frames, 2, bins)."""
         frames = spectra.shape[1]
         told = {k: v[:, None].expand(-1, frames, -1, -1) for k, v in batch.conditions.items()}
         masks: Tensor = network(torch.view_as_real(spectra[..., : self.spec.bins]), told)[0]
@@ -86,7 +86,7 @@ class SpainTask(SeparationTask):
         }  # fmt: skip
 
     def every_frame(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Spectra of the estimates (scenes, sources, frames, 2, bins), at the hop of the tier.
+        """Return spectra of estimates (scenes, sources, frames, 2, bins), at the hop of the tier.
 
         Each of the interleaved streams of frames is run as in training.
         """
@@ -99,7 +99,7 @@ class SpainTask(SeparationTask):
         return apply_masks(masks, spectra[:, None], self.spec.mask_axes, None)
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
+        """Return the mean SI-SDR of the estimates and its gain over the mixture, dB."""
         estimate = self.every_frame(network, batch)
         signals, answers, mixture = self._signals(estimate, batch)
         before = stereo_si_sdr(mixture.expand_as(answers), answers)

@@ -20,7 +20,12 @@ FULL_SCALE = 32767.0
 
 
 def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
-    """The songs of the lines of an index. Raises StemsteerError if a line is not one."""
+    """Return the songs of the lines of an index.
+
+    Raises
+    ------
+    StemsteerError : a line is not that of a song.
+    """
     songs = []
     for number, line in enumerate(lines, 1):
         try:

@@ -44,8 +44,8 @@ STRINGS = ((4, 0, 4, (57, 62, 66)), (5, 0, 4, (59, 62, 67)), (6, 0, 2, (59, 64, 
 
 
 @dataclass(frozen=True)
-class Seat:
-    """Who plays a stem, where it stands, and its sound.
+class StemPlan:
+    """Which program plays a stem, where it stands, and how it sounds.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ class Seat:
     high_hz: float
 
 
-SEATS = (
-    Seat("guitar", 24, -30.0, 0.04, -10.5, 70.0, 7000.0),
-    Seat("bass", 33, 0.0, 0.0, -10.5, 30.0, 4000.0),
-    Seat("drums", -1, 0.0, 0.0, -10.5, 40.0, 7500.0),
-    Seat("piano", 0, 22.0, 0.05, -9.5, 90.0, 7000.0),
-    Seat("strings", 48, 42.0, 0.06, -16.5, 150.0, 7000.0),
+STEM_PLANS = (
+    StemPlan("guitar", 24, -30.0, 0.04, -10.5, 70.0, 7000.0),
+    StemPlan("bass", 33, 0.0, 0.0, -10.5, 30.0, 4000.0),
+    StemPlan("drums", -1, 0.0, 0.0, -10.5, 40.0, 7500.0),
+    StemPlan("piano", 0, 22.0, 0.05, -9.5, 90.0, 7000.0),
+    StemPlan("strings", 48, 42.0, 0.06, -16.5, 150.0, 7000.0),
 )
 
 
@@ -144,16 +144,16 @@ _WRITTEN = {
 }  # fmt: skip
 
 
-def render_stem(player: Player, seat: Seat) -> np.ndarray:
+def render_stem(player: Player, plan: StemPlan) -> np.ndarray:
     """Return the sound of one stem, (samples,) int16, before panning."""
     samples = round((BARS * 4 * BEAT_S + TAIL_S) * RATE_HZ)
-    voice = (FLUID, 128 if seat.program < 0 else 0, max(0, seat.program))
-    sound = player.render(voice, notes_of(seat.name), samples).mean(0)
-    tone = [HighpassFilter(seat.low_hz), LadderFilter(LadderFilter.LPF24, seat.high_hz)]
+    voice = (FLUID, 128 if plan.program < 0 else 0, max(0, plan.program))
+    sound = player.render(voice, notes_of(plan.name), samples).mean(0)
+    tone = [HighpassFilter(plan.low_hz), LadderFilter(LadderFilter.LPF24, plan.high_hz)]
     dry = Pedalboard(tone)(sound, RATE_HZ, reset=True)
-    hall = Reverb(room_size=0.45, damping=0.7, wet_level=seat.reverb, dry_level=0.0, width=0.0)
+    hall = Reverb(room_size=0.45, damping=0.7, wet_level=plan.reverb, dry_level=0.0, width=0.0)
     stem = dry + hall(dry, RATE_HZ, reset=True)
-    stem *= np.float32(10 ** (seat.peak_db / 20) / np.abs(stem).max())
+    stem *= np.float32(10 ** (plan.peak_db / 20) / np.abs(stem).max())
     fade = round(0.4 * RATE_HZ)
     stem[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32) ** 2
     return np.rint(stem * 32767.0).astype(np.int16)
@@ -163,8 +163,8 @@ def write_song(out: Path) -> dict[str, Any]:
     """Render the song into a folder: mix.flac, a FLAC a stem and song.json, which is returned."""
     out.mkdir(parents=True, exist_ok=True)
     player = Player((FLUID,))
-    stems = {seat: render_stem(player, seat) for seat in SEATS}
-    images = [np.outer(pan_gains(seat.azimuth_deg), stem) for seat, stem in stems.items()]
+    stems = {plan: render_stem(player, plan) for plan in STEM_PLANS}
+    images = [np.outer(pan_gains(plan.azimuth_deg), stem) for plan, stem in stems.items()]
     mix = np.rint(np.sum(images, axis=0))
     assert np.abs(mix).max() <= 32767
     song = {
@@ -173,20 +173,20 @@ def write_song(out: Path) -> dict[str, Any]:
         "sample_rate": RATE_HZ,
         "frames": mix.shape[1],
         "mix": "mix.flac",
-        "stems": [_entry(seat) for seat in SEATS],
+        "stems": [_entry(plan) for plan in STEM_PLANS],
     }
     _write_flac(out / "mix.flac", mix.T.astype(np.int16))
-    for seat, stem in stems.items():
-        _write_flac(out / f"{seat.name}.flac", stem)
+    for plan, stem in stems.items():
+        _write_flac(out / f"{plan.name}.flac", stem)
     (out / "song.json").write_text(json.dumps(song, indent=2) + "\n")
     return song
 
 
-def _entry(seat: Seat) -> dict[str, Any]:
+def _entry(plan: StemPlan) -> dict[str, Any]:
     return {
-        "name": seat.name,
-        "file": f"{seat.name}.flac",
-        "azimuth_deg": seat.azimuth_deg,
+        "name": plan.name,
+        "file": f"{plan.name}.flac",
+        "azimuth_deg": plan.azimuth_deg,
         "width_deg": 0.0,
     }
 

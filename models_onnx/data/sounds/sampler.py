@@ -27,7 +27,7 @@ PIECES = (
     ("tom", (41, 43, 45, 47, 48, 50), r"tom|^[hml]t$"),
 )
 """Piece of a kit, its General-MIDI strokes, and what recordings of it are called."""
-SEATS_DEG = {"kick": 0, "snare": 2, "stick": 3, "closed": -18, "open": -18, "ride": 22,
+KIT_AZIMUTH_DEG = {"kick": 0, "snare": 2, "stick": 3, "closed": -18, "open": -18, "ride": 22,
              "crash": -28, "tom": 15}  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _assign(
     for stroke in strokes:
         part, fitting = _fitting(stroke, names) if library.name == "drums" else ("", names)
         chosen = fitting[int(rng.integers(len(fitting)))]
-        azimuth_deg = SEATS_DEG.get(part, 0) + rng.uniform(-8, 8)
+        azimuth_deg = KIT_AZIMUTH_DEG.get(part, 0) + rng.uniform(-8, 8)
         kit[stroke] = pieces[chosen], float(np.clip(azimuth_deg, -45, 45))
     return kit
 

@@ -83,7 +83,7 @@ CONFIGS = _configs()
 
 
 def spec(config: XumxConfig) -> ModelSpec:
-    """What a file of this network says about itself."""
+    """Return what a file of this network says about itself."""
     names = ("studio", "offline") if config.bidirectional else ("live", "studio", "offline")
     conditions = {} if config.condition == "none" else {"direction": 2}
     return ModelSpec(

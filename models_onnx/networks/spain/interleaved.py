@@ -26,13 +26,25 @@ class Interleaved(nn.Module):
         self.layers = nn.ModuleList(_frozen(lstm, k) for k in range(lstm.num_layers))
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (F, size), states (layers, every, size) to outputs (F, size) and next states."""
+        """Run frame after frame.
+
+        Parameters
+        ----------
+        x : (F, size), F of any size.
+        hidden, cell : (layers, every, size), a row for each of the interleaved streams.
+
+        Returns
+        -------
+        The outputs (F, size), and the next states, the stream that is due first in row 0.
+        """
         every = self.every
         frames = torch._shape_as_tensor(x)[0]
         steps = torch.div(frames + every - 1, every, rounding_mode="floor")
         phase = torch.arange(every)
+        # steps that each stream has made in these frames: its hidden state is taken from there
         reached = torch.div(frames - phase + every - 1, every, rounding_mode="floor")
-        turned = (phase + frames) % every
+        turned = (phase + frames) % every  # the stream of the next frame comes first
+        # 1 in the padding: an input that freezes the gates there
         frozen = torch.cat([torch.zeros_like(x[:, :1]), torch.ones(every - 1, 1)])
         frozen = frozen[: steps * every].reshape(-1, every, 1)
         x = torch.cat([x, x.new_zeros(every - 1, x.shape[1])])[: steps * every]
@@ -42,14 +54,14 @@ class Interleaved(nn.Module):
             before = hidden[k : k + 1]
             x, (_, c) = layer(torch.cat([x, frozen], -1), (before, cell[k : k + 1]))
             history = torch.cat([before, x])  # (1 + steps, every, size)
-            h = history[reached, phase]
+            h = history[reached, phase]  # (every, size), what padding made of it left out
             hs.append(h[turned])
             cs.append(c[0][turned])
         return x.flatten(0, 1)[:frames], torch.stack(hs), torch.stack(cs)
 
 
 def _frozen(lstm: nn.LSTM, number: int) -> nn.LSTM:
-    """Layer `number` of an LSTM, with the one more input."""
+    """Return layer `number` of an LSTM with one more input, which stops its time."""
     weights = {name: getattr(lstm, f"{name}_l{number}").data for name in _NAMES}
     size = lstm.hidden_size
     stop = torch.zeros(4 * size, 1)  # gates in the order input, forget, cell, output

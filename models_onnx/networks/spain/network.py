@@ -42,7 +42,7 @@ Code = Tensor | None  # (B, F, size)
 
 
 def positional_code(azimuth_deg: Tensor, size: int) -> Tensor:
-    """The positional code of azimuths (...): (..., size).
+    """Return the positional code of azimuths (...): (..., size).
 
     e_k = |φ| / 45^(2⌊k/2⌋ / size), even k sin(e_k), odd k cos(e_k); for φ < 0 the exponents run
     the other way, k → size − 1 − k, so left and right are told apart and the code is continuous.
@@ -66,6 +66,7 @@ class Encoder(nn.Module):
         self.norm = Norm(config.hidden, config)
 
     def forward(self, magnitudes: Tensor, code: Tensor | None, adaptive: Tensor | None) -> Tensor:
+        """Encode; `code` is concatenated to the magnitudes, `adaptive` scales and shifts."""
         x = (magnitudes - self.mean) * self.scale  # (B, F, 2, seen)
         if code is not None:
             x = torch.cat([x, code[:, :, None].expand(-1, -1, 2, -1)], -1)
@@ -84,6 +85,7 @@ class Norm(nn.Module):
             nn.init.zeros_(self.adapt.bias)
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        """Normalise (B, F, size)."""
         out: Tensor = self.norm(x.flatten(0, 1)).reshape(x.shape)
         if self.adapt is None or code is None:
             return out
@@ -104,6 +106,7 @@ class Decoder(nn.Module):
         self.mean = nn.Parameter(torch.ones(config.bins))
 
     def forward(self, x: Tensor, adaptive: Tensor | None) -> Tensor:
+        """Give masks ≥ 0."""
         x = torch.relu(self.norm(self.hidden(x), adaptive))
         x = torch.stack(self.out_norm(self.out(x), adaptive).chunk(2, -1), 2)  # (B, F, 2, bins)
         return torch.relu(x * self.scale + self.mean)
@@ -146,14 +149,19 @@ class SpainXumx(nn.Module):
     def separate(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], remember: Recurrence
     ) -> Tensor:
-        """The masks, given `remember`, which runs the recurrent layers of one branch."""
+        """Give the masks (B, F, sources, 2, bins).
+
+        Parameters
+        ----------
+        remember : runs the recurrent layers of branch k over the first bridge (B, F, hidden).
+        """
         encodings = self.encode(spectrum, conditions)
         bridge = encodings.mean(0)
         memories = [remember(k, bridge) for k in range(len(encodings))]
         return self.decode(encodings, torch.stack(memories), conditions)
 
     def encode(self, spectrum: Tensor, conditions: Mapping[str, Tensor]) -> Tensor:
-        """Encodings (sources, B, F, hidden), before the first bridge."""
+        """Give encodings (sources, B, F, hidden), before the first bridge."""
         codes, adaptive = self._codes(conditions)
         seen = self._seen(spectrum[..., : self.config.seen, :], conditions)
         told = zip(self.encoders, seen, codes, adaptive, strict=True)
@@ -162,7 +170,7 @@ class SpainXumx(nn.Module):
     def decode(
         self, encodings: Tensor, memories: Tensor, conditions: Mapping[str, Tensor]
     ) -> Tensor:
-        """Masks (B, F, sources, 2, bins) from what the second bridge joins."""
+        """Give masks (B, F, sources, 2, bins) from what the second bridge joins."""
         bridge = torch.cat([encodings, memories], -1).mean(0)  # (B, F, 2 · hidden)
         adaptive = self._codes(conditions)[1]
         masks = [decoder(bridge, a) for decoder, a in zip(self.decoders, adaptive, strict=True)]
@@ -177,11 +185,11 @@ class SpainXumx(nn.Module):
             encoder.scale.data = 1 / deviation.clamp(min=1e-4 * float(deviation.max()))
 
     def streaming(self) -> nn.Module:
-        """The network as `ModelSpec` has it: one stream, states carried."""
+        """Return the network as `ModelSpec` has it: one stream, states carried."""
         return Windowed(self) if self.config.bidirectional else Streaming(self)
 
     def states(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each state of a stream without its leading axis, the sources."""
+        """Return the shape of each state of a stream without its leading axis, the sources."""
         config = self.config
         if config.bidirectional:
             return {"encodings": (config.context + config.lookahead, config.hidden)}
@@ -189,7 +197,7 @@ class SpainXumx(nn.Module):
         return {"hidden": size, "cell": size}
 
     def _seen(self, spectrum: Tensor, conditions: Mapping[str, Tensor]) -> list[Tensor]:
-        """What each encoder sees of a spectrum: magnitudes (B, F, 2, seen)."""
+        """Return what each encoder sees of a spectrum: magnitudes (B, F, 2, seen)."""
         if self.config.condition != "steered":
             return [magnitude(spectrum)] * len(self.config.sources)
         theta = radians(conditions["direction"][..., 0])[..., None, None]  # (B, F, sources, 1, 1)
@@ -199,7 +207,7 @@ class SpainXumx(nn.Module):
         return list(magnitude(steered).unbind(2))
 
     def _codes(self, conditions: Mapping[str, Tensor]) -> tuple[list[Code], list[Code]]:
-        """For each source what is concatenated to its magnitudes, and what adapts its norms."""
+        """Return for each source what is added to its magnitudes, and what adapts its norms."""
         config, silent = self.config, [None] * len(self.config.sources)
         if config.condition == "none":
             return silent, silent
@@ -221,8 +229,13 @@ class Streaming(nn.Module):
         )
 
     def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """spectrum (F, 2, bins, 2), the direction if told, hidden and cell states, to masks
-        (F, sources, 2, bins) and next states (sources, layers, every, hidden).
+        """Give masks (F, sources, 2, bins) and the next hidden and cell states.
+
+        Parameters
+        ----------
+        spectrum : (F, 2, bins, 2).
+        others : the direction (F, sources, 2) if told; hidden and cell states
+            (sources, layers, every, hidden).
         """
         hidden, cell = others[-2:]
         conditions = {"direction": others[0][None]} if len(others) == 3 else {}
@@ -251,8 +264,12 @@ class Windowed(nn.Module):
         self.kept = network.config.context + network.config.lookahead
 
     def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
-        """spectrum (F, 2, bins, 2), the direction if told, and encodings (sources, kept, hidden),
-        to masks (F, sources, 2, bins) of the frames `lookahead` ago, and the next encodings.
+        """Give masks (F, sources, 2, bins) of the frames `lookahead` ago, and the next encodings.
+
+        Parameters
+        ----------
+        spectrum : (F, 2, bins, 2).
+        others : the direction (F, sources, 2) if told; encodings (sources, kept, hidden).
         """
         conditions = {"direction": others[0][None]} if len(others) == 2 else {}
         encodings = self.network.encode(spectrum[None], conditions)[:, 0]  # (sources, F, hidden)
@@ -267,5 +284,5 @@ class Windowed(nn.Module):
 
 
 def magnitude(spectrum: Tensor) -> Tensor:
-    """√(re² + im²) of (..., 2), its gradient finite at zero."""
+    """Return √(re² + im²) of (..., 2), its gradient finite at zero."""
     return (spectrum.square().sum(-1) + 1e-12).sqrt()

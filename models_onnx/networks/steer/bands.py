@@ -20,10 +20,11 @@ class Bands(nn.Module):
         self.bias = nn.Parameter(torch.zeros(BANDS, 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply every band's layer."""
         return torch.bmm(x, self.weight) + self.bias
 
 
 def by_band(features: Tensor, count: int, per_band: int) -> Tensor:
-    """(B, F, count, cells) to (bands, B · F, count · cells a band)."""
+    """Cut (B, F, count, cells) into bands: (bands, B · F, count · cells a band)."""
     cut = features.reshape(-1, count, BANDS, per_band).permute(2, 0, 1, 3)
     return cut.reshape(BANDS, -1, count * per_band)

@@ -19,13 +19,13 @@ ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards, of 1024
 
 
 def covariances(spectrum: Tensor) -> Tensor:
-    """|L|², |R|², Re L R* of spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
+    """Return |L|², |R|² and Re L R* of a spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
     left, right = spectrum[:, :, 0], spectrum[:, :, 1]
     return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
 
 
 def zones(scale: int) -> tuple[tuple[int, int], ...]:
-    """(cells, bins a cell), upwards, of `scale` times 1024 bins."""
+    """Return (cells, bins a cell), upwards, of `scale` times 1024 bins."""
     return tuple((cells * scale, bins) for cells, bins in ZONES)
 
 
@@ -40,7 +40,7 @@ def pool(power: Tensor, scale: int = 1) -> Tensor:
 
 
 def spread(masks: Tensor, scale: int = 1) -> Tensor:
-    """Every bin takes the mask of its cell: (..., cells) to (..., bins)."""
+    """Give every bin the mask of its cell: (..., cells) to (..., bins)."""
     pieces, first = [], 0
     for cells, bins in zones(scale):
         piece = masks[..., first : first + cells, None]
@@ -50,15 +50,23 @@ def spread(masks: Tensor, scale: int = 1) -> Tensor:
 
 
 def decays(memory_s: Sequence[float], hop: int) -> tuple[float, ...]:
-    """Decays per frame of averages with these time constants, `hop` samples at 44.1 kHz a frame."""
+    """Return the decays per frame of `hop` samples at 44.1 kHz, of averages over `memory_s`."""
     return tuple(math.exp(-hop / RATE_HZ / seconds) for seconds in memory_s)
 
 
 def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Recursive averages y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
+    """Average recursively, y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
 
-    values (B, F, ...) and state (B, decays, ...) give (B, F, decays, ...) and the next state.
     Written as a product with the matrix d^(k−j), so that one graph serves any F.
+
+    Parameters
+    ----------
+    values : (B, F, ...).
+    state : (B, decays, ...), the averages of the frame before.
+
+    Returns
+    -------
+    The averages (B, F, decays, ...), and the next state.
     """
     frames = values.shape[1]
     steps = torch.arange(frames, dtype=values.dtype, device=values.device)
@@ -66,6 +74,8 @@ def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Ten
     flat = values.flatten(2)
     outs = []
     for k, decay in enumerate(decays):
+        # ages of frames to come are clamped: d to a large negative power would be infinite, and
+        # infinity times the zero of the mask is not a number
         weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
         carried = (
             torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
@@ -76,20 +86,23 @@ def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Ten
 
 
 def rotate(ll: Tensor, rr: Tensor, lr: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta."""
+    """Return E[T T*], E[N N*] and E[Re T N*] from the covariances of L and R, at angles theta.
+
+    With T = L cos θ + R sin θ and N = R cos θ − L sin θ, by the double-angle formulas.
+    """
     total, half = ll + rr, (ll - rr) * 0.5
     cos, sin = torch.cos(2 * theta), torch.sin(2 * theta)
     tilt = half * cos + lr * sin
-    along = (total * 0.5 + tilt).clamp(min=0)
+    along = (total * 0.5 + tilt).clamp(min=0)  # rounding may leave a little below zero
     return along, (total - along).clamp(min=0), lr * cos - half * sin
 
 
 def radians(azimuth_deg: Tensor) -> Tensor:
-    """θ = azimuth + 45°."""
+    """Return θ = azimuth + 45° in radians."""
     return (azimuth_deg + 45) * (math.pi / 180)
 
 
 def repeat(values: Tensor, targets: int) -> Tensor:
-    """(B, ...) to (B · targets, ...)."""
+    """Repeat (B, ...) for every target: (B · targets, ...)."""
     shape = values.shape
     return values[:, None].expand(-1, targets, *shape[1:]).reshape(-1, *shape[1:])

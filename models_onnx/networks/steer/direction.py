@@ -44,7 +44,13 @@ class DirectionRefiner(nn.Module):
             self.choose.bias.zero_()[CENTRE] = 1.0
 
     def forward(self, histograms: Tensor, direction: Tensor) -> Tensor:
-        """histograms (B, F, decays, KINDS, GRID) and direction (B, F, 2) to (B, F, PLACES)."""
+        """Give logits (B, F, PLACES).
+
+        Parameters
+        ----------
+        histograms : (B, F, decays, KINDS, GRID).
+        direction : (B, F, 2), azimuth and width in degrees.
+        """
         seen = around(histograms.flatten(2, 3), direction).flatten(2)
         x = torch.cat([seen, torch.log(direction[..., 1:]) * 0.3], -1)
         x = functional.relu(self.think(functional.relu(self.look(x))))
@@ -53,11 +59,12 @@ class DirectionRefiner(nn.Module):
 
 
 def offset_deg(logits: Tensor, width_deg: Tensor) -> Tensor:
-    """By how many degrees the target is further right: (B, F) of logits (B, F, PLACES).
+    """Return by how many degrees the target is further right: (B, F) of logits (B, F, PLACES).
 
     Zero where the direction given is about as likely, and for wide openings.
     """
     chance = torch.softmax(logits.float(), -1)
+    # three places together are one source; their mean is finer than the grid of places
     near = functional.avg_pool1d(chance, 3, 1, 1)
     best = near.argmax(-1, keepdim=True)
     places = torch.cat([best - 1, best, best + 1], -1).clamp(0, PLACES - 1)
@@ -67,12 +74,12 @@ def offset_deg(logits: Tensor, width_deg: Tensor) -> Tensor:
     return (place - CENTRE) / (PLACES - 1) * width_deg * (sure & (width_deg < WIDEST_DEG))
 
 
-def posterior(logits: Tensor, aside_deg: Tensor, width_deg: Tensor) -> Tensor:
-    """How likely each place is, around that `aside_deg` further right: (B, F, PLACES).
+def posterior(logits: Tensor, moved_deg: Tensor, width_deg: Tensor) -> Tensor:
+    """Return how likely each place is, around that `moved_deg` further right: (B, F, PLACES).
 
     Zero beyond the opening, and for wide openings.
     """
-    moved = torch.round(aside_deg / width_deg * (PLACES - 1)).long()[..., None]
+    moved = torch.round(moved_deg / width_deg * (PLACES - 1)).long()[..., None]
     place = torch.arange(PLACES, device=logits.device) + moved
     inside = (place >= 0) & (place < PLACES) & (width_deg < WIDEST_DEG)[..., None]
     chance = torch.softmax(logits.float(), -1)
@@ -80,19 +87,24 @@ def posterior(logits: Tensor, aside_deg: Tensor, width_deg: Tensor) -> Tensor:
 
 
 def place_of(off_deg: Tensor, width_deg: Tensor) -> Tensor:
-    """The place of a target that is `off_deg` further right than the direction given."""
+    """Return the place of a target that is `off_deg` further right than the direction given."""
     place = torch.round(off_deg / width_deg * (PLACES - 1)) + CENTRE
     return place.clamp(0, PLACES - 1).long()
 
 
 def directions(averaged: Tensor, instant: Tensor) -> Tensor:
-    """Histograms (B, F, KINDS, GRID) of covariances (B, F, 3, cells), averaged and of one frame."""
+    """Return histograms (B, F, KINDS, GRID) of both kinds of covariances (B, F, 3, cells)."""
     return torch.cat([_histograms(averaged), _histograms(instant)], 2)
 
 
 def _histograms(covariance: Tensor) -> Tensor:
-    """One for each purity: (B, F, purities, GRID). A cell counts in the two nearest directions."""
+    """Return one histogram for each purity: (B, F, purities, GRID).
+
+    A cell counts in the two nearest directions, so that a histogram moves with its source.
+    """
     ll, rr, lr = covariance.unbind(2)
+    # the covariance [[ll, lr], [lr, rr]] has eigenvalues P₁ ≥ P₂ with P₁ + P₂ = total; its first
+    # axis is at half the angle whose cosine is (ll − rr) / (P₁ − P₂); purity = (P₁ − P₂) / total
     half, total = (ll - rr) * 0.5, (ll + rr).clamp(min=1e-12)
     level = total.sqrt().sqrt() * (lr > -OUT_OF_PHASE * total)
     axis = (half.square() + lr.square()).sqrt().clamp(min=1e-12)  # half of P₁ − P₂
@@ -110,9 +122,9 @@ def _histograms(covariance: Tensor) -> Tensor:
 
 
 def around(histograms: Tensor, direction: Tensor) -> Tensor:
-    """Histograms (B, F, n, GRID) around directions (B, F, 2): (B, F, n, PLACES).
+    """Read histograms (B, F, n, GRID) around directions (B, F, 2): (B, F, n, PLACES).
 
-    Over their mean, compressed; zero beyond ±45°.
+    Relative to their mean and compressed; zero beyond ±45°.
     """
     azimuth_deg, width_deg = direction[..., :1], direction[..., 1:]
     across = torch.arange(PLACES, dtype=direction.dtype, device=direction.device) - CENTRE
