@@ -1,7 +1,8 @@
-"""Files that appear complete or not at all."""
+"""Files that appear whole or not at all."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,44 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A hidden file to write; it becomes `path`, or replaces it, when that has gone well."""
+    """Give a hidden file to write; it becomes `path`, or replaces it, unless the block raises.
+
+    Its bytes are on the disk before its name is: after a crash or a power cut `path` is the old
+    file or the new one. What a killed process left of the same file is removed.
+    """
+    _remove_leftovers(path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield hidden
+        _flush(hidden)
         os.replace(hidden, path)
     finally:
         hidden.unlink(missing_ok=True)
+    if hasattr(os, "O_DIRECTORY"):  # where a folder is a file that can be flushed
+        _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _is_running(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user, or no number of a process
+        return True
+    return True
