@@ -7,7 +7,6 @@ made from the true sources. Everything runs through `realtime.separator`, as in 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.evaluation import metrics, report
 from models_onnx.evaluation.rows import Row, measure
 from models_onnx.evaluation.systems import oracle, separate, separate_with_activity, sounding
+from models_onnx.strict_json import to_json
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -159,10 +159,8 @@ def main(
     if files:
         facts = {"data": data.name, "scenes": count, "seconds": seconds, "seed": seed}
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
-        lines = [asdict(row) for row in rows]
-        text = json.dumps({"facts": facts, "rows": lines}).replace("NaN", "null")
         with atomic_write(files[0]) as part:
-            part.write_text(text)
+            part.write_text(to_json({"facts": facts, "rows": [asdict(row) for row in rows]}))
         report.picture(rows, PEER, files[1])
 
 

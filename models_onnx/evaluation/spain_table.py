@@ -10,7 +10,6 @@ suits them better. Prints tables in Markdown.
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from models_onnx.networks import registry
 from models_onnx.networks.checkpoints import FILE
 from models_onnx.networks.spain.config import TASKS
 from models_onnx.networks.spain.network import SpainXumx
+from models_onnx.strict_json import to_json
 from models_onnx.training.spain_batches import Stems, evaluation_scenes, instrument
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -248,6 +248,5 @@ def main(
             print(tables(own), flush=True)
             scores += own
     if out is not None:
-        text = json.dumps([asdict(s) for s in scores]).replace("NaN", "null")
         with atomic_write(out) as part:
-            part.write_text(text)
+            part.write_text(to_json([asdict(s) for s in scores]))

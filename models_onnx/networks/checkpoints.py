@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
 FILE = "checkpoint.pt"
@@ -21,12 +21,8 @@ class CheckpointError(StemsteerError):
 def save(folder: Path, contents: dict[str, Any]) -> Path:
     """Write `folder`/checkpoint.pt and return it; a reader sees the old file or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / (FILE + ".part")
-    with part.open("wb") as file:
-        torch.save(contents, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, folder / FILE)
+    with atomic_write(folder / FILE) as part:
+        torch.save(contents, part)
     return folder / FILE
 
 

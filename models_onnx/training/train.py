@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import json
 import signal
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import typer
 from models_onnx.data.collections import open_pool
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.steer import network as steer
+from models_onnx.strict_json import to_json
 from models_onnx.training import curves
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.losses import LossWeights
@@ -92,7 +92,7 @@ def validate(run: Run, validation: list[Batch]) -> tuple[float, float]:
 def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
     """Write a line of the log, and now and then one for people."""
     line = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1)} | line
-    log.write(json.dumps(line) + "\n")
+    log.write(to_json(line) + "\n")
     log.flush()
     if run.step % PRINT_EVERY == 0 or "valid_db" in line:
         checked = f"  validation {line['valid_gain_db']:+.2f} dB" if "valid_db" in line else ""

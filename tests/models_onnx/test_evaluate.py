@@ -15,6 +15,7 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.sources import Collection
 from models_onnx.data.stems import image
+from models_onnx.evaluation import metrics
 from models_onnx.evaluation.evaluate import (
     ERRORS_DEG,
     PEER_WIDTHS_DEG,
@@ -253,6 +254,21 @@ def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path:
     assert found["facts"]["scenes"] == 2
     assert {row["system"] for row in found["rows"]} >= {"mix", "mix/N", "panorama", "oracle"}
     assert (tmp_path / "new" / "v0.5.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_report_is_strict_json_whatever_songs_are_called(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "NaN").mkdir()
+    for k, name in enumerate(("Infinity", "NaN")):
+        sound = 0.1 * tones(np.random.default_rng(k), RATE_HZ)
+        soundfile.write(tmp_path / "NaN" / f"{name}.wav", sound, RATE_HZ)
+    monkeypatch.setattr(metrics, "si_sdr_db", lambda *_: float("-inf"))  # as of a silent estimate
+    options = ["--data", str(tmp_path / "NaN"), "--scenes", "1", "--seconds", "0.5"]
+    done = asked(*options, "--error-scenes", "0", "--out", str(tmp_path / "report"))
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert found["facts"]["data"] == "NaN"
+    assert {row["instrument"] for row in found["rows"]} == {"NaN/Infinity", "NaN/NaN"}
+    assert {row["si_sdr_db"] for row in found["rows"]} == {None}
 
 
 def asked(*words):

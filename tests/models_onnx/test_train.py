@@ -17,7 +17,7 @@ from models_onnx import commands
 from models_onnx.networks import checkpoints, registry
 from models_onnx.training import widen
 from models_onnx.training.batches import Aims
-from models_onnx.training.curves import read_log
+from models_onnx.training.curves import _smoothed, read_log
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import LOG, main, train, validate
@@ -161,6 +161,23 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(
 def test_a_log_cut_short_is_read_up_to_the_cut(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "lo')
     assert read_log(tmp_path / LOG) == [{"step": 1}]
+
+
+def test_a_loss_that_is_not_finite_is_null_in_the_log_and_a_gap_in_the_curve(
+    tmp_path: Path,
+) -> None:
+    def draw_broken(step: int):
+        batch = draw(step)
+        batch.mixture[0, 0, 100] = float("nan") if step == 1 else 0.0
+        return batch
+
+    train(new_run(3), draw_broken, [], tmp_path)
+    text = (tmp_path / LOG).read_text()
+    losses = [json.loads(line, parse_constant=pytest.fail)["loss"] for line in text.splitlines()]
+    assert losses[1] is None
+    assert all(loss > 0 for loss in losses[::2])
+    smooth = _smoothed(np.array(losses, float))
+    np.testing.assert_allclose(smooth, [losses[0], losses[0], (losses[0] + losses[2]) / 2])
 
 
 def test_a_plan_has_hours_or_steps() -> None:
