@@ -51,18 +51,13 @@ class OneStream(nn.Module):
         self.network, self.conditions = network, list(conditions)
 
     def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        """Give masks, the activity if there is one, and next states, as `ModelSpec` has them.
+        """spectrum, conditions and states to masks and next states, as `ModelSpec` has them.
 
         Every target is a stream of its own.
-
-        Parameters
-        ----------
-        spectrum : (F, 2, bins, 2).
-        others : conditions (F, targets, size), then states (targets, ...).
         """
         count = len(self.conditions)
-        values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]  # (K, F, 1, size)
-        streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)  # (K, F, 2, bins, 2)
+        values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]
+        streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)
         conditions = dict(zip(self.conditions, values, strict=True))
         answer = self.network(streams, conditions, others[count:])
         logit = answer.activity_logit
@@ -91,12 +86,12 @@ def export(
 
     Raises
     ------
-    ExportError : masks or activity differ by more than 1e-4 over 200 steps fed back.
+    ExportError if masks or states differ by more than 1e-4 over 200 steps fed back.
     """
     states = dict(states or {})
     path = Path(path)
     part = path.with_suffix(".onnx.part")
-    network = rounded(network).eval()  # compared with the file, which holds float16
+    network = rounded(network).eval()
     inputs = ["spectrum", *spec.conditions, *(f"state_{name}" for name in states)]
     example = _example(spec, states, frames=3)
     activity = _tells_activity(network, example, states)
@@ -242,7 +237,7 @@ def _check_encoder(stream: nn.Module, path: Path, spec: EncoderSpec) -> None:
 
 
 def rounded(network: nn.Module) -> nn.Module:
-    """Return a copy whose larger weights are what float16 holds of them."""
+    """A copy whose larger weights are what float16 holds of them."""
     network = copy.deepcopy(network)
     with torch.no_grad():
         for weight in (*network.parameters(), *network.buffers()):
@@ -277,15 +272,9 @@ def check_agreement(
     steps: int = STEPS,
     tolerance: float = TOLERANCE,
 ) -> float:
-    """Run network and file side by side, each fed its own states back over `steps`.
+    """Feed both their own states back over `steps`; give the largest difference of the masks.
 
-    Returns
-    -------
-    The largest difference of the masks and of the activity.
-
-    Raises
-    ------
-    ExportError : it is above `tolerance`.
+    Raises ExportError if it is above `tolerance`.
     """
     model = OnnxModel(path)
     spec = model.spec
@@ -330,7 +319,7 @@ def _targets(spec: ModelSpec) -> int:
 def _example(
     spec: ModelSpec, states: Mapping[str, tuple[int, ...]], frames: int
 ) -> dict[str, Tensor]:
-    """Return inputs of the right shapes in the order of the graph; directions are directions."""
+    """Inputs of the right shapes, in the order of the graph; directions that are directions."""
     bins = spec.bins or min(t.bins for t in spec.tiers.values())
     targets = _targets(spec)
     example = {"spectrum": torch.randn(frames, 2, bins, 2)}

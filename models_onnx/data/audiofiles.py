@@ -28,7 +28,9 @@ def length(path: Path, stream: int = 0) -> int:
     if path.suffix.lower() in AAC_SUFFIXES:
         with _container(path) as container:
             audio = _stream(container, path, stream)
-            return round(float(audio.duration * audio.time_base) * RATE_HZ)
+            if audio.duration is None:
+                raise StemsteerError(f"{path} does not say how long it is: save it as WAV or FLAC")
+            return round(float(audio.duration * _time_base(audio)) * RATE_HZ)
     info = _info(path)
     return int(Fraction(RATE_HZ, info.samplerate) * info.frames)
 
@@ -118,6 +120,11 @@ def _stream(
     return streams[stream]
 
 
+def _time_base(audio: av.audio.stream.AudioStream) -> Fraction:
+    """Return the unit of a stream's time stamps, s."""
+    return audio.time_base or Fraction(1, audio.codec_context.sample_rate)
+
+
 def _read_aac(path: Path, start: int, count: int, stream: int) -> np.ndarray:
     out = np.zeros((2, count), np.float32)
     with _container(path) as container:
@@ -147,9 +154,11 @@ def _decode(
     out = np.zeros((2, last - first), np.float32)
     seek_s = max(0.0, first / rate_hz - WARM_UP_S)
     if seek_s > 0:
-        container.seek(int(seek_s / audio.time_base), stream=audio)
+        container.seek(int(seek_s / _time_base(audio)), stream=audio)
     for frame in container.decode(audio):
-        at = round(float(frame.pts * audio.time_base) * rate_hz) - first
+        if frame.pts is None:  # without its time nobody knows where it belongs
+            continue
+        at = round(float(frame.pts * _time_base(audio)) * rate_hz) - first
         if at >= out.shape[1]:
             break
         sound = frame.to_ndarray()

@@ -96,7 +96,7 @@ def evaluate(
     """
     peer, peer_tier = load_model(PEER), models[0][2] if models else "live"
     peer_width_deg = best_width_deg(peer, peer_tier, judged)
-    systems = [(PEER, peer, peer_tier, peer_width_deg)]
+    systems: list[tuple[str, Model, str, float]] = [(PEER, peer, peer_tier, peer_width_deg)]
     systems += [(name, model, tier, width_deg) for name, model, tier in models]
     rows: list[Row] = []
     windows = (models[0][1] if models else peer).spec.tier(peer_tier)

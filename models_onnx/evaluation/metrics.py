@@ -19,6 +19,7 @@ from realtime.spec import Tier
 from realtime.stft import analyse, windows
 
 Floats = NDArray[np.floating]
+Complexes = NDArray[np.complexfloating]
 TINY = 1e-12
 FRAME = 1024
 LEVEL_DIFFERENCE_LIMIT_DB = 30.0
@@ -129,7 +130,7 @@ def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, 
     spectra = [_cells(analyse(x, window, LEAKAGE.hop)) for x in (remainder, target, rest)]
     r, t, o = spectra
 
-    def inner(x: Floats, y: Floats) -> NDArray[np.float64]:
+    def inner(x: Complexes, y: Complexes) -> NDArray[np.float64]:
         return np.real(np.sum(x * np.conj(y), axis=(1, 3), dtype=np.complex128))
 
     # the normal equations of each cell, solved by Cramer's rule; the floor keeps a cell in which
@@ -142,7 +143,7 @@ def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, 
     return db((a**2 * tt).sum() / (tt.sum() + TINY)), db((b**2 * oo).sum() / (oo.sum() + TINY))
 
 
-def _cells(spectra: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
+def _cells(spectra: Complexes) -> Complexes:
     """Cut (frames, channels, bins) into (time cells, frames · channels, bin cells, bins)."""
     frames, channels, bins = spectra.shape
     times, bands = frames // CELL, bins // CELL

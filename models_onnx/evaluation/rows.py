@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation import metrics
 
 Floats = NDArray[np.float32]
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Row:
     silence_db: float
     removed_db: float
     kept_db: float
-    activity_f1: float = float("nan")
+    activity_f1: float = NAN
     misled: bool = False
-    sdr_db: float = float("nan")
-    isr_db: float = float("nan")
-    sir_db: float = float("nan")
-    sar_db: float = float("nan")
+    sdr_db: float = NAN
+    isr_db: float = NAN
+    sir_db: float = NAN
+    sar_db: float = NAN
 
 
 def measure(
@@ -56,33 +57,54 @@ def measure(
     f1: Sequence[float] = (),
     bss: bool = False,
 ) -> Iterator[Row]:
-    """Measure the estimates (sources, 2, n) of a scene, also by BSS Eval if `bss` (slow).
+    """Measure the estimates of every target of a scene.
 
-    f1 is that of the activity of every source, where it is known.
+    Parameters
+    ----------
+    number : of the scene.
+    estimates : (sources, 2, n).
+    f1 : that of the activity of every source, where it is known.
+    bss : whether also by BSS Eval, which is slow.
     """
     scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
     for k in scene.targets():
-        image, estimate = scene.images[k], estimates[k]
-        reached = metrics.si_sdr_db(estimate, image)
-        removed = kept = float("nan")
-        if not system.startswith("mix"):
-            rest = scene.mixture - image
-            removed, kept = metrics.leakage_db(scene.mixture - estimate, image, rest)
-        yield Row(
-            system,
-            number,
-            k,
-            scene.names[k],
-            len(scene.images),
-            scene.nearest_deg(k),
-            0.0,
-            reached,
-            reached - metrics.si_sdr_db(scene.mixture, image),
-            metrics.sd_sdr_db(estimate, image),
-            metrics.level_difference_error_db(estimate, image),
-            metrics.silence_db(estimate, image),
-            removed,
-            kept,
-            f1[k] if f1 else float("nan"),
-            **{f"{name.lower()}_db": float(values[k]) for name, values in scores.items()},
-        )
+        bss_db = {name: float(values[k]) for name, values in scores.items()}
+        yield _row(system, number, k, scene, estimates[k], f1[k] if f1 else NAN, bss_db)
+
+
+def _row(
+    system: str,
+    number: int,
+    k: int,
+    scene: EvaluationScene,
+    estimate: Floats,
+    f1: float,
+    bss_db: Mapping[str, float],
+) -> Row:
+    image = scene.images[k]
+    reached = metrics.si_sdr_db(estimate, image)
+    removed = kept = NAN
+    if not system.startswith("mix"):  # of the mixture nothing would be left
+        rest = scene.mixture - image
+        removed, kept = metrics.leakage_db(scene.mixture - estimate, image, rest)
+    return Row(
+        system=system,
+        scene=number,
+        target=k,
+        instrument=scene.names[k],
+        sources=len(scene.images),
+        nearest_deg=scene.nearest_deg(k),
+        error_deg=0.0,
+        si_sdr_db=reached,
+        gain_db=reached - metrics.si_sdr_db(scene.mixture, image),
+        sd_sdr_db=metrics.sd_sdr_db(estimate, image),
+        level_difference_error_db=metrics.level_difference_error_db(estimate, image),
+        silence_db=metrics.silence_db(estimate, image),
+        removed_db=removed,
+        kept_db=kept,
+        activity_f1=f1,
+        sdr_db=bss_db.get("SDR", NAN),
+        isr_db=bss_db.get("ISR", NAN),
+        sir_db=bss_db.get("SIR", NAN),
+        sar_db=bss_db.get("SAR", NAN),
+    )

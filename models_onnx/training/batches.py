@@ -5,7 +5,7 @@ Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -137,7 +137,9 @@ def draw_batch(
     )
 
 
-def batches(draw: Callable[[int], Batch], first: int, ahead: int = 3) -> Iterator[Batch]:
+def batches(
+    draw: Callable[[int], Batch], first: int, ahead: int = 3
+) -> Generator[Batch, None, None]:
     """Give draw(first), draw(first + 1), …, drawn ahead by one background thread."""
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         waiting: list[Future[Batch]] = [pool.submit(draw, first + k) for k in range(ahead)]

@@ -28,6 +28,7 @@ The width of a direction is not looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -208,13 +209,15 @@ class SpainXumx(nn.Module):
 
     def _codes(self, conditions: Mapping[str, Tensor]) -> tuple[list[Code], list[Code]]:
         """Return for each source what is added to its magnitudes, and what adapts its norms."""
-        config, silent = self.config, [None] * len(self.config.sources)
+        config = self.config
+        silent: list[Code] = [None] * len(config.sources)
         if config.condition == "none":
             return silent, silent
         azimuth_deg = conditions["direction"][..., 0]  # (B, F, sources)
         if config.condition == "concat":
-            return list((azimuth_deg / RANGE_DEG)[..., None].unbind(2)), silent
-        codes = list(positional_code(azimuth_deg, config.code).unbind(2))
+            scaled: list[Code] = list((azimuth_deg / RANGE_DEG)[..., None].unbind(2))
+            return scaled, silent
+        codes: list[Code] = list(positional_code(azimuth_deg, config.code).unbind(2))
         return (silent, codes) if config.condition in ADAPTIVE else (codes, silent)
 
 
@@ -225,7 +228,9 @@ class Streaming(nn.Module):
         super().__init__()
         self.network = network
         self.lstms = nn.ModuleList(
-            Interleaved(lstm, network.config.every) for lstm in network.lstms
+            Interleaved(lstm, network.config.every)
+            for lstm in network.lstms
+            if isinstance(lstm, nn.LSTM)
         )
 
     def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -274,7 +279,9 @@ class Windowed(nn.Module):
         conditions = {"direction": others[0][None]} if len(others) == 2 else {}
         encodings = self.network.encode(spectrum[None], conditions)[:, 0]  # (sources, F, hidden)
         encodings = torch.cat([others[-1], encodings], 1)
-        frames = torch.arange(torch._shape_as_tensor(spectrum)[0])
+        # the number of frames stays part of the graph, so that a file takes any
+        count: Any = torch._shape_as_tensor(spectrum)[0]
+        frames = torch.arange(count)
         windows = encodings.mean(0)[frames[:, None] + torch.arange(self.kept + 1)]
         place = self.network.config.context
         memories = torch.stack([lstm(windows)[0][:, place] for lstm in self.network.lstms])

@@ -341,7 +341,8 @@ def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, 
     slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)
     total = along + across + floor
     left_over = (along - slopes * cross).clamp(min=0)
-    along, across, _ = rotate(*instant[:, :, None].unbind(3), theta)
+    ll, rr, lr = instant[:, :, None].unbind(3)
+    along, across, _ = rotate(ll, rr, lr, theta)
     features = [
         torch.log(along / floor + 1) * 0.1,
         torch.log(across / floor + 1) * 0.1,
