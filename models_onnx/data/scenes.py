@@ -34,12 +34,14 @@ class EvaluationScene:
     images : (sources, 2, samples) float32, whose sum is the mixture.
     azimuth_deg : (sources,) float32, −45 … +45.
     names : of the sources: the class of an instrument, or song and stem where files name them.
+    classes : of the sources, as in `models_onnx.data.classes`; empty where nobody has told them.
     """
 
     mixture: Floats
     images: Floats
     azimuth_deg: Floats
     names: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
     def targets(self) -> list[int]:
         """Return the sources that are loud enough to be judged, and not alone."""
@@ -52,6 +54,11 @@ class EvaluationScene:
         """Return the angle between a source and the nearest other one; 90 where there is none."""
         others = np.delete(self.azimuth_deg, source)
         return float(np.abs(others - self.azimuth_deg[source]).min(initial=90.0))
+
+    def only(self, name: str) -> int | None:
+        """Return the one source of a class; None where there is none or several."""
+        found = [k for k, own in enumerate(self.classes) if own == name]
+        return found[0] if len(found) == 1 else None
 
 
 def evaluation_scenes(
@@ -74,4 +81,4 @@ def evaluation_scenes(
         rng = np.random.default_rng([seed, number])
         scene = draw(rng, songs.sources(number % len(songs)), seconds, mixing=mixing)
         names = tuple(label.title or label.name for label in scene.labels)
-        yield EvaluationScene(scene.mixture, scene.images, scene.azimuth_deg, names)
+        yield EvaluationScene(scene.mixture, scene.images, scene.azimuth_deg, names, scene.classes)

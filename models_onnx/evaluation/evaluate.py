@@ -3,6 +3,9 @@
 Beside the models stand the mixture, the mixture over the number of its sources, the direction mask
 without learning (`panorama`) at the width that suits it best on this very data, and the ratio mask
 made from the true sources. Everything runs through `realtime.separator`, as in use.
+
+A model that separates sources of its own, told nothing (vocals, drums …), is judged on the only
+source of each of these classes in a scene: compare it in the table of instruments.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.evaluation import metrics, report
 from models_onnx.evaluation.rows import Row, measure
-from models_onnx.evaluation.systems import oracle, separate, separate_with_activity, sounding
+from models_onnx.evaluation.systems import System, oracle, separate, sounding
 from models_onnx.strict_json import to_json
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
@@ -60,17 +63,15 @@ def best_width_deg(peer: Model, tier: str, judged: list[EvaluationScene]) -> flo
     return PEER_WIDTHS_DEG[top]
 
 
-def wrong_directions(
-    system: str, model: Model, tier: str, judged: list[EvaluationScene], width_deg: float
-) -> Iterator[Row]:
+def wrong_directions(system: System, judged: list[EvaluationScene]) -> Iterator[Row]:
     """Measure with every direction wrong by `ERRORS_DEG`, to either side by a fixed draw."""
     for number, scene in enumerate(judged):
         side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
         for error_deg in ERRORS_DEG[1:]:
-            azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45)
+            azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45).astype(np.float32)
             nearest = np.abs(scene.azimuth_deg[:, None] - azimuth_deg).argmin(0)
-            estimates = separate(model, tier, scene.mixture, list(azimuth_deg), width_deg)
-            for row in measure(system, number, scene, estimates):
+            estimates, _ = system.estimates(replace(scene, azimuth_deg=azimuth_deg))
+            for row in measure(system.name, number, scene, estimates):
                 misled = bool(nearest[row.target] != row.target)
                 yield replace(row, error_deg=error_deg, misled=misled)
 
@@ -96,28 +97,33 @@ def evaluate(
     """
     peer, peer_tier = load_model(PEER), models[0][2] if models else "live"
     peer_width_deg = best_width_deg(peer, peer_tier, judged)
-    systems: list[tuple[str, Model, str, float]] = [(PEER, peer, peer_tier, peer_width_deg)]
-    systems += [(name, model, tier, width_deg) for name, model, tier in models]
-    rows: list[Row] = []
+    systems = [System(PEER, peer, peer_tier, peer_width_deg)]
+    systems += [System(name, model, tier, width_deg) for name, model, tier in models]
     windows = (models[0][1] if models else peer).spec.tier(peer_tier)
+    rows: list[Row] = []
     for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
-        copies, azimuth_deg = np.broadcast_to(scene.mixture, scene.images.shape), scene.azimuth_deg
-        estimates = {"mix": copies, "mix/N": copies / np.float32(len(copies))}
-        f1: dict[str, list[float]] = {}
-        for name, model, tier, width in systems:
-            estimates[name], told = separate_with_activity(
-                model, tier, scene.mixture, list(azimuth_deg), width
-            )
-            if told is not None:
-                true = sounding(scene, model.spec.tier(tier), ACTIVE_DB)[:, : told.shape[1]]
-                f1[name] = list(map(metrics.activity_f1, told > 0.5, true))
-        estimates["oracle"] = oracle(scene, windows)
-        for name, found in estimates.items():
-            told_f1, bss = f1.get(name, ()), number < bss_scenes
-            rows += measure(name, number, scene, found, f1=told_f1, bss=bss)
-    for name, model, tier, width in systems:
-        rows += wrong_directions(name, model, tier, judged[:error_scenes], width)
+        copies, bss = np.broadcast_to(scene.mixture, scene.images.shape), number < bss_scenes
+        rows += measure("mix", number, scene, copies, bss=bss)
+        rows += measure("mix/N", number, scene, copies / np.float32(len(copies)), bss=bss)
+        for system in systems:
+            rows += _measure_system(system, number, scene, bss=bss)
+        rows += measure("oracle", number, scene, oracle(scene, windows), bss=bss)
+    for system in systems:
+        if not system.has_own_sources:
+            rows += wrong_directions(system, judged[:error_scenes])
     return rows, peer_width_deg
+
+
+def _measure_system(
+    system: System, number: int, scene: EvaluationScene, *, bss: bool
+) -> Iterator[Row]:
+    estimates, activity = system.estimates(scene)
+    f1: list[float] = []
+    if activity is not None:
+        tier = system.model.spec.tier(system.tier)
+        true = sounding(scene, tier, ACTIVE_DB)[:, : activity.shape[1]]
+        f1 = list(map(metrics.activity_f1, activity > 0.5, true))
+    yield from measure(system.name, number, scene, estimates, f1=f1, bss=bss)
 
 
 def main(
@@ -186,9 +192,9 @@ def _judged_model(name: str, tier: str) -> tuple[str, Model, str]:
         model.spec.tier(tier)
     except ValueError as error:
         raise StemsteerError(f"--tier {tier}: {error}") from error
-    if model.spec.targets:
+    if model.spec.targets and model.spec.conditions:
         raise StemsteerError(
-            f"{name} has sources of its own ({', '.join(model.spec.targets)}): it is judged by "
-            "python -m models_onnx spain-table"
+            f"{name} is told where each of its own sources is ({', '.join(model.spec.targets)}): "
+            "it is judged by python -m models_onnx spain-table"
         )
     return f"{Path(name).stem} {tier}", model, tier

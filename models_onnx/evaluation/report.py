@@ -19,7 +19,6 @@ DISTANCES_DEG = (0.0, 5.0, 10.0, 20.0, 91.0)
 F1 = "activity F1"
 MEDIANS = {
     "SD-SDR": "sd_sdr_db",
-    "level difference error": "level_difference_error_db",
     "energy at silence": "silence_db",
     "removed: target": "removed_db",
     "removed: rest": "kept_db",
@@ -28,6 +27,12 @@ MEDIANS = {
     "ISR": "isr_db",
     "SIR": "sir_db",
     "SAR": "sar_db",
+}
+IMAGE = {
+    "|ΔILD|, dB": "level_difference_error_db",
+    "error of coherence": "coherence_error",
+    "SSR, dB": "ssr_db",
+    "SRR, dB": "srr_db",
 }
 REFERENCES = ("mix", "mix/N", "oracle")
 
@@ -45,7 +50,7 @@ def tables(rows: Sequence[Row], peer: str, peer_width_deg: float) -> list[Table]
     """Return all tables; the first is the summary."""
     right = [row for row in rows if row.error_deg == 0]
     out = [_summary(right, f"{peer} is at {peer_width_deg:g}°, its best on this data")]
-    out.append(_medians(right))
+    out += [_medians(right), _image(right)]
     out.append(_by(right, "nearest other source", distance))
     out.append(_by(right, "sources", lambda row: str(row.sources)))
     out.append(_by(right, "instrument", lambda row: row.instrument, across=False))
@@ -97,16 +102,27 @@ def above(rows: Sequence[Row], peer: str, system: str) -> dict[str, list[float]]
 
 
 def _summary(rows: Sequence[Row], caption: str) -> Table:
-    targets = sum(row.system == rows[0].system for row in rows)
-    table = Table(title=f"SI-SDR of {targets} targets, dB, with 95 % intervals", caption=caption)
+    table = Table(title="SI-SDR, dB, with 95 % intervals", caption=caption)
     table.add_column("system")
-    for title in ["mean", "median", "mean above the mix", "median above the mix"]:
+    for title in ["targets", "mean", "median", "mean above the mix", "median above the mix"]:
         table.add_column(title, justify="right")
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
         values = [np.array([getattr(row, n) for row in own]) for n in ("si_sdr_db", "gain_db")]
         cells = [interval(v, statistic) for v in values for statistic in (np.mean, np.median)]
-        table.add_row(system, *map(_text, cells))
+        table.add_row(system, str(len(own)), *map(_text, cells))
+    return table
+
+
+def _image(rows: Sequence[Row]) -> Table:
+    """Return how much of the spatial image is kept, see `models_onnx.evaluation.spatial`."""
+    table = Table(title="spatial image of the stems, medians [95 %]")
+    for name in ("system", *IMAGE):
+        table.add_column(name, justify="left" if name == "system" else "right")
+    for system in systems(rows):
+        own = [row for row in rows if row.system == system]
+        values = [np.array([getattr(row, name) for row in own]) for name in IMAGE.values()]
+        table.add_row(system, *(_text(interval(v, np.median)) for v in values))
     return table
 
 
@@ -117,10 +133,11 @@ def _medians(rows: Sequence[Row]) -> Table:
     found = {}
     for title, name in MEDIANS.items():
         values = [
-            [getattr(r, name) for r in rows if r.system == system] for system in systems(rows)
+            np.array([getattr(r, name) for r in rows if r.system == system])
+            for system in systems(rows)
         ]
-        if np.isfinite(np.array(values)).any():
-            found[title] = [np.array(v)[np.isfinite(v)] for v in values]
+        if any(np.isfinite(v).any() for v in values):
+            found[title] = [v[np.isfinite(v)] for v in values]
             table.add_column(title, justify="right")
     for k, system in enumerate(systems(rows)):
         cells = [

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.data.scenes import EvaluationScene
-from models_onnx.evaluation import metrics
+from models_onnx.evaluation import metrics, spatial
 
 Floats = NDArray[np.float32]
 NAN = float("nan")
@@ -22,8 +22,8 @@ class Row:
     `removed_db` and `kept_db` are the gains of the target and of the rest when the target is
     removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
     `error_deg` is by how much the direction was wrong, `misled` whether it was then nearer to
-    another source than to the target. `sdr_db` to `sar_db` are those of
-    BSS Eval, where asked for.
+    another source than to the target. `coherence_error` to `srr_db` are of the spatial image, see
+    `spatial`. `sdr_db` to `sar_db` are those of BSS Eval, where asked for.
     """
 
     system: str
@@ -42,6 +42,9 @@ class Row:
     kept_db: float
     activity_f1: float = NAN
     misled: bool = False
+    coherence_error: float = NAN
+    ssr_db: float = NAN
+    srr_db: float = NAN
     sdr_db: float = NAN
     isr_db: float = NAN
     sir_db: float = NAN
@@ -52,7 +55,7 @@ def measure(
     system: str,
     number: int,
     scene: EvaluationScene,
-    estimates: Floats,
+    estimates: Floats | Sequence[Floats | None],
     *,
     f1: Sequence[float] = (),
     bss: bool = False,
@@ -62,14 +65,18 @@ def measure(
     Parameters
     ----------
     number : of the scene.
-    estimates : (sources, 2, n).
+    estimates : (sources, 2, n); None of a source that the system does not know.
     f1 : that of the activity of every source, where it is known.
     bss : whether also by BSS Eval, which is slow.
     """
-    scores = metrics.bss_eval_db(estimates, scene.images) if bss else {}
+    known = [estimate for estimate in estimates if estimate is not None]
+    complete = bss and len(known) == len(scene.images)  # BSS Eval looks at all of them at once
+    scores = metrics.bss_eval_db(np.stack(known), scene.images) if complete else {}
     for k in scene.targets():
-        bss_db = {name: float(values[k]) for name, values in scores.items()}
-        yield _row(system, number, k, scene, estimates[k], f1[k] if f1 else NAN, bss_db)
+        estimate = estimates[k]
+        if estimate is not None:
+            bss_db = {name: float(values[k]) for name, values in scores.items()}
+            yield _row(system, number, k, scene, estimate, f1[k] if f1 else NAN, bss_db)
 
 
 def _row(
@@ -82,6 +89,7 @@ def _row(
     bss_db: Mapping[str, float],
 ) -> Row:
     image = scene.images[k]
+    distortion = spatial.distortion(estimate, image)
     reached = metrics.si_sdr_db(estimate, image)
     removed = kept = NAN
     if not system.startswith("mix"):  # of the mixture nothing would be left
@@ -103,6 +111,9 @@ def _row(
         removed_db=removed,
         kept_db=kept,
         activity_f1=f1,
+        coherence_error=spatial.coherence_error(estimate, image),
+        ssr_db=distortion.ssr_db,
+        srr_db=distortion.srr_db,
         sdr_db=bss_db.get("SDR", NAN),
         isr_db=bss_db.get("ISR", NAN),
         sir_db=bss_db.get("SIR", NAN),

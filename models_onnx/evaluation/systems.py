@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,48 @@ from realtime.stft import analyse, synthesise, windows
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
+
+
+@dataclass(frozen=True)
+class System:
+    """A model that is judged.
+
+    Parameters
+    ----------
+    width_deg : given with the directions, to models that are told any.
+    """
+
+    name: str
+    model: Model
+    tier: str
+    width_deg: float
+
+    @property
+    def has_own_sources(self) -> bool:
+        """Return whether the model separates what it knows by name, and is told nothing."""
+        return bool(self.model.spec.targets) and not self.model.spec.conditions
+
+    def estimates(self, scene: EvaluationScene) -> tuple[list[Floats | None], Floats | None]:
+        """Separate a scene.
+
+        Returns
+        -------
+        An estimate (2, n) of every source, None of those that a model with sources of its own does
+        not know: it knows the only source of one of its names. And the activity (sources, hops), if
+        the model tells it.
+        """
+        if not self.has_own_sources:
+            found, activity = separate_with_activity(
+                self.model, self.tier, scene.mixture, list(scene.azimuth_deg), self.width_deg
+            )
+            return list(found), activity
+        stems, _ = separate_with_activity(self.model, self.tier, scene.mixture, (), 0.0)
+        estimates: list[Floats | None] = [None] * len(scene.images)
+        for name, stem in zip(self.model.spec.targets, stems, strict=True):
+            source = scene.only(name)
+            if source is not None:
+                estimates[source] = stem
+        return estimates, None
 
 
 def separate(
@@ -31,7 +74,8 @@ def separate_with_activity(
 
     Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
     """
-    separator = Separator(model, RATE_HZ, targets=len(azimuth_deg), tier=tier)
+    targets = model.spec.targets or len(azimuth_deg)
+    separator = Separator(model, RATE_HZ, targets=targets, tier=tier)
     directions = azimuth_deg if "direction" in model.spec.conditions else ()
     for target, azimuth in enumerate(directions):
         separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)

@@ -32,7 +32,7 @@ from realtime import StemsteerError, Tier, load_model
 from realtime.model import WEIGHTS
 from realtime.separator import MAX_FRAMES
 from tests.support.engine_sandbox import absent
-from tests.support.fakes import fake_spec, identity
+from tests.support.fakes import FakeModel, fake_spec, identity
 from tests.support.studio import draw_scene, tones
 
 RATE_HZ = 44_100
@@ -197,6 +197,43 @@ def test_bss_eval_is_in_the_rows_and_the_table_where_asked_for() -> None:
     assert np.isnan(next(measure("half", 0, scene, half)).sir_db)
     titles = [column.header for column in tables(rows, "half", 20.0)[1].columns]
     assert titles[-4:] == ["SDR", "ISR", "SIR", "SAR"]
+
+
+def test_the_image_of_the_stems_is_in_the_rows_and_a_table(songs: Path) -> None:
+    scene = next(evaluation_scenes(opened(songs), 1, 1.0, keep_width=True))
+    rows = list(measure("same", 0, scene, scene.images)) + list(
+        measure("mix", 0, scene, scene.images[::-1])
+    )
+    same = [row for row in rows if row.system == "same"]
+    assert all(row.ssr_db > 100 and row.srr_db > 100 for row in same)
+    assert all(row.level_difference_error_db == row.coherence_error == 0 for row in same)
+    table = next(t for t in tables(rows, "same", 20.0) if "spatial image" in str(t.title))
+    assert [column.header for column in table.columns][1:] == [
+        "|ΔILD|, dB",
+        "error of coherence",
+        "SSR, dB",
+        "SRR, dB",
+    ]
+    assert next(table.columns[1].cells) == "0.00 [0.00, 0.00]"
+
+
+def test_a_model_with_sources_of_its_own_is_judged_on_the_only_one_of_a_class() -> None:
+    images = np.random.default_rng(0).standard_normal((4, 2, 22_050)).astype(np.float32)
+    names = ("a/piano", "a/lead", "a/left", "a/right")
+    classes = ("piano", "vocals", "guitar", "guitar")
+    azimuth_deg = np.array([-30.0, 0.0, 10.0, 30.0], np.float32)
+    scene = EvaluationScene(images.sum(0), images, azimuth_deg, names, classes)
+    spec = fake_spec(targets=("drums", "guitar", "vocals"), conditions={})
+    half = FakeModel(lambda *_: np.float32([1.0, 0.3, 0.5])[:, None, None], spec)
+    rows, _ = evaluate([("own", half, "live")], [scene], 20.0, 1)
+    own = [row for row in rows if row.system == "own"]
+    assert [row.instrument for row in own] == ["a/lead"]  # two guitars are nobody's
+    mix = next(row for row in rows if row.system == "mix" and row.instrument == "a/lead")
+    assert own[0].si_sdr_db == pytest.approx(mix.si_sdr_db, abs=0.05)
+    assert own[0].error_deg == 0
+    summary = tables(rows, "panorama", 20.0)[0]
+    counts = dict(zip(summary.columns[0].cells, summary.columns[1].cells, strict=True))
+    assert (counts["own"], counts["mix"]) == ("1", "4")
 
 
 def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
