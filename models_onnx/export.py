@@ -225,8 +225,8 @@ def _check_encoder(stream: nn.Module, path: Path, spec: EncoderSpec) -> None:
     encoder, generator = OnnxEncoder(path), np.random.default_rng(0)
     window = torch.from_numpy(windows(Tier(spec.window, spec.window, spec.hop))[0])
     for seconds in (0.5, 3.0):
-        clip = 0.1 * generator.standard_normal((2, int(seconds * spec.sample_rate)))
-        clip = np.cumsum(clip, 1).astype(np.float32) * 0.01  # more low than high
+        white = generator.standard_normal((2, int(seconds * spec.sample_rate)))
+        clip = (1e-3 * np.cumsum(white, 1)).astype(np.float32)  # more low than high
         frames = torch.from_numpy(clip).unfold(-1, spec.window, spec.hop) * window
         spectra = torch.view_as_real(torch.fft.rfft(frames).transpose(0, 1)[..., : spec.bins])
         with torch.no_grad():

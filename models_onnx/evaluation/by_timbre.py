@@ -181,7 +181,7 @@ def evaluate(
         for k, found in zip(judged, peers, strict=True):
             name = scene.classes[k]
             yield measure("mix", scene, k, name, scene.mixture)
-            yield measure("mix/N", scene, k, name, scene.mixture / len(scene.classes))
+            yield measure("mix/N", scene, k, name, scene.mixture / np.float32(len(scene.classes)))
             yield measure("panorama", scene, k, name, found)
             yield measure("oracle", scene, k, name, masked[k])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,16 @@ from realtime.stft import analyse, synthesise, windows
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
+
+
+class Mixed(Protocol):
+    """A mixture (2, n) and the images (sources, 2, n) that sum to it."""
+
+    @property
+    def mixture(self) -> Floats: ...
+
+    @property
+    def images(self) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.
     return np.stack([power(image) for image in scene.images]) > mean * 10 ** (level_db / 10)
 
 
-def oracle(scene: EvaluationScene, tier: Tier) -> Floats:
+def oracle(scene: Mixed, tier: Tier) -> Floats:
     """Separate by the ratio mask made from the true sources, on each channel: (sources, 2, n).
 
     |S|² / (|S|² + |X − S|²) with the windows of `tier`: what a mask on the channels could reach.

@@ -293,9 +293,11 @@ class Asker:
         wanted.kind = "against"
         others = sorted(set(scene.classes) - {CLASSES[wanted.asked]})
         if others:
-            other = str(rng.choice(others))
-            clip = self._clip(rng, staged, other, own=True) if rng.random() < 0.7 else NUMBER[other]
-            wanted.negative.append((clip, NUMBER[other]))
+            unwanted = str(rng.choice(others))
+            clip: np.ndarray | int = NUMBER[unwanted]
+            if rng.random() < 0.7:
+                clip = self._clip(rng, staged, unwanted, own=True)
+            wanted.negative.append((clip, NUMBER[unwanted]))
         return wanted
 
     def _by_family(self, rng: np.random.Generator, staged: Staged) -> Wanted:

@@ -14,6 +14,7 @@ from typing import Annotated
 import torch
 import typer
 
+from models_onnx.data.collections import open_pool
 from models_onnx.networks import checkpoints, registry, timbre
 from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training import fuse, scene_batches
@@ -70,7 +71,7 @@ def keep_encoder(network: TimbreSteer, path: Path) -> None:
 
 def check_batches(folder: Path, seconds: float = 3.0) -> list[TimbreBatch]:
     """Always the same questions of songs apart from training."""
-    pool, _ = scene_batches.open_pool([str(folder)])
+    pool, _ = open_pool([str(folder)])
     draw = training_batches(
         pool, scene_batches.VALIDATION_SEED, 4, 4, seconds, CHECKED, Aims(change=0.0)
     )
@@ -135,7 +136,7 @@ def main(
     if encoder is not None:
         keep_encoder(built, encoder)
         about |= {"encoder": "kept"}
-    pool, names = scene_batches.open_pool(data)
+    pool, names = open_pool(data)
     draw = training_batches(pool, seed, scenes, plan.targets, seconds, Asking(), plan.aims)
     run = Run(TimbreTask(built, spec, next(iter(spec.tiers)), device), plan, about, names)
     if (out / checkpoints.FILE).exists():

@@ -134,7 +134,8 @@ def read_parts(path: Path) -> dict[tuple[int, int], list[Note]]:
     ticks, seconds = _tempo_map(file)
     parts: dict[tuple[int, int], list[Note]] = {}
     for number, track in enumerate(file.tracks):
-        now, programs, held = 0, {}, {}
+        now, programs = 0, dict[int, int]()
+        held: dict[tuple[int, int], tuple[float, int, int]] = {}  # start_s, velocity, program
         for message in track:
             now += message.time
             if message.type == "program_change":

@@ -35,6 +35,8 @@ class Listen(nn.Module):
     over time; mean and deviation, weighted by attention.
     """
 
+    mel: Tensor  # (bins, bands)
+
     def __init__(self, config: ListenConfig) -> None:
         super().__init__()
         width = config.width

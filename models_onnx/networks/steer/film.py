@@ -55,10 +55,11 @@ class Film(nn.Module):
         super().__init__()
         self.mix = nn.Linear(2 * size, size, bias=False)
         self.squeeze = nn.Linear(3 * size, code, bias=False)
-        self.core = nn.ModuleList(nn.Linear(code, 2 * core, bias=False) for _ in range(layers + 1))
+        core_layers = [nn.Linear(code, 2 * core, bias=False) for _ in range(layers + 1)]
+        self.core = nn.ModuleList(core_layers)
         self.inner = nn.Parameter(torch.zeros(BANDS, code, 2 * inner))
         self.late = nn.Parameter(torch.zeros(core))
-        for layer in self.core:
+        for layer in core_layers:
             nn.init.zeros_(layer.weight)
         nn.init.normal_(self.squeeze.weight, std=1.0)  # of unit vectors: numbers of about one
 

@@ -203,7 +203,9 @@ class Steer(nn.Module):
             aside_deg = torch.zeros_like(aside_deg)
         posterior = aim.posterior(places, aside_deg, width_deg)
         layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
-        modulation = self.film and self.film(*(by_stream(conditions[name]) for name in TIMBRES))
+        modulation: Modulation | None = None
+        if self.film is not None:
+            modulation = self.film(*(by_stream(conditions[name]) for name in TIMBRES))
         with torch.no_grad(), exact:
             theta = radians(directions[..., 0] + aside_deg)
             features, slopes = described(averages, instant, theta)
