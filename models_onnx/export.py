@@ -21,7 +21,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models_onnx import commands as door
+from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ, Listen
 from models_onnx.networks.panorama import SPEC as PANORAMA
@@ -179,7 +179,7 @@ def export_encoder(encoder: Listen, spec: EncoderSpec, path: Path, *, force: boo
     """
     if path.exists() and OnnxEncoder(path).spec == spec:
         return path
-    door.claim(path, force=force)
+    commands.claim(path, force=force)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".onnx.part")
     stream = _OneClip(rounded(encoder).eval())
@@ -351,7 +351,7 @@ def main(
         if checkpoint is not None:
             raise StemsteerError("panorama is not trained: leave out --checkpoint")
         out = out or WEIGHTS / "panorama.onnx"
-        door.claim(out, force=force)
+        commands.claim(out, force=force)
         print(export(Panorama(), PANORAMA, out))
         return
     if model not in NETWORKS:
@@ -362,7 +362,7 @@ def main(
     if found["about"]["network"] != model:
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
     out = out or WEIGHTS / f"{model}-{next(iter(spec.tiers))}.onnx"
-    door.claim(out, force=force)
+    commands.claim(out, force=force)
     if isinstance(network, TimbreSteer):
         encoder = encoder_spec(network.listen, spec.licence)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)

@@ -8,7 +8,6 @@ Everything runs through `realtime.separator`, as in use.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from models_onnx import commands as door
+from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
+from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
 from realtime.conditions import Conditions
 from realtime.encoder import OnnxEncoder, load_encoder
@@ -251,7 +251,7 @@ def main(
         raise StemsteerError(f"--by {odd[0]}: expected one of {', '.join(WAYS)}")
     if (real is None) == (data is None):
         raise StemsteerError("give the songs as --real or as --data, one of the two")
-    door.claim(*([out] if out else []), force=force)
+    commands.claim(*([out] if out else []), force=force)
     loaded = load_model(model, tier)
     if "timbre" not in loaded.spec.conditions or not loaded.spec.classes:
         raise StemsteerError(f"{model} takes no timbre: give a model that does")
@@ -270,7 +270,7 @@ def main(
     Console(width=150).print(*tables(rows), sep="\n")
     if out:
         with atomic_write(out) as part:
-            part.write_text(json.dumps([asdict(r) for r in rows]).replace("NaN", "null"))
+            part.write_text(to_json([asdict(row) for row in rows]))
 
 
 def _beside(model: str) -> str:

@@ -111,10 +111,13 @@ def _projected(reference: Doubles, channel: Doubles) -> Doubles:
 
 def _delay(own: Doubles, channel: Doubles) -> int:
     """Return the delay of `own`, samples, that correlates best with `channel`; 0 if none does."""
-    reach = round(MAX_DELAY_S * RATE_HZ)
-    delays = sorted(range(-reach, reach + 1), key=abs)  # of equals the shortest is taken
-    correlations = [abs(float(_delayed(own, delay) @ channel)) for delay in delays]
-    return delays[int(np.argmax(correlations))]
+    reach, n = round(MAX_DELAY_S * RATE_HZ), own.size
+
+    def correlation(delay: int) -> float:
+        late, early = max(0, delay), max(0, -delay)
+        return abs(float(own[early : n - late] @ channel[late : n - early]))
+
+    return max(sorted(range(-reach, reach + 1), key=abs), key=correlation)  # of equals the shortest
 
 
 def _delayed(own: Doubles, delay: int) -> Doubles:
