@@ -43,7 +43,7 @@ def analyse(signal: Audio, window: NDArray[np.float32], hop: int) -> Spectra:
 
     Returns spectra (frames, channels, window / 2 + 1).
     """
-    signal = np.ascontiguousarray(signal)
+    signal = np.ascontiguousarray(signal, np.float32)
     row, sample = signal.strides
     shape = ((signal.shape[1] - window.size) // hop + 1, signal.shape[0], window.size)
     # overlapping views; numpy's own sliding_window_view takes longer than the transform

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from models_onnx.evaluation import spatial
-from tests.support.signals import noise
+from tests.support.signals import noise, panned
 
 SAMPLES = 3 * spatial.RATE_HZ
-
-
-def panned(mono: np.ndarray, azimuth_deg: float) -> np.ndarray:
-    angle = np.deg2rad(azimuth_deg + 45)
-    return np.stack([np.cos(angle) * mono, np.sin(angle) * mono])
 
 
 @pytest.fixture(scope="module")

@@ -51,3 +51,10 @@ def test_frames_cut_into_calls_give_the_same_bits():
     parts = [synthesise(cut, synthesis, tier.hop, parts_carry) for cut in cuts]
     assert np.array_equal(np.concatenate(parts, axis=1), whole)
     assert np.array_equal(parts_carry, whole_carry)
+
+
+def test_samples_of_double_precision_have_the_spectra_of_their_values():
+    signal, window = noise(2, 4096), windows(Tier(1024, 512, 256))[0]
+    assert np.array_equal(
+        analyse(signal.astype(np.float64), window, 256), analyse(signal, window, 256)
+    )
