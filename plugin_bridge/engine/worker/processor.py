@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from plugin_bridge.control.controls import CONTROLS
 from plugin_bridge.control.levels import LEVELS, UNITY, OutputLevels
 from plugin_bridge.control.metering import StemLevels
+from plugin_bridge.control.target_conditions import (
+    TargetConditions,
+    TargetValues,
+    has_own_sources,
+    one_instrument,
+)
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import CAPACITY, SharedRing
 from plugin_bridge.engine.worker.timeline import ControlTimeline
@@ -20,6 +26,7 @@ from realtime.stft import Audio
 
 ID = {control.name: control.id for control in CONTROLS}
 DIRECTION_IDS = [ID["azimuth"], ID["width"]]
+TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", "strength")]
 LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # that live sound makes up for; for older ones nobody waits
 MAX_BEHIND_SAMPLES = 24_576  # with which a render begins when the process comes late
@@ -39,7 +46,7 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
     StemsteerError if the model has no tier that is quick enough, or wants a direction for each of
     several sources, since a plugin has one.
     """
-    if len(spec.targets) > 1:
+    if len(spec.targets) > 1 and not has_own_sources(spec):
         raise StemsteerError(
             f"{spec.name} wants a direction for each of {', '.join(spec.targets)}, a plugin has "
             "one: use it with stemsteer render or live, or choose another model"
@@ -86,9 +93,18 @@ class RingProcessor:
         self.ring = ring
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
         self._scale = max(1, round(ring.rate_hz / 44_100))
+        select = has_own_sources(model.spec)
+        by_name = select or "timbre" in model.spec.conditions
+        self._told = TargetConditions(model.spec) if by_name else None
         self._sizes = model.spec.conditions
         self._separator = Separator(
-            model, ring.rate_hz, tier=tier, block=self.hop, conditions=self._conditions
+            model,
+            ring.rate_hz,
+            targets=["target"],
+            tier=tier,
+            block=self.hop,
+            conditions=self._conditions,
+            select=select,
         )
         self._timeline, self._page = timeline, page
         self._stem_levels = StemLevels(2, ring.rate_hz, page.powers)
@@ -196,6 +212,8 @@ class RingProcessor:
             [self._separator.position_of(k) for k in range(first_frame, first_frame + frames)]
         )
         positions = positions.astype(np.int64) + self._from
+        if self._told is not None:
+            return self._told(self._target_values(positions))
         ends = int(positions[0]), int(positions[-1])
         constant = self._timeline.constant_between(*ends, DIRECTION_IDS)
         values = (
@@ -210,6 +228,25 @@ class RingProcessor:
             conditions["direction"][:, 0, 0] = np.clip(values[:, 0], *AZIMUTH_DEG)
             conditions["direction"][:, 0, 1] = np.clip(values[:, 1], *WIDTH_DEG)
         return conditions
+
+    def _target_values(self, positions: NDArray[np.int64]) -> TargetValues:
+        """Return the controls of the one target at positions, for a model that knows timbres."""
+        ends = int(positions[0]), int(positions[-1])
+        constant = self._timeline.constant_between(*ends, TARGET_IDS)
+        if constant is None:
+            values = self._timeline.values_at(positions, TARGET_IDS)
+            shares = self._timeline.instrument_shares(positions)[:, None]
+        else:
+            values = np.tile(np.array(constant, np.float32), (positions.size, 1))
+            shares = one_instrument(round(constant[2]), positions.size, 1)
+        azimuth_deg, width_deg, _, morph, strength = values.T[..., None]
+        return TargetValues(
+            azimuth_deg=np.clip(azimuth_deg, *AZIMUTH_DEG),
+            width_deg=np.clip(width_deg, *WIDTH_DEG),
+            instruments=shares,
+            morph=np.clip(morph, 0, 1),
+            strength=np.clip(strength, 0, 1),
+        )
 
     def _publish(self, stems: NDArray[np.float32]) -> None:
         """Put the controls' values and the meters on the page."""

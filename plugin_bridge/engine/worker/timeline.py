@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation.lane import Lane
-from plugin_bridge.control.controls import BY_NAME, CONTROLS
+from plugin_bridge.control.controls import BY_NAME, CONTROLS, MAX_INSTRUMENTS
 from plugin_bridge.engine.shared.control_page import Overrides
 from plugin_bridge.engine.shared.ring import RECORDS, VALUES, SharedRing
 from plugin_bridge.engine.worker.segments import Segments
 
 SHORTEST_RAMP = 256  # samples; faster changes click
 _BYPASS = BY_NAME["bypass"].id
+_INSTRUMENT = BY_NAME["instrument"].id
 _ALL = tuple(range(VALUES))
 
 Positions = NDArray[np.int64]
@@ -126,6 +127,28 @@ class ControlTimeline:
                     values[follows, index] = self._lane_values(control, songs)
         return values
 
+    def instrument_shares(self, positions: Positions) -> Values:
+        """Return how much of each instrument is asked for, (positions, `MAX_INSTRUMENTS`).
+
+        A choice has no values between its numbers: while it changes, the old one and the new one
+        have their shares of the ramp.
+        """
+        segments, rows = self._segments, self._segments.find(positions)
+        done = np.clip((positions - segments.position[rows]) / segments.samples[rows], 0, 1)
+        shares = np.zeros((positions.size, MAX_INSTRUMENTS), np.float32)
+        each = np.arange(positions.size)
+        np.add.at(shares, (each, _numbers(segments.before[rows, _INSTRUMENT])), 1 - done)
+        np.add.at(shares, (each, _numbers(segments.after[rows, _INSTRUMENT])), done)
+        follows = segments.from_lane[rows, _INSTRUMENT]
+        if follows.any():
+            songs = self._song_positions(rows[follows], positions[follows])
+            smoothing_s = CONTROLS[_INSTRUMENT].smoothing_s
+            starts_s = songs / self._ring.rate_hz - smoothing_s / 2
+            shares[follows] = 0
+            for number, share in self._lanes[_INSTRUMENT].shares(starts_s, smoothing_s).items():
+                shares[follows, int(number)] = share
+        return shares
+
     def target_values(self, position: int) -> Values:
         """Return the values that ramps are going to, and those of the lanes at `position`."""
         values: Values = self._segments.after[self._segments.last].copy()
@@ -208,6 +231,8 @@ class ControlTimeline:
         share = np.float32(min((position - self._begun) / (self._reached - self._begun), 1.0))
         before = segments.before[last]
         values: Values = before + share * (segments.after[last] - before)
+        nearer = before if share < 0.5 else segments.after[last]
+        values[_INSTRUMENT] = nearer[_INSTRUMENT]
         self._follow_lanes(values, position)
         return values
 
@@ -224,3 +249,8 @@ class ControlTimeline:
         self._resting: list[float] = segments.after[last].tolist()
         self._led = [control for control in self._lanes if segments.from_lane[last, control]]
         self.changes += 1
+
+
+def _numbers(values: Values) -> NDArray[np.intp]:
+    """Return the numbers of instruments that values stand for."""
+    return np.clip(np.rint(values), 0, MAX_INSTRUMENTS - 1).astype(np.intp)
