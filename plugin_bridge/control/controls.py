@@ -83,6 +83,10 @@ class Control:
         word = text.strip().lower()
         if word in self.choices:
             return float(self.choices.index(word))
+        if self.choices is INSTRUMENTS and not _is_number(word):
+            from plugin_bridge.control.instruments import number_of  # which reads this table
+
+            return float(number_of(text))
         if self.kind == "switch" and word in ("on", "true", "off", "false"):
             return float(word in ("on", "true"))
         try:
@@ -104,6 +108,14 @@ class Control:
         if self.choices and self.high == len(self.choices) - 1:
             return " or ".join(self.choices)
         return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 _CHOICE_S = 0.05  # a change of sound fades over it

@@ -130,5 +130,21 @@ def resolve(word: str, known: Sequence[str] | None = None) -> Meaning:
     return Meaning(classes, meaning.removed, meaning.note)
 
 
+def number_of(word: str) -> int:
+    """Return the number in the table of the one instrument that a word means.
+
+    Raises
+    ------
+    ValueError if it is no instrument, a family of several, or everything but an instrument.
+    """
+    meaning = resolve(word)
+    if len(meaning.classes) > 1 or meaning.removed:
+        what = "everything but" if meaning.removed else "several instruments:"
+        raise ValueError(
+            f"instrument is {word!r}, which means {what} {', '.join(meaning.classes)}; expected one"
+        )
+    return INSTRUMENTS.index(meaning.classes[0])
+
+
 def _listed(names: set[str]) -> str:
     return ", ".join(name for name in INSTRUMENTS if name in names and name != ANY) or "none"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plugin_bridge.control.controls import INSTRUMENTS
+from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
 from plugin_bridge.control.instruments import FAMILIES, MEANINGS, PARTS, SYNONYMS, WITHOUT, resolve
 
 
@@ -66,3 +66,21 @@ def test_every_word_means_one_thing():
     assert {name for names in FAMILIES.values() for name in names} <= set(INSTRUMENTS)
     assert not set(words) & set(INSTRUMENTS)
     assert len(MEANINGS) > 120
+
+
+@pytest.mark.parametrize("word", ["vocals", "Singer", "27", "lead vocal"])
+def test_a_value_of_the_control_is_read_from_everyday_words_and_numbers(word):
+    assert BY_NAME["instrument"].parse(word) == INSTRUMENTS.index("vocals")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("woodwinds", "several instruments"),
+        ("karaoke", "everything but"),
+        ("gitar", "did you mean"),
+    ],
+)
+def test_a_word_that_is_no_one_instrument_is_no_value_of_the_control(word, told):
+    with pytest.raises(ValueError, match=told):
+        BY_NAME["instrument"].parse(word)
