@@ -8,8 +8,12 @@ import sys
 from models_onnx import commands
 
 VERBS = {
-    "render": ("models_onnx.data.commands", "render", "compose and render songs for training"),
-    "demo-song": ("models_onnx.data.commands", "demo_song", "render the bundled song"),
+    "render": (
+        "models_onnx.data.rendering.commands",
+        "render",
+        "compose and render songs for training",
+    ),
+    "demo-song": ("models_onnx.data.rendering.commands", "demo_song", "render the bundled song"),
     "train": ("models_onnx.training.train", "main", "train steer"),
     "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),

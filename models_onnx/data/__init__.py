@@ -1,13 +1,13 @@
 """Training data: a renderer of multitrack songs, loaders of public data sets, and the mixer.
 
-compose, parts, harmony : a seed becomes a song
-soundfonts, studio, effects : a song becomes stems
-render, shards : stems on disk
-sources, mixer : stems of any origin become stereo scenes
+songs : a seed becomes a song of notes
+sounds : what plays notes: soundfonts, recordings, effects
+rendering : a song becomes stems on disk
+sets : stems on disk, rendered or of a data set
+sources, mixer, scenes : stems of any origin become stereo scenes
 """
 
 from models_onnx.data.mixer import Mixing, Scene, draw
-from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Collection, Pool, Source
 
-__all__ = ["Collection", "Mixing", "Pool", "Scene", "Shards", "Source", "draw"]
+__all__ = ["Collection", "Mixing", "Pool", "Scene", "Source", "draw"]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.data.mixer import Mixing, draw
-from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Collection
 
 Floats = NDArray[np.float32]
@@ -21,7 +20,7 @@ MIXING = Mixing(
     sources=(2, 5), rate=0.0, silent=0.0, near=0.0, centre=0.0, balance=0.0, wet=(1.0, 1.0)
 )
 AS_MIXED_DB = (-3.0, 3.0)
-"""Stems of a data set have about the levels of the real mix; those of shards are normalised."""
+"""Stems as they were recorded have about the levels of the real mix already."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def evaluation_scenes(
     seed : the same seed gives the same scenes.
     """
     mixing = replace(MIXING, dry=0.0 if keep_width else 1.0)
-    if not isinstance(songs, Shards):
+    if not songs.normalised:
         mixing = replace(mixing, gain_db=AS_MIXED_DB)
     for number in range(count):
         rng = np.random.default_rng([seed, number])

@@ -30,6 +30,10 @@ class Source:
 class Collection(Protocol):
     """Songs, each a list of sources that sound at the same time."""
 
+    @property
+    def normalised(self) -> bool:
+        """Return whether all stems have one level and stand in the centre."""
+
     def __len__(self) -> int:
         """Return the number of songs."""
 

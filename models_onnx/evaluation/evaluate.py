@@ -176,7 +176,9 @@ def _folder(data: Path) -> Iterator[Path]:
     if data != SYNTHETIC or data.exists():
         yield data
         return
-    from models_onnx.data.render import render  # the renderer needs soundfonts, judging does not
+    from models_onnx.data.rendering.render import (
+        render,  # the renderer needs soundfonts, judging does not
+    )
 
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
         held = render(Path(folder), SYNTHETIC_HOURS, held_out=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models_onnx.data import production
 from models_onnx.data.mixer import Mixing, draw
-from models_onnx.data.sets.naming import label_of
+from models_onnx.data.naming import label_of
 from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, image, principal_deg

@@ -49,7 +49,7 @@ def test_every_stem_is_heard_and_nothing_clips(song, mix):
 
 def test_the_script_writes_the_song_that_is_bundled(song, tmp_path):
     pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
-    from models_onnx.data.songs.demo_song import FLUID, write_song
+    from models_onnx.data.rendering.demo_song import FLUID, write_song
     from realtime.errors import StemsteerError
 
     try:

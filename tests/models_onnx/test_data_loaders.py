@@ -9,8 +9,8 @@ import yaml
 
 from models_onnx.data import draw
 from models_onnx.data.collections import open_collection
+from models_onnx.data.naming import label_of, label_of_program
 from models_onnx.data.sets.loaders import StemFolders
-from models_onnx.data.sets.naming import label_of, label_of_program
 from models_onnx.data.stems import image
 from realtime.errors import StemsteerError
 from tests.support.aac import write_aac

@@ -128,8 +128,10 @@ def test_a_number_that_is_none_is_named_by_its_row(folder, tmp_path):
 
 
 def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
-    studio = pytest.importorskip(
-        "models_onnx.data.sounds.studio", reason="needs libfluidsynth3", exc_type=ImportError
+    song_renderer = pytest.importorskip(
+        "models_onnx.data.rendering.song_renderer",
+        reason="needs libfluidsynth3",
+        exc_type=ImportError,
     )
     shelf = SimpleNamespace(songs={}, voices=[], loops=[], kits={}, instruments={}, phrases={})
 
@@ -140,13 +142,13 @@ def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
         def render(self, voice, notes, samples, **_):
             return np.ones((2, samples), np.float32)
 
-    monkeypatch.setattr(studio, "LOOP_CHANCE", 1.0)
-    monkeypatch.setattr(studio, "REAL_VOICE_CHANCE", 1.0)
+    monkeypatch.setattr(song_renderer, "LOOP_CHANCE", 1.0)
+    monkeypatch.setattr(song_renderer, "REAL_VOICE_CHANCE", 1.0)
     roles = set()
     for seed in range(12):
-        song = studio.compose(np.random.default_rng(seed))
+        song = song_renderer.compose(np.random.default_rng(seed))
         for part in song.parts:
-            studio.Studio(Soundfonts(), shelf)._take(
+            song_renderer.SongRenderer(Soundfonts(), shelf)._take(
                 np.random.default_rng(0), song, part, doubled=False
             )
             roles.add(part.role)
@@ -154,11 +156,13 @@ def test_without_voices_and_loops_soundfonts_sing_and_drum(monkeypatch):
 
 
 def test_phrases_follow_one_another_with_rests(monkeypatch):
-    studio = pytest.importorskip(
-        "models_onnx.data.sounds.studio", reason="needs libfluidsynth3", exc_type=ImportError
+    song_renderer = pytest.importorskip(
+        "models_onnx.data.rendering.song_renderer",
+        reason="needs libfluidsynth3",
+        exc_type=ImportError,
     )
-    monkeypatch.setattr(studio, "sound_of", lambda recording: np.full((2, 5000), recording))
-    out = studio._phrases(np.random.default_rng(0), [0.25, 0.5], 100_000)
+    monkeypatch.setattr(song_renderer, "sound_of", lambda recording: np.full((2, 5000), recording))
+    out = song_renderer._phrases(np.random.default_rng(0), [0.25, 0.5], 100_000)
     assert out.shape == (2, 100_000)
     assert set(np.unique(out)) == {0.0, 0.25, 0.5}
     edges = np.flatnonzero(np.diff(out[0]) != 0)

@@ -11,13 +11,13 @@ from tests.support.engine_sandbox import absent, need
 pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
 
 from models_onnx import commands
-from models_onnx.data import Shards, draw
-from models_onnx.data import render as render_module
-from models_onnx.data.commands import render as render_command
-from models_onnx.data.sets.shards import INDEX
+from models_onnx.data import draw
+from models_onnx.data.rendering import render as render_module
+from models_onnx.data.rendering.commands import render as render_command
+from models_onnx.data.rendering.song_renderer import SongRenderer
+from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.songs.parts import Note
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
-from models_onnx.data.sounds.studio import Studio
 from models_onnx.data.stems import image
 from realtime.errors import StemsteerError
 
@@ -36,7 +36,7 @@ def player() -> Player:
 
 @pytest.fixture(scope="module")
 def song(player):
-    return Studio(player).render_song(3)
+    return SongRenderer(player).render_song(3)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def folder(tmp_path, song):
 
 
 def test_a_seed_renders_to_the_same_samples_whatever_was_rendered_before(player, song):
-    Studio(player).render_song(4)
-    again, info = Studio(player).render_song(3)
+    SongRenderer(player).render_song(4)
+    again, info = SongRenderer(player).render_song(3)
     assert np.array_equal(song[0], again)
     assert song[1] == info
 
@@ -197,9 +197,9 @@ def test_a_song_of_a_score_says_which(player, tmp_path):
     write_score(tmp_path / "midi" / "duo.mid", [40, 42])
     (tmp_path / "midi" / "INDEX.csv").write_text("path\nmidi/duo.mid\n")
     kinds = (0.0, 0.0, 1.0, 0.0)
-    stems, info = Studio(player, None, Scores(tmp_path), kinds).render_song(1)
+    stems, info = SongRenderer(player, None, Scores(tmp_path), kinds).render_song(1)
     assert (info["kind"], info["score"]) == ("score", "duo")
     assert sorted(stem["class"] for stem in info["stems"]) == ["cello", "violin"]
     assert np.abs(stems).max() > 1000
-    again, _ = Studio(player, None, Scores(tmp_path), kinds).render_song(1)
+    again, _ = SongRenderer(player, None, Scores(tmp_path), kinds).render_song(1)
     assert np.array_equal(stems, again)

@@ -28,7 +28,7 @@ import yaml
 
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import ORCHESTRA_13
-from models_onnx.data.sets.naming import label_of, label_of_program
+from models_onnx.data.naming import label_of, label_of_program
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
 from realtime.errors import StemsteerError
@@ -76,6 +76,11 @@ class StemFolders:
 
     def __len__(self) -> int:
         return len(self.songs)
+
+    @property
+    def normalised(self) -> bool:
+        """Return whether all stems have one level and stand in the centre."""
+        return not self.as_recorded
 
     def sources(self, index: int) -> list[Source]:
         """Return the sources of one song.

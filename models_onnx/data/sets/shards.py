@@ -69,6 +69,11 @@ class Shards:
         return len(self.songs)
 
     @property
+    def normalised(self) -> bool:
+        """Return True: every stem is stored at the reference level, in the centre."""
+        return True
+
+    @property
     def hours(self) -> float:
         """Return the duration of all songs, hours."""
         return sum(song["samples"] for song in self.songs) / RATE_HZ / 3600

@@ -17,7 +17,7 @@ import mido
 import numpy as np
 
 from models_onnx.data.classes import DRUM_KIT, INSTRUMENTS, ORCHESTRA_13, Instrument
-from models_onnx.data.sets.naming import label_of_program
+from models_onnx.data.naming import label_of_program
 from models_onnx.data.songs.compose import Part, Song
 from models_onnx.data.songs.harmony import Plan, plan_song
 from models_onnx.data.songs.parts import Note, play
@@ -117,7 +117,7 @@ def _instrument(name: str, role: str = "", rng: np.random.Generator | None = Non
 
 
 def _plain_plan(seconds: float) -> Plan:
-    """What the studio asks of a plan: its length and a tempo."""
+    """Return what rendering asks of a plan: its length and a tempo."""
     return Plan(seconds, 120.0, 4, 0, (0, 2, 4, 5, 7, 9, 11), ((0, 2, 4),), 0.0)
 
 

@@ -1,1 +1,1 @@
-"""What plays a song: soundfonts, recorded notes, effects, and the studio that uses them."""
+"""What plays a song: soundfonts, recorded notes, and effects."""

@@ -1,4 +1,4 @@
-"""Studio effects, most of them by pedalboard: what happens to a dry part before it is panned.
+"""Effects, most of them by pedalboard: what happens to a dry part before it is panned.
 
 Inserts change the sound itself; wideners make a mono sound stereo; sends make the reverberant part.
 """

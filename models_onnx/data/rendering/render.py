@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from models_onnx.data.rendering.song_renderer import SongRenderer
 from models_onnx.data.sets.shards import INDEX, entries
 from models_onnx.data.songs.scores import Scores
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
-from models_onnx.data.sounds.studio import Studio
 from models_onnx.data.stems import RATE_HZ
 from realtime.errors import StemsteerError
 
@@ -27,7 +27,7 @@ HELD_OUT_SEED = 10_000_000
 
 PART = ".part"
 
-_studio: Studio | None = None
+_renderer: SongRenderer | None = None  # of a worker process, with its soundfonts loaded once
 
 
 def render(
@@ -83,6 +83,7 @@ def render(
                 os.replace(out / (entry["file"] + PART), out / entry["file"])
                 lines.write(json.dumps(entry) + "\n")
                 lines.flush()
+                os.fsync(lines.fileno())
                 held += entry["samples"] / RATE_HZ / 3600
                 yield held
                 if held >= hours:
@@ -124,8 +125,8 @@ def _start(
     scores: Path | None,
     kinds: tuple[float, float, float, float],
 ) -> None:
-    global _studio
-    _studio = Studio(
+    global _renderer
+    _renderer = SongRenderer(
         Player(fonts),
         Recordings(recordings) if recordings else None,
         Scores(scores) if scores else None,
@@ -134,9 +135,11 @@ def _start(
 
 
 def _write_song(out: Path, seed: int) -> dict[str, Any]:
-    assert _studio is not None
-    stems, info = _studio.render_song(seed)
+    assert _renderer is not None
+    stems, info = _renderer.render_song(seed)
     name = f"{seed:08d}.npy"
     with (out / (name + PART)).open("wb") as file:
         np.save(file, stems)
+        file.flush()
+        os.fsync(file.fileno())  # before the index names it
     return {"file": name, **info}

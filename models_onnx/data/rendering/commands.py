@@ -30,7 +30,7 @@ def render(
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 2,
 ) -> None:
     """Compose and render songs; a run that was stopped goes on where it was."""
-    from models_onnx.data.render import render as render_songs
+    from models_onnx.data.rendering.render import render as render_songs
 
     columns = ("{task.description}", BarColumn(), TextColumn("{task.completed:.2f} h"))
     bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())
@@ -53,7 +53,7 @@ def demo_song(
     out: Annotated[Path, typer.Option(help="folder for mix, stems and song.json")],
 ) -> None:
     """Render the bundled song; needs the Debian package fluid-soundfont-gm."""
-    from models_onnx.data.songs.demo_song import write_song
+    from models_onnx.data.rendering.demo_song import write_song
 
     song = write_song(out)
     print(f"{out}: mix.flac and {len(song['stems'])} stems, {song['frames'] / 44100:.1f} s")

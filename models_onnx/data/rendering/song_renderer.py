@@ -1,4 +1,4 @@
-"""The studio: a seed becomes a song of stems, each with its stereo image, ready to be stored."""
+"""A seed becomes a song of stems, each with its stereo image, ready to be stored."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ FADE_S = 0.05
 
 
 @dataclass(frozen=True)
-class Studio:
-    """What songs are rendered with; without recordings, soundfonts play everything.
+class SongRenderer:
+    """Renders songs by what it is given; without recordings, soundfonts play everything.
 
+    Parameters
+    ----------
     kinds : chances of songs that are composed (or, now and then, real), of stretches of real
         songs, of scores, and of bands with a human drummer; the latter two need scores.
     """
@@ -71,7 +73,7 @@ class Studio:
         return stems, info | added
 
     def _written(self, rng: np.random.Generator, kind: str) -> tuple[Song, str]:
-        """A song to be played, and the title of a score."""
+        """Return a song to be played, and the title of a score."""
         if kind == "score" and self.scores:
             return self.scores.song(rng)
         if kind == "band" and self.scores:

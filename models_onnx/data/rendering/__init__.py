@@ -1,0 +1,1 @@
+"""From notes to stems on disk: songs for training, and the bundled song."""
