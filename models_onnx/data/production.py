@@ -36,7 +36,7 @@ class Seat:
 
 
 def seats(rng: np.random.Generator, sources: Sequence[Source]) -> list[Seat]:
-    """Seat the sources of a scene: in three of ten scenes all of them in the middle."""
+    """Draw where sources stand and how loud they are; in three of ten scenes all in the middle."""
     together = rng.random() < ALL_CENTRED
     return [_seat(rng, source.label.name, together) for source in sources]
 
@@ -54,7 +54,7 @@ def _seat(rng: np.random.Generator, name: str, together: bool) -> Seat:
 
 
 def finish(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
-    """What the bus does to images (sources, 2, samples): reverb, compressor, limiter."""
+    """Send images (sources, 2, samples) through a bus: reverb, compressor, limiter."""
     if rng.random() < REVERBERANT:
         images = _reverb(rng, images)
     if rng.random() < COMPRESSED:
@@ -65,7 +65,7 @@ def finish(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
 
 
 def _reverb(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
-    """One room for all: noise that decays, sent to by every source in its own measure."""
+    """Return one room for all: noise that decays, sent to by every source in its own measure."""
     samples = images.shape[-1]
     seconds = float(rng.uniform(0.15, 0.9))
     n = np.arange(int(seconds * RATE_HZ))
@@ -82,7 +82,7 @@ def _reverb(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
 
 
 def _envelope(audio: np.ndarray, seconds: float) -> np.ndarray:
-    """Mean square of (2, samples) every `STEP` samples, smoothed over a time."""
+    """Return the mean square of (2, samples) every `STEP` samples, smoothed over a time."""
     steps = -(-audio.shape[1] // STEP)
     padded = np.zeros((2, steps * STEP), np.float32)
     padded[:, : audio.shape[1]] = audio
@@ -93,7 +93,7 @@ def _envelope(audio: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def _over(gain_db: np.ndarray, samples: int) -> np.ndarray:
-    """Gains of every `STEP` samples to (samples,) factors, in straight lines between."""
+    """Spread gains of every `STEP` samples to (samples,) factors, in straight lines between."""
     places = np.arange(samples) / STEP
     return (10 ** (np.interp(places, np.arange(gain_db.size), gain_db) / 20)).astype(np.float32)
 
@@ -124,5 +124,5 @@ def _limiter(rng: np.random.Generator, mixture: np.ndarray) -> np.ndarray:
 
 
 def real_voice(label: Label) -> bool:
-    """Whether a source that is called a voice is one: soundfonts only imitate them."""
+    """Return whether a source that is called a voice is one: soundfonts only imitate them."""
     return label.name != "vocals" or ".sf" not in label.origin

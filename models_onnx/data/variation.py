@@ -13,7 +13,7 @@ SPEED_DEVIATION, FASTEST = 0.1, 1.25
 
 
 def draw_speed(rng: np.random.Generator) -> float:
-    """How much faster and higher a source is played: mostly within a tone or two."""
+    """Draw how much faster and higher a source is played: mostly within a tone or two."""
     speed = float(np.exp(rng.normal(0.0, SPEED_DEVIATION)))
     return float(np.clip(speed, 1 / FASTEST, FASTEST))
 
@@ -28,7 +28,7 @@ def played(stem: np.ndarray, samples: int, speed: float) -> np.ndarray:
 
 
 def toned(rng: np.random.Generator, stem: np.ndarray) -> np.ndarray:
-    """(channels, n) through an equaliser whose gains at `POINTS_HZ` are drawn, without phase."""
+    """Equalise (channels, n) by gains drawn at `POINTS_HZ`, without a change of phase."""
     samples = stem.shape[1]
     size = next_fast_len(samples, real=True)
     gains_db = rng.normal(0.0, TONE_DB, len(POINTS_HZ)).clip(-2.5 * TONE_DB, 2.5 * TONE_DB)

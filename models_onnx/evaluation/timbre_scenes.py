@@ -40,19 +40,19 @@ class TimbreScene:
     clip: Callable[[str, int], Floats | None]
 
     def judged(self) -> list[int]:
-        """Classes that are loud enough to be judged, and not alone."""
+        """Return the classes that are loud enough to be judged, and not alone."""
         power, mixture = np.square(self.images).sum((1, 2)), np.square(self.mixture).sum()
         rest = np.square(self.mixture - self.images).sum((1, 2))
         audible = power > 10 ** (AUDIBLE_DB / 10) * mixture
         return [int(k) for k in np.flatnonzero(audible & (rest > 10 ** (ALONE_DB / 10) * mixture))]
 
     def azimuth_deg(self, index: int) -> float:
-        """Strongest direction of a class."""
+        """Return the strongest direction of a class, degrees."""
         return principal_deg(self.images[index])
 
 
 def real_songs(folder: Path) -> list[TimbreScene]:
-    """Songs with METADATA.yaml of MedleyDB and stem_01.flac …: whole, the sum of their stems.
+    """Read songs with METADATA.yaml of MedleyDB and stem_01.flac …: whole, the sum of their stems.
 
     Raises StemsteerError if there are none, or a stem is missing.
     """
@@ -100,7 +100,7 @@ def _other_songs(songs: Sequence[dict[str, Floats]]) -> Callable[[str, int], Flo
 def _loudest(
     rng: np.random.Generator, read: Callable[[int, int], Floats], samples: int
 ) -> Floats | None:
-    """Of a few stretches of `CLIP_S` the loudest; None where nothing sounds."""
+    """Return the loudest of a few stretches of `CLIP_S`; None where nothing sounds."""
     count = min(samples, round(CLIP_S * RATE_HZ))
     starts = rng.integers(0, samples - count + 1, 4)
     clips = [read(int(at), count) for at in starts]

@@ -53,7 +53,7 @@ CONFIGS = {
 
 
 def spec(config: TimbreConfig) -> ModelSpec:
-    """The spec of the separator."""
+    """Return the spec of the separator."""
     return replace(
         steer_spec(config.steer),
         description="neural filter by direction and timbre: nulls the neighbours, masks the rest",
@@ -72,26 +72,26 @@ class TimbreSteer(nn.Module):
         self.classes = nn.Parameter(functional.normalize(vectors, dim=-1))
 
     def states(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each state of one stream."""
+        """Return the shape of each state of one stream."""
         return self.steer.states()
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
     ) -> NetworkOutput:
-        """As `Steer.forward`."""
+        """Give what `Steer.forward` does."""
         answer: NetworkOutput = self.steer(spectrum, conditions, states)
         return answer
 
     def names(self) -> Tensor:
-        """Unit vectors of the classes, (classes, size)."""
+        """Return unit vectors of the classes, (classes, size)."""
         return functional.normalize(self.classes, dim=-1)
 
     def scores(self, timbres: Tensor) -> Tensor:
-        """Logits of the classes of timbres (n, size): (n, classes)."""
+        """Return logits of the classes of timbres (n, size): (n, classes)."""
         return SHARPNESS * timbres @ self.names().T
 
     def mixed(self, weights: Tensor, timbres: Tensor) -> Tensor:
-        """Unit vectors of weighted sums; zeros where all weights are zero.
+        """Return unit vectors of weighted sums; zeros where all weights are zero.
 
         weights (..., clips + classes) of the clips' timbres (clips, size) and of the names.
         """

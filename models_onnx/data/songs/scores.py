@@ -57,7 +57,7 @@ class Scores:
             raise StemsteerError(f"{index} names no score: it needs a column path, and rows")
 
     def song(self, rng: np.random.Generator) -> tuple[Song, str]:
-        """A stretch of a composition, and the name of its file."""
+        """Draw a stretch of a composition; return it with the name of its file."""
         for _ in range(TRIES):
             path = self.scores[int(rng.integers(len(self.scores)))]
             parts = _stretch(rng, read_parts(path), float(rng.uniform(*STRETCH_S)))
@@ -67,7 +67,7 @@ class Scores:
         raise StemsteerError(f"{path.parent}: of {TRIES} scores none has two parts that sound")
 
     def band(self, rng: np.random.Generator) -> Song:
-        """A composed song of a band: voice, drums, bass, guitars; its drummer is human."""
+        """Compose a song of a band: voice, drums, bass, guitars; its drummer is human."""
         plan = replace(plan_song(rng, float(rng.uniform(20.0, 28.0))), beats_per_bar=4)
         plan = replace(plan, seconds=plan.bars * 4 * plan.beat_s)
         cast = [(name, role) for name, role, chance in BAND if rng.random() < chance]
@@ -78,7 +78,7 @@ class Scores:
         return Song(plan, [part for part in parts if part.notes])
 
     def _drums(self, rng: np.random.Generator, plan: Plan) -> list[Note]:
-        """A human performance at the tempo of the song, from its start on."""
+        """Draw a human performance at the tempo of the song, from its start on."""
         if not self.grooves or rng.random() < 0.15:
             return play(rng, plan, "drums", _instrument("drums"))
         path = self.grooves[int(rng.integers(len(self.grooves)))]
@@ -107,7 +107,7 @@ def _composed(rng: np.random.Generator, plan: Plan, name: str, role: str) -> Par
 
 
 def _instrument(name: str, role: str = "", rng: np.random.Generator | None = None) -> Instrument:
-    """An instrument of a class that has the role; a voice has any."""
+    """Return an instrument of a class that has the role; a voice has any."""
     able = [i for i in INSTRUMENTS if i.name == name]
     able = [i for i in able if role in ("", SINGER) or role in i.roles] or able
     if rng is None:
@@ -155,7 +155,7 @@ def read_parts(path: Path) -> dict[tuple[int, int], list[Note]]:
 
 
 def _tempo_map(file: mido.MidiFile) -> tuple[list[float], list[float]]:
-    """Ticks at which the tempo changes, and when they are, s; with a last point far behind."""
+    """Return ticks at which the tempo changes and when they are, s; the last point is far off."""
     changes: list[tuple[int, int]] = []
     for track in file.tracks:
         now = 0

@@ -49,7 +49,7 @@ class Listen(nn.Module):
         self.leave = nn.Linear(2 * width, config.size)
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Spectra (B, F, 2, bins, 2) to vectors (B, size)."""
+        """Give unit vectors (B, size) of spectra (B, F, 2, bins, 2)."""
         power = spectrum.square().sum((2, 4))  # (B, F, bins)
         bands = power @ self.mel
         level = bands.mean((1, 2), keepdim=True) + 1e-9
@@ -66,7 +66,7 @@ class Listen(nn.Module):
 
 
 def mel_bands(count: int) -> np.ndarray:
-    """Triangles (bins, count) evenly apart on the mel scale, each of unit sum."""
+    """Return triangles (bins, count) evenly apart on the mel scale, each of unit sum."""
 
     def mel(hz: float) -> float:
         return 2595 * math.log10(1 + hz / 700)
