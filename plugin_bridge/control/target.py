@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
+from plugin_bridge.control.names import is_usable
 from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
 from realtime.separator import RESIDUAL
 
 ANYWHERE = (0.0, WIDTH_DEG[1])
 """Azimuth and width of a target that may be anywhere."""
-_NAME = re.compile(r"\w[\w .+()-]*")
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class Target:
     unlike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name.casefold() == RESIDUAL:
+        if not is_usable(self.name):
             raise ValueError(
                 f"target name is {self.name!r}, expected letters, digits, spaces and . + - ( ), "
-                f"and not {RESIDUAL!r}: it becomes the name of a file"
+                f"not {RESIDUAL!r}, no space or dot at the end: it becomes the name of a file"
             )
         check_direction(self.azimuth_deg, self.width_deg)
         if unknown := [name for name in self.instruments if name not in INSTRUMENTS]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.control.instruments import resolve
+from plugin_bridge.control.names import name_key
 from plugin_bridge.control.target import ANYWHERE, Target
 from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION
@@ -39,7 +40,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
             '"width_deg": 20}]'
         )
     targets = [_target(path, number, entry) for number, entry in enumerate(entries, 1)]
-    names = [target.name.casefold() for target in targets]
+    names = [name_key(target.name) for target in targets]
     if len(set(names)) < len(names):
         raise StemsteerError(f"{path}: two targets have the same name; each becomes a file")
     return targets

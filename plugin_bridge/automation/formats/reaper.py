@@ -3,12 +3,15 @@
 A project is a tree of chunks, ``<NAME ...`` to ``>``, one line an entry. Envelopes used here::
 
     <PANENV2             the track's pan (PANENV: before its effects); 1 is left, -1 right
-    <PARMENV 3:17 0 1 0.5 "Azimuth / Stemsteer"    of the plugin above it; lowest, highest value
+    BYPASS 0 0 0         of the effect that follows: bypassed, offline
+    <VST "VST3: Stemsteer (Stemsteer)" Stemsteer.vst3 0 "its name on this track" ...
+    <PARMENV 3:17 0 1 0.5 "Azimuth / Stemsteer"    of the effect above it; lowest, highest value
       ACT 1 -1           0: switched off
       PT 2.5 0.25 0      time in seconds, value, shape
     >
 
-A target is the name of its track.
+A target is an instance of Stemsteer on a track, or the track itself if it has none, and is called
+by the name of the track. What belongs to another effect, or to one that is bypassed, is no lane.
 """
 
 from __future__ import annotations
@@ -16,29 +19,42 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from plugin_bridge.automation.automation import Automation, Key, make_lane
+from plugin_bridge.automation.formats.reaper_shapes import STRAIGHT, pieces
 from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.names import name_key, usable_name
 
-PLUGIN = "stemsteer"
-PIECES = 16  # straight pieces that stand for a segment of REAPER's other shapes
-_STRAIGHT = {0: "linear", 1: "step", 2: "smooth"}
+_OUR_NAME = re.compile(r"(?:\w+: )?stemsteer(?: split)?(?: \(.*\))?", re.IGNORECASE)
+_OUR_FILES = ("stemsteer", "stemsteer split", "stemsteersplit", "stemsteer-split")
+_FILE_ENDINGS = (".vst3", ".vst", ".dll", ".so", ".dylib", ".clap", ".lv2", ".component")
 _PLUGINS = ("VST", "LV2", "CLAP", "AU")
+_NOT_EFFECTS = ("PARMENV", "PROGRAMENV", "COMMENT", "TAKEFX")
+_MOST_DEPTH = 64
 
 
 @dataclass
 class Chunk:
-    """A chunk of a project: its words, the entries in it, and the chunks in it, in order."""
+    """A chunk of a project: its words, and the entries and chunks in it, in order."""
 
     words: list[str]
-    entries: list[list[str]] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
+    content: list[Chunk | list[str]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.words[0] if self.words else ""
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """Return the chunks in it."""
+        return [row for row in self.content if isinstance(row, Chunk)]
+
+    @property
+    def entries(self) -> list[list[str]]:
+        """Return the words of the entries in it."""
+        return [row for row in self.content if not isinstance(row, Chunk)]
 
     def entry(self, name: str) -> list[str] | None:
         """Return the words behind `name` in the first entry of that name."""
@@ -48,14 +64,19 @@ class Chunk:
 def read(path: Path, sample_rate: float) -> Automation:
     """Read the pans and Stemsteer's parameters of a project.
 
-    Raises ValueError if it is no project, or has no such envelope that is switched on.
+    Raises ValueError if it is no project, has no such envelope that is switched on, or has one that
+    cannot be read.
     """
-    project = parse(path.read_text(encoding="utf-8", errors="replace"))
+    project = parse(path.read_text(encoding="utf-8-sig", errors="replace"))
     lanes: dict[Key, list[Point]] = {}
-    for track in (chunk for chunk in project.chunks if chunk.name == "TRACK"):
-        target = " ".join(track.entry("NAME") or ["track"]) or "track"
-        for name, points in _envelopes(track):
-            lanes[target, name] = points
+    taken: set[str] = set()
+    tracks = [chunk for chunk in project.chunks if chunk.name == "TRACK"]
+    for number, track in enumerate(tracks, 1):
+        name = " ".join(track.entry("NAME") or [])
+        for curves in _targets(track):
+            target = usable_name(name, taken, f"track_{number}")
+            taken.add(name_key(target))
+            lanes.update({(target, control): points for control, points in curves.items()})
     if not lanes:
         raise ValueError(
             "no track has an active envelope of its pan or of a parameter of Stemsteer"
@@ -71,14 +92,16 @@ def parse(text: str) -> Chunk:
         line = line.strip()
         if line.startswith("<"):
             chunk = Chunk(_words(line[1:]))
-            open_chunks[-1].chunks.append(chunk)
+            open_chunks[-1].content.append(chunk)
             open_chunks.append(chunk)
+            if len(open_chunks) > _MOST_DEPTH:
+                raise ValueError(f"not a REAPER project: chunks in chunks, over {_MOST_DEPTH} deep")
         elif line == ">":
             open_chunks.pop()
             if not open_chunks:
                 raise ValueError("not a REAPER project: more chunks end than begin")
         elif line:
-            open_chunks[-1].entries.append(_words(line))
+            open_chunks[-1].content.append(_words(line))
     if len(open_chunks) > 1 or not root.chunks or root.chunks[0].name != "REAPER_PROJECT":
         raise ValueError("not a whole REAPER project")
     return root.chunks[0]
@@ -92,22 +115,69 @@ def _words(line: str) -> list[str]:
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|`([^`]*)`|(\S+)')
 
 
-def _envelopes(track: Chunk) -> Iterator[tuple[str, list[Point]]]:
-    """Names of controls and their points; a parameter of the plugin comes after the pan."""
+def _targets(track: Chunk) -> Iterator[dict[str, list[Point]]]:
+    """Yield the curves of every target of a track by control; the pan is the azimuth of the first.
+
+    An envelope of the plugin's own azimuth comes before the pan.
+    """
+    pan: dict[str, list[Point]] = {}
     for chunk in track.chunks:
-        if chunk.name in ("PANENV", "PANENV2") and _active(chunk):
-            yield "azimuth", _points(chunk, lambda pan: -45.0 * pan)
-    for chain in (chunk for chunk in track.chunks if chunk.name == "FXCHAIN"):
-        ours = False
-        for chunk in chain.chunks:
-            if chunk.name in _PLUGINS:
-                ours = PLUGIN in " ".join(chunk.words).lower()
-            elif chunk.name == "PARMENV" and ours and _active(chunk):
-                yield from _parameter(chunk)
+        if chunk.name in ("PANENV", "PANENV2") and _is_active(chunk):
+            pan = {"azimuth": _points(chunk, lambda pan: -45.0 * pan)}
+    instances: list[dict[str, list[Point]]] = []
+    if track.entry("FX") != ["0"]:  # all effects of the track are switched off
+        for chunk in track.chunks:
+            if chunk.name == "FXCHAIN":
+                instances += _instances(chunk)
+    first, *others = instances or [{}]
+    yield from (curves for curves in ({**pan, **first}, *others) if curves)
 
 
-def _active(envelope: Chunk) -> bool:
-    return (envelope.entry("ACT") or ["0"])[0] == "1" and envelope.entry("PT") is not None
+def _instances(chain: Chunk) -> Iterator[dict[str, list[Point]]]:
+    """Yield the curves of every instance of Stemsteer that is on; containers are chains, too."""
+    is_on = True
+    current: dict[str, list[Point]] | None = None
+    for row in chain.content:
+        if not isinstance(row, Chunk):
+            if row[0] == "BYPASS":  # it stands in front of its effect
+                is_on = "1" not in row[1:3]
+        elif row.name == "PARMENV":
+            if current is not None and _is_active(row):
+                current.update(_parameter(row))
+        elif row.name not in _NOT_EFFECTS:
+            if current is not None:
+                yield current
+            current = {} if is_on and _is_ours(row) else None
+            if row.name == "CONTAINER" and is_on:
+                yield from _instances(row)
+            is_on = True
+    if current is not None:
+        yield current
+
+
+def _is_ours(effect: Chunk) -> bool:
+    """Return whether an effect is Stemsteer: by its file, else by the name of the plugin.
+
+    The name that it has on this track, which the user gives, says nothing.
+    """
+    if effect.name not in _PLUGINS:
+        return False
+    name, file = (*effect.words[1:3], "", "")[:2]
+    plain = PurePosixPath(file.replace("\\", "/").lower())
+    if plain.suffix in _FILE_ENDINGS:
+        return plain.stem in _OUR_FILES
+    return _OUR_NAME.fullmatch(name) is not None
+
+
+def _is_active(envelope: Chunk) -> bool:
+    is_on = (envelope.entry("ACT") or ["0"])[0] == "1"
+    if is_on and envelope.entry("POOLEDENVINST") is not None:
+        words = " ".join(envelope.words[:1] + envelope.words[5:6])
+        raise ValueError(
+            f"the envelope {words} has automation items, which are not read here; in REAPER, glue "
+            "them into the envelope: Envelope, Automation items, Convert to underlying envelope"
+        )
+    return is_on and envelope.entry("PT") is not None
 
 
 def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
@@ -121,15 +191,21 @@ def _parameter(envelope: Chunk) -> Iterator[tuple[str, list[Point]]]:
 
 
 def _control(title: str, number: str) -> Control | None:
-    """Find a control by the title that the host shows, else by its symbol, else by its number."""
-    index, _, symbol = number.partition(":")
+    """Find a control by the title that the host shows, else by its symbol.
+
+    A host may count parameters of its own, so that a number alone tells nothing; None is what the
+    plugin has and no lane moves. Raises ValueError for a parameter without title and symbol.
+    """
+    symbol = number.partition(":")[2]
+    plain = title.partition(" (")[0].strip().casefold()  # without its unit
     for control in REMOTE_CONTROLS.values():
-        if title:
-            found = title.startswith(control.title)
-        else:
-            found = symbol == control.name or (not symbol and index == str(control.id))
-        if found:
+        if plain == control.title.casefold() if plain else symbol == control.name:
             return control
+    if not plain and not symbol.isidentifier():
+        raise ValueError(
+            f"the envelope PARMENV {number} of Stemsteer does not tell the name of its parameter; "
+            "save the project with a newer REAPER, or write a CSV file"
+        )
     return None
 
 
@@ -139,28 +215,11 @@ def _points(envelope: Chunk, convert: Callable[[float], float]) -> list[Point]:
     points = []
     for row, next_row in zip(rows, [*rows[1:], None], strict=True):
         time_s, value, shape = row[0], row[1], int(row[2]) if len(row) > 2 else 0
-        if shape in _STRAIGHT or next_row is None:
-            points.append(Point(time_s, convert(value), _STRAIGHT.get(shape, "linear")))
+        if shape in STRAIGHT or next_row is None:
+            points.append(Point(time_s, convert(value), STRAIGHT.get(shape, "linear")))
             continue
         tension = row[6] if len(row) > 6 else 0.0
-        for piece in range(PIECES):
-            u = piece / PIECES
-            way = _way(shape, tension, u)
-            value_here = value + (next_row[1] - value) * way
-            points.append(Point(time_s + (next_row[0] - time_s) * u, convert(value_here)))
+        for u, way in pieces(shape, tension):
+            between = value + (next_row[1] - value) * way
+            points.append(Point(time_s + (next_row[0] - time_s) * u, convert(between)))
     return points
-
-
-def _way(shape: int, tension: float, u: float) -> float:
-    """Return how far REAPER's other shapes have come at a share u of the time.
-
-    3 starts fast, 1 − (1 − u)³; 4 ends fast, u³; 5 is a Bézier curve, here between a straight line
-    and one of these by its tension: near it, not equal to it.
-    """
-    fast_start, fast_end = 1 - (1 - u) ** 3, u**3
-    if shape == 3:
-        return fast_start
-    if shape == 4:
-        return fast_end
-    curve = fast_end if tension > 0 else fast_start
-    return u + abs(tension) * (curve - u)

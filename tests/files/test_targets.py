@@ -1,0 +1,32 @@
+"""Targets and their file: names that any system can give to a file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from plugin_bridge.files.targets import Target, read_targets
+from realtime.errors import StemsteerError
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a.", "a ", "CON", "con.wav", "Lpt1", "aux .x", "residual", "Residual", "x" * 250]
+)
+def test_a_name_that_some_system_does_not_give_to_a_file_is_refused(name):
+    with pytest.raises(ValueError, match="it becomes the name of a file"):
+        Target(name, 0)
+
+
+@pytest.mark.parametrize("name", ["guitar", "Gitarre 2", "a.b", "Con brio", "ギター", "lead (l)"])
+def test_other_names_are_taken(name):
+    assert Target(name, 0).name == name
+
+
+@pytest.mark.parametrize("other", ["guitar", "GUITAR", "guita\u0301r"])
+def test_names_that_a_file_system_takes_for_one_are_refused(tmp_path, other):
+    first = "guit\u00e1r" if "\u0301" in other else "guitar"
+    entries = [{"name": name, "azimuth_deg": 0} for name in (first, other)]
+    (tmp_path / "t.json").write_text(json.dumps(entries))
+    with pytest.raises(StemsteerError, match="two targets have the same name"):
+        read_targets(tmp_path / "t.json")
