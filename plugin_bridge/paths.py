@@ -1,4 +1,4 @@
-"""Where things are on this machine: runtime, configuration and state folders of the user."""
+"""Folders and sockets of the user: runtime, configuration, state and data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DATA_VARIABLE = "STEMSTEER_DATA"
 
 
 def runtime_folder() -> Path:
-    """The folder of sockets, private to the user. Made if need be.
+    """Return the folder of sockets, private to the user; make it if need be.
 
-    Raises StemsteerError if another user could get at what is in it.
+    Raises StemsteerError if another user owns it or may enter it.
     """
     given = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(given) / "stemsteer" if given else Path(f"/tmp/stemsteer-{os.getuid()}")
@@ -31,24 +31,24 @@ def runtime_folder() -> Path:
 
 
 def engine_socket() -> Path:
-    """The socket on which the engine greets plugins: STEMSTEER_SOCKET, or in `runtime_folder`."""
+    """Return the path of the engine's socket: STEMSTEER_SOCKET, or in `runtime_folder`."""
     given = os.environ.get(SOCKET_VARIABLE)
     return Path(given) if given else runtime_folder() / "engine.sock"
 
 
 def config_folder() -> Path:
-    """The user's configuration folder of Stemsteer; not made."""
+    """Return the user's configuration folder of Stemsteer; it is not made."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "stemsteer"
 
 
 def autostart_file() -> Path:
-    """The command by which a plugin starts the engine, one argument a line."""
+    """Return the file of the command by which a plugin starts the engine, one argument a line."""
     given = os.environ.get(AUTOSTART_VARIABLE)
     return Path(given) if given else config_folder() / "autostart"
 
 
 def state_folder() -> Path:
-    """The folder of logs. Made if need be."""
+    """Return the folder of logs; make it if need be."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     folder = state / "stemsteer"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def state_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """The folder of the user's own timbres and models: STEMSTEER_DATA, or XDG's; not made."""
+    """Return the user's folder of timbres and models: STEMSTEER_DATA, or XDG's; not made."""
     given = os.environ.get(DATA_VARIABLE)
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return Path(given) if given else data / "stemsteer"

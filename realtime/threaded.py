@@ -1,4 +1,4 @@
-"""A separator on a thread of its own, for the callback of a sound card: it never waits for it.
+"""A separator on a thread of its own, so that the callback of a sound card never waits for it.
 
 The callback writes its block into a ring and takes the stems of `latency` samples ago from another.
 Counters of samples since the start only grow and each has one writer, so there are no locks. What
@@ -21,16 +21,19 @@ from realtime.stft import Audio
 
 FADE = 64  # samples from wet to dry and back
 RING_S = 2.0
-MOST_HOPS = 8  # the worker takes at most so many hops at once
+MAX_HOPS = 8  # that the worker takes at once
 
 
 @dataclass(frozen=True)
 class Counters:
     """What happened since the start; seconds by the monotonic clock.
 
-    late_blocks were played dry because their stems were not ready; jumps are times the worker was
-    so late that it skipped ahead; faults are exceptions of the model. load is the share of the
-    worker's time, smoothed.
+    Attributes
+    ----------
+    late_blocks : played dry because their stems were not ready.
+    jumps : times that the worker skipped ahead, because it was too late or the separator failed.
+    faults : exceptions of the separator.
+    load : share of the worker's time that it works, smoothed.
     """
 
     blocks: int = 0
@@ -49,16 +52,23 @@ class ThreadedProcessor:
     Parameters
     ----------
     separator : with ``block`` equal to its hop, which has the least latency.
-    block : largest block of the callback.
+    max_block : samples of the largest block of the callback.
     slack : samples given to the worker beyond one hop and one block, for its work and for jitter.
+
+    Raises
+    ------
+    ValueError for a separator that takes other blocks than hops.
     """
 
-    def __init__(self, separator: StemProcessor, *, block: int, slack: int = 256) -> None:
+    def __init__(self, separator: StemProcessor, *, max_block: int, slack: int = 256) -> None:
         if separator.block != separator.tier.hop:
-            raise ValueError("the engine needs Separator(..., block=separator.tier.hop)")
-        self.separator, self.block = separator, block
+            raise ValueError(
+                f"the separator takes blocks of {separator.block}, expected hops of "
+                f"{separator.tier.hop}: make it with block=separator.tier.hop"
+            )
+        self.separator, self.max_block = separator, max_block
         self._hop = separator.tier.hop
-        self._slack = self._hop + block + slack
+        self._slack = self._hop + max_block + slack
         self._size = int(RING_S * separator.sample_rate) // self._hop * self._hop
         stems = len(separator.stems)
         self._input = np.zeros((separator.channels, self._size), np.float32)
@@ -66,7 +76,7 @@ class ThreadedProcessor:
         self._written = 0  # by the callback: samples in
         self._done = 0  # by the worker: samples out, a multiple of the hop
         self._valid_from = 0  # by the worker: first sample out after its last jump
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._counters, self._worker = Counters(), Counters()
         self._last = np.zeros((stems, separator.channels), np.float32)
@@ -75,26 +85,26 @@ class ThreadedProcessor:
 
     @property
     def latency(self) -> int:
-        """Samples by which the output lags behind the input; constant."""
+        """Return by how many samples the output lags behind the input; constant."""
         return self.separator.latency + self._slack
 
     @property
     def counters(self) -> Counters:
-        """A snapshot; from any thread."""
+        """Return a snapshot; from any thread."""
         worker = self._worker
         return replace(worker, blocks=self._counters.blocks, late_blocks=self._counters.late_blocks)
 
     def start(self) -> None:
         """Start the worker. Raises RuntimeError if it runs already."""
         if self._thread is not None:
-            raise RuntimeError("the engine runs already")
-        self._thread = threading.Thread(target=self._work, name="stemsteer engine", daemon=True)
+            raise RuntimeError("the processor runs already")
+        self._thread = threading.Thread(target=self._work, name="stemsteer-separator", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop the worker and wait for it."""
         if self._thread is not None:
-            self._bell.put(False)
+            self._wake.put(False)
             self._thread.join()
             self._thread = None
 
@@ -111,7 +121,7 @@ class ThreadedProcessor:
         self.stop()
 
     def process(self, block: Audio) -> NDArray[np.float32]:
-        """Take a block (channels, n ≤ block) and give (stems, channels, n); never waits or raises.
+        """Take a block (channels, n ≤ max_block), return (stems, channels, n); never wait or raise.
 
         A block of another shape, or with more samples, is a mistake of the caller, which is
         counted as late and answered with silence.
@@ -119,12 +129,12 @@ class ThreadedProcessor:
         stems, channels = self._output.shape[:2]
         size = block.shape[-1]
         out = np.zeros((stems, channels, size), np.float32)
-        if block.shape != (channels, size) or not 0 < size <= self.block:
+        if block.shape != (channels, size) or not 0 < size <= self.max_block:
             self._count(late=size > 0)
             return out
         _write(self._input, self._written, block)
         self._written += size
-        self._bell.put(True)
+        self._wake.put(True)
         first = self._written - size - self._slack
         begun = first + size > 0  # before the first sample out there is silence
         late = begun and (self._done < first + size or max(0, first) < self._valid_from)
@@ -146,7 +156,7 @@ class ThreadedProcessor:
         return dry
 
     def _smooth(self, out: NDArray[np.float32]) -> None:
-        """Let the step between two sources of sound fade out."""
+        """Fade out the step between separated and dry sound."""
         size = min(FADE, out.shape[-1])
         step = self._last - out[..., 0]
         out[..., :size] += step[..., None] * self._ramp[:size]
@@ -156,15 +166,15 @@ class ThreadedProcessor:
         self._counters = Counters(old.blocks + 1, old.late_blocks + late)
 
     def _work(self) -> None:
-        while self._bell.get():
+        while self._wake.get():
             while self._written - self._done >= self._hop:
                 began = time.perf_counter()
                 hops = self._advance()
                 self._measure((time.perf_counter() - began) / hops)
 
     def _advance(self) -> int:
-        """Separate what has come in, or skip ahead when that is too old. Returns the hops."""
-        hops = min((self._written - self._done) // self._hop, MOST_HOPS)
+        """Separate what has come in, or skip ahead when that is too old; return the hops."""
+        hops = min((self._written - self._done) // self._hop, MAX_HOPS)
         first, size = self._done, hops * self._hop
         samples = np.zeros((self._input.shape[0], size), np.float32)
         _read(self._input, first, samples)

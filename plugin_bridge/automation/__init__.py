@@ -1,7 +1,8 @@
-"""Controls over time: lanes from files, and what they make of the separator.
+"""Controls over time: lanes from files or from moves, and what they tell the separator.
 
-In reading order: `lane` (a curve), `automation` (all lanes), `steering` (what they tell the
-separator), `files` with `tempo`, `rpp` and `midi` (where they come from).
+In reading order: `lane` (a curve), `automation` (all lanes), `conditions` (what they tell the
+separator), `live_lanes` (lanes that are moved while the sound runs), `move_recorder`, `formats`
+(the files lanes come from).
 """
 
 from plugin_bridge.automation.automation import ALL, Automation

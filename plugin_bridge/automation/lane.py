@@ -45,12 +45,12 @@ class Lane:
 
     @classmethod
     def level(cls, value: float) -> Lane:
-        """The lane that is `value` at all times."""
+        """Return the lane that is `value` at all times."""
         return cls((Point(0.0, value),))
 
     @classmethod
     def steps(cls, times_s: Sequence[float], values: Sequence[float]) -> Lane:
-        """The lane of points known to be sound, all of them steps; quickly."""
+        """Return a lane of steps through points that are known to be sound: nothing is checked."""
         lane = cls.__new__(cls)
         lane._build(np.array(times_s, np.float64), np.array(values, np.float64), None)
         return lane
@@ -71,14 +71,14 @@ class Lane:
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """The points it goes through."""
+        """Return the points it goes through."""
         shapes = self._shapes or ["step"] * self._times.size
         rows = zip(self._times.tolist(), self._values.tolist(), shapes, strict=True)
         return tuple(Point(*row) for row in rows)
 
     @property
     def constant(self) -> float | None:
-        """Its value if it is level at all times."""
+        """Return its value if it is level at all times, else None."""
         return float(self._values[0]) if self._times.size == 1 else None
 
     def constant_between(self, start_s: float, end_s: float) -> float | None:
@@ -90,16 +90,16 @@ class Lane:
         return float(self._values[index]) if first == 0 or not self._rises[index] else None
 
     def at(self, times_s: ArrayLike) -> Times:
-        """Values at `times_s`; at a jump, what comes after it."""
+        """Return the values at `times_s`; at a jump, what comes after it."""
         index, _, u = self._locate(np.asarray(times_s, np.float64))
         way = np.where(self._smooth[index], u * u * (3 - 2 * u), u)
         return np.asarray(self._values[index] + self._rises[index] * way)
 
     def mean(self, start_s: ArrayLike, length_s: float) -> Times:
-        """Mean over the stretches of `length_s` that begin at `start_s`; at 0, the values there.
+        """Return the means over the stretches of `length_s` that begin at `start_s`.
 
-        It turns a jump into a ramp without lag or memory: being a function of time alone, it is
-        the same in whatever blocks it is asked for.
+        A mean turns a jump into a ramp without lag or memory: being a function of time alone, it
+        is the same in whatever blocks it is asked for. With no length it is the value itself.
         """
         start = np.asarray(start_s, np.float64)
         if length_s == 0 or self._times.size == 1:
@@ -122,14 +122,18 @@ class Lane:
         return {value: lane.mean(start_s, length_s) for value, lane in self._indicators.items()}
 
     def _locate(self, times: Times) -> tuple[NDArray[np.intp], Times, Times]:
-        """The point before each time, the time since it, and the share of the way to the next."""
+        """Return the point before each time, the time since it, its share of the way onward."""
         index = np.maximum(np.searchsorted(self._times, times, side="right") - 1, 0)
         since = times - self._times[index]
         lengths = self._lengths[index]
         return index, since, np.clip(since / np.where(lengths > 0, lengths, 1.0), 0.0, 1.0)
 
     def _area(self, times: Times) -> Times:
-        """Integral of the curve from the first point."""
+        """Return the integral of the curve from the first point to each time.
+
+        A linear segment of rise r and length l has ∫ = r l u²/2 at the share u of its way, the
+        cubic 3u² − 2u³ has r l (u³ − u⁴/2).
+        """
         index, since, u = self._locate(times)
         way = np.where(self._smooth[index], u**3 * (1 - u / 2), u * u / 2)
         boxes = self._areas[index] + self._values[index] * since

@@ -1,4 +1,4 @@
-"""The one table of controls: what can be played, and how it is called everywhere.
+"""The one table of controls: what can be set, and how it is called everywhere.
 
 The plugin's parameters (by a generated C++ header), the OSC addresses, the lanes of an automation
 file, the MIDI controllers and the protocol page derive from it. Rows are only ever appended: the
@@ -19,7 +19,7 @@ INSTRUMENTS = (
     "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed",
     "vocals", "choir", "synth", "fx", "other",
 )  # fmt: skip
-"""What `instrument` can be, by number; append only, at most 64. ``any``: the timbre is free."""
+"""Instruments by number; append only, at most 64. With ``any`` the timbre is free."""
 MAX_INSTRUMENTS = 64  # fixed: a host keeps the parameter as a share of its range
 LATENCY_MODES = (1024, 2048, 4096, 512)
 """Latency in samples at 44.1 kHz of each `latency_mode`; 512 takes a model's tier `direct`."""
@@ -57,29 +57,32 @@ class Control:
 
     @property
     def address(self) -> str:
-        """Last part of the OSC address: /stemsteer/<instance>/<address>."""
+        """Return the last part of the OSC address: /stemsteer/<instance>/<address>."""
         return f"/{self.name}"
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers mean something."""
+        """Return whether only whole numbers mean something."""
         return self.kind != "float"
 
     def clamp(self, value: float) -> float:
-        """The nearest legal value. Raises ValueError if `value` is no number."""
+        """Return the nearest legal value. Raises ValueError if `value` is no number."""
         if math.isnan(value):
             raise ValueError(f"{self.name} is not a number, expected {self.range}")
         value = min(max(value, self.low), self.high)
         return float(round(value)) if self.whole else float(value)
 
     def check(self, value: float) -> float:
-        """`value` as a float. Raises ValueError if it is out of range."""
+        """Return `value` as a float. Raises ValueError if it is out of range."""
         if self.clamp(value) != (round(value) if self.whole else value):
             raise ValueError(f"{self.name} is {value:g}, expected {self.range}")
         return self.clamp(value)
 
     def parse(self, text: str) -> float:
-        """Read a value from words: a number, one of `choices`, or on and off."""
+        """Return the value of a text: a number, one of `choices`, on or off.
+
+        Raises ValueError for any other text.
+        """
         word = text.strip().lower()
         if word in self.choices:
             return float(self.choices.index(word))
@@ -95,16 +98,16 @@ class Control:
             raise ValueError(f"{self.name} is {text!r}, expected {self.range}") from None
 
     def norm(self, value: float) -> float:
-        """Share of the range, 0…1, at which `value` lies."""
+        """Return the share of the range, 0…1, at which `value` lies."""
         return (self.clamp(value) - self.low) / (self.high - self.low)
 
     def from_norm(self, share: float) -> float:
-        """The value at a share of the range, 0…1."""
+        """Return the value at a share of the range, 0…1."""
         return self.clamp(self.low + share * (self.high - self.low))
 
     @property
     def range(self) -> str:
-        """The legal values in words."""
+        """Return the legal values in words."""
         if self.choices and self.high == len(self.choices) - 1:
             return " or ".join(self.choices)
         return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
@@ -180,9 +183,9 @@ CONTROLS: tuple[Control, ...] = (
 BY_NAME = {control.name: control for control in CONTROLS}
 INPUTS = tuple(control for control in CONTROLS if not control.output)
 HOST_ONLY = ("latency_mode", "offline")
-"""Controls that only a plugin's host can turn, since it has to know."""
+"""Controls that only a plugin's host can set, since it has to know."""
 REMOTE_CONTROLS = {control.name: control for control in INPUTS if control.name not in HOST_ONLY}
-"""Controls of a plugin that hands and lanes outside can move."""
+"""Controls of a plugin that OSC and lanes can set from outside."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ METERS: tuple[Meter, ...] = (
 
 
 def control(name: str) -> Control:
-    """The control `name`. Raises ValueError if there is none."""
+    """Return the control `name`. Raises ValueError if there is none."""
     if name not in BY_NAME:
         raise ValueError(f"no control {name!r}; there are {', '.join(c.name for c in INPUTS)}")
     return BY_NAME[name]

@@ -1,4 +1,4 @@
-"""Where controls are played and shown: what OSC, MIDI and a display see of whatever runs."""
+"""Control surfaces: where OSC, MIDI and a display set the controls of what runs, and see it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ class ControlSurface(Protocol):
 
     @property
     def instances(self) -> Sequence[str]:
-        """Names of what is played: tracks with the plugin, or targets."""
+        """Return the names of the instances: tracks with the plugin, or targets."""
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        """The controls of an instance: the table's, and parameters of the plugins on its stem."""
+        """Return the controls of an instance: those of the table, and parameters of plugins."""
 
     def value(self, instance: str, name: str) -> float:
-        """Where a control is now."""
+        """Return where a control is now."""
 
     def set_value(self, instance: str, name: str, value: float) -> None:
-        """Move a control; the value is in its range. Never blocks for long."""
+        """Set a control to a value in its range, without blocking for long."""
 
     def meters(self, instance: str) -> Meters:
-        """What `controls.METERS` lists, as far as it is known."""
+        """Return what `controls.METERS` lists, as far as it is known."""
 
 
 @functools.lru_cache(1024)
 def osc_name(name: str) -> str:
-    """How an instance is called in an OSC address."""
+    """Return how an instance is called in an OSC address."""
     return _NOT_IN_ADDRESS.sub("_", name) or "_"
 
 
 class MemorySurface:
-    """A board on which values are only written down."""
+    """A surface that only keeps the values."""
 
     def __init__(self, instances: Sequence[str]) -> None:
         self.instances = tuple(instances)

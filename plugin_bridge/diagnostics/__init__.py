@@ -1,1 +1,1 @@
-"""What is measured of a machine: its set-up, the models' speed, the load it bears."""
+"""Measurements of a machine: its set-up, the speed of models, the load that it bears."""

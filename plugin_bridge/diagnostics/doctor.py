@@ -1,4 +1,4 @@
-"""Look at the machine: what is installed, what is missing, what to do about it."""
+"""Check the machine: what is installed, what is missing, what to do about it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OWN_IMPORTS = ("load_model", "Separator")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `remedy` is empty when all is well; `needed` things must be well."""
+    """One check. `remedy` is empty when all is well; what is `needed` must be well."""
 
     name: str
     found: str
@@ -45,7 +45,7 @@ def examine() -> list[Check]:
     return [
         _python(),
         *map(_package, NEEDED),
-        _engine(),
+        _own_package(),
         _models(),
         _formats(),
         *_extras(),
@@ -56,7 +56,7 @@ def examine() -> list[Check]:
 
 
 def _plugin() -> Iterator[Check]:
-    """The plugin in DAWs, and its engine; not needed for anything else."""
+    """Check the plugin in DAWs and its engine; nothing else needs them."""
     from plugin_bridge.plugin.install import state
 
     for name, found, remedy in state():
@@ -75,16 +75,16 @@ def _package(name: str) -> Check:
         return Check(name, "missing", f"run: pip install {name}")
 
 
-def _engine() -> Check:
-    """Whether `import realtime` finds Stemsteer's package, not the unrelated one of that name."""
+def _own_package() -> Check:
+    """Check that `import realtime` finds this package, not the unrelated one of that name."""
     import realtime
 
-    where = os.path.dirname(realtime.__file__ or "?")
+    folder = os.path.dirname(realtime.__file__ or "?")
     if all(hasattr(realtime, name) for name in OWN_IMPORTS):
-        return Check("realtime", where)
+        return Check("realtime", folder)
     return Check(
         "realtime",
-        f"another package, in {where}",
+        f"another package, in {folder}",
         "install Stemsteer into an environment of its own",
     )
 
@@ -116,7 +116,7 @@ def _models() -> Check:
 
 
 def _extras() -> Iterator[Check]:
-    """Packages that some commands need and separation does not."""
+    """Check packages that some commands need and separation does not."""
     for name, purpose in EXTRAS.items():
         try:
             yield Check(name, importlib.metadata.version(name), needed=False)
@@ -125,11 +125,13 @@ def _extras() -> Iterator[Check]:
 
 
 def _shared_memory() -> Check:
-    """Where plugins and the engine meet."""
-    where = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
-    free_mb = shutil.disk_usage(where).free / 1e6
-    remedy = "" if os.access(where, os.W_OK) and free_mb > 8 else "make it writable, with 8 MB free"
-    return Check("shared memory", f"{free_mb:.0f} MB free in {where}", remedy, needed=False)
+    """Check the memory that plugins and the engine share."""
+    folder = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    remedy = (
+        "" if os.access(folder, os.W_OK) and free_mb > 8 else "make it writable, with 8 MB free"
+    )
+    return Check("shared memory", f"{free_mb:.0f} MB free in {folder}", remedy, needed=False)
 
 
 def _machine() -> Check:

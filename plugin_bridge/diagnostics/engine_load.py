@@ -1,4 +1,4 @@
-"""How many plugin instances this machine serves in real time: an engine, tracks, and a clock."""
+"""Measure how many plugin instances this machine serves in real time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_S = 30.0
 
 @dataclass(frozen=True)
 class EngineLoad:
-    """What was seen: `late` of `blocks` were not there when a host would have played them."""
+    """A measurement: `late` of `blocks` were not ready when a host would have played them."""
 
     model: str
     instances: int
@@ -33,11 +33,14 @@ class EngineLoad:
     load: float
     worst_hop_ms: float
     longest_pause_ms: float
-    """Longest time by which the clock itself was late: then the machine stood still."""
+    """Longest time by which the clock itself was late, because the machine stood still."""
 
 
 def measure_engine_load(model: str, instances: int, seconds: float = 10.0) -> EngineLoad:
-    """Serve `instances` tracks of noise in real time by an engine of our own."""
+    """Serve `instances` tracks of noise in real time by an engine of its own.
+
+    Raises StemsteerError if the engine does not start, or refuses a track.
+    """
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal((2, BLOCK))).astype(np.float32)
     with _engine(model), ExitStack() as stack:
@@ -64,7 +67,7 @@ def _play(
     noise: np.ndarray[tuple[int, int], np.dtype[np.float32]],
     seconds: float,
 ) -> tuple[int, int, float]:
-    """Keep the pace of a host; blocks, late blocks and the longest pause of the clock."""
+    """Keep the pace of a host; return blocks, late blocks and the longest pause of the clock."""
     count = int(seconds * RATE_HZ / BLOCK)
     late, pause_s = 0, 0.0
     begun_s = time.perf_counter()
@@ -80,8 +83,8 @@ def _play(
 
 @contextmanager
 def _engine(model: str) -> Iterator[None]:
-    """An engine in folders of its own, so that the user's is left alone."""
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+    """Run an engine in folders of its own, so that the user's is left alone."""
+    with tempfile.TemporaryDirectory(prefix="stemsteer-load-") as folder:
         before = dict(os.environ)
         os.environ.update({"STEMSTEER_SOCKET": f"{folder}/engine.sock", "XDG_STATE_HOME": folder})
         command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", model]

@@ -1,4 +1,4 @@
-"""How fast a model is on this machine, hop by hop and offline: one thread, nothing paced."""
+"""Measure how fast a model is on this machine, hop by hop and offline, in one thread."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class OfflineBench:
 
 @dataclass(frozen=True)
 class ModelBench:
-    """All there is to say about a model on this machine."""
+    """All that is measured of a model on this machine."""
 
     model: str
     file_bytes: int
@@ -92,7 +92,7 @@ class TimedModel:
         return self._model.spec
 
     def stream(self, targets: int) -> ModelStream:
-        return _TimedStepper(self._model.stream(targets), self.taken_ns)
+        return _TimedStream(self._model.stream(targets), self.taken_ns)
 
     def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
         began = time.perf_counter_ns()
@@ -101,7 +101,7 @@ class TimedModel:
         return masks
 
 
-class _TimedStepper:
+class _TimedStream:
     def __init__(self, stream: ModelStream, taken_ns: list[int]) -> None:
         self._stream, self._taken_ns = stream, taken_ns
 
@@ -134,7 +134,7 @@ def bench(path: str | os.PathLike[str], *, hops: int = 2000, seconds: float = 30
 
 
 def hop_bench(model: Model, tier_name: str, targets: int, hops: int) -> HopBench:
-    """Feed a tier hop by hop; every target and the residual come out."""
+    """Time a tier that is fed hop by hop and gives every target and the residual."""
     timed = TimedModel(model)
     tier = model.spec.tier_at(tier_name, RATE_HZ)
     separator = Separator(timed, RATE_HZ, targets=targets, tier=tier_name, block=tier.hop)
@@ -155,7 +155,7 @@ def hop_bench(model: Model, tier_name: str, targets: int, hops: int) -> HopBench
 
 
 def offline_bench(model: Model, tier: str, targets: int, seconds: float) -> OfflineBench:
-    """Separate `seconds` of noise by large blocks, without files."""
+    """Time the separation of `seconds` of noise by large blocks, without files."""
     separator = Separator(model, RATE_HZ, targets=targets, tier=tier)
     block = _noise(round(BLOCK_S * RATE_HZ))
     separator.process(block)
@@ -168,7 +168,7 @@ def offline_bench(model: Model, tier: str, targets: int, seconds: float) -> Offl
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and how busy it was."""
+    """Return what the figures were measured on, and how busy it was."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -181,7 +181,7 @@ def machine() -> dict[str, Any]:
 
 
 def resident_mb() -> float:
-    """The most memory this process has had resident so far; 0 where that cannot be told."""
+    """Return the most memory this process has had resident so far; 0 where that is not known."""
     try:
         import resource
     except ImportError:  # Windows

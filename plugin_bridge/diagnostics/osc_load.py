@@ -1,4 +1,4 @@
-"""What OSC costs beside live sound: feedback, a flood, and the way from a message to the sound.
+"""Measure what OSC costs beside live sound: feedback, a flood, a message's way to the sound.
 
 A `LiveSession` plays in this process at the pace of a card, its OSC server runs in another, as in
 `stemsteer live`; a third one floods. Linux only: figures of processes are read from /proc.
@@ -37,7 +37,7 @@ LEAST_CHANGE = 1e-3
 
 @dataclass(frozen=True)
 class OscBench:
-    """What was seen. Shares are of one core; memory is that of both processes.
+    """A measurement. Shares are of one core; memory is that of both processes.
 
     `delay` is from the sending of a message to the first sample that it changes, without the
     session's own latency, and `hop_ms` what of it is the wait for the next hop at most.
@@ -58,22 +58,22 @@ class OscBench:
 
 
 class PacedCard(threading.Thread):
-    """Plays ones into a session at the pace of a card; while it `keeps`, what comes out stays."""
+    """Plays ones into a session at the pace of a card; while `keeps`, the output is kept."""
 
-    def __init__(self, live: LiveSession) -> None:
+    def __init__(self, session: LiveSession) -> None:
         super().__init__(daemon=True)
-        self._live, self._quit = live, False
+        self._session, self._quit = session, False
         self.begun_s, self.keeps = time.perf_counter(), True
-        self.heard: list[NDArray[np.float32]] = []
+        self.played: list[NDArray[np.float32]] = []
 
     def run(self) -> None:
         ones, number = np.ones((2, BLOCK), np.float32), 0
         while not self._quit:
             due_s = self.begun_s + number * BLOCK / RATE_HZ
             time.sleep(max(0.0, due_s - time.perf_counter()))
-            sound, number = self._live.process(ones)[0], number + 1
+            sound, number = self._session.process(ones)[0], number + 1
             if self.keeps:
-                self.heard.append(sound.copy())
+                self.played.append(sound.copy())
 
     def stop(self) -> None:
         self._quit = True
@@ -81,28 +81,28 @@ class PacedCard(threading.Thread):
 
 
 def bench_osc(model: Model, seconds: float) -> OscBench:
-    """Measure; three times `seconds`, and the time of 200 moves."""
+    """Measure for three times `seconds`, and the time of 200 moves."""
     settings = LiveSettings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
     with (
-        LiveSession(model, settings) as live,
-        OscProcess(live.surface, OscOptions("127.0.0.1", 0)) as apart,
+        LiveSession(model, settings) as session,
+        OscProcess(session.surface, OscOptions("127.0.0.1", 0)) as osc,
     ):
-        card = PacedCard(live)
+        card = PacedCard(session)
         card.start()
         time.sleep(2)
-        delays_ms = _delays_ms(live, card, apart.port)
+        delays_ms = _delays_ms(session, card, osc.port)
         card.keeps = False
-        late_alone, cost_alone_s = _watched(live, apart.pid, lambda: time.sleep(seconds))
-        with _subscribed(apart.port):
+        late_alone, cost_alone_s = _watched(session, osc.pid, lambda: time.sleep(seconds))
+        with _subscribed(osc.port):
             time.sleep(1)
-            late, cost_s = _watched(live, apart.pid, lambda: time.sleep(seconds))
-        with _flooded(apart.port, min(5.0, seconds)) as count:  # what is made once
+            late, cost_s = _watched(session, osc.pid, lambda: time.sleep(seconds))
+        with _flooded(osc.port, min(5.0, seconds)) as count:  # what is made once
             count.recv()
-        memory_mb = _memory_mb(apart.pid)
-        with _flooded(apart.port, seconds) as count:
-            late_in_flood, _ = _watched(live, apart.pid, lambda: time.sleep(seconds))
+        memory_mb = _memory_mb(osc.pid)
+        with _flooded(osc.port, seconds) as count:
+            late_in_flood, _ = _watched(session, osc.pid, lambda: time.sleep(seconds))
             messages = count.recv()
-        memory_after_mb = _memory_mb(apart.pid)
+        memory_after_mb = _memory_mb(osc.pid)
         card.stop()
     median, p99 = np.percentile(delays_ms, (50, 99))
     return OscBench(
@@ -117,50 +117,50 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
         memory_after_mb=memory_after_mb,
         delay_median_ms=float(median),
         delay_p99_ms=float(p99),
-        hop_ms=1000 * live.output_stage.tier.hop / RATE_HZ,
+        hop_ms=1000 * session.output_stage.tier.hop / RATE_HZ,
     )
 
 
-def _delays_ms(live: LiveSession, card: PacedCard, port: int) -> list[float]:
-    """From messages that move the level to its change, minus the latency."""
+def _delays_ms(session: LiveSession, card: PacedCard, port: int) -> list[float]:
+    """Return the times from messages that move the level to its change, minus the latency."""
     sent = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for number in range(MOVES):
             time.sleep(SETTLED_S + random.uniform(0, 0.02))
             packet = encode("/stemsteer/target/gain", (-20.0 * (number % 2 == 0),))
             sent.append(time.perf_counter() - card.begun_s)
-            hand.sendto(packet, ("127.0.0.1", port))
+            client.sendto(packet, ("127.0.0.1", port))
         time.sleep(SETTLED_S)
-    sound = np.concatenate(list(card.heard))
+    sound = np.concatenate(list(card.played))
     delays_ms = []
     for sent_s in sent:
         first = int(sent_s * RATE_HZ)
-        heard = sound[first : first + int(SETTLED_S * RATE_HZ)]
-        changed = np.flatnonzero(np.abs(heard - heard[0]) > LEAST_CHANGE)
-        late = int(changed[0]) if changed.size else heard.size
-        delays_ms.append(1000 * (late - live.processor.latency) / RATE_HZ)
+        after = sound[first : first + int(SETTLED_S * RATE_HZ)]
+        changed = np.flatnonzero(np.abs(after - after[0]) > LEAST_CHANGE)
+        late = int(changed[0]) if changed.size else after.size
+        delays_ms.append(1000 * (late - session.processor.latency) / RATE_HZ)
     return delays_ms
 
 
 @contextlib.contextmanager
 def _subscribed(port: int) -> Iterator[None]:
-    """Somebody who is told everything at the highest rate, and does not listen."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        ear.sendto(encode("/stemsteer/subscribe", (FASTEST_HZ,)), ("127.0.0.1", port))
+    """Subscribe at the highest rate, and never read what comes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as subscriber:
+        subscriber.sendto(encode("/stemsteer/subscribe", (FASTEST_HZ,)), ("127.0.0.1", port))
         yield
-        ear.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
+        subscriber.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
 
 
-def _watched(live: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
-    """Late blocks, and processor time of both processes, while something runs."""
-    late, began_s = live.processor.counters.late_blocks, _processor_s(pid)
+def _watched(session: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
+    """Return late blocks and processor time of both processes while something runs."""
+    late, began_s = session.processor.counters.late_blocks, _processor_s(pid)
     run()
-    return live.processor.counters.late_blocks - late, _processor_s(pid) - began_s
+    return session.processor.counters.late_blocks - late, _processor_s(pid) - began_s
 
 
 @contextlib.contextmanager
 def _flooded(port: int, seconds: float) -> Iterator[Connection]:
-    """Another process that sends for so long from now on; it tells how many it came to."""
+    """Run a process that sends for `seconds`; the connection gives how many it came to."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     flood = context.Process(target=_flood, args=(port, seconds, theirs), daemon=True)
@@ -175,23 +175,23 @@ def _flood(port: int, seconds: float, count: Connection) -> None:
     packets = [encode("/stemsteer/target/azimuth", (float(k) - 45,)) for k in range(91)]
     count.send(0)
     begun_s, sent = time.perf_counter(), 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         while (passed_s := time.perf_counter() - begun_s) < seconds:
             goal = min(int(FLOOD_HZ * passed_s), sent + MOST_AT_ONCE)
             for number in range(sent, goal):
-                hand.sendto(packets[number % 91], ("127.0.0.1", port))
+                client.sendto(packets[number % 91], ("127.0.0.1", port))
             sent = goal
             time.sleep(0.002)
     count.send(sent)
 
 
 def _processor_s(pid: int) -> float:
-    """Processor time of this process and that one."""
+    """Return the processor time of this process and that one."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mb(pid: int) -> float:
-    """Resident memory of this process and that one."""
+    """Return the resident memory of this process and that one."""
     pages = (Path(f"/proc/{p}/statm").read_text().split()[1] for p in (pid, os.getpid()))
     return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE") / 1e6

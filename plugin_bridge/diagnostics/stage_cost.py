@@ -1,4 +1,4 @@
-"""What a plugin track and a live session cost beside the separator: levels, automation, meters.
+"""Measure what a track and a live session cost beside the separator: levels, lanes, meters.
 
 Processor time of the thread that runs a hop, so that what else the machine does hardly counts.
 """

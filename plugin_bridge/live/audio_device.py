@@ -37,14 +37,14 @@ class Device:
 
 @dataclass
 class Flags:
-    """What PortAudio told of since the start: blocks that it lost."""
+    """Blocks that PortAudio says it lost since the start."""
 
     input_lost: int = 0
     output_lost: int = 0
 
 
 def devices() -> list[Device]:
-    """All sound cards. Raises StemsteerError if PortAudio is not there."""
+    """Return all sound cards. Raises StemsteerError if PortAudio is not there."""
     sounddevice = _portaudio()
     systems = sounddevice.query_hostapis()
     return [
@@ -57,7 +57,7 @@ def devices() -> list[Device]:
 
 
 def rate_of(device: str | int | None) -> float:
-    """The rate at which a card runs by itself; Hz. Raises StemsteerError if there is none."""
+    """Return the rate in Hz at which a card runs by itself. Raises StemsteerError without one."""
     sounddevice = _portaudio()
     if not devices():
         raise StemsteerError(
@@ -76,7 +76,7 @@ def rate_of(device: str | int | None) -> float:
 def stream(
     process: Process, device: str | int | None, sample_rate: float, block: int
 ) -> Iterator[tuple[float, Flags]]:
-    """Run `process` on blocks (2, `block`) of a card; give its own latency in seconds, and flags.
+    """Run `process` on blocks (2, `block`) of a card; yield its own latency in seconds, and flags.
 
     A mono input is taken as two equal channels.
 
@@ -107,7 +107,7 @@ def stream(
 
 
 def measure_latency(device: str | int | None, sample_rate: float, block: int) -> int:
-    """Samples from a card's output to its input, which a cable must join.
+    """Return the samples from a card's output to its input, which a cable must join.
 
     Plays noise, again and again for a few seconds, and finds it in what comes in.
 
@@ -115,32 +115,35 @@ def measure_latency(device: str | int | None, sample_rate: float, block: int) ->
     """
     noise = np.random.default_rng(1).standard_normal(round(PROBE_S * sample_rate)) * 0.1
     period = np.concatenate([noise, np.zeros(round(GAP_S * sample_rate))]).astype(np.float32)
-    heard = np.zeros(TRIES * period.size, np.float32)
+    received = np.zeros(TRIES * period.size, np.float32)
     position = 0
 
     def process(sound: Audio) -> Audio:
         nonlocal position
-        size = min(sound.shape[1], heard.size - position)
-        heard[position : position + size] = sound[0, :size]
-        wanted = np.arange(position, position + sound.shape[1])
+        size = min(sound.shape[1], received.size - position)
+        received[position : position + size] = sound[0, :size]
+        due = np.arange(position, position + sound.shape[1])
         position += size
-        return np.tile(period[wanted % period.size], (2, 1))
+        return np.tile(period[due % period.size], (2, 1))
 
     with stream(process, device, sample_rate, block):
-        for start in range(0, heard.size, period.size):
+        for start in range(0, received.size, period.size):
             while position < start + period.size:
                 time.sleep(0.02)
-            echo = heard[start : start + period.size]
+            echo = received[start : start + period.size]
             with contextlib.suppress(StemsteerError):
                 return find(period, echo)
     return find(period, echo)
 
 
-def find(played: np.ndarray, heard: np.ndarray) -> int:
-    """By how many samples `heard` is behind `played`. Raises StemsteerError if it is not in it."""
-    size = 2 * max(played.size, heard.size)
-    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
-    match = np.abs(np.fft.irfft(spectrum))[: heard.size]
+def find(played: np.ndarray, received: np.ndarray) -> int:
+    """Return by how many samples `received` is behind `played`.
+
+    Raises StemsteerError if it is not in it.
+    """
+    size = 2 * max(played.size, received.size)
+    spectrum = np.fft.rfft(received, size) * np.conj(np.fft.rfft(played, size))
+    match = np.abs(np.fft.irfft(spectrum))[: received.size]
     best = int(np.argmax(match))
     if match[best] < 20 * np.median(match) or match[best] == 0:
         raise StemsteerError(

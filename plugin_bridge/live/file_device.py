@@ -18,37 +18,37 @@ from realtime.stft import Audio
 
 
 def play_file(
-    live: LiveSession,
+    session: LiveSession,
     source: AudioReader,
-    to: Path | None,
+    output_file: Path | None,
     *,
     block: int,
     seconds: float | None = None,
     force: bool = False,
 ) -> None:
-    """A file in the place of a sound card: at its pace, from disk and, if wanted, to disk.
+    """Play a file into a session at its pace, and write what is played to disk if wanted.
 
     The output is `latency_s` late and that much longer than the file, as on a card, or than the
     first `seconds` of it.
 
-    Raises StemsteerError if `to` is there already and not to be replaced by `force`.
+    Raises StemsteerError if `output_file` is there already and not to be replaced by `force`.
     """
     writer = None
-    if to is not None:
-        check_writable(to, source.path, force)
+    if output_file is not None:
+        check_writable(output_file, source.path, force)
         writer = AudioWriter(
-            to, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.n_samples
+            output_file, source.sample_rate, 2, SampleFormat("wav", "FLOAT"), source.n_samples
         )
-    begun_s, played = time.perf_counter(), 0
+    begun_s, n_played = time.perf_counter(), 0
     try:
         blocks = None if seconds is None else math.ceil(seconds * source.sample_rate / block)
-        for samples in _with_tail(source, blocks, live.processor.latency, block):
-            due_s = begun_s + played / source.sample_rate
+        for samples in _with_tail(source, blocks, session.processor.latency, block):
+            due_s = begun_s + n_played / source.sample_rate
             time.sleep(max(0.0, due_s - time.perf_counter()))
-            heard = live.process(samples)
-            played += samples.shape[1]
+            sound = session.process(samples)
+            n_played += samples.shape[1]
             if writer:
-                writer.write(heard)
+                writer.write(sound)
     finally:
         if writer:
             writer.close()

@@ -1,7 +1,7 @@
-"""MIDI controllers that are plugged in, as moves on a board.
+"""MIDI controllers that are plugged in, as moves on a control surface.
 
 RtMidi speaks to ALSA and JACK on Linux, Core MIDI on macOS, Windows' own MIDI there. All of them
-are searched, so nobody has to know whose a port is.
+are searched, so nobody has to know which system has a port.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from realtime.errors import StemsteerError
 
 CLIENT = "stemsteer"
 CONTROL_CHANGE = 0xB0
-Hear = Callable[[Sequence[int]], None]
+OnMessage = Callable[[Sequence[int]], None]
+"""Called with the bytes of a MIDI message, in a thread of RtMidi."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Port:
 
 
 def ports() -> Iterator[Port]:
-    """The MIDI inputs of every system that runs. Raises StemsteerError without python-rtmidi."""
+    """Yield the MIDI inputs of every system that runs.
+
+    Raises StemsteerError without python-rtmidi.
+    """
     rtmidi = _rtmidi()
     for api in rtmidi.get_compiled_api():
         with contextlib.suppress(rtmidi.RtMidiError), _client(api) as client:
@@ -41,35 +45,35 @@ def ports() -> Iterator[Port]:
 
 
 @contextlib.contextmanager
-def open_input(words: str, hear: Hear) -> Iterator[Port]:
-    """Hand on what the first MIDI input sends that has `words` in its name, in any case.
+def open_input(words: str, on_message: OnMessage) -> Iterator[Port]:
+    """Listen to the first MIDI input that has `words` in its name, in any case.
 
     Raises StemsteerError if there is none, or it does not open.
     """
     port = _find(words)
     try:
         with _client(port.api) as client:
-            client.set_callback(lambda event, _: hear(event[0]))
+            client.set_callback(lambda event, _: on_message(event[0]))
             client.open_port(port.number)
             yield port
     except _rtmidi().RtMidiError as error:
         raise StemsteerError(f"the MIDI input {port.name} does not open: {error}") from error
 
 
-def controller_callback(board: ControlSurface, mapping: ControllerMap) -> Hear:
-    """What to do with the bytes of a message: move what its controller is mapped to."""
+def controller_callback(surface: ControlSurface, mapping: ControllerMap) -> OnMessage:
+    """Return the callback that moves what the controller of a message is mapped to."""
 
-    def hear(message: Sequence[int]) -> None:
+    def on_message(message: Sequence[int]) -> None:
         if len(message) != 3 or message[0] & 0xF0 != CONTROL_CHANGE:
             return
         moved = mapping.control_change(message[0] & 0x0F, message[1], message[2])
         if moved is None:
             return
         (target, name), value = moved
-        for instance in board.instances if target == ALL else (target,):
-            board.set_value(instance, name, value)
+        for instance in surface.instances if target == ALL else (target,):
+            surface.set_value(instance, name, value)
 
-    return hear
+    return on_message
 
 
 def _find(words: str) -> Port:

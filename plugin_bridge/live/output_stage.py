@@ -1,4 +1,4 @@
-"""A separator with what belongs behind it when it is played live: levels, plugins, meters, tape."""
+"""A separator with what follows it in live sound: levels, plugins, meters and a recorder."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from realtime import Separator
 from realtime.stft import Audio
 
 Tap = Callable[[Audio, NDArray[np.float32]], None]
-"""Told every hop of the mixture (channels, n) and what is made of it (stems, channels, n)."""
+"""Called with every hop of the mixture (channels, n) and its stems (stems, channels, n)."""
 
 
 class OutputStage:
-    """A stage for `realtime.threaded.Engine`, like the separator in it.
+    """A `StemProcessor` for a `ThreadedProcessor`, like the separator in it.
 
-    Equation: `process` gives what the separator gives, with the targets as their plugins would put
-    them out; with a mixer, all stems through their plugins.
+    Equation: `process` gives the stems of the separator, each target by its `OutputLevels`;
+    with a mixer, all stems through their plugins.
 
     Parameters
     ----------
-    tap : called in the engine's thread for every hop; must not wait.
+    conditions : of the separator; the levels are theirs, too.
+    tap : called in the processor's thread for every hop; must not wait.
     """
 
     def __init__(
         self,
         separator: Separator,
-        steering: LaneConditions,
+        conditions: LaneConditions,
         mixer: StemMixer | None = None,
         tap: Tap | None = None,
     ) -> None:
-        self.separator, self.steering, self.mixer, self._tap = separator, steering, mixer, tap
+        self.separator, self.conditions, self.mixer, self._tap = separator, conditions, mixer, tap
         self.sample_rate, self.channels = separator.sample_rate, separator.channels
         self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
         self.fault = ""
         self._levels = StemLevels(len(self.stems), self.sample_rate)
-        self._field = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
-        self._fed = 0
-        self._shown: tuple[int, tuple[float, ...]] = (-1, ())  # what was fed, and its directions
+        self._newest = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
+        self._n_fed = 0  # samples since the start
+        self._histogram: tuple[int, tuple[float, ...]] = (-1, ())  # `_n_fed` then, and its shares
 
     @property
     def latency(self) -> int:
@@ -54,19 +55,19 @@ class OutputStage:
         self.separator.reset()
         if self.mixer:
             self.mixer.reset()
-        self._fed = 0
+        self._n_fed = 0
 
     def process(self, block: Audio) -> NDArray[np.float32]:
-        """Take a hop (channels, n), give (stems, channels, n). What fails is kept in `fault`."""
+        """Take a hop (channels, n) and return (stems, channels, n); keep a failure in `fault`."""
         stems = self.separator.process(block)
-        first = self._fed - self.separator.latency
-        self._fed += block.shape[1]
+        first = self._n_fed - self.separator.latency
+        self._n_fed += block.shape[1]
         try:
             if self.mixer:
                 stems = self.mixer.process(stems)
                 self.fault = self.fault or self.mixer.fault
-            elif not self.steering.has_unity_levels:
-                stems[:-1] = self.steering.outputs(first, stems)
+            elif not self.conditions.has_unity_levels:
+                stems[:-1] = self.conditions.outputs(first, stems)
         except Exception as error:
             self.fault = str(error)
             raise
@@ -76,32 +77,32 @@ class OutputStage:
         return stems
 
     def levels_db(self) -> dict[str, float]:
-        """RMS of each stem of late, full scale is 0."""
+        """Return the recent RMS of each stem, dB of full scale."""
         return dict(zip(self.stems, self._levels.db, strict=True))
 
     def meters(self, target: str) -> Meters:
-        """What is shown of a target: levels, activity if the model tells it, directions."""
+        """Return the meters of a target: levels, directions, and activity if the model tells it."""
         levels = self.levels_db()
-        shown: dict[str, tuple[float, ...]] = {
+        meters: dict[str, tuple[float, ...]] = {
             "level_target": (levels[target],),
             "level_residual": (levels[self.stems[-1]],),
             "directions": self._directions(),
         }
         activity = self.separator.activity
         if activity is not None:
-            shown["activity"] = (float(activity[-1, self.stems.index(target)]),)
-        return shown
+            meters["activity"] = (float(activity[-1, self.stems.index(target)]),)
+        return meters
 
     def _directions(self) -> tuple[float, ...]:
-        """Those of late; the same for all targets that are asked for between two hops."""
-        fed, shown = self._shown
-        if fed != self._fed:
-            fed, shown = self._fed, tuple(direction_histogram(self._field).tolist())
-            self._shown = (fed, shown)
-        return shown
+        """Return the histogram of the newest samples; between two hops it is made once."""
+        n_fed, shares = self._histogram
+        if n_fed != self._n_fed:
+            n_fed, shares = self._n_fed, tuple(direction_histogram(self._newest).tolist())
+            self._histogram = (n_fed, shares)
+        return shares
 
     def _measure(self, block: Audio, stems: NDArray[np.float32]) -> None:
         self._levels.update(stems)
         newest = block[:, -HISTOGRAM_SAMPLES:]
-        self._field[:, : -newest.shape[1]] = self._field[:, newest.shape[1] :]
-        self._field[:, -newest.shape[1] :] = newest
+        self._newest[:, : -newest.shape[1]] = self._newest[:, newest.shape[1] :]
+        self._newest[:, -newest.shape[1] :] = newest

@@ -1,4 +1,4 @@
-"""Live: what comes in goes through the engine and out again, while hands are on the controls."""
+"""A live session: sound comes in, is separated and goes out, while its controls are moved."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """How a live session is set up; `block` and `slack` in samples."""
+    """How a live session is set up; `block`, the largest one, and `slack` in samples."""
 
     targets: Sequence[Target]
     sample_rate: float
@@ -48,7 +48,12 @@ class LiveSession:
     """A session: `process` is the body of a sound card's callback.
 
     What is played is the sum of the targets' outputs; with plugins on stems, of all stems.
-    `board` is where controls are played and meters read.
+    `surface` is where controls are set and meters read.
+
+    Raises
+    ------
+    ValueError for a lane of a target that is not there, or a tier that the model has not.
+    StemsteerError for a chain that cannot be used, or a recording that would replace files.
     """
 
     def __init__(self, model: Model, settings: LiveSettings) -> None:
@@ -65,7 +70,7 @@ class LiveSession:
             meters=self._meters,
         )
         self.surface.record = {} if settings.record_folder else None
-        steering = conditions_of(
+        conditions = conditions_of(
             model.spec,
             self.surface,
             settings.targets,
@@ -75,12 +80,12 @@ class LiveSession:
         )
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block=tier.hop,
-            conditions=steering, select=has_own_sources(model.spec), wait=False,
+            conditions=conditions, select=has_own_sources(model.spec), wait=False,
         )  # fmt: skip
         mixer = None
         if chains:
             mixer = StemMixer(
-                chains, steering, 2, first=-separator.latency, block_multiple=tier.hop, live=True
+                chains, conditions, 2, first=-separator.latency, block_multiple=tier.hop, live=True
             )
         stems = (*names, RESIDUAL)
         self.recorder = (
@@ -89,22 +94,22 @@ class LiveSession:
             else None
         )
         self.output_stage = OutputStage(
-            separator, steering, mixer, self.recorder.put if self.recorder else None
+            separator, conditions, mixer, self.recorder.put if self.recorder else None
         )
         self.processor = ThreadedProcessor(
-            self.output_stage, block=settings.block, slack=settings.slack
+            self.output_stage, max_block=settings.block, slack=settings.slack
         )
-        self._all = bool(chains)
+        self._plays_all = bool(chains)
 
     def process(self, block: Audio) -> Audio:
-        """Take a block (2, n), give what is to be heard; never waits or raises."""
+        """Take a block (2, n) and return what is to be played; never wait or raise."""
         stems = self.processor.process(block)
-        heard: Audio = (stems if self._all else stems[:-1]).sum(0)
-        return heard
+        played: Audio = (stems if self._plays_all else stems[:-1]).sum(0)
+        return played
 
     @property
     def latency_s(self) -> float:
-        """From `process` to `process`, without the sound card's own."""
+        """Return the seconds from input to output of `process`, without those of the sound card."""
         return self.processor.latency / self.output_stage.sample_rate
 
     def __enter__(self) -> LiveSession:

@@ -22,13 +22,13 @@ SWEEP = Automation(
 
 def separated(automation, block, noise, tier="live"):
     model = load_model("panorama")
-    steering = LaneConditions(
+    conditions = LaneConditions(
         automation, ["guitar"], model.spec.tier_at(tier, RATE), RATE, {"guitar": {"width": 30.0}}
     )
-    separator = Separator(model, RATE, targets=["guitar"], tier=tier, conditions=steering)
+    separator = Separator(model, RATE, targets=["guitar"], tier=tier, conditions=conditions)
     blocks = [noise[:, k : k + block] for k in range(0, noise.shape[1], block)]
     out = [separator.process(np.ascontiguousarray(b)) for b in blocks]
-    return np.concatenate([*out, separator.flush()], axis=2), steering, separator.latency
+    return np.concatenate([*out, separator.flush()], axis=2), conditions, separator.latency
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
         "gain": Lane.level(-6),
     }
     automation = Automation({("guitar", name): lane for name, lane in lanes.items()})
-    _, steering, _ = separated(automation, RATE, noise)
+    _, conditions, _ = separated(automation, RATE, noise)
     pieces = [
-        steering.output("guitar", k, *(s[:, k : k + 300] for s in (own + rest, own, rest)))
+        conditions.output("guitar", k, *(s[:, k : k + 300] for s in (own + rest, own, rest)))
         for k in range(0, RATE, 300)
     ]
     made = np.concatenate(pieces, axis=1)
@@ -94,7 +94,7 @@ def test_the_output_of_a_target_follows_mix_mode_gain_and_bypass(noise):
     half = gain * (rest[:, mixed] + 0.5 * own[:, mixed])
     np.testing.assert_allclose(made[:, mixed], half, atol=1e-6)
     np.testing.assert_allclose(made[:, bypassed], (own + rest)[:, bypassed], atol=1e-6)
-    whole = steering.output("guitar", 0, own + rest, own, rest)
+    whole = conditions.output("guitar", 0, own + rest, own, rest)
     np.testing.assert_allclose(made, whole, atol=1e-7)
 
 
@@ -111,8 +111,8 @@ def test_only_lanes_of_levels_make_an_output_more_than_its_target(noise):
 
 def test_the_lowest_gain_is_silence(noise):
     automation = Automation({("guitar", "gain"): Lane.level(-60)})
-    _, steering, _ = separated(automation, RATE, noise)
-    assert not steering.output("guitar", 0, 2 * noise, noise, noise).any()
+    _, conditions, _ = separated(automation, RATE, noise)
+    assert not conditions.output("guitar", 0, 2 * noise, noise, noise).any()
 
 
 def test_a_lane_of_instruments_tells_the_model_its_sources_crossing_over():

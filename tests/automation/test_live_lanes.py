@@ -37,15 +37,15 @@ def stream(lanes, moves, noise, block=128):
     """The stems of a live stream into which `moves` (sample, control, value) are played."""
     model = load_model("panorama")
     tier = model.spec.tier_at("live", RATE)
-    steering = LaneConditions(lanes, ["guitar"], tier, RATE, START)
-    separator = Separator(model, RATE, targets=["guitar"], conditions=steering)
+    conditions = LaneConditions(lanes, ["guitar"], tier, RATE, START)
+    separator = Separator(model, RATE, targets=["guitar"], conditions=conditions)
     out = []
     for first in range(0, noise.shape[1], block):
         for sample, name, value in moves:
             if first <= sample < first + block:
                 lanes.set_value("guitar", name, value)
         out.append(separator.process(np.ascontiguousarray(noise[:, first : first + block])))
-    return np.concatenate(out, axis=2), steering
+    return np.concatenate(out, axis=2), conditions
 
 
 def playing(automation):
@@ -78,10 +78,10 @@ def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise
     hand = playing(Automation())
     model = load_model("panorama")
     tier = model.spec.tier("live")
-    steering = LaneConditions(hand, ["guitar"], tier, RATE, START)
-    before = steering(0, 100)["direction"][:, 0, 0]
+    conditions = LaneConditions(hand, ["guitar"], tier, RATE, START)
+    before = conditions(0, 100)["direction"][:, 0, 0]
     hand.set_value("guitar", "azimuth", 30.0)
-    after = steering(100, 100)["direction"][:, 0, 0]
+    after = conditions(100, 100)["direction"][:, 0, 0]
     assert (before == -30).all()
     assert -30 < after[0] < after[1]
     arrived = int(np.ceil(0.02 * RATE / tier.hop))
@@ -99,15 +99,15 @@ def test_lanes_of_a_hand_stay_short_however_long_it_plays():
 
 def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
     hand = playing(Automation())
-    steering = LaneConditions(
+    conditions = LaneConditions(
         hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START
     )
-    steering(0, 100)
+    conditions(0, 100)
     hand.set_value("guitar", "azimuth", 30.0)
-    steering(100, 100)
-    assert (steering(0, 10)["direction"][:, 0, 0] == 30).all()
+    conditions(100, 100)
+    assert (conditions(0, 10)["direction"][:, 0, 0] == 30).all()
     hand.set_value("guitar", "azimuth", -10.0)
-    assert steering(10, 20)["direction"][-1, 0, 0] == pytest.approx(-10, abs=1e-4)
+    assert conditions(10, 20)["direction"][-1, 0, 0] == pytest.approx(-10, abs=1e-4)
 
 
 def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):

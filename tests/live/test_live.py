@@ -47,10 +47,10 @@ def test_levels_and_mode_are_heard_when_they_are_played():
     with LiveSession(load_model("panorama"), settings) as session:
         heard = play(session, mixture)
         latency = session.processor.latency
-        steering = session.output_stage.steering
+        conditions = session.output_stage.conditions
     stems = offline(mixture)[:, :, : RATE - latency]
-    steering.lanes = settings.automation
-    (expected,) = steering.outputs(0, stems)
+    conditions.lanes = settings.automation
+    (expected,) = conditions.outputs(0, stems)
     assert np.abs(heard[:, latency:] - expected).max() <= 1e-6
 
 
@@ -64,9 +64,9 @@ def test_plugins_on_a_stem_are_heard_live_as_offline(tmp_path):
         heard = play(session, mixture)
         latency = session.processor.latency
         assert "reverb/room_size" in session.surface.controls("guitar")
-        steering = session.output_stage.steering
+        conditions = session.output_stage.conditions
     stems = offline(mixture)
-    stems[0] *= steering.gain("guitar", 0, RATE)
+    stems[0] *= conditions.gain("guitar", 0, RATE)
     board = pedalboard.Pedalboard([pedalboard.Reverb()])
     expected = board.process(stems[0], RATE) + stems[1]
     assert np.abs(heard[:, latency:] - expected[:, : RATE - latency]).max() <= 1e-4
@@ -79,13 +79,13 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
 
     mixture = panned(20, RATE)
     with LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE)) as session:
-        strip = session.output_stage
-        strip.mixer = StemMixer(
-            {"guitar": Moody({}, 0, RATE, 2, "x")}, strip.steering, 2, block_multiple=128
+        stage = session.output_stage
+        stage.mixer = StemMixer(
+            {"guitar": Moody({}, 0, RATE, 2, "x")}, stage.conditions, 2, block_multiple=128
         )
         heard = play(session, mixture)
         assert session.processor.counters.faults > 0
-        assert strip.fault == "a plugin changed its latency"
+        assert stage.fault == "a plugin changed its latency"
         report_session(session, None)
         assert re.search(
             r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err

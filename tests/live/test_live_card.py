@@ -13,7 +13,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
-from plugin_bridge.live import audio_device as soundcard
+from plugin_bridge.live import audio_device
 from realtime import StemsteerError
 from tests.support.engine_sandbox import need
 from tests.support.livesound import RATE, start
@@ -21,18 +21,18 @@ from tests.support.livesound import RATE, start
 
 def test_an_echo_is_found_and_its_absence_said():
     noise = np.random.default_rng(0).standard_normal(5000)
-    heard = np.concatenate([np.zeros(777), 0.3 * noise, np.zeros(20_000)])
+    received = np.concatenate([np.zeros(777), 0.3 * noise, np.zeros(20_000)])
     assert (
-        soundcard.find(noise, heard + 0.01 * np.random.default_rng(1).standard_normal(25_777))
+        audio_device.find(noise, received + 0.01 * np.random.default_rng(1).standard_normal(25_777))
         == 777
     )
     for silence in (np.zeros(9000), np.random.default_rng(2).standard_normal(9000)):
         with pytest.raises(StemsteerError, match="by a cable"):
-            soundcard.find(noise, silence)
+            audio_device.find(noise, silence)
 
 
 def test_without_a_sound_card_it_says_what_to_do():
-    if any(card.inputs for card in soundcard.devices()):
+    if any(card.inputs for card in audio_device.devices()):
         pytest.skip("this machine has a sound card")
     done = CliRunner().invoke(cli.app, ["live", "--port", "0"])
     assert done.exit_code == 1

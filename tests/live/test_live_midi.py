@@ -16,7 +16,7 @@ import soundfile
 
 from plugin_bridge.automation.formats.midi import ControllerMap
 from plugin_bridge.control.surface import MemorySurface
-from plugin_bridge.live import midi_input as midiport
+from plugin_bridge.live import midi_input
 from plugin_bridge.osc.packets import decode, encode
 from realtime import StemsteerError
 from tests.support.engine_sandbox import absent, until
@@ -24,16 +24,16 @@ from tests.support.livesound import RATE, panned, start
 
 
 def test_a_midi_controller_moves_what_it_is_mapped_to():
-    board = MemorySurface(["guitar", "bass"])
-    hear = midiport.controller_callback(board, ControllerMap.of_table())
-    hear(mido.Message("control_change", control=10, value=127).bytes())
-    hear(mido.Message("note_on", note=10, velocity=0).bytes())
-    hear(mido.Message("program_change", program=10).bytes())
-    hear(mido.Message("control_change", control=3, value=1).bytes())
-    assert board.value("guitar", "azimuth") == board.value("bass", "azimuth") == 45
-    mapped = midiport.controller_callback(board, ControllerMap({(1, 74): ("bass", "width")}))
+    surface = MemorySurface(["guitar", "bass"])
+    on_message = midi_input.controller_callback(surface, ControllerMap.of_table())
+    on_message(mido.Message("control_change", control=10, value=127).bytes())
+    on_message(mido.Message("note_on", note=10, velocity=0).bytes())
+    on_message(mido.Message("program_change", program=10).bytes())
+    on_message(mido.Message("control_change", control=3, value=1).bytes())
+    assert surface.value("guitar", "azimuth") == surface.value("bass", "azimuth") == 45
+    mapped = midi_input.controller_callback(surface, ControllerMap({(1, 74): ("bass", "width")}))
     mapped(mido.Message("control_change", channel=1, control=74, value=0).bytes())
-    assert (board.value("bass", "width"), board.value("guitar", "width")) == (1, 20)
+    assert (surface.value("bass", "width"), surface.value("guitar", "width")) == (1, 20)
 
 
 @pytest.mark.parametrize("mapping", ['{"10": "guitarr.azimuth"}', '{"10": "guitar.reverb"}'])
@@ -46,7 +46,7 @@ def test_a_mapping_to_what_there_is_not_is_said(tmp_path, mapping):
 def test_a_midi_input_that_is_not_there_is_said():
     with (
         pytest.raises(StemsteerError, match="no MIDI input called 'no such controller'"),
-        midiport.open_input("no such controller", print),
+        midi_input.open_input("no such controller", print),
     ):
         pass
 
@@ -126,6 +126,6 @@ def test_a_midi_controller_on_jack_moves_what_is_heard(controller, tmp_path):
     assert after > 0.05 > 10 * before
     with (
         pytest.raises(StemsteerError, match="'Pads'; there are Faders:out"),
-        midiport.open_input("Pads", print),
+        midi_input.open_input("Pads", print),
     ):
         pass

@@ -13,7 +13,7 @@ BLOCK = 256
 
 def _engine(model, **options):
     separator = Separator(model, RATE, block=256)
-    return ThreadedProcessor(separator, block=BLOCK, **options)
+    return ThreadedProcessor(separator, max_block=BLOCK, **options)
 
 
 def _play(engine, signal, wait):
@@ -85,10 +85,10 @@ def test_an_engine_that_is_not_started_plays_dry():
 def test_dry_targets_share_the_mixture():
     signal = noise(2, 9_000)
     separator = Separator(counting(), RATE, block=256, targets=2)
-    out = _play(ThreadedProcessor(separator, block=BLOCK), signal, lambda _: None)
+    out = _play(ThreadedProcessor(separator, max_block=BLOCK), signal, lambda _: None)
     assert np.array_equal(out[0], out[1])
     settled = 6_000
-    latency = ThreadedProcessor(separator, block=BLOCK).latency
+    latency = ThreadedProcessor(separator, max_block=BLOCK).latency
     np.testing.assert_allclose(
         out.sum(0)[:, settled:], signal[:, settled - latency : -latency], atol=1e-6
     )
@@ -167,5 +167,5 @@ def test_an_engine_starts_once_and_stops_when_asked():
 
 
 def test_a_separator_that_takes_any_block_is_refused():
-    with pytest.raises(ValueError, match="block"):
-        ThreadedProcessor(Separator(identity(), RATE), block=BLOCK)
+    with pytest.raises(ValueError, match="block=separator"):
+        ThreadedProcessor(Separator(identity(), RATE), max_block=BLOCK)
