@@ -16,7 +16,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Its bytes are on the disk before its name is: after a crash or a power cut `path` is the old
     file or the new one. What a killed process left of the same file is removed.
     """
-    _remove_leftovers(path)
+    remove_leftovers(path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield hidden
@@ -37,7 +37,8 @@ def _flush(path: Path) -> None:
         os.close(file)
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of the file `path` when they were writing it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         pid = left.name.split(".")[-2]
         if pid.isdigit() and not _is_running(int(pid)):

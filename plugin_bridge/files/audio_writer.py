@@ -6,6 +6,7 @@ was read as k / 2^(bits − 1) is written as k again, of 32 bits if it comes in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,6 @@ class AudioWriter:
         """Append `block` (channels, n), and return the samples as they stand in the file."""
         self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
         self.power += float(np.square(block, dtype=np.float64).sum())
-        self.n_samples += block.shape[1]
         bits = self.sample_format.bits
         if bits is None:
             double = self.sample_format.subtype == "DOUBLE"
@@ -137,16 +137,23 @@ class AudioWriter:
             with soundfile.SoundFile(_name(self.path)) as written:
                 written.seek(max(0, self.n_samples - 1))
                 whole = written.frames == self.n_samples and len(written.read(1)) == 1
-        except soundfile.LibsndfileError as error:
+                with open(self.path, "rb+") as file:
+                    os.fsync(file.fileno())
+        except (soundfile.LibsndfileError, OSError) as error:
             raise self._failed() from error
         if not whole:
             raise self._failed()
-        with open(self.path, "rb+") as file:
-            os.fsync(file.fileno())
+
+    def truncate(self, n_samples: int) -> None:
+        """Cut the file after so many samples, also where a block was written in part."""
+        with contextlib.suppress(soundfile.LibsndfileError):  # `close` sees what is there
+            self._file.truncate(n_samples)
+        self.n_samples = n_samples
 
     def discard(self) -> None:
         """Close and remove the file."""
-        self._file.close()
+        with contextlib.suppress(soundfile.LibsndfileError):  # a full disk takes no header either
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
     def _append(self, block: NDArray[Any]) -> None:
@@ -154,6 +161,7 @@ class AudioWriter:
             self._file.write(np.ascontiguousarray(block.T))
         except soundfile.LibsndfileError as error:
             raise self._failed() from error
+        self.n_samples += block.shape[1]
 
     def _failed(self) -> StemsteerError:
         return StemsteerError(

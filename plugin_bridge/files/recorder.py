@@ -32,7 +32,8 @@ class StemRecorder:
     renamed.
 
     Raises StemsteerError if a file or its part is there already, or a stem is called ``input``;
-    from `start`, if the folder cannot be written to; from `close`, if the disk is full.
+    from `start`, if the folder cannot be written to; from `close`, if the disk was full: then all
+    files are complete, and end together where it was.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class StemRecorder:
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels
         self._writers: list[AudioWriter] = []
         self.dropped_hops = 0
+        self._full_disk: StemsteerError | None = None
         self._to_skip = 0  # samples of the stems, until they are in step with the input
         self._queue: queue.Queue[list[Audio] | None] = queue.Queue(QUEUED_HOPS)
         self._thread = threading.Thread(target=self._write, name="stemsteer-recorder", daemon=True)
@@ -86,11 +88,18 @@ class StemRecorder:
         """Finish the files; without a sample in them, leave none."""
         self._queue.put(None)
         self._thread.join()
+        full_disk = self._full_disk
         if not self.n_samples:
             self._discard()
+        elif full_disk is not None:  # a hop may be in some of the files, or in one of them in part
+            length = self.n_samples
+            for writer in self._writers:
+                writer.truncate(length)
         with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
             for path, writer in zip(self._paths, self._writers, strict=False):
                 stack.callback(_complete, writer, path)
+        if full_disk is not None:
+            raise full_disk
 
     def _discard(self) -> None:
         for writer in self._writers:
@@ -99,6 +108,9 @@ class StemRecorder:
 
     def _write(self) -> None:
         while (sounds := self._queue.get()) is not None:
+            if self._full_disk is not None:
+                self.dropped_hops += 1
+                continue
             mixture, *stems = sounds
             skipped = min(self._to_skip, mixture.shape[1])
             self._to_skip -= skipped
@@ -106,7 +118,8 @@ class StemRecorder:
             try:
                 for writer, sound in zip(self._writers, ready, strict=True):
                     writer.write(sound)
-            except StemsteerError:  # the disk is full
+            except StemsteerError as error:  # the rest would not be in step any more
+                self._full_disk = error
                 self.dropped_hops += 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
+from realtime.atomic import remove_leftovers
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -31,7 +34,8 @@ class StemFiles:
 
     Raises
     ------
-    StemsteerError if a file is there already or is the input, or if the folder has no room.
+    StemsteerError if a file is there already or is the input, or if the folder has no room; from
+    `finish`, if a file has appeared meanwhile, or the folder is gone: then none is left.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class StemFiles:
     ) -> None:
         for path in paths.values():
             check_writable(path, source.path, force)
+            remove_leftovers(path)
+        self._force = force
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
         self._paths = dict(paths)
@@ -78,18 +84,31 @@ class StemFiles:
         return next(iter(self.writers.values())).n_samples
 
     def finish(self) -> None:
-        """Complete all files, then give them their names."""
+        """Complete all files, then give them their names: all of them, or none."""
         for writer in self.writers.values():
             writer.close()
-        for stem, path in self._paths.items():
-            os.replace(self.writers[stem].path, path)
+        named: list[tuple[Path, Path | None]] = []  # with where the file that was there is kept
+        try:
+            for stem, path in self._paths.items():
+                named.append(_name_file(self.writers[stem].path, path, self._force))
+        except OSError as error:
+            for done, kept in reversed(named):
+                _take_back(done, kept)
+            reason = (error.strerror or str(error)).lower()
+            raise StemsteerError(
+                f"{path} cannot be written ({reason}): it changed while the stems were made, and "
+                "no stem is left; choose another folder with --out, or replace it with --force"
+            ) from error
+        for _, kept in named:
+            if kept is not None:
+                kept.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove what was written, and the folders that were made for it."""
         for writer in self.writers.values():
             writer.discard()
         for folder in self._made:
-            if not any(folder.iterdir()):
+            with contextlib.suppress(OSError):  # it is gone, or something else is in it
                 folder.rmdir()
 
     def __enter__(self) -> StemFiles:
@@ -103,6 +122,44 @@ class StemFiles:
                 self.finish()
         finally:
             self.discard()
+
+
+def _name_file(hidden: Path, path: Path, force: bool) -> tuple[Path, Path | None]:
+    """Give a complete file its name; return it with where an older file of that name is kept.
+
+    Raises OSError if the name is taken: without `force` by anything, with it by a folder.
+    """
+    if not force:
+        try:
+            os.link(hidden, path)  # unlike a renamed file, it never replaces one
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, "file exists", str(path)) from None
+            os.replace(hidden, path)
+        return path, None
+    kept = None
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if path.exists():
+        kept = hidden.with_suffix(".old")
+        os.replace(path, kept)
+    try:
+        os.replace(hidden, path)
+    except OSError:
+        _take_back(path, kept)
+        raise
+    return path, kept
+
+
+def _take_back(path: Path, kept: Path | None) -> None:
+    """Undo `_name_file`, as far as the folder is still there."""
+    with contextlib.suppress(OSError):
+        if kept is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.replace(kept, path)
 
 
 def check_writable(path: Path, source: Path, force: bool) -> None:

@@ -1,0 +1,115 @@
+"""Stems appear together or not at all, whatever happens to their folder meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import SampleFormat
+from plugin_bridge.files.stem_files import StemFiles
+from realtime.errors import StemsteerError
+from tests.support.audio_files import RATE_HZ, sound
+from tests.support.rendering import left_over
+
+NAMES = ("target", "residual")
+
+
+@pytest.fixture
+def source(tmp_path):
+    soundfile.write(tmp_path / "in.wav", sound(), RATE_HZ, subtype="PCM_16")
+    with AudioReader(tmp_path / "in.wav") as reader:
+        yield reader
+
+
+def opened(source, folder, *, force=False):
+    paths = {name: folder / f"{name}.wav" for name in NAMES}
+    return StemFiles(paths, source, SampleFormat("wav", "PCM_16"), force=force)
+
+
+def write(source, folder, *, force=False, meanwhile=lambda: None):
+    """Write both stems; `meanwhile` happens before they get their names."""
+    with opened(source, folder, force=force) as files:
+        for block in source.blocks(5000):
+            files.write(block, block[None])
+        meanwhile()
+
+
+def test_of_two_renders_into_one_folder_the_second_is_refused_at_the_end(source, tmp_path):
+    first = tmp_path / "out" / "target.wav"
+    with pytest.raises(StemsteerError, match=r"target.wav cannot be written \(file exists\)"):
+        write(source, first.parent, meanwhile=lambda: first.write_text("of the first"))
+    assert first.read_text() == "of the first"
+    assert left_over(first.parent) == ["target.wav"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_under_the_name_of_a_stem_leaves_nothing_half(source, tmp_path, force):
+    out = tmp_path / "out"
+    with pytest.raises(StemsteerError, match=r"residual.wav cannot be written"):
+        write(source, out, force=force, meanwhile=(out / "residual.wav").mkdir)
+    assert left_over(out) == ["residual.wav"]
+
+
+def test_older_stems_are_back_if_not_all_can_be_replaced(source, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "target.wav").write_text("old")
+    with pytest.raises(StemsteerError, match=r"residual.wav cannot be written"):
+        write(source, out, force=True, meanwhile=(out / "residual.wav").mkdir)
+    assert (out / "target.wav").read_text() == "old"
+    assert left_over(out) == ["residual.wav", "target.wav"]
+
+
+def test_force_replaces_and_leaves_nothing_beside(source, tmp_path):
+    for force in (False, True):
+        write(source, tmp_path / "out", force=force)
+    assert left_over(tmp_path / "out") == ["residual.wav", "target.wav"]
+
+
+def test_a_folder_that_is_gone_is_said(source, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(StemsteerError, match=str(out)):
+        write(source, out, meanwhile=lambda: shutil.rmtree(out))
+    assert not out.exists()
+
+
+def test_what_killed_renders_left_is_removed_by_the_next_one(source, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".target.wav.{ended.pid}.part").write_text("left")
+    (out / f".target.wav.{os.getppid()}.part").write_text("of one that runs")
+    write(source, out)
+    assert left_over(out) == [f".target.wav.{os.getppid()}.part", "residual.wav", "target.wav"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+@pytest.mark.parametrize("limit", [100_000, 123_457, 150_003])
+def test_after_a_full_disk_input_and_stems_of_a_recording_have_one_length(tmp_path, limit):
+    program = (
+        "import resource, sys, numpy as np\nfrom pathlib import Path\n"
+        "from plugin_bridge.files.recorder import StemRecorder\n"
+        "from realtime.errors import StemsteerError\n"
+        f"folder = Path({str(tmp_path / 'take')!r})\n"
+        "recorder = StemRecorder(folder, ['a', 'residual'], 44100, 2, False)\n"
+        "recorder.start(300)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "hop = np.random.default_rng(0).uniform(-1, 1, (2, 256)).astype(np.float32)\n"
+        "for _ in range(200): recorder.put(hop, np.stack([hop, hop]))\n"
+        "try: recorder.close()\n"
+        "except StemsteerError as error: print(error, recorder.dropped_hops)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "the disk may be full" in done.stdout, done.stderr
+    names = ("input", "a", "residual")
+    lengths = {soundfile.info(tmp_path / "take" / f"{name}.wav").frames for name in names}
+    assert len(lengths) == 1
+    assert 0 < lengths.pop() < limit / 8
+    assert not list((tmp_path / "take").glob("*.part"))
