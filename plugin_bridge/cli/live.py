@@ -164,10 +164,10 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
 
 @contextlib.contextmanager
 def _osc_process(session: LiveSession, listen: ListenOptions) -> Iterator[None]:
-    from plugin_bridge.osc.server_process import OscProcess
+    from plugin_bridge.control.server_process import ServerProcess
 
-    with OscProcess(session.surface, listen.settings()) as process:
-        typer.echo(f"listening for OSC on {listen.bind} port {process.port}", err=True)
+    with ServerProcess(session.surface, [listen.settings()]) as servers:
+        typer.echo(f"listening for OSC on {listen.bind} port {servers.ports[0]}", err=True)
         yield
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 import typer
 
 if TYPE_CHECKING:
-    from plugin_bridge.osc.server_process import OscOptions
+    from plugin_bridge.osc.service import OscOptions
 
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Audio file, stereo or mono.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -50,7 +50,7 @@ class ListenOptions:
 
     def settings(self) -> OscOptions:
         """Return them as the server of OSC takes them."""
-        from plugin_bridge.osc.server_process import OscOptions
+        from plugin_bridge.osc.service import OscOptions
 
         return OscOptions(
             self.bind,

@@ -14,7 +14,6 @@ from plugin_bridge.cli.options import ListenOptions
 
 if TYPE_CHECKING:
     from plugin_bridge.control.surface import ControlSurface
-    from plugin_bridge.osc import OscServer
 
 Targets = Annotated[str, typer.Option(help="Names of what is played, with commas between.")]
 
@@ -37,8 +36,8 @@ def osc(
         def set_value(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
 
-    with osc_server(EchoSurface(_names(targets)), listen) as server:
-        _wait(server)
+    with osc_server(EchoSurface(_names(targets)), listen):
+        _wait()
 
 
 def record(
@@ -60,40 +59,35 @@ def record(
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
     recording = MoveRecorder(_names(targets))
-    with osc_server(recording, listen) as server, contextlib.suppress(KeyboardInterrupt):
+    with osc_server(recording, listen):
         path.touch()  # a folder that is not there is said before anything is played
-        _wait(server)
+        _wait()
     write_automation(path, recording.lanes())
     typer.echo(f"{recording.points} points in {path}", err=True)
 
 
 @contextlib.contextmanager
-def osc_server(surface: ControlSurface, listen: ListenOptions) -> Iterator[OscServer]:
-    """Run a server of OSC and its description over HTTP; print each kind of fault once."""
-    from plugin_bridge.osc import OscServer
-    from plugin_bridge.osc.discovery import advertise
-    from plugin_bridge.osc.oscquery import QueryServer
-    from plugin_bridge.osc.server_process import summary
+def osc_server(surface: ControlSurface, listen: ListenOptions) -> Iterator[None]:
+    """Run a server of OSC; print each kind of fault once, and at the end what came in."""
+    from plugin_bridge.control.servers import running
 
-    server = OscServer(
-        surface,
-        host=listen.bind,
-        port=listen.port,
-        allowed=listen.allow or (),
-        strict=listen.strict,
-        mirrored=listen.mirrored,
-        report=lambda words: typer.secho(f"stemsteer: {words}", err=True, fg="yellow"),
-    )
-    announced = advertise(listen.bind, server.port) if listen.announce else contextlib.nullcontext()
-    with server, QueryServer(server, surface, server.port), announced:
-        typer.echo(f"listening for OSC on {listen.bind} port {server.port}", err=True)
-        yield server
-    typer.echo(summary(server), err=True)
+    def report(words: str) -> None:
+        typer.secho(f"stemsteer: {words}", err=True, fg="yellow")
+
+    server = listen.settings().open(surface, report)
+    try:
+        with running(server, report):
+            typer.echo(f"listening for OSC on {listen.bind} port {server.port}", err=True)
+            yield
+    finally:
+        typer.echo(server.summary(), err=True)
 
 
-def _wait(server: OscServer) -> None:
-    while server.running:
-        time.sleep(0.2)
+def _wait() -> None:
+    """Wait for Ctrl-C, or SIGTERM, which is how this ends."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def _names(targets: str) -> list[str]:

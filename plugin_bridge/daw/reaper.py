@@ -24,6 +24,7 @@ DEVICE_FX_FOLLOWS DEVICE
 
 TRACK_NAME s/track/@/name
 TRACK_PAN n/track/@/pan
+FX_NAME s/track/@/fx/@/name
 FX_PARAM_NAME s/track/@/fx/@/fxparam/@/name
 FX_PARAM_VALUE n/track/@/fx/@/fxparam/@/value
 """

@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.target import Target
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
-from plugin_bridge.osc.server_process import OscOptions, OscProcess
+from plugin_bridge.osc.service import OscOptions
 from plugin_bridge.osc.subscriptions import FASTEST_HZ
 from realtime.model import Model
 
@@ -85,24 +86,25 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
     settings = LiveSettings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
     with (
         LiveSession(model, settings) as session,
-        OscProcess(session.surface, OscOptions("127.0.0.1", 0)) as osc,
+        ServerProcess(session.surface, [OscOptions(port=0)]) as servers,
     ):
+        (port,) = servers.ports
         card = PacedCard(session)
         card.start()
         time.sleep(2)
-        delays_ms = _delays_ms(session, card, osc.port)
+        delays_ms = _delays_ms(session, card, port)
         card.keeps = False
-        late_alone, cost_alone_s = _watched(session, osc.pid, lambda: time.sleep(seconds))
-        with _subscribed(osc.port):
+        late_alone, cost_alone_s = _watched(session, servers.pid, lambda: time.sleep(seconds))
+        with _subscribed(port):
             time.sleep(1)
-            late, cost_s = _watched(session, osc.pid, lambda: time.sleep(seconds))
-        with _flooded(osc.port, min(5.0, seconds)) as count:  # what is made once
+            late, cost_s = _watched(session, servers.pid, lambda: time.sleep(seconds))
+        with _flooded(port, min(5.0, seconds)) as count:  # what is made once
             count.recv()
-        memory_mb = _memory_mb(osc.pid)
-        with _flooded(osc.port, seconds) as count:
-            late_in_flood, _ = _watched(session, osc.pid, lambda: time.sleep(seconds))
+        memory_mb = _memory_mb(servers.pid)
+        with _flooded(port, seconds) as count:
+            late_in_flood, _ = _watched(session, servers.pid, lambda: time.sleep(seconds))
             messages = count.recv()
-        memory_after_mb = _memory_mb(osc.pid)
+        memory_after_mb = _memory_mb(servers.pid)
         card.stop()
     median, p99 = np.percentile(delays_ms, (50, 99))
     return OscBench(

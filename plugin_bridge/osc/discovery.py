@@ -13,7 +13,7 @@ SERVICE = "_oscjson._tcp.local."
 
 @contextlib.contextmanager
 def advertise(host: str, port: int) -> Iterator[None]:
-    """Announce what answers OSCQuery on TCP at an address, there and no further.
+    """Announce what answers OSCQuery on TCP at an address, in the network of that address alone.
 
     Raises StemsteerError if the package is missing, or the network does not take it.
     """

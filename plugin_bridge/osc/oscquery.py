@@ -7,16 +7,15 @@ of it, and ``?HOST_INFO`` where OSC is received. Nothing can be changed this way
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from plugin_bridge.control.controls import METERS, Control
 from plugin_bridge.control.surface import ControlSurface, osc_name
+from plugin_bridge.osc.http_guard import GuardedHandler, GuardedServer
 from plugin_bridge.osc.namespace import ROOT
 from plugin_bridge.osc.server import OscServer
 from realtime.errors import StemsteerError
@@ -33,16 +32,15 @@ class QueryServer:
     Raises StemsteerError if the port is taken.
     """
 
-    def __init__(self, osc: OscServer, board: ControlSurface, port: int) -> None:
-        handler = type("Handler", (_Handler,), {"osc": osc, "board": board})
+    def __init__(self, osc: OscServer, surface: ControlSurface, port: int) -> None:
+        handler = type("Handler", (_Handler,), {"osc": osc, "surface": surface})
         try:
-            self._server = _server_for(osc.host)((osc.host, port), handler)
+            self._server = GuardedServer(osc.host, port, handler, osc.allows)
         except (OSError, OverflowError) as error:
             raise StemsteerError(
                 f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another "
                 "with --port (of serve: --osc-port), or stop what uses it"
             ) from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="stemsteer-oscquery", daemon=True
@@ -59,31 +57,25 @@ class QueryServer:
         self._server.server_close()
 
 
-class _ServerOfIPv6(ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-
-def _server_for(host: str) -> type[ThreadingHTTPServer]:
-    return _ServerOfIPv6 if ":" in host else ThreadingHTTPServer
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(GuardedHandler):
     """One request."""
 
     osc: OscServer
-    board: ControlSurface
-    server_version = "Stemsteer"
-    timeout = 5  # seconds of silence after which a connection is closed
+    surface: ControlSurface
 
-    def do_GET(self) -> None:
-        if not self.osc.allows(self.client_address[0]):
+    def do_GET(self) -> None:  # noqa: N802  (the name that http.server calls)
+        if not self.is_trusted:
             self.send_error(403)
             return
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:  # as http://[::1/
+            self.send_error(400)
+            return
         if url.query == "HOST_INFO":
             self._answer(host_info(self.osc))
             return
-        node = find(describe(self.board), unquote(url.path))
+        node = find(describe(self.surface), unquote(url.path))
         if node is None:
             self.send_error(404)
         elif not url.query:
@@ -102,12 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged."""
-
 
 def host_info(osc: OscServer) -> Node:
-    """Where OSC is received, and what the description holds.
+    """Return where OSC is received, and what the description holds.
 
     Received everywhere, there is no OSC_IP, which means: where this answer came from.
     """
@@ -121,14 +110,14 @@ def host_info(osc: OscServer) -> Node:
     }
 
 
-def describe(board: ControlSurface) -> Node:
-    """The whole namespace."""
-    instances = {osc_name(name): _instance(board, name) for name in board.instances}
+def describe(surface: ControlSurface) -> Node:
+    """Return the whole namespace."""
+    instances = {osc_name(name): _instance(surface, name) for name in surface.instances}
     return _folder("/", {ROOT: _folder(f"/{ROOT}", instances)})
 
 
 def find(node: Node, path: str) -> Node | None:
-    """The part of a description at a path."""
+    """Return the part of a description at a path, None if there is none."""
     for part in filter(None, path.split("/")):
         node = node.get("CONTENTS", {}).get(part)
         if node is None:
@@ -136,15 +125,15 @@ def find(node: Node, path: str) -> Node | None:
     return node
 
 
-def _instance(board: ControlSurface, instance: str) -> Node:
+def _instance(surface: ControlSurface, instance: str) -> Node:
     path = f"/{ROOT}/{osc_name(instance)}"
     node = _folder(path, {})
-    for name, control in board.controls(instance).items():
-        _place(node, name, _leaf(f"{path}/{name}", control, board.value(instance, name)))
-    shown = board.meters(instance)
+    for name, control in surface.controls(instance).items():
+        _place(node, name, _leaf(f"{path}/{name}", control, float(surface.value(instance, name))))
+    shown = surface.meters(instance)
     for meter in METERS:
         if meter.name in shown:
-            values = list(shown[meter.name])
+            values = [float(value) for value in shown[meter.name]]
             leaf = {"TYPE": "f" * len(values), "ACCESS": READ, "DESCRIPTION": meter.help}
             _place(node, meter.name, {**leaf, "FULL_PATH": f"{path}/{meter.name}", "VALUE": values})
     return node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from plugin_bridge.control.surface import ControlSurface
@@ -18,6 +18,7 @@ KEPT_S = 600.0  # a subscription that is not renewed ends
 AGAIN_S = 5.0  # everything is told anew: packets get lost
 MAX_SUBSCRIBERS = 16
 BUNDLE_BYTES = 1400  # a packet no larger is not cut into pieces on the way
+Values = tuple[float, ...]
 
 
 @dataclass
@@ -26,35 +27,38 @@ class _Subscriber:
     next_s: float
     until_s: float
     again_s: float = 0.0
-    told: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    told: dict[str, Values] = field(default_factory=dict)
 
 
 class Subscriptions:
     """Sends to each subscriber, at its rate, what has changed since it was told last."""
 
-    def __init__(self, board: ControlSurface) -> None:
-        self._board = board
+    def __init__(self, surface: ControlSurface) -> None:
+        self._surface = surface
         self._subscribers: dict[Address, _Subscriber] = {}
 
-    def subscribe(self, receiver: Address, rate_hz: float) -> None:
-        """Begin or renew; at most 60 times a second. It tells everything once."""
-        known = receiver in self._subscribers
-        if known or len(self._subscribers) < MAX_SUBSCRIBERS:
-            now_s = time.monotonic()
-            interval_s = 1 / min(rate_hz, FASTEST_HZ)
-            self._subscribers[receiver] = _Subscriber(interval_s, now_s, now_s + KEPT_S)
+    def subscribe(self, receiver: Address, rate_hz: float) -> bool:
+        """Begin or renew, and tell everything once; return False if there are too many others."""
+        if receiver not in self._subscribers and len(self._subscribers) >= MAX_SUBSCRIBERS:
+            return False
+        now_s = time.monotonic()
+        self._subscribers[receiver] = _Subscriber(1 / rate_hz, now_s, now_s + KEPT_S)
+        return True
 
     def unsubscribe(self, receiver: Address) -> None:
         """End a subscription, if there is one."""
         self._subscribers.pop(receiver, None)
 
     def due_in_s(self) -> float:
-        """Time until somebody is to be told; 0.2 if nobody is."""
+        """Return the time until somebody is to be told; infinite if nobody is."""
         soonest = min((s.next_s for s in self._subscribers.values()), default=math.inf)
-        return min(soonest - time.monotonic(), 0.2)
+        return soonest - time.monotonic()
 
     def send(self, sender: socket.socket) -> None:
-        """Tell those whose turn it is."""
+        """Tell those whose turn it is.
+
+        What a busy socket does not take is told the next time.
+        """
         now_s = time.monotonic()
         due = [(r, s) for r, s in self._subscribers.items() if s.next_s <= now_s]
         if not due:
@@ -64,35 +68,47 @@ class Subscriptions:
             subscriber.next_s = max(subscriber.next_s + subscriber.interval_s, now_s)
             if now_s >= subscriber.again_s:
                 subscriber.again_s, subscriber.told = now_s + AGAIN_S, {}
-            news = [encode(a, v) for a, v in shown.items() if subscriber.told.get(a) != v]
-            subscriber.told = shown
-            if now_s > subscriber.until_s or not _send(sender, receiver, news):
+            news = {a: v for a, v in shown.items() if subscriber.told.get(a) != v}
+            if now_s > subscriber.until_s or not _tell(sender, receiver, news, subscriber.told):
                 self.unsubscribe(receiver)
 
-    def _shown(self) -> Iterator[tuple[str, tuple[float, ...]]]:
-        """Addresses and values of all controls and meters."""
-        for instance in self._board.instances:
-            for name in self._board.controls(instance):
-                yield address_of(instance, name), (self._board.value(instance, name),)
-            for name, values in self._board.meters(instance).items():
-                yield address_of(instance, name), tuple(values)
+    def _shown(self) -> Iterator[tuple[str, Values]]:
+        """Yield addresses and values of all controls and meters, as floats like OSCQuery says."""
+        for instance in self._surface.instances:
+            for name in self._surface.controls(instance):
+                yield address_of(instance, name), (float(self._surface.value(instance, name)),)
+            for name, values in self._surface.meters(instance).items():
+                yield address_of(instance, name), tuple(map(float, values))
 
 
-def _send(sender: socket.socket, receiver: Address, messages: list[bytes]) -> bool:
-    """Send in bundles that fit a packet; False if the receiver is not there."""
-    bundle: list[bytes] = []
-    size = 16
-    try:
-        for message in messages:
-            if bundle and size + 4 + len(message) > BUNDLE_BYTES:
-                sender.sendto(encode_bundle(bundle), receiver)
-                bundle, size = [], 16
-            bundle.append(message)
-            size += 4 + len(message)
-        if bundle:
-            sender.sendto(encode_bundle(bundle), receiver)
-    except BlockingIOError:
-        return True  # its network is busy: it is told the next time
-    except OSError:
-        return False
+def _tell(
+    sender: socket.socket, receiver: Address, news: Mapping[str, Values], told: dict[str, Values]
+) -> bool:
+    """Send news in bundles that fit a packet, and note in `told` what has been sent.
+
+    Return False if the receiver is not there.
+    """
+    for bundle in _bundles(news):
+        try:
+            sender.sendto(encode_bundle([packet for _, packet in bundle]), receiver)
+        except BlockingIOError:
+            return True  # its network is busy
+        except OSError:
+            return False
+        told.update({address: news[address] for address, _ in bundle})
     return True
+
+
+def _bundles(news: Mapping[str, Values]) -> Iterator[list[tuple[str, bytes]]]:
+    """Yield addresses and encoded messages, so many together as fit a packet."""
+    bundle: list[tuple[str, bytes]] = []
+    size = 16
+    for address, values in news.items():
+        message = encode(address, values)
+        if bundle and size + 4 + len(message) > BUNDLE_BYTES:
+            yield bundle
+            bundle, size = [], 16
+        bundle.append((address, message))
+        size += 4 + len(message)
+    if bundle:
+        yield bundle

@@ -25,6 +25,7 @@ from plugin_bridge.automation import (
 from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_recorder import MoveRecorder
 from plugin_bridge.cli import app as cli
+from plugin_bridge.control.servers import running
 from plugin_bridge.osc import OscServer
 from realtime import Separator, load_model
 
@@ -124,7 +125,8 @@ def test_osc_reaches_the_board_within_five_milliseconds():
     """The rest of the way to the sound is the next frame, at most one hop later."""
     hand = playing(Automation())
     waits_s = []
-    with OscServer(hand, port=0) as server:
+    server = OscServer(hand, port=0)
+    with running(server, print):
         client = SimpleUDPClient("127.0.0.1", server.port)
         for k in range(300):
             value = float(k % 40) + 1

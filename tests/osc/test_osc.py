@@ -13,8 +13,8 @@ from pythonosc.udp_client import SimpleUDPClient
 from plugin_bridge.control.controls import INPUTS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
-from plugin_bridge.osc.namespace import matches
 from plugin_bridge.osc.packets import encode, encode_bundle
+from plugin_bridge.osc.patterns import matches
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 from tests.support.osc_rig import Rig
@@ -89,11 +89,11 @@ def test_a_bundle_is_applied_at_its_time_and_in_order(rig):
     rig.socket.send(encode_bundle(messages, due_s=due_s))
     rig.socket.send(encode_bundle([encode("/stemsteer/guitar/azimuth", (9.0,))], due_s - 0.1))
     assert rig.value() == 0
-    while rig.board.value("guitar", "azimuth") == 0:
+    while rig.surface.value("guitar", "azimuth") == 0:
         time.sleep(0.0005)
     assert time.time() - (due_s - 0.1) < 0.05
-    assert rig.board.value("guitar", "azimuth") == 9
-    while rig.board.value("guitar", "azimuth") == 9:
+    assert rig.surface.value("guitar", "azimuth") == 9
+    while rig.surface.value("guitar", "azimuth") == 9:
         time.sleep(0.0005)
     assert abs(time.time() - due_s) < 0.05
     assert rig.value() == 3
@@ -159,14 +159,12 @@ def test_garbage_is_counted_and_nothing_stops(rig):
 
 def test_a_port_in_use_is_said_with_what_to_do(rig):
     with pytest.raises(StemsteerError, match="choose another with --port"):
-        OscServer(rig.board, port=rig.server.port)
+        OscServer(rig.surface, port=rig.server.port)
 
 
 def test_a_host_open_to_others_needs_the_names_of_who_may_send():
     with pytest.raises(ValueError, match="name who may send, with --allow"):
         OscServer(MemorySurface(["a"]), host="0.0.0.0", port=0)
-    OscServer(
-        MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]
-    )._socket.close()
+    OscServer(MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]).stop()
     with pytest.raises(ValueError, match="does not appear to be"):
         OscServer(MemorySurface(["a"]), port=0, allowed=["my phone"])

@@ -15,7 +15,7 @@ from plugin_bridge.osc.dialects import MAX_NAMES, OscDialects
 from plugin_bridge.osc.packets import decode, encode
 from tests.support.osc_rig import Rig
 
-BOARD = MemorySurface(["guitar", "lead vocals"])
+SURFACE = MemorySurface(["guitar", "lead vocals"])
 
 
 def played(conventions, *messages):
@@ -74,7 +74,7 @@ DOCUMENTED = [
 
 @pytest.mark.parametrize(("messages", "moves"), DOCUMENTED)
 def test_a_documented_message_moves_what_it_says(messages, moves):
-    assert played(OscDialects(BOARD), *messages) == moves
+    assert played(OscDialects(SURFACE), *messages) == moves
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30])
@@ -85,18 +85,18 @@ def test_a_number_that_is_none_is_refused_or_clamped(message, number):
     with Rig() as rig:
         for place, _ in enumerate(arguments):
             rig.send(address, *arguments[:place], number, *arguments[place + 1 :])
-        for instance in rig.board.instances:
+        for instance in rig.surface.instances:
             for each in INPUTS:
                 assert each.low <= rig.value(instance, each.name) <= each.high
 
 
 def test_a_gain_that_is_no_number_is_not_silence():
     with pytest.raises(ValueError, match="gain is not a number"):
-        played(OscDialects(BOARD), ("/adm/obj/1/gain", np.nan))
+        played(OscDialects(SURFACE), ("/adm/obj/1/gain", np.nan))
 
 
 def test_names_without_end_take_no_memory_and_those_known_may_change():
-    conventions = OscDialects(BOARD)
+    conventions = OscDialects(SURFACE)
     for track in range(MAX_NAMES + 10):
         played(conventions, (f"/track/{track}/name", "x"))
         played(conventions, ("/live/device/get/parameters/name", track, 0, "Azimuth"))
@@ -107,13 +107,13 @@ def test_names_without_end_take_no_memory_and_those_known_may_change():
 
 
 def test_mirrored_takes_left_for_right():
-    mirrored = OscDialects(BOARD, mirrored=True)
+    mirrored = OscDialects(SURFACE, mirrored=True)
     assert played(mirrored, ("/StereoEncoder/azimuth", 30.0)) == [("guitar", "azimuth", 30)]
     assert played(mirrored, ("/track/1/pan", 0.0)) == [("guitar", "azimuth", 45)]
 
 
 def test_what_is_in_no_convention_is_none_and_what_is_damaged_is_said():
-    conventions = OscDialects(BOARD)
+    conventions = OscDialects(SURFACE)
     assert conventions.moves("/elsewhere", (1.0,)) is None
     with pytest.raises(ValueError, match=r"/adm/obj/1/azim has \[\]"):
         conventions.moves("/adm/obj/1/azim", ())
@@ -126,11 +126,11 @@ def test_what_is_in_no_convention_is_none_and_what_is_damaged_is_said():
 def test_the_pattern_file_of_reaper_sends_what_is_understood():
     lines = [line.split() for line in reaper.pattern_file().splitlines() if "/" in line[:60]]
     patterns = [words[1] for words in lines if len(words) == 2 and words[0].isupper()]
-    assert len(patterns) == 4
+    assert len(patterns) == 5
     for pattern in patterns:
         kind, address = pattern[0], pattern[1:].replace("@", "1")
         argument = "Azimuth" if kind == "s" else 0.5
-        assert OscDialects(BOARD).moves(address, (argument,)) is not None
+        assert OscDialects(SURFACE).moves(address, (argument,)) is not None
 
 
 def test_the_layout_for_touchosc_sends_every_control_in_its_unit():

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
+from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc.discovery import SERVICE, advertise
-from plugin_bridge.osc.server_process import OscOptions, OscProcess
+from plugin_bridge.osc.service import OscOptions
 from realtime.errors import StemsteerError
 
 zeroconf = pytest.importorskip("zeroconf")
@@ -43,15 +44,15 @@ def ear():
 
 
 def test_an_announced_server_is_found_and_gone_when_it_ends(ear):
-    with OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", 0, announce=True)) as apart:
+    with ServerProcess(MemorySurface(["a"]), [OscOptions(port=0, announce=True)]) as servers:
         assert ear.came.wait(10)
-        assert apart.port in ear.ports
+        assert servers.ports[0] in ear.ports
         assert not ear.went.is_set()
     assert ear.went.wait(10)
 
 
 def test_nothing_is_announced_unless_it_is_asked_for(ear):
-    with OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", 0)):
+    with ServerProcess(MemorySurface(["a"]), [OscOptions(port=0)]):
         assert not ear.came.wait(3)
 
 

@@ -46,7 +46,6 @@ def test_bundles_in_bundles_keep_their_order_and_the_later_time():
         b"/no/end",
         b"/a\0\0,f\0\0",  # a float that is not there
         b"/a\0\0,i\0\0\0\0",  # an integer cut short
-        b"/a\0\0,x\0\0",  # no such type
         b"/a\0\0f\0\0\0",  # no comma
         b"/\xff\0\0,\0\0\0",
         b"#bundle\0\0\0\0",

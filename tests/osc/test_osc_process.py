@@ -1,4 +1,4 @@
-"""OSC in a process of its own: the same hands, and quiet beside the audio."""
+"""Servers in a process of their own: the same controls, and quiet beside the audio."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import urllib.request
 import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
+from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.diagnostics.osc_load import bench_osc
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
-from plugin_bridge.osc.server_process import OscOptions, OscProcess
+from plugin_bridge.osc.service import OscOptions
 from realtime import load_model
 from realtime.errors import StemsteerError
 
@@ -25,9 +26,9 @@ class Metered(MemorySurface):
 
 @pytest.fixture(scope="module")
 def rig():
-    board = Metered(["guitar"])
-    with OscProcess(board, OscOptions("127.0.0.1", 0)) as apart:
-        yield board, apart.port
+    surface = Metered(["guitar"])
+    with ServerProcess(surface, [OscOptions(port=0)]) as servers:
+        yield surface, servers.ports[0]
 
 
 def until(condition, what):
@@ -38,21 +39,21 @@ def until(condition, what):
 
 
 def test_moves_arrive_soon(rig):
-    board, port = rig
+    surface, port = rig
     client = SimpleUDPClient("127.0.0.1", port)
     waits_s = []
     for k in range(100):
         began = time.perf_counter()
         client.send_message("/stemsteer/guitar/azimuth", float(k % 40) + 1)
-        until(lambda k=k: board.value("guitar", "azimuth") == k % 40 + 1, "the move")
+        until(lambda k=k: surface.value("guitar", "azimuth") == k % 40 + 1, "the move")
         waits_s.append(time.perf_counter() - began)
     assert sorted(waits_s)[50] < 0.005
 
 
 def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
-    board, port = rig
+    surface, port = rig
     plays = []
-    board.set_value = lambda *move: (plays.append(move), MemorySurface.set_value(board, *move))
+    surface.set_value = lambda *move: (plays.append(move), MemorySurface.set_value(surface, *move))
     client = SimpleUDPClient("127.0.0.1", port)
     began = time.monotonic()
     for k in range(5000):
@@ -61,14 +62,14 @@ def test_a_flood_arrives_gathered_and_ends_where_it_ended(rig):
             time.sleep(0.004)  # 5 000 a second: more at once would be lost before they arrive
     time.sleep(0.5)
     client.send_message("/stemsteer/guitar/width", 77.0)
-    until(lambda: board.value("guitar", "width") == 77, "the last value")
+    until(lambda: surface.value("guitar", "width") == 77, "the last value")
     assert len(plays) <= (time.monotonic() - began) / 0.002 + 10
-    del board.set_value
+    del surface.set_value
 
 
 def test_what_moves_here_is_shown_there(rig):
-    board, port = rig
-    MemorySurface.set_value(board, "guitar", "gain", -7.0)
+    surface, port = rig
+    MemorySurface.set_value(surface, "guitar", "gain", -7.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.settimeout(5)
         ear.bind(("127.0.0.1", 0))
@@ -86,20 +87,20 @@ def test_what_moves_here_is_shown_there(rig):
 
 
 def test_bundles_keep_their_time(rig):
-    board, port = rig
+    surface, port = rig
     due_s = time.time() + 0.3
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
         message = encode("/stemsteer/guitar/mix", (0.25,))
         hand.sendto(encode_bundle([message], due_s), ("127.0.0.1", port))
-    until(lambda: board.value("guitar", "mix") == 0.25, "the bundle")
+    until(lambda: surface.value("guitar", "mix") == 0.25, "the bundle")
     assert abs(time.time() - due_s) < 0.05
 
 
 def test_a_port_in_use_is_said_here(rig):
     with pytest.raises(StemsteerError, match="choose another with --port"):
-        OscProcess(MemorySurface(["a"]), OscOptions("127.0.0.1", rig[1]))
+        ServerProcess(MemorySurface(["a"]), [OscOptions(port=rig[1])])
     with pytest.raises(StemsteerError, match="name who may send"):
-        OscProcess(MemorySurface(["a"]), OscOptions("0.0.0.0", 0))
+        ServerProcess(MemorySurface(["a"]), [OscOptions("0.0.0.0", 0)])
 
 
 def test_a_bench_tells_what_osc_costs_beside_live_sound():

@@ -25,8 +25,7 @@ class Metered(MemorySurface):
 
 
 def test_a_subscriber_hears_values_when_they_move_and_meters(monkeypatch):
-    rig = Rig()
-    rig.server.feedback._board = rig.server.namespace.board = rig.board = Metered(["guitar"])
+    rig = Rig(surface=Metered(["guitar"]))
     with rig:
         rig.send("/stemsteer/subscribe", 60.0)
         heard = {}
@@ -64,7 +63,7 @@ def fetch(port, path):
 
 
 def test_oscquery_describes_every_control_and_where_to_send(rig):
-    with QueryServer(rig.server, rig.board, 0) as query:
+    with QueryServer(rig.server, rig.surface, 0) as query:
         _, info = fetch(query.port, "/?HOST_INFO")
         assert (info["OSC_PORT"], info["OSC_TRANSPORT"]) == (rig.server.port, "UDP")
         assert info["OSC_IP"] == "127.0.0.1"
@@ -86,10 +85,9 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
 
 
 def test_who_listens_everywhere_names_no_address_to_send_to():
-    with OscServer(
-        MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]
-    ) as server:
-        assert "OSC_IP" not in host_info(server)
+    server = OscServer(MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"])
+    assert "OSC_IP" not in host_info(server)
+    server.stop()
 
 
 def test_oscquery_is_answered_by_ipv6_too():
@@ -97,7 +95,7 @@ def test_oscquery_is_answered_by_ipv6_too():
         server = OscServer(MemorySurface(["a"]), host="::1", port=0)
     except StemsteerError:
         pytest.skip("this machine has no IPv6")
-    with server, QueryServer(server, MemorySurface(["a"]), 0) as query:
+    with QueryServer(server, MemorySurface(["a"]), 0) as query:
         answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
     assert json.loads(answer)["OSC_IP"] == "::1"
 
@@ -106,4 +104,4 @@ def test_a_port_of_oscquery_in_use_names_the_option_to_change(rig):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StemsteerError, match="choose another with --port"):
-            QueryServer(rig.server, rig.board, port)
+            QueryServer(rig.server, rig.surface, port)

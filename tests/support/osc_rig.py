@@ -1,11 +1,13 @@
-"""A server of OSC for tests, and a hand that talks to it."""
+"""A server of OSC for tests, and a socket that talks to it."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from pythonosc.osc_message import OscMessage
 
+from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.packets import encode
@@ -14,20 +16,21 @@ from plugin_bridge.osc.packets import encode
 class Rig:
     """A server on a free port, a socket that talks to it, and what it reported."""
 
-    def __init__(self, **options: object) -> None:
-        self.board = MemorySurface(["guitar", "lead vocals"])
+    def __init__(self, surface: MemorySurface | None = None, **options: object) -> None:
+        self.surface = surface or MemorySurface(["guitar", "lead vocals"])
+        self._stack = contextlib.ExitStack()
         self.reports: list[str] = []
-        self.server = OscServer(self.board, port=0, report=self.reports.append, **options)
+        self.server = OscServer(self.surface, port=0, report=self.reports.append, **options)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(5)
         self.socket.connect(("127.0.0.1", self.server.port))
 
     def __enter__(self) -> Rig:
-        self.server.start()
+        self._stack.enter_context(running(self.server, self.reports.append))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.server.stop()
+        self._stack.close()
         self.socket.close()
 
     def send(self, address: str, *arguments: object) -> None:
@@ -44,4 +47,4 @@ class Rig:
 
     def value(self, instance: str = "guitar", name: str = "azimuth") -> float:
         self.settle()
-        return self.board.value(instance, name)
+        return self.surface.value(instance, name)

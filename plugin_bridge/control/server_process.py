@@ -1,0 +1,148 @@
+"""Servers for a control surface in a process of their own.
+
+A busy Python thread beside the audio's takes the interpreter from it for milliseconds at a time.
+So, where sound is played, packets and requests are read over there, and here arrive only moves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+from plugin_bridge.control.remote import Controls, SurfaceProxy, relay
+from plugin_bridge.control.servers import Report, Server, ServerSettings, attend_until
+from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.launch import own_process
+from realtime.errors import StemsteerError
+
+START_S = 30.0
+STOP_S = 5.0
+
+
+def print_report(words: str) -> None:
+    """Print a sentence for the user on the error stream."""
+    print(f"stemsteer: {words}", file=sys.stderr, flush=True)
+
+
+class ServerProcess:
+    """Servers of a surface, in another process; they listen from its construction on.
+
+    If the process ends before it is told to, that is reported, and the surface goes on.
+
+    Parameters
+    ----------
+    settings : how each server listens; `ports` has where, in this order.
+    report : told in a sentence what a user should know.
+
+    Raises
+    ------
+    StemsteerError if one of them cannot listen.
+    """
+
+    def __init__(
+        self,
+        surface: ControlSurface,
+        settings: Sequence[ServerSettings],
+        report: Report = print_report,
+    ) -> None:
+        self._surface, self._report, self._closing = surface, report, False
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                own_process("plugin_bridge.control.server_process", ends_with_parent=True),
+                stdin=theirs.fileno(),
+            )
+        self._pipe = Connection(ours.detach())
+        self._thread = threading.Thread(target=self._relay, name="stemsteer-relay", daemon=True)
+        self.ports = self._open(settings)
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the other process."""
+        return self._process.pid
+
+    def __enter__(self) -> ServerProcess:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._closing = True
+        with contextlib.suppress(OSError):  # it has ended before; that was reported
+            self._pipe.send(None)  # it answers the same, so that both ends know
+        self._thread.join(timeout=STOP_S)
+        self._wait()
+        self._pipe.close()
+
+    def _open(self, settings: Sequence[ServerSettings]) -> list[int]:
+        surface = self._surface
+        controls = {name: dict(surface.controls(name)) for name in surface.instances}
+        try:
+            self._pipe.send((controls, list(settings)))
+            answer = self._pipe.recv() if self._pipe.poll(START_S) else "it did not start in time"
+        except (EOFError, OSError):
+            answer = "the process of the servers ended at once"
+        if isinstance(answer, list):
+            return answer
+        self._process.kill()
+        self._wait()
+        raise StemsteerError(str(answer))
+
+    def _relay(self) -> None:
+        try:
+            relay(self._surface, self._pipe)
+        except (EOFError, OSError):
+            if not self._closing:
+                status = self._wait()
+                self._report(
+                    f"the process that listens for others (OSC) has ended by itself, status "
+                    f"{status}: the sound goes on without it; start anew to have it again"
+                )
+
+    def _wait(self) -> int:
+        """Wait for the process, not for ever; return its status."""
+        try:
+            return self._process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def _serve(pipe: Connection) -> None:
+    """Run in the other process: open the servers, tell their ports, drive them until the end."""
+    controls: Controls
+    settings: list[ServerSettings]
+    controls, settings = pipe.recv()
+    proxy = SurfaceProxy(pipe, controls)
+    servers: list[Server] = []
+    try:
+        for each in settings:
+            servers.append(each.open(proxy, print_report))
+        pipe.send([server.port for server in servers])
+        attend_until(proxy.closed.is_set, [*servers, proxy], print_report)
+    except (StemsteerError, ValueError) as error:
+        pipe.send(str(error))
+        return
+    finally:
+        for server in servers:
+            server.stop()
+    for server in servers:
+        print_report(server.summary())
+    with contextlib.suppress(OSError):  # the process that plays has ended, too
+        pipe.send(None)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that plays
+    if hasattr(os, "nice"):
+        os.nice(5)  # the sound comes first
+    _serve(Connection(os.dup(sys.stdin.fileno())))
