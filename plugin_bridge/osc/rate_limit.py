@@ -7,6 +7,7 @@ All of them share another one, which bounds the work; what waits for it goes sen
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +80,7 @@ class _Sender:
     refused: int = 0  # packets since `counted_s`
     counted_s: float = 0.0
     mute_s: float = MUTE_S  # how long it is muted the next time
-    muted_until_s: float = 0.0
+    muted_until_s: float = -math.inf
 
 
 class RateLimiter:

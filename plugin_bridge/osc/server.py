@@ -25,6 +25,7 @@ from realtime.errors import StemsteerError
 DEFAULT_PORT = 9900
 QUEUE_BYTES = 1 << 20  # of packets that the system keeps for us, if it allows so much
 READ_AT_ONCE = 1024
+MESSAGES_PER_UNIT = 4  # of one packet
 HELD_S = 0.002  # between two looks at packets that were held back
 CROWDED_S, MOST_TO_WAIT_FOR = 0.003, 64
 """While packets are held back it is better to take more at once: fewer wake-ups, which would
@@ -138,7 +139,7 @@ class OscServer:
 
     def _apply(self, messages: Sequence[Message], sender: Address) -> None:
         namespace = self.router.namespace
-        namespace.units = 0.0
+        namespace.units = len(messages) / MESSAGES_PER_UNIT
         for message in messages:
             if namespace.units > MAX_UNITS:
                 words = f"{message.address} comes in a packet that is too much work: left out"
