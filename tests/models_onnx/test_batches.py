@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models_onnx.training.batches import Aims, aim, draw_batch
-from tests.support.studio import draw_scene
+from tests.support.tones import draw_scene
 
 SURE = Aims(doubt=0, opening=0, nothing=0, change=0)
 

@@ -12,7 +12,7 @@ from models_onnx.training.batches import Aims, draw_batch
 from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.train import train, validate
-from tests.support.studio import draw_scene
+from tests.support.tones import draw_scene
 
 EXACT = Aims(exact=True, change=0)
 

@@ -33,7 +33,7 @@ from realtime.model import WEIGHTS
 from realtime.separator import MAX_FRAMES
 from tests.support.engine_sandbox import absent
 from tests.support.fakes import FakeModel, fake_spec, identity
-from tests.support.studio import draw_scene, tones
+from tests.support.tones import draw_scene, tones
 
 RATE_HZ = 44_100
 

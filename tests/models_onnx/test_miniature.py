@@ -22,7 +22,7 @@ from models_onnx.training.losses import LossWeights
 from models_onnx.training.scene_batches import training_batches
 from models_onnx.training.task import SeparationTask
 from realtime import load_model
-from tests.support.studio import tones
+from tests.support.tones import tones
 
 STEPS = 24
 AIMS = Aims(opening=0, nothing=0, change=0)

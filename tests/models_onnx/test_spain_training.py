@@ -32,7 +32,7 @@ from models_onnx.training.spain_losses import (
 from models_onnx.training.train_spain import SpainTask, main
 from realtime.errors import StemsteerError
 from tests.support.spain import TINY
-from tests.support.studio import RATE_HZ, tones
+from tests.support.tones import RATE_HZ, tones
 
 
 class Songs:
@@ -160,7 +160,7 @@ def test_noise_changes_what_is_told_by_at_most_eight_degrees_and_not_the_sound(s
     assert 4 < wrong.abs().max() <= 8
 
 
-def test_classes_are_of_the_studio():
+def test_classes_are_those_of_the_renderer():
     from models_onnx.data.classes import CLASSES as KNOWN
 
     assert set().union(*CLASSES.values()) <= set(KNOWN)

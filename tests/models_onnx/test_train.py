@@ -23,7 +23,7 @@ from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import LOG, main, train, validate
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
-from tests.support.studio import SPEC, TinyNetwork, draw
+from tests.support.tones import SPEC, TinyNetwork, draw
 
 EXACT = Aims(exact=True)
 

@@ -1,4 +1,4 @@
-"""A little studio for tests: panned notes of a few tones, and a network that learns them."""
+"""Panned notes of a few tones, and a network that learns to separate them."""
 
 from __future__ import annotations
 
