@@ -85,13 +85,16 @@ def render(
 def _print_stems(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from plugin_bridge.control.names import printable
 
     table = Table("stem", "azimuth", "width", "peak dB", "rms dB", "file", box=None)
     for stem in report.stems:
         cells = (stem.azimuth_deg, stem.width_deg, stem.peak_db, stem.rms_db)
         formats = ("{:+g}°", "{:g}°", "{:.1f}", "{:.1f}")
         shown = ["" if c is None else f.format(c) for f, c in zip(formats, cells, strict=True)]
-        table.add_row(stem.name, *shown, stem.path)
+        table.add_row(stem.name, *shown, Text(printable(stem.path)))
     Console().print(table)
     duration_s = report.frames / report.sample_rate
     typer.echo(

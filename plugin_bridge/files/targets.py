@@ -30,7 +30,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
     """
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StemsteerError(
             f"{path} is not JSON ({error}); `stemsteer scan INPUT --json` writes such a file"
         ) from error

@@ -24,7 +24,7 @@ import pedalboard
 
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.hosting.chain import PluginChain
-from plugin_bridge.hosting.parameters import create_effect, set_parameter
+from plugin_bridge.hosting.parameters import create_effect, is_effect, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
 from realtime.errors import StemsteerError
 
@@ -103,7 +103,7 @@ def _read_spec(entry: Mapping[str, Any]) -> PluginSpec:
 def _load(spec: PluginSpec, where: Path) -> Any:
     """Load one plugin of the chain in the file `where`. Raises StemsteerError."""
     effect = getattr(pedalboard, spec.plugin, None)
-    if isinstance(effect, type) and issubclass(effect, pedalboard.Plugin):
+    if is_effect(effect):
         return _load_effect(effect, spec, where)
     path = where.parent / Path(spec.plugin).expanduser()
     if not path.exists():

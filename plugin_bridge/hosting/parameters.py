@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import pedalboard
+from pedalboard._pedalboard import to_python_parameter_name
 
 from plugin_bridge.control.controls import Control
 from realtime.errors import StemsteerError
@@ -26,10 +28,38 @@ def is_external(plugin: Any) -> bool:
     return isinstance(plugin, pedalboard.ExternalPlugin)
 
 
+def is_effect(kind: object) -> TypeGuard[type]:
+    """Return whether a name of pedalboard's module is that of an effect.
+
+    The classes that load files of plugins are none: what they load would not have been tried in a
+    process of its own. Nor are those that hold other effects.
+    """
+    no_effects = (pedalboard.ExternalPlugin, pedalboard.PluginContainer)
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, pedalboard.Plugin)
+        and kind is not pedalboard.Plugin
+        and not issubclass(kind, no_effects)
+    )
+
+
+def ambiguous_parameters(plugin: Any) -> set[str]:
+    """Return the names that several parameters of a VST3 or an Audio Unit have.
+
+    pedalboard finds a parameter by its name, so that only the first of them can be reached.
+    """
+    if not is_external(plugin):
+        return set()
+    counts = Counter(to_python_parameter_name(parameter) for parameter in plugin._parameters)
+    return {str(name) for name, count in counts.items() if name and count > 1}
+
+
 def numeric_parameters(plugin: Any) -> Sequence[str]:
     """Return the names of the parameters that are numbers or switches."""
     if is_external(plugin):
-        return [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
+        unclear = ambiguous_parameters(plugin)
+        numbers = [name for name, p in plugin.parameters.items() if p.type in (float, bool)]
+        return [name for name in numbers if name not in unclear]
     return [
         name for name in dir(plugin)
         if not name.startswith("_") and isinstance(getattr(plugin, name), (float, int))
@@ -58,6 +88,11 @@ def set_parameter(plugin: Any, name: str, value: Any, where: str) -> None:
 
     Raises StemsteerError if there is no such parameter, or it does not take the value.
     """
+    if name in ambiguous_parameters(plugin):
+        raise StemsteerError(
+            f"{where}: several parameters of the plugin are called {name!r}, and only the first of "
+            "them could be set; leave it out, and set it in a preset"
+        )
     external = is_external(plugin)
     known = list(plugin.parameters) if external else numeric_parameters(plugin)
     if name not in known:

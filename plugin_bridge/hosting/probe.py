@@ -6,23 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+from plugin_bridge.launch import own_process
 from realtime.errors import StemsteerError
 
 LOAD_S = 20.0
-_PROBE = """
-import os, sys
-said, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-os.dup2(nowhere, 1), os.dup2(nowhere, 2)  # there are plugins that talk without end
-import pedalboard
-try:
-    pedalboard.load_plugin(sys.argv[1], plugin_name=sys.argv[2] or None)
-except Exception as error:
-    os.write(said, str(error).encode())
-    sys.exit(1)
-"""
 
 
 def probe(path: Path, plugin_name: str | None, load_s: float, where: Path) -> None:
@@ -31,9 +20,7 @@ def probe(path: Path, plugin_name: str | None, load_s: float, where: Path) -> No
     Raises StemsteerError if it crashes, is not loaded within `load_s`, or is no plugin; `where` is
     the file of the chain, for the message.
     """
-    if getattr(sys, "frozen", False):  # a packed application has no interpreter to start
-        return
-    command = [sys.executable, "-c", _PROBE, str(path), plugin_name or ""]
+    command = own_process("plugin_bridge.hosting.probe_process", path.absolute(), plugin_name or "")
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )

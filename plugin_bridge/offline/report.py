@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from plugin_bridge.files.audio_writer import AudioWriter
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # bytes of a name of a file that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as one JSON object."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def _db(amplitude: float) -> float | None:

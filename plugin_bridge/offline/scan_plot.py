@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from plugin_bridge.control.names import printable
 from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -49,7 +50,7 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
         peaks = field.peaks()
         _draw_whole(above, field, peaks)
         _draw_over_time(below, field, peaks)
-        figure.text(0.075, 0.95, _short(title), fontsize=15, fontweight="bold")
+        figure.text(0.075, 0.95, _short(printable(title)), fontsize=15, fontweight="bold")
         figure.text(0.075, 0.915, _summary(field, peaks), color=GREY)
         _save(figure, Path(path))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pedalboard
 import pytest
 import soundfile
 
 from plugin_bridge.automation import Lane, Point
+from plugin_bridge.hosting import parameters
 from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.session import LiveSession, LiveSettings
@@ -129,3 +132,43 @@ def test_a_mono_plugin_on_a_stereo_stem_is_refused_with_its_chain_and_a_remedy(t
     path = write(tmp_path, [{"plugin": equalizer}])
     with pytest.raises(StemsteerError, match=r"chain.json: .*ZamEQ2.*; expected a stereo effect"):
         read_chain(path, RATE, 2)
+
+
+@pytest.mark.parametrize("name", ["VST3Plugin", "ExternalPlugin", "AudioUnitPlugin", "load_plugin"])
+def test_what_loads_a_file_by_itself_is_no_effect(tmp_path, name):
+    given = {"path_to_plugin_file": str(tmp_path / "any.vst3")}
+    path = write(tmp_path, [{"plugin": name, "parameters": given}])
+    with pytest.raises(StemsteerError, match=f"'{name}' is no effect of pedalboard, and there"):
+        read_chain(path, RATE, 2)
+
+
+@pytest.mark.parametrize("name", ["Plugin", "PluginContainer", "Chain", "Mix", "Pedalboard"])
+def test_what_holds_effects_is_no_effect(tmp_path, name):
+    with pytest.raises(StemsteerError, match=f"'{name}' is no effect of pedalboard"):
+        read_chain(write(tmp_path, [{"plugin": name}]), RATE, 2)
+
+
+def test_the_trial_of_a_plugin_runs_no_code_of_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "pedalboard.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StemsteerError, match="is no plugin that can be used"):
+        read_chain(write(tmp_path, [{"plugin": "chain.json"}]), RATE, 2)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_parameters_of_one_name_are_said_and_moved_by_nobody(monkeypatch):
+    class Twins:
+        _parameters = ("gain", "gain", "mix")
+        gain = mix = 0.5
+
+        def __init__(self):
+            self.parameters = {name: SimpleNamespace(type=float) for name in ("gain", "mix")}
+
+    monkeypatch.setattr(parameters, "is_external", lambda plugin: True)
+    monkeypatch.setattr(parameters, "to_python_parameter_name", lambda parameter: parameter)
+    twins = Twins()
+    with pytest.raises(StemsteerError, match="several parameters of the plugin are called 'gain'"):
+        parameters.set_parameter(twins, "gain", 0.0, "chain.json")
+    parameters.set_parameter(twins, "mix", 0.25, "chain.json")
+    assert (twins.gain, twins.mix) == (0.5, 0.25)
+    assert parameters.numeric_parameters(twins) == ["mix"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +155,21 @@ def test_stopping_in_the_middle_leaves_no_file(tmp_path, number):
     assert words == "stemsteer: stopped\n"
     assert process.returncode == 128 + number
     assert not where.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_a_name_that_is_not_utf8_is_rendered_and_drawn(song, tmp_path):
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    song.rename(named)
+    command = [sys.executable, "-m", "plugin_bridge.cli"]
+    rest = ["--azimuth", "0", "--model", "panorama"]
+    done = subprocess.run(
+        [*command, "render", named, *rest], cwd=tmp_path, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    folder = os.fsencode(tmp_path) + b"/caf\xe9-stems"
+    assert sorted(os.listdir(folder)) == [b"residual.wav", b"target.wav"]
+    plot = tmp_path / "f.png"
+    done = subprocess.run([*command, "scan", named, "--plot", plot], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert plot.read_bytes().startswith(b"\x89PNG")

@@ -8,6 +8,7 @@ controllers 0 to 31 may be fine: their lower seven bits come as the controller 3
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,12 @@ import mido
 from mido.midifiles.meta import KeySignatureError
 
 from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
+from plugin_bridge.automation.formats.midi_chunks import repaired
 from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
 from realtime.errors import StemsteerError
 
+TOGETHER_S = 0.003  # parts of one value are no further from each other
 FINE = 32  # a controller of 0…31 has its fine part this much higher
 ControllerKey = tuple[int | None, int]  # channel from 0 or None for any, controller
 
@@ -52,7 +55,7 @@ class ControllerMap:
             return cls(
                 {_parse_controller(key): _parse_control(value) for key, value in rows.items()}
             )
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StemsteerError(
                 f"{path}: not a mapping of MIDI controllers: {error}; expected "
                 '{"[CHANNEL:]CONTROLLER": "TARGET.CONTROL"}, as {"10": "guitar.azimuth"}'
@@ -86,25 +89,67 @@ def read(path: Path, sample_rate: float) -> Automation:
 
     A controller stays where it is until it moves: the lanes are steps.
 
-    Raises ValueError if the file is no MIDI file or none of its controllers moves anything.
+    Raises ValueError if the file is no MIDI file, none of its controllers moves anything, or,
+    without a mapping, several channels would move the same control.
     """
     beside = path.with_suffix(path.suffix + ".json")
     mapping = ControllerMap.read(beside) if beside.exists() else ControllerMap.of_table()
     points: dict[Key, list[Point]] = {}
-    for time_s, message in _messages(path):
+    channels: dict[Key, set[int]] = {}
+    for time_s, message in _coarse_first(list(_messages(path))):
         moved = mapping.control_change(message.channel, message.control, message.value)
         if moved:
             key, value = moved
+            channels.setdefault(key, set()).add(message.channel + 1)
             points.setdefault(key, []).append(Point(time_s, value, "step"))
     if not points:
         raise ValueError("none of its controllers moves a control")
+    if not beside.exists():
+        _check_channels(channels, beside)
     return Automation({key: make_lane(key[1], rows) for key, rows in points.items()})
+
+
+def _coarse_first(messages: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
+    """Return messages with the coarse part of a value before its fine part.
+
+    MIDI wants the coarse part first; some programs write the fine one first, at the same moment.
+    """
+    ordered = list(messages)
+    for index in range(1, len(ordered)):
+        (before_s, before), (time_s, message) = ordered[index - 1], ordered[index]
+        is_swapped = (
+            before.control == message.control + FINE
+            and message.control < FINE
+            and before.channel == message.channel
+            and time_s - before_s <= TOGETHER_S
+        )
+        follows = ordered[index + 1] if index + 1 < len(ordered) else None
+        has_own_fine = (
+            follows is not None
+            and follows[1].control == before.control
+            and follows[1].channel == before.channel
+            and follows[0] - time_s <= TOGETHER_S
+        )
+        if is_swapped and not has_own_fine:
+            ordered[index - 1], ordered[index] = (before_s, message), (before_s, before)
+    return ordered
+
+
+def _check_channels(channels: Mapping[Key, set[int]], beside: Path) -> None:
+    """Raise ValueError if a lane would go to and fro between several channels."""
+    for (_, name), numbers in channels.items():
+        if len(numbers) > 1:
+            listed = ", ".join(map(str, sorted(numbers)))
+            raise ValueError(
+                f"the channels {listed} all move {name}; say which one moves which target in "
+                f'{beside.name}, as {{"{min(numbers)}:10": "guitar.azimuth"}}'
+            )
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:
     """Yield the control changes with their times in seconds, by the file's own tempi."""
     try:
-        file = mido.MidiFile(path)
+        file = mido.MidiFile(file=io.BytesIO(repaired(path.read_bytes())))
         if file.ticks_per_beat <= 0:  # below 0 it is a time code
             raise ValueError(f"its division is {file.ticks_per_beat}, expected ticks a beat, 1 up")
         time_s = 0.0
