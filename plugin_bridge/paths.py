@@ -20,7 +20,7 @@ def runtime_folder() -> Path:
     """
     given = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(given) / "stemsteer" if given else Path(f"/tmp/stemsteer-{os.getuid()}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(folder)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise StemsteerError(
@@ -33,7 +33,7 @@ def runtime_folder() -> Path:
 def engine_socket() -> Path:
     """Return the path of the engine's socket: STEMSTEER_SOCKET, or in `runtime_folder`."""
     given = os.environ.get(SOCKET_VARIABLE)
-    return Path(given) if given else runtime_folder() / "engine.sock"
+    return Path(given).absolute() if given else runtime_folder() / "engine.sock"
 
 
 def config_folder() -> Path:
@@ -51,8 +51,29 @@ def state_folder() -> Path:
     """Return the folder of logs; make it if need be."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     folder = state / "stemsteer"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(folder)
     return folder
+
+
+def open_private(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file of ours, made for its user alone whatever the umask; return its descriptor.
+
+    Fits the parameter `opener` of `open`. A link in its place is not followed.
+    """
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if os.fstat(fd).st_uid == os.geteuid():
+        os.fchmod(fd, 0o600)
+    return fd
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for its user alone, whatever the umask; one that is there stays as it is."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    folder.chmod(0o700)
 
 
 def data_folder() -> Path:

@@ -15,23 +15,29 @@ import secrets
 import selectors
 import signal
 import socket
-import threading
 import time
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from plugin_bridge.engine.daemon.history import CRASHES, InstanceHistory
 from plugin_bridge.engine.daemon.instances import InstanceSurface
-from plugin_bridge.engine.daemon.listener import MAX_PENDING_PEERS, listen, lock_for, peer_uid
+from plugin_bridge.engine.daemon.listener import (
+    MAX_PENDING_PEERS,
+    listen,
+    lock_for,
+    peer_uid,
+    remove_socket,
+)
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
-from plugin_bridge.engine.shared.control_page import Overrides
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
 from plugin_bridge.engine.shared.ring import SharedRing
-from plugin_bridge.paths import engine_socket, state_folder
+from plugin_bridge.paths import engine_socket, open_private, state_folder
 from realtime.errors import StemsteerError
 
+ENDING_S = 1.0  # an audio process that does not end by itself in time is killed
 HELLO_S = 2.0  # a peer that says nothing for so long is dropped
 MOST_INSTANCES = 64
-CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
 LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
 
 
@@ -61,8 +67,8 @@ class EngineDaemon:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pending: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
-        self._crashes: dict[str, list[float]] = {}  # when the processes of an instance crashed
-        self._overrides: dict[str, tuple[int, Overrides]] = {}  # for the successor of a worker
+        self._ending: list[tuple[WorkerProcess, float]] = []  # with the time to kill it
+        self._history = InstanceHistory()
         self._spare: WorkerProcess | None = self._spawn_worker()
         self._stopped = False
 
@@ -75,19 +81,24 @@ class EngineDaemon:
         log.info("engine %d listens on %s, model %s", os.getpid(), self._path, self._model)
         try:
             while not self._stopped:
-                for key, _ in self._selector.select(0.2):
+                for key, _ in self._selector.select(ENDING_S / 20 if self._ending else 0.2):
                     self._handle(key.fileobj)
                 self._drop_idle()
+                self._reap_ended()
         finally:
             self._close()
 
     def _handle(self, peer: Any) -> None:
-        if peer is self._listener:
-            self._accept()
-        elif peer in self._pending:
-            self._read_hello(peer)
-        elif not self._workers[peer].read_message():
-            self._reap(self._workers[peer])
+        """Do what a socket asks for; a fault of ours in it costs that peer, not all the others."""
+        try:
+            if peer is self._listener:
+                self._accept()
+            elif peer in self._pending:
+                self._read_hello(peer)
+            elif not (worker := self._workers[peer]).read_message():
+                self._release(worker)
+        except Exception:
+            log.exception("a fault of the engine itself, which goes on")
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -130,9 +141,7 @@ class EngineDaemon:
 
     def _answer(self, peer: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         if message.get("ask") == "status":
-            peer.setblocking(True)
-            peer.settimeout(1.0)
-            peer.send(json.dumps(self.status()).encode())
+            peer.send(json.dumps(self.status()).encode())  # it fits the buffer of a new socket
             return
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
@@ -142,28 +151,27 @@ class EngineDaemon:
         """Give the instance an audio process, which answers the plugin when it is ready."""
         if len(self._workers) >= MOST_INSTANCES:
             raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
-        recent = [t for t in self._crashes.get(hello["uuid"], []) if time.monotonic() - t < CRASH_S]
-        if len(recent) >= CRASHES:
-            raise StemsteerError(
-                f"its audio process has crashed {len(recent)} times, see {LOG_NAME}"
-            )
+        crashes = self._history.recent_crashes(hello["uuid"])
+        if crashes >= CRASHES:
+            raise StemsteerError(f"its audio process has crashed {crashes} times, see {LOG_NAME}")
         ring = SharedRing(ring_fd, writable=False)
         for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
             self._release(old)
-            threading.Thread(target=old.terminate).start()  # its successor need not wait for that
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker = self._spare if self._spare and self._spare.runs else self._spawn_worker()
         self._spare = None
         worker.hello, worker.ring = hello, ring
-        host, overrides = self._overrides.pop(hello["uuid"], (0, {}))
-        if host == hello["pid"]:  # another host begins with what its project has
-            worker.page.inherit(overrides)
+        worker.page.inherit(self._history.take_overrides(hello["uuid"], hello["pid"]))
         hello["name"], hello["number"] = self._surface.add(worker)
-        peer.setblocking(True)
-        worker.assign([ring_fd, peer.fileno()])
         self._workers[worker.connection] = worker
         self._selector.register(worker.connection, selectors.EVENT_READ)
+        try:
+            peer.setblocking(True)
+            worker.assign([ring_fd, peer.fileno()])
+        except BaseException:  # it has ended meanwhile: no track of nobody is left on the surface
+            self._release(worker)
+            raise
         log.info("instance %d: %s", worker.pid, hello)
         self._spare = self._spawn_worker()
 
@@ -171,19 +179,31 @@ class EngineDaemon:
         return WorkerProcess(self._model, self._lanes_file)
 
     def _release(self, worker: WorkerProcess) -> None:
-        """Remove an instance; keep what is overridden for the process that serves it next."""
+        """Remove an instance and let its process end; keep what is overridden for the next one."""
         self._selector.unregister(worker.connection)
         del self._workers[worker.connection]
         self._surface.remove(worker)
+        hello = worker.hello
         if overrides := worker.page.overrides():
-            self._overrides[worker.hello["uuid"]] = worker.hello["pid"], overrides
+            self._history.keep_overrides(hello["uuid"], hello["pid"], overrides)
+        self._let_end(worker)
 
-    def _reap(self, worker: WorkerProcess) -> None:
-        self._release(worker)
-        code = worker.terminate()
-        (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
-        if code:
-            self._crashes.setdefault(worker.hello["uuid"], []).append(time.monotonic())
+    def _let_end(self, worker: WorkerProcess) -> None:
+        """Close what a process reads, by which it ends; nobody waits for that."""
+        worker.close()
+        self._ending.append((worker, time.monotonic() + ENDING_S))
+
+    def _reap_ended(self) -> None:
+        """Note which processes have ended; kill those that do not."""
+        for worker, until_s in list(self._ending):
+            if worker.runs and time.monotonic() < until_s:
+                continue
+            self._ending.remove((worker, until_s))
+            is_hung = worker.runs
+            code = worker.terminate()
+            (log.info if code == 0 else log.error)("instance %d ended (%s)", worker.pid, code)
+            if code and worker.hello and not is_hung:
+                self._history.add_crash(worker.hello["uuid"])
 
     def status(self) -> dict[str, Any]:
         """Return what `stemsteer status` tells."""
@@ -196,15 +216,16 @@ class EngineDaemon:
         }
 
     def _close(self) -> None:
-        self._path.unlink(missing_ok=True)
         self._listener.close()
+        with contextlib.suppress(StemsteerError):  # another file in its place is let be
+            remove_socket(self._path)
         for peer in list(self._pending):
             self._remove_pending(peer).close()
-        workers = [*self._workers.values(), *([self._spare] if self._spare else [])]
-        for worker in workers:
-            worker.connection.close()  # by which it learns that it is over
-        for worker in workers:
-            worker.terminate()
+        for worker in [*self._workers.values(), *([self._spare] if self._spare else [])]:
+            self._let_end(worker)
+        while self._ending:
+            self._reap_ended()
+            time.sleep(0.01)
         os.close(self._lock)
         log.info("engine %d has stopped", os.getpid())
 
@@ -218,10 +239,16 @@ def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) 
     daemon.run()
 
 
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that is made for its user alone."""
+
+    def _open(self) -> TextIOWrapper:
+        opened = open(self.baseFilename, self.mode, encoding="utf-8", opener=open_private)  # noqa: SIM115
+        return cast(TextIOWrapper, opened)
+
+
 def _log_to_file() -> None:
-    handler = logging.handlers.RotatingFileHandler(
-        state_folder() / LOG_NAME, maxBytes=LOG_BYTES, backupCount=LOG_FILES
-    )
+    handler = _PrivateLog(state_folder() / LOG_NAME, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

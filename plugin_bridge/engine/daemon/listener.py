@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 
+from plugin_bridge.paths import open_private
 from realtime.errors import StemsteerError
 
 MAX_PENDING_PEERS = 32
@@ -18,7 +20,10 @@ def lock_for(path: Path) -> int:
 
     Raises StemsteerError if another engine has it.
     """
-    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = path.with_suffix(".lock")
+    if lock == path:
+        raise StemsteerError(f"{path}: expected a socket that does not end in .lock")
+    fd = open_private(lock, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -34,7 +39,7 @@ def listen(path: Path) -> socket.socket:
 
     Raises StemsteerError if it cannot be made.
     """
-    path.unlink(missing_ok=True)  # of an engine that was killed
+    remove_socket(path)  # of an engine that was killed
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mask = os.umask(0o177)
     try:
@@ -46,6 +51,19 @@ def listen(path: Path) -> socket.socket:
     listener.listen(MAX_PENDING_PEERS)
     listener.setblocking(False)
     return listener
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket of this user. Raises StemsteerError for anything else in its place."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise StemsteerError(
+            f"{path} is no socket of yours: it is left alone; name another with STEMSTEER_SOCKET"
+        )
+    path.unlink()
 
 
 def peer_uid(peer: socket.socket) -> int:

@@ -35,9 +35,12 @@ log = logging.getLogger("stemsteer.engine")
 class WorkerProcess:
     """A process that has loaded `model` and waits for an instance, or serves one.
 
+    It ends with the thread that makes this object, so that must be the daemon's main one.
+
     Parameters
     ----------
-    model : name or path of the model that it loads before it knows its instance.
+    model : name or path of the model that it loads before it knows its instance. The process runs
+        in the daemon's folder, so that a path is the same there.
     lanes_file : file of lanes, of which each instance follows its own.
     """
 
@@ -48,9 +51,7 @@ class WorkerProcess:
             fds = theirs.fileno(), self.page.fd
             lanes = str(lanes_file.absolute()) if lanes_file else ""
             command = own_process(MODULE, *fds, model, lanes, ends_with_parent=True)
-            self._process = subprocess.Popen(
-                command, pass_fds=fds, stdin=subprocess.DEVNULL, cwd="/"
-            )
+            self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
         self.hello: dict[str, Any] = {}
         self.ring: SharedRing | None = None
         self._ring_inode = 0
@@ -103,15 +104,13 @@ class WorkerProcess:
         figures = {name: self.ring[name] for name in (*FIGURES, "offline")}
         return {**self.hello, **self._facts, **figures, "worker": self.pid}
 
-    def terminate(self) -> int:
-        """Wait until it has ended, by force after a second; return its exit status.
-
-        It ends of itself when `connection` is closed, which is done first for all that are to end.
-        """
+    def close(self) -> None:
+        """Close what it reads, so that it ends by itself; once."""
         self.connection.close()
         self.page.close()
-        try:
-            return self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
+
+    def terminate(self) -> int:
+        """Return its exit status; kill it if it has not ended yet."""
+        if self.runs:
             self._process.kill()
-            return self._process.wait()
+        return self._process.wait()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from typing import Any
 
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json_object
 
 MESSAGE_BYTES = 1 << 16
+MAX_DEPTH = 4  # of the objects and lists in a message: a hello has one
+_LABEL_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NUMBERS = {"pid": (1, 1 << 22), "rate_hz": (8_000, 768_000), "block": (0, 1 << 20)}
@@ -19,12 +21,9 @@ _NUMBERS |= {"latency": (1, 1 << 15), "outputs": (2, 4)}
 def read_message(message: bytes) -> dict[str, Any]:
     """Return the JSON object that a peer sent. Raises StemsteerError if it is none."""
     try:
-        read = json.loads(message)
+        return read_json_object(message, max_bytes=MESSAGE_BYTES, max_depth=MAX_DEPTH)
     except ValueError as error:
-        raise StemsteerError(f"a message that is not JSON: {error}") from error
-    if not isinstance(read, dict):
-        raise StemsteerError("a message that is not a JSON object")
-    return read
+        raise StemsteerError(f"a message that is not JSON of ours: {error}") from error
 
 
 def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
@@ -35,18 +34,34 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
     Raises StemsteerError for a field that is missing or out of range.
     """
     if hello.get("hello") != 1:
-        raise StemsteerError(f"a hello of version {hello.get('hello')!r}, expected 1")
+        raise StemsteerError(f"a hello of version {_shown(hello.get('hello'))}, expected 1")
     checked: dict[str, Any] = {}
     for name, (low, high) in _NUMBERS.items():
         value = hello.get(name)
-        if not isinstance(value, int) or not low <= value <= high:
-            raise StemsteerError(f"hello: {name} is {value!r}, expected {low} to {high}")
+        if type(value) is not int or not low <= value <= high:
+            raise StemsteerError(f"hello: {name} is {_shown(value)}, expected {low} to {high}")
         checked[name] = value
     for name in ("label", "host", "format"):
-        checked[name] = str(hello.get(name, ""))[:64]
+        checked[name] = printable(hello.get(name))
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
-        raise StemsteerError(f"hello: the model {str(model)[:64]!r} is no model's name")
+        raise StemsteerError(f"hello: the model {_shown(model)} is no model's name")
     uuid = str(hello.get("uuid", ""))
     checked["uuid"] = uuid if _UUID.fullmatch(uuid) else secrets.token_hex(16)
     return {**checked, "model": model}
+
+
+def printable(text: object) -> str:
+    """Return a name from outside as it may be shown: without control characters, and not long.
+
+    An escape sequence in the label of a track would else be obeyed by the user's terminal.
+    """
+    if not isinstance(text, str):
+        return ""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(shown.split())[:_LABEL_LENGTH]
+
+
+def _shown(value: object) -> str:
+    """Return a value from outside for an error of one line."""
+    return repr(value)[:_LABEL_LENGTH]
