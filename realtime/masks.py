@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from realtime.stft import Spectra
 
+MAX_GAIN = 10.0  # 20 dB: what a target may be louder than the mixture in a bin
+_STEERED_AXES = 4
 _TOP_BAND = 16  # bins whose mean mask serves the bins above the model's band
 
 
@@ -17,6 +19,36 @@ def to_bins(masks: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
         return masks[..., :bins]
     top = masks[..., -_TOP_BAND:].mean(-1, keepdims=True)
     return np.concatenate([masks, np.repeat(top, bins - seen, axis=-1)], axis=-1)
+
+
+def dry_masks(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the masks (..., axes, bins) that leave the mixture as it is.
+
+    A filter in a direction (tt, tn, nt, nn) does so with tt = nn = 1 and tn = nt = 0.
+    """
+    masks = np.ones(shape, np.float32)
+    if shape[-2] == _STEERED_AXES:
+        masks[..., 1:3, :] = 0
+    return masks
+
+
+def bounded_masks(masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """Return masks (..., axes, bins) of a gain of at most `MAX_GAIN`, and whether they all were.
+
+    The gain of a filter in a direction is the norm of its matrix, and the root of the sum of its
+    squares is never less. Masks that are not finite are an error of the caller.
+    """
+    steered = masks.shape[-2] == _STEERED_AXES
+    if _peak(masks) <= (MAX_GAIN / 2 if steered else MAX_GAIN):  # four times (5)² is 10²
+        return masks, True
+    wide = masks.astype(np.float64)  # 1e30 squared is beyond float32
+    gain = np.sqrt(np.square(wide).sum(-2, keepdims=True)) if steered else np.abs(wide)
+    scale = MAX_GAIN / np.maximum(gain, MAX_GAIN)
+    return (wide * scale).astype(np.float32), bool((gain <= MAX_GAIN).all())
+
+
+def _peak(masks: NDArray[np.float32]) -> float:
+    return max(float(masks.max(initial=0)), -float(masks.min(initial=0)))
 
 
 def apply_masks(

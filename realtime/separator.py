@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from realtime.blocks import Fifo, adapter_delay
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
-from realtime.masks import apply_masks, to_bins
+from realtime.masks import apply_masks, bounded_masks, dry_masks, to_bins
 from realtime.model import Model
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
@@ -151,18 +151,22 @@ class Separator:
         return self._output.pop(block.shape[1])[:, : self.channels]
 
     def flush(self) -> NDArray[np.float32]:
-        """Give the last `latency` samples (stems, channels, latency), and reset."""
+        """Give the last `latency` samples (stems, channels, latency); reset all but the counts."""
         self._feed(np.zeros((2, self.latency + self.tier.hop), np.float32))
         tail = self._output.pop(self.latency)[:, : self.channels]
-        self.reset()
+        self._restart()
         return tail
 
     def reset(self) -> None:
         """Forget the stream: the next block is the first. Conditions that were set stay."""
-        tier, stems = self.tier, len(self.stems)
-        self.frame = 0
         self.invalid_samples = 0
         self.model_faults = 0
+        self._restart()
+
+    def _restart(self) -> None:
+        """Forget the stream, but not how often something was wrong with it."""
+        tier, stems = self.tier, len(self.stems)
+        self.frame = 0
         self.activity: NDArray[np.float32] | None = None
         self._stream.reset()
         if self._sliding:
@@ -250,11 +254,16 @@ class Separator:
         return np.where(good, stereo, np.float32(0))
 
     def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The masks for all bins; a model that gives nonsense is started anew, its targets dry."""
+        """The masks for all bins; a model that gives nonsense is started anew, its targets dry.
+
+        Masks that are finite and absurd are bounded; both are counted as faults of the model.
+        """
         if not np.isfinite(masks).all():
             self.model_faults += 1
             self._stream.reset()
-            masks = np.ones_like(masks)
+            masks = dry_masks(masks.shape)
+        masks, sound = bounded_masks(masks)
+        self.model_faults += not sound
         return to_bins(masks, self.tier.bins)
 
     def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:

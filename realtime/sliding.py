@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
 from realtime.spec import MASK_AXES, Tier
 from realtime.stft import Audio, analyse
@@ -37,7 +38,7 @@ class SlidingMasks:
         self._stretch = tier.window + (whole - 1) * tier.runs.step
         self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
         shape = (tier.runs.every, len(spec.targets), MASK_AXES[spec.mask_axes], self._bins)
-        self._dry = np.ones(shape, np.float32)
+        self._dry = dry_masks(shape)
         beside = tier.runs.age + tier.lookahead > 0
         self._thread = ThreadPoolExecutor(1, "stemsteer model") if beside else None
         self.wait = True
@@ -122,10 +123,12 @@ class SlidingMasks:
             self.late_runs += 1
 
     def _take(self, run: int, masks: Masks) -> None:
-        """Let the masks of a run serve; those of a model that gives nonsense are dry."""
+        """Let the masks of a run serve; those of a model that gives nonsense are dry or bounded."""
         if not np.isfinite(masks).all():
             self.faults += 1
             masks = self._dry
+        masks, sound = bounded_masks(masks)
+        self.faults += not sound
         self._masks, self._serving = masks, run
 
 

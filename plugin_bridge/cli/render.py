@@ -80,6 +80,7 @@ def render(
     for note in sounds.notes():
         typer.echo(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)
+    _warn_of_faults(report)
 
 
 def _print_stems(report: Report) -> None:
@@ -101,6 +102,17 @@ def _print_stems(report: Report) -> None:
         f"{duration_s:.1f} s of sound in {duration_s * report.real_time_factor:.1f} s, "
         f"{1 / report.real_time_factor:.0f} times as fast as real time"
     )
+
+
+def _warn_of_faults(report: Report) -> None:
+    if report.model_faults:
+        typer.secho(
+            f"stemsteer: the model gave {report.model_faults} times what is no mask: not numbers, "
+            "or more than 20 dB above the mix; there its targets are the mix, or no louder than "
+            "that. Take another model",
+            err=True,
+            fg="yellow",
+        )
 
 
 def _warn_of_clipping(report: Report) -> None:

@@ -199,6 +199,7 @@ def render(
             StemReport.of(name, paths[name], directions.get(name, {}), writer)
             for name, writer in files.writers.items()
         ),
+        model_faults=plan.separator.model_faults,
     )
 
 

@@ -48,7 +48,7 @@ class Report:
     """What a render did.
 
     `frames` is the number of samples of each channel; `real_time_factor` the time that it took
-    over the duration of the sound.
+    over the duration of the sound; `model_faults` how often the model gave what is no mask.
     """
 
     input: str
@@ -57,6 +57,7 @@ class Report:
     latency_samples: int
     real_time_factor: float
     stems: tuple[StemReport, ...]
+    model_faults: int = 0
 
     def to_json(self) -> str:
         """Return the report as one JSON object."""

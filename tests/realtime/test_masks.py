@@ -1,7 +1,11 @@
 import numpy as np
+import pytest
 
-from realtime.masks import apply_masks, to_bins
+from realtime import Separator
+from realtime.masks import MAX_GAIN, apply_masks, bounded_masks, to_bins
+from tests.support.fakes import FakeModel, fake_spec
 from tests.support.reference import reference_steering
+from tests.support.signals import noise
 
 
 def _spectra(frames, bins, seed=0):
@@ -45,3 +49,60 @@ def test_bins_above_the_band_take_the_mask_of_its_top():
     assert np.array_equal(fitted[..., :64], masks)
     np.testing.assert_allclose(fitted[..., 64:], masks[..., -16:].mean(), rtol=1e-6)
     assert np.array_equal(to_bins(masks, 40), masks[..., :40])
+
+
+@pytest.mark.parametrize("mask_axes", ["mixture", "channels", "steered"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_targets_of_a_model_that_gives_no_numbers_are_the_mixture(mask_axes, value):
+    model = FakeModel(lambda *_: np.full((1, 1, 1, 1), value), fake_spec(mask_axes=mask_axes))
+    separator = Separator(model, 44_100)
+    separator.set(azimuth_deg=20)
+    mixture = noise(2, 8192)
+    target, residual = separator.process(mixture)
+    late = separator.latency
+    assert np.abs(target[:, late:] - mixture[:, :-late]).max() < 1e-6
+    assert np.abs(residual).max() < 1e-6
+    assert separator.model_faults > 0
+    faults = separator.model_faults
+    separator.flush()
+    assert separator.model_faults > faults, "the counts outlive the stream"
+    separator.reset()
+    assert separator.model_faults == 0
+
+
+@pytest.mark.parametrize("mask_axes", ["mixture", "channels", "steered"])
+@pytest.mark.parametrize("value", [11.0, -50.0, 1e6, -1e30, 3e38])
+def test_absurd_masks_leave_finite_sound_at_most_20_db_above_the_mixture(mask_axes, value):
+    model = FakeModel(lambda *_: np.full((1, 1, 1, 1), value), fake_spec(mask_axes=mask_axes))
+    separator = Separator(model, 44_100)
+    separator.set(azimuth_deg=-30)
+    mixture = noise(2, 16_384)
+    target = separator.process(mixture)[0]
+    assert np.isfinite(target).all()
+    gain_db = 10 * np.log10(np.square(target).sum() / np.square(mixture).sum())
+    assert 10 < gain_db <= 20
+    assert separator.model_faults > 0
+
+
+def test_the_gain_of_a_filter_is_bounded_where_it_is_too_great_alone():
+    rng = np.random.default_rng(0)
+    masks = rng.uniform(-1, 1, (3, 2, 4, 50)).astype(np.float32)
+    found, sound = bounded_masks(masks)
+    assert found is masks
+    assert sound
+    masks[1, 0, :, 7] *= 1e20
+    found, sound = bounded_masks(masks)
+    matrices = np.moveaxis(found, 2, -1).reshape(-1, 2, 2).astype(np.float64)
+    assert np.linalg.norm(matrices, 2, axis=(1, 2)).max() <= MAX_GAIN * (1 + 1e-6)
+    assert not sound
+    others = np.ones(masks.shape, bool)
+    others[1, 0, :, 7] = False
+    assert np.array_equal(found[others], masks[others])
+
+
+def test_a_strong_filter_that_is_still_sound_is_no_fault():
+    masks = np.zeros((1, 1, 4, 8), np.float32)
+    masks[:, :, 1] = 9.0  # of a null that is nearly the target
+    found, sound = bounded_masks(masks)
+    assert sound
+    assert np.array_equal(found, masks)
