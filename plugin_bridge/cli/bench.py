@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import print_table
 from plugin_bridge.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from plugin_bridge.diagnostics.model_speed import HopBench, ModelBench
 
 
@@ -117,19 +116,9 @@ def _bench_stages(names: list[str], hops: int, as_json: bool) -> None:
 
 
 def _print_bench(results: list[ModelBench], *, markdown: bool) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    hops = Table(*HOP_HEADINGS, box=box.MARKDOWN if markdown else None)
-    rest = Table(*OFFLINE_HEADINGS, box=box.MARKDOWN if markdown else None)
-    for result in results:
-        for hop in result.hops:
-            hops.add_row(result.model, *_hop_cells(hop))
-        _add_offline(rest, result)
-    console = Console(width=160 if markdown else None)
-    console.print(hops)
-    console.print(rest)
+    hops = [(result.model, *_hop_cells(hop)) for result in results for hop in result.hops]
+    print_table(HOP_HEADINGS, hops, markdown=markdown)
+    print_table(OFFLINE_HEADINGS, map(_offline_cells, results), markdown=markdown)
 
 
 HOP_HEADINGS = (
@@ -163,9 +152,9 @@ def _hop_cells(bench: HopBench) -> list[str]:
     ]
 
 
-def _add_offline(table: Table, result: ModelBench) -> None:
+def _offline_cells(result: ModelBench) -> tuple[str, ...]:
     one, *more = result.offline
-    table.add_row(
+    return (
         result.model,
         f"{1 / one.real_time_factor:.0f} times real time",
         f"{more[-1].real_time_factor / one.real_time_factor:.1f} times as much" if more else "",

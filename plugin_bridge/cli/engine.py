@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from plugin_bridge.cli.console import say
 from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
 from plugin_bridge.cli.osc import osc_server
+from plugin_bridge.control.text import printable
 
 DEFAULT_MODEL = "panorama"
 
@@ -56,7 +58,7 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
-        typer.echo(_describe(answer))
+        say(_describe(answer))
 
 
 def _describe(answer: dict[str, Any]) -> str:
@@ -71,8 +73,8 @@ def _describe(answer: dict[str, Any]) -> str:
         )
     for i in answer["instances"]:
         lines.append(
-            f"{i['name']:16.16} {i['host']:12.12} {i['format']:6} "
-            f"{i['model'] or answer['model']:10.10} {i['rate_hz']:6d} {i['block']:5d} "
+            f"{printable(i['name']):16.16} {printable(i['host']):12.12} {i['format']:6} "
+            f"{printable(i['model'] or answer['model']):10.10} {i['rate_hz']:6d} {i['block']:5d} "
             f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:6.1f} ms"
         )
     return "\n".join(lines)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import dis
+import os
 import signal
+import sysconfig
+from types import TracebackType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from plugin_bridge.cli.console import warn
+
+DEBUG_VARIABLE = "STEMSTEER_DEBUG"
+_OURS = ("realtime", "plugin_bridge")
+_LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"])
+
 
 class ErrorBoundary(TyperGroup):
-    """The group of all commands; turns what a user can cause into a line and an exit code."""
+    """The group of all commands; turns what a user can cause into a line and an exit code.
+
+    A fault of our own keeps its traceback; with STEMSTEER_DEBUG=1 every error does.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -22,10 +35,37 @@ class ErrorBoundary(TyperGroup):
         except BrokenPipeError:  # the reader of our output has left: nobody to tell
             raise typer.Exit(1) from None
         except Exception as error:
-            from realtime.errors import StemsteerError, one_line
+            from realtime.errors import one_line
 
-            # What tells of the user's files, values or devices; all else is a fault of ours.
-            if not isinstance(error, (StemsteerError, ValueError, OSError)):
+            if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0") or not is_users(error):
                 raise
-            typer.secho(f"stemsteer: {one_line(error)}", err=True, fg="red")
+            warn(one_line(error), "red")
             raise typer.Exit(1) from None
+
+
+def is_users(error: Exception) -> bool:
+    """Return whether an error tells of the user's files, values or devices, not of a fault here.
+
+    A StemsteerError or an OSError always does. A ValueError does where our own code has raised it
+    on purpose, by a `raise` statement: that is how a function refuses a value that it is given.
+    One that an operation or a library raises by itself is a fault of ours, who should not have
+    asked for it; but text that is not UTF-8 is somebody's file.
+    """
+    from realtime.errors import StemsteerError
+
+    if isinstance(error, (StemsteerError, OSError, UnicodeDecodeError)):
+        return True
+    return isinstance(error, ValueError) and _is_raised_by_us(error.__traceback__)
+
+
+def _is_raised_by_us(trace: TracebackType | None) -> bool:
+    """Return whether a traceback ends at a `raise` statement outside the libraries."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package not in _OURS and any(place in code.co_filename for place in _LIBRARIES):
+        return False
+    return dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

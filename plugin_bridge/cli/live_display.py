@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from plugin_bridge.cli.console import table_of
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from plugin_bridge.live.audio_device import Flags
     from plugin_bridge.live.session import LiveSession
 
 
-def table(session: LiveSession, flags: Flags) -> Any:
+def table(session: LiveSession, flags: Flags) -> Table:
     """Return the display: a line a stem, and how the engine is doing."""
-    from rich.table import Table
-
-    shown = Table("stem", "azimuth", "width", "level", "", box=None)
-    surface = session.surface
+    surface, rows = session.surface, []
     for stem, level_db in session.output_stage.levels_db().items():
         place = [""] * 2
         if stem in surface.instances:
             place = [f"{surface.value(stem, name):+.1f}°" for name in ("azimuth", "width")]
         bar = "█" * max(0, round((level_db + 60) / 2))
-        shown.add_row(stem, *place, f"{level_db:.0f} dB", bar)
+        rows.append((stem, *place, f"{level_db:.0f} dB", bar))
     counters = session.processor.counters
     late = f"{counters.late_blocks} of {counters.blocks} blocks late"
     lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
-    shown.caption = f"load {counters.load:.0%}   {late}   {lost}   {session.output_stage.fault}"
-    return shown
+    caption = f"load {counters.load:.0%}   {late}   {lost}   {session.output_stage.fault}"
+    return table_of(("stem", "azimuth", "width", "level", ""), rows, caption=caption)
 
 
 def report_session(session: LiveSession, record: Path | None) -> None:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plugin_bridge.cli.console import print_table, say_json
+
 if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
+
+HEADINGS = ("file", "tiers (latency)", "taken by", "size", "licence", "what")
 
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """List the models on this machine."""
-    from rich.console import Console
-    from rich.table import Table
-
     from plugin_bridge.model_library import found_models
 
     found = found_models()
     if as_json:
-        typer.echo(json.dumps([_described(one) for one in found], indent=2, ensure_ascii=False))
+        say_json([_described(one) for one in found])
         return
-    table = Table("file", "tiers (latency)", "taken by", "size", "licence", "what", box=None)
-    for one in found:
-        table.add_row(*_cells(one))
-    Console().print(table)
+    print_table(HEADINGS, map(_cells, found))
 
 
 def _described(found: InstalledModel) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import print_table, say, warn
 from plugin_bridge.cli.options import AsJson, Force, Input
 from plugin_bridge.cli.progress import progress_bar
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
@@ -78,25 +79,19 @@ def render(
     else:
         _print_stems(report)
     for note in sounds.notes():
-        typer.echo(f"stemsteer: {note}", err=True)
+        say(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)
     _warn_of_faults(report)
 
 
 def _print_stems(report: Report) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from plugin_bridge.control.names import printable
-
-    table = Table("stem", "azimuth", "width", "peak dB", "rms dB", "file", box=None)
+    formats = ("{:+g}°", "{:g}°", "{:.1f}", "{:.1f}")
+    rows = []
     for stem in report.stems:
         cells = (stem.azimuth_deg, stem.width_deg, stem.peak_db, stem.rms_db)
-        formats = ("{:+g}°", "{:g}°", "{:.1f}", "{:.1f}")
         shown = ["" if c is None else f.format(c) for f, c in zip(formats, cells, strict=True)]
-        table.add_row(stem.name, *shown, Text(printable(stem.path)))
-    Console().print(table)
+        rows.append((stem.name, *shown, str(stem.path)))
+    print_table(("stem", "azimuth", "width", "peak dB", "rms dB", "file"), rows)
     duration_s = report.frames / report.sample_rate
     typer.echo(
         f"{duration_s:.1f} s of sound in {duration_s * report.real_time_factor:.1f} s, "
@@ -106,21 +101,17 @@ def _print_stems(report: Report) -> None:
 
 def _warn_of_faults(report: Report) -> None:
     if report.model_faults:
-        typer.secho(
-            f"stemsteer: the model gave {report.model_faults} times what is no mask: not numbers, "
+        warn(
+            f"the model gave {report.model_faults} times what is no mask: not numbers, "
             "or more than 20 dB above the mix; there its targets are the mix, or no louder than "
-            "that. Take another model",
-            err=True,
-            fg="yellow",
+            "that. Take another model"
         )
 
 
 def _warn_of_clipping(report: Report) -> None:
     for stem in report.stems:
         if stem.clipped:
-            typer.secho(
-                f"stemsteer: {stem.path}: {stem.clipped} samples beyond full scale were clipped "
-                f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them",
-                err=True,
-                fg="yellow",
+            warn(
+                f"{stem.path}: {stem.clipped} samples beyond full scale were clipped "
+                f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them"
             )

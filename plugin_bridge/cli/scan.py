@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import print_table
 from plugin_bridge.cli.options import Input
 from plugin_bridge.cli.progress import progress_bar
 
@@ -55,15 +56,16 @@ def _peaks_as_json(field: StereoField) -> str:
 
 
 def _print_field(field: StereoField) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "azimuth", "width", "level dB", box=None)
-    for peak in field.peaks():
-        target = peak.target
-        cells = (f"{target.azimuth_deg:+g}°", f"{target.width_deg:g}°", f"{peak.level_db:.1f}")
-        table.add_row(target.name, *cells)
-    Console().print(table)
+    rows = [
+        (
+            peak.target.name,
+            f"{peak.target.azimuth_deg:+g}°",
+            f"{peak.target.width_deg:g}°",
+            f"{peak.level_db:.1f}",
+        )
+        for peak in field.peaks()
+    ]
+    print_table(("name", "azimuth", "width", "level dB"), rows)
     typer.echo(
         f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
     )

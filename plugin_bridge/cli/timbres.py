@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import print_table
 from plugin_bridge.cli.options import AsJson, Force
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ timbres = typer.Typer(no_args_is_help=True, help="Sounds by name, for --like.")
 @timbres.command("list")
 def list_timbres(as_json: AsJson = False) -> None:
     """List the timbres of your library."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from plugin_bridge.timbre import TimbreLibrary
 
     library = TimbreLibrary()
@@ -38,12 +35,11 @@ def list_timbres(as_json: AsJson = False) -> None:
     if not names:
         typer.echo("no timbres yet: stemsteer timbres add NAME FILE@START-END makes one")
         return
-    table = Table("name", "encoder", "spread", "made of", box=None)
-    for name in names:
-        one = library.load(name)
-        cells = (name, one.encoder, f"{one.spread:.2f}", ", ".join(one.sources))
-        table.add_row(*map(escape, cells))
-    Console().print(table)
+    loaded = ((name, library.load(name)) for name in names)
+    rows = [
+        (name, one.encoder, f"{one.spread:.2f}", ", ".join(one.sources)) for name, one in loaded
+    ]
+    print_table(("name", "encoder", "spread", "made of"), rows)
 
 
 @timbres.command()

@@ -33,12 +33,6 @@ def is_usable(name: str) -> bool:
     )
 
 
-def printable(name: str) -> str:
-    """Return a name of a file for people: bytes that are not UTF-8 become ``\\xe9``."""
-    data = name.encode("utf-8", "surrogateescape")
-    return data.decode("utf-8", "backslashreplace")
-
-
 def name_key(name: str) -> str:
     """Return what is equal for names that some file systems take for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

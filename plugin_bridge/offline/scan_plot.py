@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plugin_bridge.control.names import printable
+from plugin_bridge.control.text import printable
 from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError

@@ -23,7 +23,10 @@ def advertise(host: str, port: int) -> Iterator[None]:
         raise StemsteerError(
             "--announce needs the package zeroconf: pip install 'stemsteer[discovery]'"
         ) from None
-    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise StemsteerError(f"--announce needs an address for --bind, not {host!r}") from None
     everywhere = address.is_unspecified
     found = zeroconf.get_all_addresses() if everywhere else [str(address)]
     info = zeroconf.ServiceInfo(

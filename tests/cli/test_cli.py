@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import subprocess
 import sys
+from typing import Annotated
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from plugin_bridge.cli.console import print_table, say_json
+from plugin_bridge.cli.engine import _describe
 from plugin_bridge.cli.errors import ErrorBoundary
+from plugin_bridge.cli.options import grouped
 from realtime.errors import StemsteerError
 
 
@@ -68,6 +75,97 @@ def test_a_fault_of_our_own_is_not_hidden():
         raise TypeError("ours")
 
     assert isinstance(CliRunner().invoke(app, ["break-off"]).exception, TypeError)
+
+
+def boundary(command):
+    """A command line of one command, and what it comes to."""
+    app = typer.Typer(cls=ErrorBoundary, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def group() -> None: ...
+
+    app.command("go")(command)
+    return CliRunner().invoke(app, ["go"])
+
+
+def numpy_refuses() -> None:
+    np.zeros(3) + np.zeros(4)
+
+
+def library_refuses() -> None:
+    json.loads("{")
+
+
+@pytest.mark.parametrize("fault", [numpy_refuses, library_refuses])
+def test_a_value_that_a_library_refuses_is_a_fault_of_our_own(fault):
+    assert isinstance(boundary(fault).exception, ValueError)
+
+
+def test_with_debug_every_error_keeps_its_traceback(monkeypatch):
+    def refuse() -> None:
+        raise StemsteerError("no such file")
+
+    assert boundary(refuse).stderr == "stemsteer: no such file\n"
+    monkeypatch.setenv("STEMSTEER_DEBUG", "1")
+    assert isinstance(boundary(refuse).exception, StemsteerError)
+
+
+def test_text_that_is_not_utf8_is_said_in_one_line():
+    done = boundary(lambda: b"caf\xe9".decode())
+    assert done.exit_code == 1
+    assert done.stderr.startswith("stemsteer: 'utf-8' codec can't decode byte 0xe9")
+
+
+def test_an_error_cannot_steer_the_terminal():
+    def refuse() -> None:
+        raise StemsteerError("\x1b]0;owned\x07\x1b[31m.wav is empty")
+
+    assert boundary(refuse).stderr == "stemsteer: \\x1b]0;owned\\x07\\x1b[31m.wav is empty\n"
+
+
+def test_names_in_tables_are_no_markup_and_cannot_steer_the_terminal(capsys):
+    print_table(("[b]name", "what"), [("[red]guitar[/b]", "\x1b[31mx"), ("caf\udce9", ":smile:")])
+    words = capsys.readouterr().out
+    for shown in ("[red]guitar[/b]", "\\x1b[31mx", "caf\\xe9", ":smile:"):
+        assert shown in words
+    assert "\x1b" not in words
+
+
+def test_json_of_a_name_that_is_not_utf8_is_json(capsys):
+    say_json({"path": "caf\udce9.wav", "other": "né"})
+    assert json.loads(capsys.readouterr().out)["path"] == "caf\udce9.wav"
+
+
+def test_status_shows_labels_without_their_escape_sequences():
+    row = {
+        "name": "\x1b[31mlead", "host": "\x1b]0;x\x07", "format": "LV2", "model": "",
+        "rate_hz": 44100, "block": 512, "latency": 1024, "load": 0.1, "dropouts": 0,
+        "worst_hop_ms": 1.0,
+    }  # fmt: skip
+    words = _describe({"pid": 1, "running_s": 2.0, "model": "panorama", "instances": [row]})
+    assert "\x1b" not in words
+    assert "\\x1b[31mlead" in words
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    size: Annotated[int, typer.Option(help="How large.")] = 3
+    names: Annotated[list[str] | None, typer.Option("--name")] = None
+
+
+SEEN = []
+
+
+def takes_a_group(group: Group, loud: bool = False) -> None:
+    SEEN.append((group, loud))
+
+
+def test_options_of_a_group_are_options_of_the_command():
+    app = typer.Typer()
+    app.command()(grouped(takes_a_group))
+    assert CliRunner().invoke(app, ["--name", "a", "--name", "b", "--loud"]).exit_code == 0
+    assert CliRunner().invoke(app, ["--size", "x"]).exit_code == 2
+    assert [(Group(3, ["a", "b"]), True)] == SEEN
 
 
 def test_doctor_names_every_needed_package():

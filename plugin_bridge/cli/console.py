@@ -1,0 +1,68 @@
+"""What commands print: lines, warnings, JSON and tables, whatever is in the names they show.
+
+Names of files, tracks and models come from outside. They are shown as they are: brackets are no
+markup (rich would take ``[red]`` for a colour), and what would steer the terminal is escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from plugin_bridge.control.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LONGEST = 10_000
+
+
+def say(words: str, *, err: bool = False) -> None:
+    """Print lines."""
+    typer.echo("\n".join(printable(line, LONGEST) for line in words.split("\n")), err=err)
+
+
+def warn(words: str, colour: str = "yellow") -> None:
+    """Print a sentence on the error stream that a user should not miss."""
+    typer.secho(f"stemsteer: {printable(words, LONGEST)}", err=True, fg=colour)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8: as an escape it is JSON, too
+        text = json.dumps(value, indent=2)
+    typer.echo(text)
+
+
+def table_of(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    caption: str | None = None,
+    markdown: bool = False,
+) -> Table:
+    """Return a table of cells that are shown as they are."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, box=box.MARKDOWN if markdown else None)
+    table.caption = Text(printable(caption)) if caption else None
+    for row in rows:
+        table.add_row(*(Text(printable(cell, LONGEST)) for cell in row))
+    return table
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, markdown: bool = False
+) -> None:
+    """Print a table; as Markdown its lines are not broken."""
+    from rich.console import Console
+
+    Console(width=160 if markdown else None).print(table_of(headings, rows, markdown=markdown))
