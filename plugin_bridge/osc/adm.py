@@ -54,11 +54,13 @@ class AdmOsc:
         found = _OBJECT.fullmatch(address)
         if not found or not any(matches(found["what"] or "", name) for name in _KNOWN):
             return None
+        if found["what"] == "name":
+            self._remember(found["object"], arguments[0])
         read = self._readers().get(found["what"])
         return [
             move
-            for number, instance in self._objects(found["object"])
-            for move in (read(number, instance, arguments) if read else ())
+            for _, instance in self._objects(found["object"])
+            for move in (read(instance, arguments) if read else ())
         ]
 
     def replies(self, address: str) -> list[Reply] | None:
@@ -79,35 +81,34 @@ class AdmOsc:
             if matches(wanted, what)
         ]
 
-    def _readers(self) -> dict[str, Callable[[int, str, Sequence[Any]], Iterator[Move]]]:
+    def _readers(self) -> dict[str, Callable[[str, Sequence[Any]], Iterator[Move]]]:
         return {
             **dict.fromkeys(("azim", "aed"), self._azimuth),
             **dict.fromkeys(("x", "xy", "xyz"), self._x),
             "w": self._width,
             "gain": self._gain,
             "mute": self._mute,
-            "name": self._name,
         }
 
-    def _azimuth(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
+    def _azimuth(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
         yield instance, "azimuth", azimuth_from_left(self._sign * float(values[0]))
 
-    def _x(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
+    def _x(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
         yield instance, "azimuth", self._sign * AZIMUTH.high * float(values[0])
 
-    def _width(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
+    def _width(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
         """Version 1.0 has shares, 0 to 1; drafts before it had degrees."""
         value = float(values[0])
         yield instance, "width", WIDTH.from_norm(value) if value <= 1 else value
 
-    def _gain(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
+    def _gain(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
         gain_db = decibels(float(values[0]))
         if instance in self._muted:
             self._muted[instance] = gain_db  # heard when it is no longer muted
         else:
             yield instance, "gain", gain_db
 
-    def _mute(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
+    def _mute(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
         """A muted object has the lowest gain, and then again the one that it had."""
         muted = float(values[0])
         if math.isnan(muted):
@@ -121,10 +122,10 @@ class AdmOsc:
             if now_db == GAIN.low:  # else somebody has moved it meanwhile
                 yield instance, "gain", before_db
 
-    def _name(self, number: int, instance: str, values: Sequence[Any]) -> Iterator[Move]:
-        if number in self._names or len(self._names) < MAX_NAMES:
-            self._names[number] = str(values[0])[:128]
-        yield from ()
+    def _remember(self, number: str, name: Any) -> None:
+        """Keep the name of an object, so long as there are not too many."""
+        if number.isdecimal() and len(number) <= 6 and len(self._names) < MAX_NAMES:
+            self._names[int(number)] = str(name)[:128]
 
     def _values(self, instance: str) -> dict[str, tuple[float | int | str, ...]]:
         """Return what each message without arguments asks for."""

@@ -90,6 +90,44 @@ def test_a_number_that_is_none_is_refused_or_clamped(message, number):
                 assert each.low <= rig.value(instance, each.name) <= each.high
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Model", "Gain-Low Shelf", "Mixture", "Modern", "mix", "Width L", "Azimuth (rad)", "Bypass"],
+)
+def test_a_parameter_that_is_not_called_like_a_control_is_not_ours(name):
+    messages = [("/track/1/fx/2/fxparam/1/name", name), ("/track/1/fx/2/fxparam/1/value", 1.0)]
+    assert played(OscDialects(SURFACE), *messages) == []
+    live = [("/live/device/get/parameters/name", 0, 1, name),
+            ("/live/device/get/parameter/value", 0, 1, 0, 1.0)]  # fmt: skip
+    assert played(OscDialects(SURFACE), *live) == []
+
+
+@pytest.mark.parametrize(
+    ("plugin", "title", "expected"),
+    [
+        ("VST3: Stemsteer (Stemsteer)", "Bypass", [("guitar", "bypass", 1)]),
+        ("VST3: Stemsteer (Stemsteer)", "Mix", [("guitar", "mix", 1)]),
+        ("CLAP: Stemsteer Split", "Width (deg)", [("guitar", "width", 90)]),
+        ("VST: ReaComp (Cockos)", "Bypass", []),
+        ("VST: ReaVerb (Cockos)", "Width", []),
+        ("JS: Stereo Width", "Mix", []),
+    ],
+)
+def test_a_parameter_of_a_plugin_that_is_known_to_be_another_is_not_ours(plugin, title, expected):
+    messages = [
+        ("/track/1/fx/2/name", plugin),
+        ("/track/1/fx/2/fxparam/1/name", title),
+        ("/track/1/fx/2/fxparam/1/value", 1.0),
+    ]
+    assert played(OscDialects(SURFACE), *messages) == expected
+    live = [
+        ("/live/device/get/name", 0, 1, plugin),
+        ("/live/device/get/parameters/name", 0, 1, title),
+        ("/live/device/get/parameter/value", 0, 1, 0, 1.0),
+    ]
+    assert played(OscDialects(SURFACE), *live) == expected
+
+
 def test_a_gain_that_is_no_number_is_not_silence():
     with pytest.raises(ValueError, match="gain is not a number"):
         played(OscDialects(SURFACE), ("/adm/obj/1/gain", np.nan))
