@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ def osc(
     class EchoSurface(MemorySurface):
         def set_value(self, instance: str, name: str, value: float) -> None:
             typer.echo(f"{instance}  {name}  {value:g}")
+            sys.stdout.flush()  # also into a pipe at once: it is to be watched
 
     with osc_server(EchoSurface(_names(targets)), listen):
         _wait()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 
@@ -101,6 +105,58 @@ def test_a_port_in_use_is_said_here(rig):
         ServerProcess(MemorySurface(["a"]), [OscOptions(port=rig[1])])
     with pytest.raises(StemsteerError, match="name who may send"):
         ServerProcess(MemorySurface(["a"]), [OscOptions("0.0.0.0", 0)])
+
+
+def test_a_process_that_ends_by_itself_is_told_and_the_surface_goes_on():
+    reports, surface = [], MemorySurface(["guitar"])
+    with ServerProcess(surface, [OscOptions(port=0)], reports.append) as servers:
+        os.kill(servers.pid, signal.SIGKILL)
+        until(lambda: reports, "the report")
+    assert len(reports) == 1
+    assert "has ended by itself, status -9: the sound goes on without it" in reports[0]
+
+
+def test_a_process_that_ends_as_it_should_is_not_told():
+    reports = []
+    with ServerProcess(MemorySurface(["guitar"]), [OscOptions(port=0)], reports.append):
+        pass
+    assert reports == []
+
+
+def test_several_servers_share_a_process_and_a_surface():
+    surface = MemorySurface(["guitar"])
+    with ServerProcess(surface, [OscOptions(port=0), OscOptions(port=0)]) as servers:
+        assert len(set(servers.ports)) == 2
+        for value, port in zip((5.0, 7.0), servers.ports, strict=True):
+            SimpleUDPClient("127.0.0.1", port).send_message("/stemsteer/guitar/azimuth", value)
+            until(lambda v=value: surface.value("guitar", "azimuth") == v, "the move")
+
+
+def test_code_of_the_current_folder_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module in ("json", "pickle", "socket", "pythonosc"):
+        (tmp_path / f"{module}.py").write_text(f"open('{module} was run', 'w')")
+    with ServerProcess(MemorySurface(["guitar"]), [OscOptions(port=0)]):
+        pass
+    assert not list(tmp_path.glob("* was run"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_osc_says_its_counts_when_it_ends(number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plugin_bridge.cli", "osc", "--targets", "guitar", "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    port = int(process.stderr.readline().rsplit(" ", 1)[1])
+    client = SimpleUDPClient("127.0.0.1", port)
+    client.send_message("/stemsteer/guitar/azimuth", -30.0)
+    client.send_message("/stemsteer/drums/azimuth", -30.0)
+    assert process.stdout.readline() == "guitar  azimuth  -30\n"
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert words.splitlines()[-1] == "2 packets, 1 moves; 1 unknown_address"
 
 
 def test_a_bench_tells_what_osc_costs_beside_live_sound():

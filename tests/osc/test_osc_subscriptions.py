@@ -15,6 +15,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.oscquery import QueryServer, host_info
 from plugin_bridge.osc.packets import decode
+from plugin_bridge.osc.subscriptions import Subscriptions
 from realtime.errors import StemsteerError
 from tests.support.osc_rig import Rig
 
@@ -55,6 +56,49 @@ def test_a_subscriber_that_left_does_no_harm(rig):
         rig.send("/stemsteer/guitar/azimuth", float(azimuth))
         time.sleep(0.03)
     assert rig.value() == 19
+
+
+def test_news_that_a_busy_socket_refuses_is_told_the_next_time():
+    class Busy:
+        """A socket that takes two packets and then no more, until it is `free`."""
+
+        def __init__(self):
+            self.sent, self.free = [], False
+
+        def sendto(self, packet, receiver):
+            if len(self.sent) >= 2 and not self.free:
+                raise BlockingIOError
+            self.sent.append(packet)
+
+    surface, busy = Metered([f"track_{k}" for k in range(20)]), Busy()
+    subscriptions = Subscriptions(surface)
+    subscriptions.subscribe(("127.0.0.1", 9), 1e6)
+    subscriptions.send(busy)
+    assert len(busy.sent) == 2
+    busy.free = True
+    time.sleep(0.001)
+    subscriptions.send(busy)
+    told = [m.address for packet in busy.sent for m in decode(packet)]
+    assert len(told) == len(set(told)) == 20 * (len(INPUTS) + 2)
+
+
+def test_one_subscriber_too_many_is_refused_and_said(rig):
+    for port in range(2000, 2016):
+        rig.send("/stemsteer/subscribe", 1.0, float(port))
+    rig.settle()
+    assert rig.server.counters.faults() == {}
+    rig.send("/stemsteer/subscribe", 1.0, 2016.0)
+    rig.settle()
+    assert rig.server.counters.faults() == {"too_many": 1}
+
+
+def test_values_and_answers_are_floats_before_anything_has_moved(rig):
+    rig.send("/stemsteer/get", "/stemsteer/guitar/*")
+    for _ in INPUTS:
+        assert b",f\0\0" in rig.socket.recv(1000)
+    rig.send("/stemsteer/subscribe", 60.0)
+    for message in decode(rig.socket.recv(65_536)):
+        assert all(type(value) is float for value in message.arguments)
 
 
 def fetch(port, path):
