@@ -7,6 +7,7 @@ python -m plugin_bridge.controls meters      the meters as a Markdown table
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 
 from plugin_bridge.control.controls import CONTROLS, LATENCY_MODES, METERS, Control
@@ -19,6 +20,8 @@ def header() -> str:
         "#pragma once",
         "",
         "namespace stemsteer {",
+        "",
+        f'constexpr char kProductVersion[] = "{importlib.metadata.version("stemsteer")}";',
         "",
         "struct Control {",
         "    unsigned id;",
@@ -75,8 +78,14 @@ def _constant(row: Control) -> str:
     return "k" + "".join(part.title() for part in row.name.split("_"))
 
 
+def _names(row: Control) -> tuple[str, ...]:
+    """Return a name for every value of a choice: hosts show a list only where none is missing."""
+    spare = range(len(row.choices), int(row.high) + 1) if row.choices else ()
+    return (*row.choices, *(f"unnamed {number}" for number in spare))
+
+
 def _choices(row: Control) -> list[str]:
-    words = ", ".join(f'"{word}"' for word in row.choices)
+    words = ", ".join(f'"{word}"' for word in _names(row))
     return [f"constexpr const char* {_constant(row)}Choices[] = {{{words}}};"]
 
 
@@ -85,7 +94,7 @@ def _row(row: Control) -> str:
     numbers = [f"{value:.1f}f" for value in (row.low, row.high, row.default)]
     flags = [str(flag).lower() for flag in (row.whole, row.kind == "switch", row.output)]
     choices = f"{_constant(row)}Choices" if row.choices else "nullptr"
-    cells = [str(row.id), *words, *numbers, *flags, choices, str(len(row.choices))]
+    cells = [str(row.id), *words, *numbers, *flags, choices, str(len(_names(row)))]
     return f"    {{{', '.join(cells)}}},"
 
 

@@ -29,7 +29,7 @@ def sanitized():
     """The CLAP plugins and their host under sanitizers."""
     folder = built_plugin() / "sanitized"
     if not (folder / "StemsteerSplit.clap").exists():
-        command = ["make", "-C", str(CPP), "clap", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
+        command = ["make", "-C", str(CPP), "-j2", "native", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
     flags = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")

@@ -3,6 +3,8 @@
 
 namespace stemsteer {
 
+constexpr char kProductVersion[] = "0.1.0";
+
 struct Control {
     unsigned id;
     const char* symbol;
@@ -32,14 +34,14 @@ enum ControlId : unsigned {
     kLoad = 13,
 };
 
-constexpr const char* kInstrumentChoices[] = {"any", "drums", "percussion", "mallets", "piano", "keys", "organ", "accordion", "guitar", "harp", "bass", "violin", "viola", "cello", "double_bass", "strings", "trumpet", "trombone", "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed", "vocals", "choir", "synth", "fx", "other"};
+constexpr const char* kInstrumentChoices[] = {"any", "drums", "percussion", "mallets", "piano", "keys", "organ", "accordion", "guitar", "harp", "bass", "violin", "viola", "cello", "double_bass", "strings", "trumpet", "trombone", "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed", "vocals", "choir", "synth", "fx", "other", "unnamed 32", "unnamed 33", "unnamed 34", "unnamed 35", "unnamed 36", "unnamed 37", "unnamed 38", "unnamed 39", "unnamed 40", "unnamed 41", "unnamed 42", "unnamed 43", "unnamed 44", "unnamed 45", "unnamed 46", "unnamed 47", "unnamed 48", "unnamed 49", "unnamed 50", "unnamed 51", "unnamed 52", "unnamed 53", "unnamed 54", "unnamed 55", "unnamed 56", "unnamed 57", "unnamed 58", "unnamed 59", "unnamed 60", "unnamed 61", "unnamed 62", "unnamed 63"};
 constexpr const char* kModeChoices[] = {"isolate", "remove"};
 constexpr const char* kLatencyModeChoices[] = {"1024", "2048", "4096", "512"};
 constexpr unsigned kControlCount = 14;
 constexpr Control kControls[kControlCount] = {
     {0, "azimuth", "Azimuth", "deg", "where the sound is: -45 hard left, 0 centre, 45 hard right, by the constant-power law", -45.0f, 45.0f, 0.0f, false, false, false, nullptr, 0},
     {1, "width", "Width", "deg", "full opening of the directions that belong to the sound", 1.0f, 90.0f, 20.0f, false, false, false, nullptr, 0},
-    {2, "instrument", "Instrument", "", "what the sound is; 0: anything that comes from the direction", 0.0f, 63.0f, 0.0f, true, false, false, kInstrumentChoices, 32},
+    {2, "instrument", "Instrument", "", "what the sound is; 0: anything that comes from the direction", 0.0f, 63.0f, 0.0f, true, false, false, kInstrumentChoices, 64},
     {3, "timbre_morph", "Timbre Morph", "", "from the instrument's timbre (0) to the one given as a query (1)", 0.0f, 1.0f, 0.0f, false, false, false, nullptr, 0},
     {4, "strength", "Timbre Strength", "", "how much the timbre counts; 0: the direction alone decides", 0.0f, 1.0f, 1.0f, false, false, false, nullptr, 0},
     {5, "mix", "Mix", "", "0: the mixture untouched, 1: only what was asked for", 0.0f, 1.0f, 1.0f, false, false, false, nullptr, 0},

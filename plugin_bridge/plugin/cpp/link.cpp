@@ -18,19 +18,20 @@
 #include <sys/un.h>
 
 #include "paths.h"
+#include "text.h"
 
 namespace stemsteer {
 
 namespace {
 
 constexpr int kRetry_ms = 250;       // between two looks for an engine
-constexpr int kAnswer_ms = 10000;    // an engine loads its model before it answers
+constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kRestart_s = 10;    // between two autostarts
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 std::string quoted(const std::string& text) {
     std::string out = "\"";
-    for (const unsigned char c : text) {
+    for (const unsigned char c : valid_utf8(text)) {
         char escape[8];
         if (c == '"' || c == '\\')
             out += {'\\', char(c)};
@@ -57,8 +58,9 @@ std::string to_json(const Hello& hello) {
                   "\"pid\":%d,\"rate_hz\":%u,\"block\":%u,\"latency\":%u,\"outputs\":%u", getpid(),
                   unsigned(hello.rate_hz + 0.5), hello.block, hello.latency, hello.outputs);
     return "{\"hello\":1,\"uuid\":" + quoted(hello.uuid) + ",\"label\":" + quoted(hello.label) +
-           ",\"model\":" + quoted(hello.model) + ",\"host\":" + quoted(host_name()) +
-           ",\"format\":" + quoted(hello.format) + "," + numbers + "}";
+           ",\"track\":" + quoted(hello.track) + ",\"model\":" + quoted(hello.model) +
+           ",\"host\":" + quoted(host_name()) + ",\"format\":" + quoted(hello.format) + "," +
+           numbers + "}";
 }
 
 // Connect to a socket that is ours and is listened to by ourselves. -1: there is none.
@@ -197,7 +199,7 @@ void Link::close_ring() {
 Ring Link::ring(double rate_hz, uint32_t outputs) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (memory_ && ring_rate_hz_ == rate_hz && ring_outputs_ == outputs)
-        return Ring::at(memory_);
+        return mapped();
     close_ring();
     stale_ = true;
     ring_rate_hz_ = rate_hz;
@@ -213,7 +215,14 @@ Ring Link::ring(double rate_hz, uint32_t outputs) {
         throw std::bad_alloc();
     }
     write_header(static_cast<Header*>(memory_), rate_hz, outputs);
-    return Ring::at(memory_);
+    ++ring_serial_;
+    return mapped();
+}
+
+Ring Link::mapped() const {
+    Ring ring = Ring::at(memory_);
+    ring.serial = ring_serial_;
+    return ring;
 }
 
 void Link::greet(Hello hello) {
@@ -224,7 +233,8 @@ void Link::greet(Hello hello) {
         else
             asked_uuid_ = hello.uuid;
         stale_ |= hello.uuid != hello_.uuid || hello.label != hello_.label ||
-                  hello.model != hello_.model || hello.latency != hello_.latency;
+                  hello.track != hello_.track || hello.model != hello_.model ||
+                  hello.latency != hello_.latency;
         if (stale_)
             presence_.attached.store(0);
         hello_ = hello;
@@ -240,13 +250,6 @@ void Link::greet(Hello hello) {
 std::string Link::uuid() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return hello_.uuid;
-}
-
-void Link::await(double time_s) const {
-    const double until_s = seconds() + time_s;
-    const timespec nap = {0, 2000000};
-    while (!presence_.attached.load() && is_ours(engine_socket()) && seconds() < until_s)
-        nanosleep(&nap, nullptr);
 }
 
 void Link::work() {
@@ -287,7 +290,7 @@ bool Link::shake_hands() {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (ring_fd_ < 0)
             return false;
-        hello_.latency = latency();
+        hello_.latency = stream_.latency();
         hello = to_json(hello_);
         fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
         stale_ = false;
@@ -296,31 +299,40 @@ bool Link::shake_hands() {
     const bool sent = socket_ >= 0 && send_with(socket_, hello, fd);
     close(fd);
     char answer[512] = {};
-    for (const double until_s = seconds() + kAnswer_ms / 1000.0; sent && !quit_;) {
+    presence_.greeted.store(sent);
+    const bool answered = sent && is_answered(answer, sizeof answer - 1);
+    const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
+    if (answered && !accepted) {
+        if (refusal_ != answer)
+            tell(std::string("the engine refuses: ") + answer);
+        refusal_ = answer;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (accepted && !stale_) {
+        hello_.uuid = answer + 3;
+        presence_.encounters.fetch_add(1);
+        presence_.attached.store(1);
+    }
+    presence_.greeted.store(0);
+    return presence_.attached.load();
+}
+
+// Wait for the engine's answer, as long as what it was told is true.
+bool Link::is_answered(char* answer, size_t bytes) {
+    const double until_s = seconds() + kAnswer_s;
+    while (!quit_ && seconds() < until_s) {
         pollfd events[] = {{socket_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
         poll(events, 2, 100);
         eventfd_t ignored;
         eventfd_read(wake_fd_, &ignored);
-        const ssize_t got = recv(socket_, answer, sizeof answer - 1, MSG_DONTWAIT);
-        if (got > 0)
-            break;
+        const ssize_t got = recv(socket_, answer, bytes, MSG_DONTWAIT);
+        if (got >= 0 || errno != EAGAIN)
+            return got > 0;
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (got == 0 || (got < 0 && errno != EAGAIN) || seconds() > until_s || stale_)
+        if (stale_)
             return false;
     }
-    if (std::strncmp(answer, "ok ", 3) != 0) {
-        if (answer[0] && refusal_ != answer)
-            log_line(std::string("the engine refuses: ") + answer);
-        refusal_ = answer;
-        return false;
-    }
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (stale_)
-        return false;
-    hello_.uuid = answer + 3;
-    presence_.encounters.fetch_add(1);
-    presence_.attached.store(1);
-    return true;
+    return false;
 }
 
 // Stay while the engine is there and what it was told is true. Its death closes the socket.
@@ -335,17 +347,12 @@ void Link::stay() {
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return;
         if (got > 0)
-            log_line(std::string("engine: ") + text);
+            tell(std::string("engine: ") + text);
         report_losses();
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (stale_ || latency() != hello_.latency)
+        if (stale_ || stream_.latency() != hello_.latency)
             return;
     }
-}
-
-// The ring's: the audio thread may have changed it since the last greeting.
-uint32_t Link::latency() const {
-    return Ring::at(memory_).header->latency.load(std::memory_order_relaxed);
 }
 
 void Link::pause(int time_ms) {
@@ -355,6 +362,13 @@ void Link::pause(int time_ms) {
     eventfd_read(wake_fd_, &ignored);
 }
 
+// Tell the user: by the log, and by the host where that has a way.
+void Link::tell(const std::string& text) {
+    log_line(text);
+    if (tell_)
+        tell_(text);
+}
+
 // An offline render with holes must not pass in silence. Told when it has come to rest.
 void Link::report_losses() {
     const uint64_t lost = stream_.lost_offline();
@@ -362,9 +376,9 @@ void Link::report_losses() {
     seen_losses_ = lost;
     if (lost == told_losses_ || (grows && !quit_))
         return;
-    log_line("ERROR: an offline render has " + std::to_string(lost - told_losses_) +
-             " blocks that were not processed, because the engine was missing or had failed; "
-             "run `stemsteer doctor`, then render again");
+    tell("ERROR: an offline render has " + std::to_string(lost - told_losses_) +
+         " blocks that were not processed, because the engine was missing or had failed; "
+         "run `stemsteer doctor`, then render again");
     told_losses_ = lost;
 }
 

@@ -1,7 +1,7 @@
 // The helper thread of a plugin instance: makes the ring, finds an engine, tells what went wrong.
 #pragma once
 
-#include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -12,7 +12,7 @@ namespace stemsteer {
 
 // What the engine is told of an instance.
 struct Hello {
-    std::string uuid, label, model, format;
+    std::string uuid, label, track, model, format;
     double rate_hz = 0;
     uint32_t block = 0, latency = 0, outputs = 2;
 };
@@ -29,8 +29,8 @@ public:
     // Say hello, again if anything but the block is new, and keep looking for an engine.
     void greet(Hello hello);
 
-    // Wait until an engine is attached, if one can be expected at all.
-    void await(double time_s) const;
+    // Called, in a thread of the link's own, with what the user should know.
+    void on_fault(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
 
     // The name under which the engine knows the instance; a copy of a track gets a new one.
     std::string uuid() const;
@@ -38,11 +38,13 @@ public:
 private:
     void work();
     bool shake_hands();
-    uint32_t latency() const;
+    bool is_answered(char* answer, size_t bytes);
+    Ring mapped() const;
     void stay();
     void pause(int time_ms);
     void close_ring();
     void report_losses();
+    void tell(const std::string& text);
 
     Stream& stream_;
     Presence& presence_;
@@ -53,12 +55,14 @@ private:
     size_t bytes_ = 0;
     double ring_rate_hz_ = 0;
     uint32_t ring_outputs_ = 0;
+    uint64_t ring_serial_ = 0;
     int ring_fd_ = -1;
     bool stale_ = false;  // what the engine was told is no longer true
     int wake_fd_ = -1;
     int socket_ = -1;
     uint64_t seen_losses_ = 0, told_losses_ = 0;
     std::string refusal_;
+    std::function<void(const std::string&)> tell_;
     std::atomic<bool> quit_{false};
     std::thread thread_;
 };

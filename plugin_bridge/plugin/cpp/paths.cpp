@@ -70,7 +70,7 @@ bool start_engine() {
     if (!is_ours(path))
         return false;
     const std::vector<std::string> command = lines_of(path);
-    if (command.empty())
+    if (command.empty() || command[0][0] != '/')
         return false;
     // The shell leaves at once, so that the engine belongs to nobody and no zombie stays.
     std::vector<std::string> words = {"/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"};
@@ -97,9 +97,14 @@ bool start_engine() {
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    // Programs take code from the folder that they are in, and the host's may be anyone's.
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, "/");
     pid_t pid = 0;
     const int failure =
-        posix_spawn(&pid, "/bin/sh", nullptr, &attributes, argv.data(), environment.data());
+        posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv.data(), environment.data());
+    posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (failure == 0)
         waitpid(pid, nullptr, 0);

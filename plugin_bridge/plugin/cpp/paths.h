@@ -12,8 +12,9 @@ std::string log_file();        // in the user's state folder; its folder is made
 // Whether a file is there, is ours, and nobody else may write to it.
 bool is_ours(const std::string& path);
 
-// Start the command in the autostart file, one argument a line, with a clean environment and
-// without waiting for it. Two plugins that do it at once are no harm: the second engine leaves.
+// Start the command in the autostart file, one argument a line, the first an absolute path: with a
+// clean environment, in the root folder, without waiting for it. Two plugins that do it at once are
+// no harm: the second engine leaves.
 bool start_engine();
 
 }  // namespace stemsteer

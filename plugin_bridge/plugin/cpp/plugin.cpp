@@ -1,13 +1,8 @@
-// The plugin as hosts see it: controls, state, latency. The audio is in stream.cpp, the engine is
-// looked for in link.cpp. Hosts make and activate plugins while they scan, so nothing is allocated
-// and no thread is made before activate().
-#include <algorithm>
-#include <cstring>
-#include <string>
+// The plugin for DPF, which makes LV2 and the JACK program of it.
+#include <cstdio>
 
 #include "DistrhoPlugin.hpp"
-#include "controls.h"
-#include "link.h"
+#include "effect.h"
 
 START_NAMESPACE_DISTRHO
 
@@ -15,27 +10,18 @@ using namespace stemsteer;
 
 namespace {
 
-// An engine needs so many frames beside the host's block: half of the least latency of a mode.
-constexpr uint32_t kSynthesis = 512, kDirectSynthesis = 256;
-constexpr uint32_t kDirect = 512;
-constexpr double kArrival_s = 1.5;    // activation may wait so long for an engine that is there
-
-enum StateId : uint32_t { kSchema, kUuid, kLabel, kModel, kOfflinePolicy, kStateCount };
-
-struct StateInfo {
+struct PropertyInfo {
     const char *key, *label, *initial;
 };
 
-constexpr StateInfo kStates[kStateCount] = {
+constexpr PropertyInfo kProperties[] = {
     {"schema", "Schema", "1"},
     {"uuid", "Identity", ""},
     {"label", "Label", ""},
     {"model", "Model", ""},
     {"offline_policy", "Offline policy: wait, dry or silence", "wait"},
 };
-
-// Windows keep their duration, so at twice the rate everything takes twice the frames.
-uint32_t rate_scale(double rate_hz) { return rate_hz <= 50000 ? 1 : rate_hz <= 100000 ? 2 : 4; }
+constexpr uint32_t kPropertyCount = sizeof kProperties / sizeof *kProperties;
 
 void set_choices(Parameter& parameter, const Control& control) {
     if (!control.choice_count)
@@ -50,38 +36,26 @@ void set_choices(Parameter& parameter, const Control& control) {
     parameter.enumValues.values = values;
 }
 
-// A host that automates these would change the latency, or stop, in the middle of a song.
-bool is_automatable(const Control& control) {
-    return !control.output && control.id != kLatencyMode && control.id != kOffline;
-}
-
 }  // namespace
 
 class StemsteerPlugin : public Plugin {
 public:
-    StemsteerPlugin() : Plugin(kControlCount, 0, kStateCount), link_(stream_, presence_) {
-        for (uint32_t i = 0; i < kControlCount; ++i)
-            controls_[i] = kControls[i].normal;
-        for (uint32_t i = 0; i < kStateCount; ++i)
-            states_[i] = kStates[i].initial;
-        latency_ = wanted_latency(getBufferSize());
-        setLatency(latency_);
-    }
+    StemsteerPlugin() : Plugin(kControlCount, 0, kPropertyCount) { setLatency(effect_.latency()); }
 
 protected:
     const char* getLabel() const override {
         return DISTRHO_PLUGIN_NUM_OUTPUTS == 4 ? "StemsteerSplit" : "Stemsteer";
     }
-    const char* getDescription() const override {
-        return "Takes the sound you point at out of a stereo mix, or leaves it out.";
-    }
-    const char* getMaker() const override { return "Stemsteer"; }
+    const char* getDescription() const override { return STEMSTEER_DESCRIPTION; }
+    const char* getMaker() const override { return DISTRHO_PLUGIN_BRAND; }
+    const char* getHomePage() const override { return STEMSTEER_URL; }
     const char* getLicense() const override { return "GPL-3.0-or-later"; }
-    uint32_t getVersion() const override { return d_version(0, 1, 0); }
-    int64_t getUniqueId() const override {
-        return DISTRHO_PLUGIN_NUM_OUTPUTS == 4 ? d_cconst('S', 't', 'S', 'p')
-                                               : d_cconst('S', 't', 'e', 'm');
+    uint32_t getVersion() const override {
+        unsigned major = 0, minor = 0, micro = 0;
+        std::sscanf(kProductVersion, "%u.%u.%u", &major, &minor, &micro);
+        return d_version(uint8_t(major), uint8_t(minor), uint8_t(micro));
     }
+    int64_t getUniqueId() const override { return STEMSTEER_UNIQUE_ID; }
 
     void initAudioPort(bool input, uint32_t index, AudioPort& port) override {
         Plugin::initAudioPort(input, index, port);
@@ -116,141 +90,37 @@ protected:
     }
 
     void initState(uint32_t index, State& state) override {
-        state.key = kStates[index].key;
-        state.label = kStates[index].label;
-        state.defaultValue = kStates[index].initial;
+        state.key = kProperties[index].key;
+        state.label = kProperties[index].label;
+        state.defaultValue = kProperties[index].initial;
         state.hints = kStateIsOnlyForDSP;
     }
 
-    float getParameterValue(uint32_t index) const override {
-        switch (index) {
-        case kConnected: return presence_.attached.load() ? 1.0f : 0.0f;
-        case kDropouts: return float(std::min<uint64_t>(stream_.dropouts(), 1000000));
-        case kLoad: return std::min(stream_.load(), kControls[kLoad].high);
-        default: return controls_[index];
-        }
-    }
+    float getParameterValue(uint32_t index) const override { return effect_.value(index); }
+    void setParameterValue(uint32_t index, float value) override { effect_.set_value(index, value); }
+    String getState(const char* key) const override { return String(effect_.property(key).c_str()); }
+    void setState(const char* key, const char* value) override { effect_.set_property(key, value); }
 
-    void setParameterValue(uint32_t index, float value) override { controls_[index] = value; }
-
-    String getState(const char* key) const override {
-        for (uint32_t i = 0; i < kStateCount; ++i)
-            if (std::strcmp(key, kStates[i].key) == 0)
-                return String((i == kUuid && greeted_ ? link_.uuid() : states_[i]).c_str());
-        return String();
-    }
-
-    void setState(const char* key, const char* value) override {
-        if (std::strcmp(key, "process_mode") == 0) {  // from the host, see the Makefile
-            host_offline_ = std::strcmp(value, "offline") == 0;
-            return;
-        }
-        if (std::strcmp(key, "block_mode") == 0) {
-            block_offline_ = std::strcmp(value, "offline") == 0;
-            return;
-        }
-        for (uint32_t i = 0; i < kStateCount; ++i)
-            if (std::strcmp(key, kStates[i].key) == 0)
-                states_[i] = value;
-        policy_ = states_[kOfflinePolicy] == "dry"       ? Wishes::kDry
-                  : states_[kOfflinePolicy] == "silence" ? Wishes::kSilence
-                                                         : Wishes::kWait;
-        if (greeted_)
-            greet();
-    }
-
+    // Hosts make plugins and activate them while they scan.
     void activate() override {
-        if (isDummyInstance())
-            return;
-        largest_block_ = host_offline_ ? 0 : getBufferSize();
-        latency_ = wanted_latency(largest_block_);
-        setLatency(latency_);
-        stream_.begin(link_.ring(getSampleRate(), DISTRHO_PLUGIN_NUM_OUTPUTS),
-                      DISTRHO_PLUGIN_NUM_OUTPUTS, getSampleRate(), latency_);
-        greet();
-        link_.await(kArrival_s);
+        if (!isDummyInstance())
+            effect_.activate(getSampleRate(), getBufferSize());
+        setLatency(effect_.latency());
     }
+
+    void deactivate() override { effect_.deactivate(); }
 
     void run(const float** inputs, float** outputs, uint32_t frames) override {
-        float values[kValues] = {};
-        std::copy(controls_, controls_ + std::min<uint32_t>(kControlCount, kValues), values);
-        values[kConnected] = values[kDropouts] = values[kLoad] = 0;
-        Wishes wishes;
-        wishes.bypass = controls_[kBypass] > 0.5f;
-        wishes.offline = host_offline_ || block_offline_ || controls_[kOffline] > 0.5f;
-        wishes.policy = policy_;
-        adapt_latency(frames);
-        stream_.run(inputs, outputs, frames, values, transport(frames), wishes);
+        const TimePosition& time = getTimePosition();
+        if (effect_.active())
+            effect_.process(inputs, outputs, frames, {int64_t(time.frame), time.playing});
+        setLatency(effect_.latency());
     }
 
 private:
     static constexpr uint32_t kRest = 0;
 
-    // The least latency, of those the mode allows, that pays the engine's and the block of a host
-    // that is not offline.
-    uint32_t wanted_latency(uint32_t block) const {
-        const uint32_t scale = rate_scale(getSampleRate());
-        constexpr unsigned kLast = sizeof kLatencyModes / sizeof *kLatencyModes - 1;
-        const uint32_t mode = kLatencyModes[std::min(kLast, unsigned(controls_[kLatencyMode] + 0.5f))];
-        const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
-        uint32_t latency = scale * mode;
-        while (latency < scale * synthesis + block && latency < kFrames / 4)
-            latency *= 2;
-        return latency;
-    }
-
-    // Constant but for two cases: the user asks for another latency mode, or the host plays larger
-    // blocks in real time than it announced.
-    void adapt_latency(uint32_t frames) {
-        if (frames > largest_block_ && !host_offline_ && !stream_.offline())
-            largest_block_ = frames;
-        const uint32_t wanted = wanted_latency(largest_block_);
-        if (wanted == latency_)
-            return;
-        latency_ = wanted;
-        setLatency(wanted);
-        stream_.set_latency(wanted);
-    }
-
-    // Where the sound that comes in is in the song. Ardour tells the place of the sound that goes
-    // out, and says to LV2 that the song stands until the sound from where it starts goes out.
-    Transport transport(uint32_t frames) {
-        const TimePosition& time = getTimePosition();
-        const int64_t told = int64_t(time.frame);
-        const bool goes_on = is_ardour_ && told == next_told_;
-        next_told_ = told + frames;
-        const bool rolling = time.playing || goes_on;
-        return {told + (is_ardour_ && rolling ? latency_ : 0), rolling};
-    }
-
-    void greet() {
-        Hello hello;
-        if (states_[kUuid].empty())
-            states_[kUuid] = new_uuid();
-        hello.uuid = states_[kUuid];
-        hello.label = states_[kLabel];
-        hello.model = states_[kModel];
-        hello.format = binary_format();
-        hello.rate_hz = getSampleRate();
-        hello.block = getBufferSize();
-        hello.latency = latency_;  // until the audio thread changes it
-        hello.outputs = DISTRHO_PLUGIN_NUM_OUTPUTS;
-        greeted_ = true;
-        link_.greet(hello);
-    }
-
-    float controls_[kControlCount];
-    std::string states_[kStateCount];
-    std::atomic<Wishes::Policy> policy_{Wishes::kWait};
-    std::atomic<bool> host_offline_{false};
-    bool block_offline_ = false;  // told with the block that is now processed
-    bool greeted_ = false;
-    const bool is_ardour_ = host_is_ardour();
-    int64_t next_told_ = -1;  // place in the song, if it goes on
-    uint32_t latency_ = 0, largest_block_ = 0;
-    Presence presence_;
-    Stream stream_{presence_};
-    Link link_;
+    Effect effect_{Effect::kAtOnce};
 
     DISTRHO_DECLARE_NON_COPYABLE_WITH_LEAK_DETECTOR(StemsteerPlugin)
 };

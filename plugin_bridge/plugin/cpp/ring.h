@@ -89,6 +89,7 @@ struct Ring {
     Record* records = nullptr;
     float* input = nullptr;   // interleaved, one row a frame
     float* output = nullptr;  // interleaved, one row a frame
+    uint64_t serial = 0;      // tells rings apart that were mapped at one address after each other
 
     static Ring at(void* memory) {
         char* const bytes = static_cast<char*>(memory);

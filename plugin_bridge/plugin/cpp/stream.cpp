@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace stemsteer {
@@ -16,6 +17,8 @@ constexpr double kImpatience_s = 0.25;   // the same with the policy "dry"
 constexpr double kGap_s = 0.5;           // a host that pauses so long begins anew
 constexpr double kLook_s = 1;            // between two looks at the host's speed
 constexpr double kFast = 1.05;           // of real time: faster is not live
+constexpr float kLoudest = 40;           // of the input's peak: 20 dB, and 12 dB of gain
+constexpr float kLeastPeak = 1e-3f;
 
 std::atomic<double> all_waits_s{0};  // of every instance in this process
 
@@ -64,32 +67,33 @@ void Lead::waited(double time_s) {
 }
 
 void Stream::begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency) {
-    const bool other = ring.header != ring_.header;
+    const bool other = ring.header != ring_.header || ring.serial != ring_.serial;
     ring_ = ring;
     outputs_ = outputs;
     rate_hz_ = rate_hz;
     if (other) {
-        written_ = ring.header->written.load();
-        recorded_ = ring.header->recorded.load();
-        blocks_ = dropouts_ = 0;
+        written_ = kOrigin;
+        recorded_ = blocks_ = 0;
+        dropouts_ = 0;
+        dry_.assign(size_t{kFrames} * kInputs, 0.0f);
     }
-    start_ = written_;
-    ring.header->start.store(start_);
     set_latency(latency);
+    restart();
+}
+
+void Stream::restart() {
+    start_ = written_;
+    ring_.header->start.store(start_);
     lead_.restart();
     fresh_ = true;
     engaged_ = hopeless_ = moving_ = false;
-    wet_ = remainder_ = 0;
+    wet_ = remainder_ = peak_ = 0;
     std::fill(gap_, gap_ + 4, 0.0f);
 }
 
 void Stream::set_latency(uint32_t latency) {
     latency_ = latency;
     ring_.header->latency.store(latency, std::memory_order_relaxed);
-}
-
-float Stream::load() const {
-    return ring_.header ? sane(ring_.header->load.load(std::memory_order_relaxed)) : 0.0f;
 }
 
 void Stream::run(const float* const* inputs, float* const* outputs, uint32_t frames,
@@ -101,6 +105,7 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t fra
     lead_s_ = wishes.offline ? kStall_s : lead_s;
     offline_ = lead_s_ > 0;
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
+    load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)), std::memory_order_relaxed);
     for (uint32_t offset = 0; offset < frames; offset += kChunk)
         block(inputs, outputs, offset, std::min(kChunk, frames - offset), values,
               {transport.song + (transport.rolling ? offset : 0), transport.rolling}, wishes);
@@ -116,20 +121,26 @@ void Stream::block(const float* const* inputs, float* const* outputs, uint32_t o
     const uint64_t last = written_ - latency_, first = last - frames;
     if (last <= start_) {  // nothing of the stream is due yet
         for (uint32_t channel = 0; channel < outputs_; ++channel)
-            std::fill_n(outputs[channel] + offset, frames, 0.0f);
+            if (outputs[channel])
+                std::fill_n(outputs[channel] + offset, frames, 0.0f);
         return;
     }
-    const bool processed = ready(first, last) || (offline_ && await(first, last, wishes.policy));
+    const bool there = ready(first, last) || (offline_ && await(first, last, wishes.policy));
+    const bool processed = there && is_sound(first, frames);
     count(processed, wishes);
     play(outputs, offset, first, frames, processed, wishes);
 }
 
 void Stream::take(const float* const* inputs, uint32_t offset, uint32_t frames) {
-    for (uint32_t channel = 0; channel < kInputs; ++channel) {
-        const float* const from = inputs[channel] + offset;
-        for (uint32_t i = 0; i < frames; ++i)
-            ring_.input[((written_ + i) & kMask) * kInputs + channel] = sane(from[i]);
-    }
+    float peak = 0;
+    for (uint32_t channel = 0; channel < kInputs; ++channel)
+        for (uint32_t i = 0; i < frames; ++i) {
+            const float value = inputs[channel] ? sane(inputs[channel][offset + i]) : 0.0f;
+            const size_t at = ((written_ + i) & kMask) * kInputs + channel;
+            dry_[at] = ring_.input[at] = value;
+            peak = std::max(peak, std::fabs(value));
+        }
+    peak_ = std::max(peak, peak_ * std::max(0.0f, 1 - float(frames / rate_hz_)));
 }
 
 // A record is needed when a value moves, and once more so that it stops moving; and when the song
@@ -168,6 +179,18 @@ bool Stream::ready(uint64_t first, uint64_t last) const {
     return from >= start_ && from <= std::max(first, start_);
 }
 
+// An engine that has gone mad must not be heard: NaN, infinity, what is far louder than the input.
+bool Stream::is_sound(uint64_t first, uint32_t frames) const {
+    const float loudest = kLoudest * std::max(peak_, kLeastPeak);
+    bool good = true;
+    for (uint32_t i = 0; i < frames; ++i)
+        for (uint32_t channel = 0; channel < outputs_; ++channel) {
+            const float value = ring_.output[((first + i) & kMask) * outputs_ + channel];
+            good &= std::fabs(value) <= loudest;  // false for NaN
+        }
+    return good;
+}
+
 double Stream::patience_s(Wishes::Policy policy) {
     const uint32_t encounters = presence_.encounters.load(std::memory_order_acquire);
     if (hopeless_ && encounters == met_)
@@ -176,7 +199,8 @@ double Stream::patience_s(Wishes::Policy policy) {
     const double most_s = std::min(kStall_s, 2 * lead_s_);
     if (policy == Wishes::kDry)
         return std::min(most_s, kImpatience_s);
-    if (presence_.attached.load(std::memory_order_acquire))
+    if (presence_.attached.load(std::memory_order_acquire) ||
+        presence_.greeted.load(std::memory_order_acquire))
         return most_s;
     return presence_.expected.load(std::memory_order_relaxed) ? std::min(most_s, kArrival_s) : 0;
 }
@@ -204,7 +228,9 @@ void Stream::count(bool processed, const Wishes& wishes) {
     hopeless_ &= !processed;
     if (processed || wishes.bypass || !(offline_ || engaged_))
         return;
-    ring_.header->dropouts.store(++dropouts_, std::memory_order_relaxed);
+    const uint64_t dropouts = dropouts_.load(std::memory_order_relaxed) + 1;
+    dropouts_.store(dropouts, std::memory_order_relaxed);
+    ring_.header->dropouts.store(dropouts, std::memory_order_relaxed);
     if (offline_)
         lost_offline_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -230,7 +256,7 @@ void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32
 
     for (uint32_t i = 0; i < frames; ++i) {
         const uint64_t position = first + i;
-        const float* const input = ring_.input + (position & kMask) * kInputs;
+        const float* const input = dry_.data() + (position & kMask) * kInputs;
         const float* const output = ring_.output + (position & kMask) * outputs_;
         const bool begun = position >= start_ && !hole;
         for (uint32_t channel = 0; channel < outputs_; ++channel) {
@@ -240,7 +266,8 @@ void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32
             if (remainder_ > 0)
                 value += remainder_ * offset_[channel];
             gap_[channel] = value - dry;
-            outputs[channel][offset + i] = value;
+            if (outputs[channel])
+                outputs[channel][offset + i] = value;
         }
         wet_ = goal > wet_ ? std::min(goal, wet_ + kFadeStep) : std::max(goal, wet_ - kFadeStep);
         remainder_ = std::max(0.0f, remainder_ - kFadeStep);

@@ -1,6 +1,8 @@
 // What happens in the audio thread: never allocates, locks or logs, and in real time never waits.
 #pragma once
 
+#include <vector>
+
 #include "ring.h"
 
 namespace stemsteer {
@@ -22,6 +24,7 @@ struct Transport {
 struct Presence {
     std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
     std::atomic<uint32_t> expected{0};    // 1: a socket or an autostart file is there
+    std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
     std::atomic<uint32_t> encounters{0};  // engines met so far
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };
@@ -53,18 +56,24 @@ public:
     // Not in the audio thread: begin a stream on this ring. The counters go on from where they are.
     void begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency);
 
+    // Begin anew on the same ring, at once; may be called in the audio thread.
+    void restart();
+
     // Set the latency. What the ring still holds is played again or left out.
     void set_latency(uint32_t latency);
 
     // Take `frames` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
     // second pair is what was taken away from the first. Inputs and outputs may be the same memory.
+    // An input that is null is silent, an output that is null is not written.
     void run(const float* const* inputs, float* const* outputs, uint32_t frames,
              const float values[kValues], const Transport& transport, const Wishes& wishes);
 
-    bool offline() const { return offline_; }
-    uint64_t dropouts() const { return dropouts_; }
+    // Any thread may ask for these.
+    bool offline() const { return offline_.load(std::memory_order_relaxed); }
+    uint32_t latency() const { return latency_.load(std::memory_order_relaxed); }
+    uint64_t dropouts() const { return dropouts_.load(std::memory_order_relaxed); }
     uint64_t lost_offline() const { return lost_offline_.load(std::memory_order_relaxed); }
-    float load() const;
+    float load() const { return load_.load(std::memory_order_relaxed); }
 
 private:
     void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t frames,
@@ -73,6 +82,7 @@ private:
     void record(const float values[kValues], const Transport& transport, uint32_t frames);
     void publish(uint32_t frames);
     bool ready(uint64_t first, uint64_t last) const;
+    bool is_sound(uint64_t first, uint32_t frames) const;
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
     double patience_s(Wishes::Policy policy);
     void count(bool processed, const Wishes& wishes);
@@ -84,16 +94,20 @@ private:
     Ring ring_;
     Lead lead_;
     double rate_hz_ = 0;
-    uint32_t outputs_ = 2, latency_ = 0;
+    uint32_t outputs_ = 2;
+    std::atomic<uint32_t> latency_{0};
     uint64_t written_ = kOrigin, recorded_ = 0, start_ = kOrigin;
-    uint64_t blocks_ = 0, dropouts_ = 0;
-    std::atomic<uint64_t> lost_offline_{0};
+    uint64_t blocks_ = 0;
+    std::atomic<uint64_t> dropouts_{0}, lost_offline_{0};
+    std::atomic<float> load_{0};
+    std::vector<float> dry_;  // the input, out of the engine's reach: what is heard if it fails
+    float peak_ = 0;          // of the input, falling slowly
     float values_[kValues] = {};
     Transport transport_;   // where the song is if it goes on as it did
     bool moving_ = false;   // the last record moved a value
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
-    bool offline_ = false;
+    std::atomic<bool> offline_{false};
     double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
     bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers
     uint32_t met_ = 0;       // encounters when hope was lost

@@ -1,0 +1,188 @@
+#include "effect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "state.h"
+#include "text.h"
+
+namespace stemsteer {
+
+namespace {
+
+// An engine needs so many frames beside the host's block: half of the least latency of a mode.
+constexpr uint32_t kSynthesis = 512, kDirectSynthesis = 256;
+constexpr uint32_t kDirect = 512;
+constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with every block
+
+// Windows keep their duration, so at twice the rate everything takes twice the frames.
+uint32_t rate_scale(double rate_hz) { return rate_hz <= 50000 ? 1 : rate_hz <= 100000 ? 2 : 4; }
+
+}  // namespace
+
+int64_t whole_samples(double samples) {
+    constexpr double kMost = 1LL << 53;
+    return std::isfinite(samples) ? std::llround(std::clamp(samples, -kMost, kMost)) : 0;
+}
+
+Effect::Effect(LatencyChanges changes)
+    : latency_changes_(changes), properties_(initial_properties()) {
+    for (uint32_t id = 0; id < kControlCount; ++id)
+        controls_[id] = kControls[id].normal;
+    latency_ = wanted_latency();
+}
+
+float Effect::value(uint32_t id) const {
+    switch (id) {
+    case kConnected: return presence_.attached.load() ? 1.0f : 0.0f;
+    case kDropouts: return float(std::min<uint64_t>(stream_.dropouts(), 1000000));
+    case kLoad: return std::round(std::clamp(stream_.load(), 0.0f, 1.0f) * kLoadSteps) / kLoadSteps;
+    default: return id < kControlCount ? controls_[id].load(std::memory_order_relaxed) : 0.0f;
+    }
+}
+
+void Effect::set_value(uint32_t id, double value) {
+    if (id >= kControlCount || kControls[id].output || !std::isfinite(value))
+        return;
+    controls_[id].store(legal_value(kControls[id], value), std::memory_order_relaxed);
+}
+
+std::string Effect::property(const std::string& key) const {
+    if (key == "uuid" && greeted_)
+        return link_.uuid();
+    const auto found = properties_.find(key);
+    return found == properties_.end() ? "" : found->second;
+}
+
+void Effect::set_property(const std::string& key, const std::string& value) {
+    const auto found = properties_.find(key);
+    if (found == properties_.end())
+        return;
+    found->second = valid_utf8(value);
+    const std::string& policy = properties_["offline_policy"];
+    policy_ = policy == "dry"       ? Wishes::kDry
+              : policy == "silence" ? Wishes::kSilence
+                                    : Wishes::kWait;
+    if (greeted_)
+        greet();
+}
+
+std::string Effect::save() const {
+    State state;
+    for (const auto& [key, _] : properties_)
+        state.properties[key] = property(key);
+    for (uint32_t id = 0; id < kControlCount; ++id)
+        state.values[id] = value(id);
+    return write_state(state);
+}
+
+bool Effect::load(const std::string& text) {
+    State state;
+    if (!read_state(text, state))
+        return false;
+    for (uint32_t id = 0; id < kControlCount; ++id)
+        set_value(id, state.values[id]);
+    for (const auto& [key, value] : state.properties)
+        set_property(key, value);
+    return true;
+}
+
+void Effect::set_track(const std::string& name) {
+    const std::string text = valid_utf8(name);
+    if (text == track_)
+        return;
+    track_ = text;
+    if (greeted_)
+        greet();
+}
+
+bool Effect::activate(double rate_hz, uint32_t max_block) {
+    if (!(rate_hz >= 1000 && rate_hz <= 1e6) || max_block == 0)
+        return false;
+    rate_hz_ = rate_hz;
+    max_block_ = max_block;
+    largest_block_ = host_offline_ ? 0 : max_block;
+    latency_ = wanted_latency();
+    try {
+        stream_.begin(link_.ring(rate_hz, kOutputs), kOutputs, rate_hz, latency_);
+        greet();
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    played_ = false;
+    return active_ = true;
+}
+
+void Effect::reset() {
+    if (played_)
+        stream_.restart();
+    played_ = false;
+}
+
+void Effect::process(const float* const* inputs, float* const* outputs, uint32_t frames,
+                     const Transport& transport) {
+    float values[kValues] = {};
+    for (uint32_t id = 0; id < std::min<uint32_t>(kControlCount, kValues); ++id)
+        if (!kControls[id].output)
+            values[id] = value(id);
+    Wishes wishes;
+    wishes.bypass = values[kBypass] > 0.5f;
+    wishes.offline = host_offline_ || block_offline_ || values[kOffline] > 0.5f;
+    wishes.policy = policy_;
+    adapt_latency(frames);
+    played_ = true;
+    stream_.run(inputs, outputs, frames, values, incoming(transport, frames), wishes);
+}
+
+// The least latency, of those the mode allows, that pays the engine's and the block of a host
+// that is not offline.
+uint32_t Effect::wanted_latency(uint32_t block) const {
+    const uint32_t scale = rate_scale(rate_hz_);
+    const uint32_t mode = kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
+    const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
+    uint32_t latency = scale * mode;
+    while (latency < scale * synthesis + block && latency < kFrames / 4)
+        latency *= 2;
+    return latency;
+}
+
+// Constant but for two cases: the user asks for another latency mode, or the host plays larger
+// blocks in real time than it announced.
+void Effect::adapt_latency(uint32_t frames) {
+    if (frames > largest_block_ && !host_offline_ && !stream_.offline())
+        largest_block_ = frames;
+    const uint32_t wanted = wanted_latency();
+    if (wanted == latency_ || latency_changes_ == kWhenActivated)
+        return;
+    latency_ = wanted;
+    stream_.set_latency(wanted);
+}
+
+// Where the sound that comes in is in the song. Ardour tells the place of the sound that goes
+// out, and says to LV2 that the song stands until the sound from where it starts goes out.
+Transport Effect::incoming(const Transport& told, uint32_t frames) {
+    const bool goes_on = is_ardour_ && told.song == next_told_;
+    next_told_ = told.song + frames;
+    const bool rolling = told.rolling || goes_on;
+    return {told.song + (is_ardour_ && rolling ? latency_.load() : 0), rolling};
+}
+
+void Effect::greet() {
+    Hello hello;
+    if (properties_["uuid"].empty())
+        properties_["uuid"] = new_uuid();
+    hello.uuid = properties_["uuid"];
+    hello.label = properties_["label"];
+    hello.track = track_;
+    hello.model = properties_["model"];
+    hello.format = binary_format();
+    hello.rate_hz = rate_hz_;
+    hello.block = max_block_;
+    hello.latency = latency_;
+    hello.outputs = kOutputs;
+    greeted_ = true;
+    link_.greet(hello);
+}
+
+}  // namespace stemsteer

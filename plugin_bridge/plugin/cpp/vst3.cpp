@@ -1,0 +1,514 @@
+// The plugin in VST3: one object is processor and controller.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "effect.h"
+#include "state.h"
+#include "text.h"
+#include "vst3_interfaces.h"
+
+namespace stemsteer {
+namespace {
+
+constexpr int32_t kPairs = kOutputs / 2;  // stereo outputs
+constexpr v3_speaker_arrangement kStereo = V3_SPEAKER_L | V3_SPEAKER_R;
+constexpr double kLatencyRange = 1 << 16;  // what 1 means for the hidden parameter
+constexpr double kEcho_s = 1;              // after a move in process(), the same told otherwise is late
+constexpr char kSdkVersion[] = "VST 3.7.4";
+constexpr double kSame = 1e-9;
+
+// Parameter 0 is hidden: with it the audio thread tells the host's main thread that the latency has
+// changed. A control's parameter is its id + 1. Projects refer to these numbers.
+constexpr v3_param_id kLatencyParameter = 0, kFirstParameter = 1;
+
+const Control* control_of(v3_param_id id) {
+    return id >= kFirstParameter && id - kFirstParameter < kControlCount
+               ? &kControls[id - kFirstParameter]
+               : nullptr;
+}
+
+double to_plain(const Control& control, double normalized) {
+    return control.low + std::clamp(normalized, 0.0, 1.0) * (control.high - control.low);
+}
+
+double to_normalized(const Control& control, double plain) {
+    return std::clamp((plain - control.low) / (control.high - control.low), 0.0, 1.0);
+}
+
+void copy_text(int16_t* to, size_t size, const std::string& text) {
+    const std::u16string units = to_utf16(text);
+    const size_t count = std::min(size - 1, units.size());
+    std::copy_n(units.begin(), count, to);
+    to[count] = 0;
+}
+
+void copy_text(char* to, size_t size, const char* text) { to[std::string(text).copy(to, size - 1)] = 0; }
+
+class Vst3Plugin final : public Component,
+                         public AudioProcessor,
+                         public EditController,
+                         public ContextRequirements,
+                         public InfoListener {
+public:
+    // --- Unknown
+
+    v3_result V3_API query(const v3_tuid id, void** found) override {
+        const auto is = [id](const v3_tuid other) { return v3_tuid_match(id, other); };
+        if (is(v3_funknown_iid) || is(v3_plugin_base_iid) || is(v3_component_iid))
+            *found = static_cast<Component*>(this);
+        else if (is(v3_audio_processor_iid))
+            *found = static_cast<AudioProcessor*>(this);
+        else if (is(v3_edit_controller_iid))
+            *found = static_cast<EditController*>(this);
+        else if (is(v3_process_context_requirements_iid))
+            *found = static_cast<ContextRequirements*>(this);
+        else if (is(kInfoListenerId))
+            *found = static_cast<InfoListener*>(this);
+        else
+            return *found = nullptr, V3_NO_INTERFACE;
+        ref();
+        return V3_OK;
+    }
+
+    uint32_t V3_API ref() override { return ++references_; }
+
+    uint32_t V3_API unref() override {
+        const uint32_t left = --references_;
+        if (left == 0) {
+            set_component_handler(nullptr);
+            delete this;
+        }
+        return left;
+    }
+
+    // --- PluginBase: there is nothing that could not be asked before
+
+    v3_result V3_API initialize(Unknown*) override { return V3_OK; }
+
+    v3_result V3_API terminate() override {
+        effect_.deactivate();
+        return set_component_handler(nullptr);
+    }
+
+    // --- Component
+
+    v3_result V3_API get_controller_class_id(v3_tuid) override { return V3_NOT_IMPLEMENTED; }
+    v3_result V3_API set_io_mode(int32_t) override { return V3_NOT_IMPLEMENTED; }
+
+    int32_t V3_API get_bus_count(int32_t media, int32_t direction) override {
+        if (media != V3_AUDIO || (direction != V3_INPUT && direction != V3_OUTPUT))
+            return 0;
+        return direction == V3_INPUT ? 1 : kPairs;
+    }
+
+    bool is_bus(int32_t media, int32_t direction, int32_t index) {
+        return index >= 0 && index < get_bus_count(media, direction);
+    }
+
+    v3_result V3_API get_bus_info(int32_t media, int32_t direction, int32_t index,
+                                  v3_bus_info* info) override {
+        if (!is_bus(media, direction, index))
+            return V3_INVALID_ARG;
+        *info = {};
+        info->media_type = media;
+        info->direction = direction;
+        info->channel_count = 2;
+        copy_text(info->bus_name, 128,
+                  direction == V3_INPUT ? "Audio Input" : index ? "Rest" : "Audio Output");
+        info->bus_type = V3_MAIN;
+        info->flags = V3_DEFAULT_ACTIVE;
+        return V3_OK;
+    }
+
+    v3_result V3_API get_routing_info(v3_routing_info*, v3_routing_info*) override {
+        return V3_NOT_IMPLEMENTED;
+    }
+
+    v3_result V3_API activate_bus(int32_t media, int32_t direction, int32_t index, v3_bool) override {
+        return is_bus(media, direction, index) ? V3_OK : V3_INVALID_ARG;
+    }
+
+    v3_result V3_API set_active(v3_bool state) override {
+        if (state)
+            return effect_.activate(rate_hz_, max_block_) ? V3_OK : V3_INTERNAL_ERR;
+        effect_.deactivate();
+        return V3_OK;
+    }
+
+    v3_result V3_API set_state(ByteStream* stream) override {
+        std::string text;
+        char piece[4096];
+        while (!is_state_complete(text)) {
+            int32_t got = 0;
+            if (!stream || stream->read(piece, sizeof piece, &got) != V3_OK || got <= 0 ||
+                got > int32_t(sizeof piece))
+                break;
+            text.append(piece, size_t(got));
+        }
+        if (!effect_.load(text))
+            return V3_FALSE;
+        return restart(V3_RESTART_PARAM_VALUES_CHANGED), V3_OK;
+    }
+
+    v3_result V3_API get_state(ByteStream* stream) override {
+        std::string text = effect_.save();
+        for (size_t done = 0; done < text.size();) {
+            int32_t wrote = 0;
+            const auto left = int32_t(text.size() - done);
+            if (!stream || stream->write(&text[done], left, &wrote) != V3_OK || wrote <= 0 ||
+                wrote > left)
+                return V3_INTERNAL_ERR;
+            done += size_t(wrote);
+        }
+        return V3_OK;
+    }
+
+    // --- AudioProcessor
+
+    v3_result V3_API set_bus_arrangements(v3_speaker_arrangement* inputs, int32_t input_count,
+                                          v3_speaker_arrangement* outputs,
+                                          int32_t output_count) override {
+        if (input_count != 1 || output_count < 1 || output_count > kPairs || !inputs || !outputs)
+            return V3_FALSE;
+        const bool fits = inputs[0] == kStereo &&
+                          std::count(outputs, outputs + output_count, kStereo) == output_count;
+        return fits ? V3_OK : V3_FALSE;
+    }
+
+    v3_result V3_API get_bus_arrangement(int32_t direction, int32_t index,
+                                         v3_speaker_arrangement* arrangement) override {
+        if (!is_bus(V3_AUDIO, direction, index) || !arrangement)
+            return V3_INVALID_ARG;
+        *arrangement = kStereo;
+        return V3_OK;
+    }
+
+    v3_result V3_API can_process_sample_size(int32_t size) override {
+        return size == V3_SAMPLE_32 ? V3_OK : V3_FALSE;
+    }
+
+    uint32_t V3_API get_latency_samples() override { return effect_.latency(); }
+
+    v3_result V3_API setup_processing(v3_process_setup* setup) override {
+        if (!setup || setup->symbolic_sample_size != V3_SAMPLE_32 || setup->max_block_size < 1 ||
+            !std::isfinite(setup->sample_rate) || setup->sample_rate <= 0)
+            return V3_INVALID_ARG;
+        effect_.set_host_offline(setup->process_mode == V3_OFFLINE);
+        rate_hz_ = setup->sample_rate;
+        max_block_ = uint32_t(setup->max_block_size);
+        return effect_.active() ? set_active(true) : V3_OK;
+    }
+
+    v3_result V3_API set_processing(v3_bool state) override {
+        if (state && effect_.active())
+            effect_.reset();
+        return V3_OK;
+    }
+
+    v3_result V3_API process(v3_process_data* data) override {
+        if (!data || data->symbolic_sample_size != V3_SAMPLE_32)
+            return V3_INVALID_ARG;
+        auto* const changes = reinterpret_cast<ParameterChanges*>(data->input_params);
+        take_changes(changes, data->nframes > 0 ? kAtTheBeginning : kAll);
+        if (data->nframes > 0 && effect_.active()) {
+            play(*data);
+            take_changes(changes, kAfterTheBeginning);
+        }
+        if (auto* const told = reinterpret_cast<ParameterChanges*>(data->output_params))
+            tell_outputs(*told);
+        return V3_OK;
+    }
+
+    uint32_t V3_API get_tail_samples() override { return 0; }
+
+    // --- EditController
+
+    v3_result V3_API set_component_state(ByteStream*) override { return V3_OK; }  // it is ours
+    v3_result V3_API set_controller_state(ByteStream*) override { return V3_NOT_IMPLEMENTED; }
+    v3_result V3_API get_controller_state(ByteStream*) override { return V3_NOT_IMPLEMENTED; }
+    int32_t V3_API get_parameter_count() override { return kFirstParameter + kControlCount; }
+
+    v3_result V3_API get_parameter_info(int32_t index, v3_param_info* info) override {
+        if (index < 0 || index >= get_parameter_count())
+            return V3_INVALID_ARG;
+        *info = {};
+        info->param_id = v3_param_id(index);
+        const Control* const control = control_of(info->param_id);
+        copy_text(info->title, 128, control ? control->title : "Latency");
+        copy_text(info->short_title, 128, control ? control->title : "Latency");
+        copy_text(info->units, 128, control ? control->unit : "samples");
+        if (!control) {
+            info->flags = V3_PARAM_READ_ONLY | V3_PARAM_IS_HIDDEN;
+            return V3_OK;
+        }
+        const bool is_list = control->choice_count && control->high - control->low + 1 == control->choice_count;
+        info->flags = (is_automatable(*control) ? V3_PARAM_CAN_AUTOMATE : 0) |
+                      (control->output ? V3_PARAM_READ_ONLY : 0) |
+                      (is_list ? V3_PARAM_IS_LIST : 0) |
+                      (control->id == kBypass ? V3_PARAM_IS_BYPASS : 0);
+        info->step_count = control->whole ? int32_t(control->high - control->low) : 0;
+        info->default_normalised_value = to_normalized(*control, control->normal);
+        return V3_OK;
+    }
+
+    v3_result V3_API get_parameter_string_for_value(v3_param_id id, double normalized,
+                                                    v3_str_128 text) override {
+        const Control* const control = control_of(id);
+        if (!std::isfinite(normalized) || !text || (!control && id != kLatencyParameter))
+            return V3_INVALID_ARG;
+        copy_text(text, 128,
+                  control ? value_text(*control, to_plain(*control, normalized), false)
+                          : std::to_string(std::lround(std::clamp(normalized, 0.0, 1.0) * kLatencyRange)));
+        return V3_OK;
+    }
+
+    v3_result V3_API get_parameter_value_for_string(v3_param_id id, int16_t* text,
+                                                    double* normalized) override {
+        const Control* const control = control_of(id);
+        double plain;
+        if (!text || !normalized || (!control && id != kLatencyParameter))
+            return V3_INVALID_ARG;
+        const std::string words = to_utf8(reinterpret_cast<const char16_t*>(text), 128);
+        if (!(control ? parse_value(*control, words, plain) : parse_number(words, plain)))
+            return V3_FALSE;
+        *normalized = plain_parameter_to_normalized(id, plain);
+        return V3_OK;
+    }
+
+    double V3_API normalized_parameter_to_plain(v3_param_id id, double normalized) override {
+        const Control* const control = control_of(id);
+        if (!std::isfinite(normalized))
+            return 0;
+        return control ? legal_value(*control, to_plain(*control, normalized))
+                       : std::clamp(normalized, 0.0, 1.0) * kLatencyRange;
+    }
+
+    double V3_API plain_parameter_to_normalized(v3_param_id id, double plain) override {
+        const Control* const control = control_of(id);
+        if (!std::isfinite(plain))
+            return 0;
+        return control ? to_normalized(*control, legal_value(*control, plain))
+                       : std::clamp(plain / kLatencyRange, 0.0, 1.0);
+    }
+
+    double V3_API get_parameter_normalized(v3_param_id id) override {
+        const Control* const control = control_of(id);
+        return control ? to_normalized(*control, effect_.value(control->id))
+                       : id == kLatencyParameter ? effect_.latency() / kLatencyRange : 0;
+    }
+
+    // In the main thread. Where a host automates, it tells the controller of values some time after
+    // the processor has had them: those are old.
+    v3_result V3_API set_parameter_normalized(v3_param_id id, double normalized) override {
+        const Control* const control = control_of(id);
+        if (!std::isfinite(normalized) || (!control && id != kLatencyParameter))
+            return V3_INVALID_ARG;
+        if (!control)
+            return restart(V3_RESTART_LATENCY_CHANGED), V3_OK;
+        if (seconds() - moved_s_[control->id].load() > kEcho_s)
+            effect_.set_value(control->id, to_plain(*control, normalized));
+        return V3_OK;
+    }
+
+    v3_result V3_API set_component_handler(ComponentHandler* handler) override {
+        if (handler)
+            handler->ref();
+        if (handler_)
+            handler_->unref();
+        handler_ = handler;
+        return V3_OK;
+    }
+
+    void* V3_API create_view(const char*) override { return nullptr; }
+
+    // --- ContextRequirements, InfoListener
+
+    uint32_t V3_API get_process_context_requirements() override {
+        return V3_PROCESS_CTX_NEED_CONTINUOUS_TIME | V3_PROCESS_CTX_NEED_TRANSPORT_STATE;
+    }
+
+    v3_result V3_API set_channel_context_infos(AttributeList* infos) override {
+        int16_t name[128] = {};
+        if (!infos)
+            return V3_INVALID_ARG;
+        if (infos->get_string("channel name", name, sizeof name) == V3_OK)
+            effect_.set_track(to_utf8(reinterpret_cast<const char16_t*>(name), 127));
+        return V3_OK;
+    }
+
+private:
+    enum Points { kAll, kAtTheBeginning, kAfterTheBeginning };
+
+    // A block begins with the values of its first sample and is followed by its last ones.
+    void take_changes(ParameterChanges* changes, Points points) {
+        for (int32_t i = 0, count = changes ? changes->get_param_count() : 0; i < count; ++i) {
+            ValueQueue* const queue = changes->get_param_data(i);
+            const Control* const control = queue ? control_of(queue->get_param_id()) : nullptr;
+            const int32_t last = queue ? queue->get_point_count() - 1 : -1;
+            int32_t offset = 0;
+            double normalized = 0;
+            if (!control || last < 0 ||
+                queue->get_point(points == kAtTheBeginning ? 0 : last, &offset, &normalized) != V3_OK ||
+                !std::isfinite(normalized))
+                continue;
+            if (points == kAll || (points == kAtTheBeginning) == (offset <= 0)) {
+                moved_s_[control->id] = seconds();
+                effect_.set_value(control->id, to_plain(*control, normalized));
+            }
+        }
+    }
+
+    void play(const v3_process_data& data) {
+        const float* inputs[kInputs] = {};
+        float* outputs[kOutputs] = {};
+        if (data.inputs && data.num_input_buses > 0 && data.inputs[0].channel_buffers_32)
+            for (int32_t i = 0; i < std::min<int32_t>(kInputs, data.inputs[0].num_channels); ++i)
+                inputs[i] = data.inputs[0].channel_buffers_32[i];
+        for (int32_t bus = 0; data.outputs && bus < std::min(kPairs, data.num_output_buses); ++bus) {
+            v3_audio_bus_buffers& to = data.outputs[bus];
+            to.channel_silence_bitset = 0;
+            for (int32_t i = 0; to.channel_buffers_32 && i < std::min(2, to.num_channels); ++i)
+                outputs[2 * bus + i] = to.channel_buffers_32[i];
+        }
+        effect_.set_block_offline(data.process_mode == V3_OFFLINE);
+        Transport transport;
+        if (data.ctx)
+            transport = {data.ctx->project_time_in_samples,
+                         (data.ctx->state & V3_PROCESS_CTX_PLAYING) != 0};
+        effect_.process(inputs, outputs, uint32_t(data.nframes), transport);
+    }
+
+    void tell_outputs(ParameterChanges& changes) {
+        for (v3_param_id id = 0; id < kFirstParameter + kControlCount; ++id) {
+            const Control* const control = control_of(id);
+            const double normalized = get_parameter_normalized(id);
+            if ((control && !control->output) || std::fabs(normalized - told_[id]) < kSame)
+                continue;
+            int32_t index = 0;
+            ValueQueue* const queue = changes.add_param_data(&id, &index);
+            if (queue && queue->add_point(0, normalized, &index) == V3_OK)
+                told_[id] = normalized;
+        }
+    }
+
+    void restart(int32_t flags) {
+        if (handler_)
+            handler_->restart_component(flags);
+    }
+
+    std::atomic<uint32_t> references_{1};
+    ComponentHandler* handler_ = nullptr;
+    double rate_hz_ = 44100;
+    uint32_t max_block_ = 1024;
+    std::atomic<double> moved_s_[kControlCount] = {};  // when process() has last moved a control
+    double told_[kFirstParameter + kControlCount] = {};  // outputs as the host knows them
+    Effect effect_{Effect::kAtOnce};
+};
+
+// The class's identity is the one that DPF makes: "DPF ", "clas" and the number of the plugin, each
+// with its last byte first.
+void class_id(v3_tuid id) {
+    constexpr uint32_t kWords[] = {0x44504620, 0x636c6173, STEMSTEER_UNIQUE_ID, 0};
+    for (int i = 0; i < 16; ++i)
+        id[i] = uint8_t(kWords[i / 4] >> (8 * (i % 4)));
+}
+
+class Factory final : public PluginFactory {
+public:
+    v3_result V3_API query(const v3_tuid id, void** found) override {
+        const bool known = v3_tuid_match(id, v3_funknown_iid) ||
+                           v3_tuid_match(id, v3_plugin_factory_iid) ||
+                           v3_tuid_match(id, v3_plugin_factory_2_iid) ||
+                           v3_tuid_match(id, v3_plugin_factory_3_iid);
+        *found = known ? this : nullptr;
+        return known ? V3_OK : V3_NO_INTERFACE;
+    }
+
+    uint32_t V3_API ref() override { return 1; }  // it is there as long as the library
+    uint32_t V3_API unref() override { return 1; }
+
+    v3_result V3_API get_factory_info(v3_factory_info* info) override {
+        *info = {};
+        copy_text(info->vendor, sizeof info->vendor, DISTRHO_PLUGIN_BRAND);
+        copy_text(info->url, sizeof info->url, STEMSTEER_URL);
+        copy_text(info->email, sizeof info->email, STEMSTEER_MAIL);
+        info->flags = 0x10;  // unicode
+        return V3_OK;
+    }
+
+    int32_t V3_API num_classes() override { return 1; }
+
+    v3_result V3_API get_class_info(int32_t index, v3_class_info* info) override {
+        if (index != 0)
+            return V3_INVALID_ARG;
+        *info = {};
+        fill(*info);
+        copy_text(info->name, sizeof info->name, DISTRHO_PLUGIN_NAME);
+        return V3_OK;
+    }
+
+    v3_result V3_API get_class_info_2(int32_t index, v3_class_info_2* info) override {
+        if (index != 0)
+            return V3_INVALID_ARG;
+        *info = {};
+        fill(*info);
+        info->class_flags = V3_DISTRIBUTABLE;
+        copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
+        copy_text(info->name, sizeof info->name, DISTRHO_PLUGIN_NAME);
+        copy_text(info->vendor, sizeof info->vendor, DISTRHO_PLUGIN_BRAND);
+        copy_text(info->version, sizeof info->version, kProductVersion);
+        copy_text(info->sdk_version, sizeof info->sdk_version, kSdkVersion);
+        return V3_OK;
+    }
+
+    v3_result V3_API get_class_info_utf16(int32_t index, v3_class_info_3* info) override {
+        if (index != 0)
+            return V3_INVALID_ARG;
+        *info = {};
+        fill(*info);
+        info->class_flags = V3_DISTRIBUTABLE;
+        copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
+        copy_text(info->name, 64, DISTRHO_PLUGIN_NAME);
+        copy_text(info->vendor, 64, DISTRHO_PLUGIN_BRAND);
+        copy_text(info->version, 64, kProductVersion);
+        copy_text(info->sdk_version, 64, kSdkVersion);
+        return V3_OK;
+    }
+
+    v3_result V3_API create_instance(const v3_tuid wanted, const v3_tuid id, void** made) override {
+        v3_tuid ours;
+        class_id(ours);
+        *made = nullptr;
+        if (!v3_tuid_match(wanted, ours))
+            return V3_NO_INTERFACE;
+        Vst3Plugin* const plugin = new Vst3Plugin;
+        const v3_result done = plugin->query(id, made);
+        plugin->unref();
+        return done;
+    }
+
+    v3_result V3_API set_host_context(Unknown*) override { return V3_OK; }
+
+private:
+    template <class Info>
+    void fill(Info& info) {
+        class_id(info.class_id);
+        info.cardinality = 0x7fffffff;
+        copy_text(info.category, sizeof info.category, "Audio Module Class");
+    }
+};
+
+}  // namespace
+}  // namespace stemsteer
+
+extern "C" {
+
+__attribute__((visibility("default"))) void* GetPluginFactory() {
+    static stemsteer::Factory factory;
+    return &factory;
+}
+
+__attribute__((visibility("default"))) bool ModuleEntry(void*) { return true; }
+__attribute__((visibility("default"))) bool ModuleExit() { return true; }
+}
