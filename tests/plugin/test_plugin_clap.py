@@ -33,7 +33,7 @@ def sanitized():
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
     flags = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
-    return {"plugin": folder / "StemsteerSplit.clap", "host": compiled("clap_host", flags=flags)}
+    return {"plugin": folder / "StemsteerSplit.clap", "host": compiled("clap_player", flags=flags)}
 
 
 @pytest.mark.parametrize(

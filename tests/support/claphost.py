@@ -39,7 +39,7 @@ class Run:
         sets = [f"set={PARAMETERS[key]}:{value}:0" for key, value in values.items()]
         self.process = subprocess.Popen(
             [
-                host or compiled("clap_host"),
+                host or compiled("clap_player"),
                 f"plugin={plugin or built_plugin() / f'{name}.clap'}",
                 f"id={identity}",
                 f"in={folder / 'in.f32'}",

@@ -168,7 +168,7 @@ class EngineSandbox:
         """Start an engine; returns its pid when it answers."""
         command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", str(model)]
         self.engine = subprocess.Popen([*command, *options], cwd=ROOT)
-        until(lambda: self.status() is not None, "the engine answers")
+        until(lambda: (self.status() or {}).get("reserve"), "the engine has a process ready", 60)
         return self.engine.pid
 
     def status(self) -> dict | None:

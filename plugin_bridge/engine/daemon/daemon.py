@@ -29,6 +29,7 @@ from plugin_bridge.engine.daemon.listener import (
     peer_uid,
     remove_socket,
 )
+from plugin_bridge.engine.daemon.reserve import WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
 from plugin_bridge.engine.shared.ring import SharedRing
@@ -58,7 +59,7 @@ class EngineDaemon:
     def __init__(
         self, model: str, surface: InstanceSurface, lanes_file: Path | None = None
     ) -> None:
-        self._model, self._surface, self._lanes_file = model, surface, lanes_file
+        self._model, self._surface = model, surface
         self._begun_s = time.monotonic()
         self._path = engine_socket()
         self._lock = lock_for(self._path)
@@ -69,7 +70,8 @@ class EngineDaemon:
         self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
         self._ending: list[tuple[WorkerProcess, float]] = []  # with the time to kill it
         self._history = InstanceHistory()
-        self._spare: WorkerProcess | None = self._spawn_worker()
+        self._reserve = WorkerReserve(model, lanes_file)
+        self._reserve.fill()
         self._stopped = False
 
     def stop(self, *_: object) -> None:
@@ -85,6 +87,8 @@ class EngineDaemon:
                     self._handle(key.fileobj)
                 self._drop_idle()
                 self._reap_ended()
+                if all(worker.is_loaded for worker in self._workers.values()):
+                    self._reserve.fill()
         finally:
             self._close()
 
@@ -159,8 +163,7 @@ class EngineDaemon:
             self._release(old)
         if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
-        worker = self._spare if self._spare and self._spare.runs else self._spawn_worker()
-        self._spare = None
+        worker = self._reserve.take()
         worker.hello, worker.ring = hello, ring
         worker.page.inherit(self._history.take_overrides(hello["uuid"], hello["pid"]))
         hello["name"], hello["number"] = self._surface.add(worker)
@@ -173,10 +176,6 @@ class EngineDaemon:
             self._release(worker)
             raise
         log.info("instance %d: %s", worker.pid, hello)
-        self._spare = self._spawn_worker()
-
-    def _spawn_worker(self) -> WorkerProcess:
-        return WorkerProcess(self._model, self._lanes_file)
 
     def _release(self, worker: WorkerProcess) -> None:
         """Remove an instance and let its process end; keep what is overridden for the next one."""
@@ -212,6 +211,7 @@ class EngineDaemon:
             "model": self._model,
             "running_s": round(time.monotonic() - self._begun_s, 1),
             "socket": str(self._path),
+            "reserve": self._reserve.loaded,
             "instances": [w.status() for w in self._workers.values()],
         }
 
@@ -221,7 +221,7 @@ class EngineDaemon:
             remove_socket(self._path)
         for peer in list(self._pending):
             self._remove_pending(peer).close()
-        for worker in [*self._workers.values(), *([self._spare] if self._spare else [])]:
+        for worker in [*self._workers.values(), *self._reserve.empty()]:
             self._let_end(worker)
         while self._ending:
             self._reap_ended()

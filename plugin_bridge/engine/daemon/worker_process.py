@@ -55,6 +55,7 @@ class WorkerProcess:
         self.hello: dict[str, Any] = {}
         self.ring: SharedRing | None = None
         self._ring_inode = 0
+        self._loaded = False
         self._facts: dict[str, Any] = {}
 
     @property
@@ -65,6 +66,14 @@ class WorkerProcess:
     def runs(self) -> bool:
         """Return whether the process has not ended."""
         return self._process.poll() is None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Return whether the process has loaded its model."""
+        with contextlib.suppress(OSError):
+            if not self._loaded and self.connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+                self._loaded = True
+        return self._loaded
 
     def assign(self, fds: list[int]) -> None:
         """Give it its instance, `hello` and `ring`; it answers the plugin when it is ready.
@@ -81,8 +90,9 @@ class WorkerProcess:
         message = b""
         with contextlib.suppress(OSError):
             message = self.connection.recv(MESSAGE_BYTES)
+        self._loaded = True
         if message.startswith(b"{"):
-            self._facts = json.loads(message)
+            self._facts |= json.loads(message)
         elif message:
             log.error("instance %d: %s", self.pid, message.decode(errors="replace"))
         return bool(message)

@@ -40,6 +40,7 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's business
     daemon = socket.socket(fileno=daemon_fd)
     preloaded = _preload(default_model)
+    _send(daemon, "{}")  # it has loaded
     message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE_BYTES, 2)
     if len(fds) != 2:
         return  # the daemon has stopped

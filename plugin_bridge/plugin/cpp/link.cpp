@@ -81,6 +81,8 @@ int connect_to(const std::string& path) {
     return -1;
 }
 
+bool is_expected() { return is_ours(engine_socket()) || is_ours(autostart_file()); }
+
 bool send_with(int socket, const std::string& text, int passed_fd) {
     iovec part = {const_cast<char*>(text.data()), text.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -239,6 +241,7 @@ void Link::greet(Hello hello) {
             presence_.attached.store(0);
         hello_ = hello;
     }
+    presence_.expected.store(is_expected());  // a host that renders may play at once
     if (thread_.joinable()) {
         eventfd_write(wake_fd_, 1);
         return;
@@ -258,8 +261,7 @@ void Link::work() {
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's business
     double started_s = -kRestart_s;
     while (!quit_) {
-        const bool has_socket = is_ours(engine_socket());
-        presence_.expected.store(has_socket || is_ours(autostart_file()));
+        presence_.expected.store(is_expected());
         if (shake_hands())
             stay();
         presence_.attached.store(0);
@@ -270,7 +272,7 @@ void Link::work() {
             break;
         if (presence_.used.load() && seconds() - started_s > kRestart_s) {
             started_s = seconds();
-            const int probe = has_socket ? connect_to(engine_socket()) : -1;
+            const int probe = connect_to(engine_socket());
             if (probe >= 0)
                 close(probe);
             else if (start_engine())

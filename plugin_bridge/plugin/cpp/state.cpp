@@ -23,10 +23,15 @@ std::vector<std::string> words_of(const std::string& text) {
     return words;
 }
 
+// DPF has a symbol of its own for the control that is the host's bypass.
+const char* symbol_of(const Control& control) {
+    return control.id == kBypass ? "dpf_bypass" : control.symbol;
+}
+
 void take_value(const std::string& symbol, const std::string& number, State& state) {
     double value;
     for (const Control& control : kControls)
-        if (symbol == control.symbol && !control.output && parse_number(number, value))
+        if (symbol == symbol_of(control) && !control.output && parse_number(number, value))
             state.values[control.id] = legal_value(control, value);
 }
 
@@ -52,7 +57,7 @@ std::string write_state(const State& state) {
     put(text, kValuesBegin);
     for (const Control& control : kControls)
         if (!control.output) {
-            put(text, control.symbol);
+            put(text, symbol_of(control));
             put(text, shortest_number(state.values[control.id]));
         }
     put(text, kValuesEnd);

@@ -191,11 +191,7 @@ bool Stream::is_sound(uint64_t first, uint32_t frames) const {
     return good;
 }
 
-double Stream::patience_s(Wishes::Policy policy) {
-    const uint32_t encounters = presence_.encounters.load(std::memory_order_acquire);
-    if (hopeless_ && encounters == met_)
-        return 0;
-    met_ = encounters;
+double Stream::patience_s(Wishes::Policy policy) const {
     const double most_s = std::min(kStall_s, 2 * lead_s_);
     if (policy == Wishes::kDry)
         return std::min(most_s, kImpatience_s);
@@ -207,6 +203,11 @@ double Stream::patience_s(Wishes::Policy policy) {
 
 // Only offline: wait for the engine, as long as there is hope.
 bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
+    const uint32_t encounters = presence_.encounters.load(std::memory_order_acquire);
+    if (hopeless_ && encounters == met_ && lead_s_ < 2 * tried_s_)
+        return false;
+    met_ = encounters;
+    tried_s_ = lead_s_;
     Header& header = *ring_.header;
     const double begun_s = seconds();
     bool is_ready = false;

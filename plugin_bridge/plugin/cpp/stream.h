@@ -84,7 +84,7 @@ private:
     bool ready(uint64_t first, uint64_t last) const;
     bool is_sound(uint64_t first, uint32_t frames) const;
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
-    double patience_s(Wishes::Policy policy);
+    double patience_s(Wishes::Policy policy) const;
     void count(bool processed, const Wishes& wishes);
     void play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t frames,
               bool processed, const Wishes& wishes);
@@ -109,8 +109,9 @@ private:
     bool engaged_ = false;  // an engine has delivered since the stream began
     std::atomic<bool> offline_{false};
     double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
-    bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers
-    uint32_t met_ = 0;       // encounters when hope was lost
+    bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers,
+    uint32_t met_ = 0;       // (encounters when hope was lost)
+    double tried_s_ = 0;     // or the host is twice as far ahead of the clock as it was
 
     float wet_ = 0;        // 1: processed, 0: dry
     float remainder_ = 0;  // share of `offset_` still added, so that a sudden change does not click

@@ -1,5 +1,5 @@
 // A small CLAP host: runs one plugin over a raw file and prints what it saw as JSON.
-//   clap_host plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
+//   clap_player plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
 //             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F]
 // Files are 32-bit floats, interleaved: 2 channels in, as many out as the plugin has. With paced=1 it
 // keeps the pace of a sound card, at real-time priority where that is permitted; SIGTERM ends it.
@@ -63,11 +63,11 @@ const void* host_extension(const clap_host_t*, const char* id) {
     return std::strcmp(id, CLAP_EXT_PARAMS) ? nullptr : &params;
 }
 
-const clap_host_t host = {CLAP_VERSION, nullptr, "clap_host", "Stemsteer", "", "1", host_extension,
+const clap_host_t host = {CLAP_VERSION, nullptr, "clap_player", "Stemsteer", "", "1", host_extension,
                           want_restart, nothing, nothing};
 
 [[noreturn]] void fail(const std::string& what) {
-    std::fprintf(stderr, "clap_host: %s\n", what.c_str());
+    std::fprintf(stderr, "clap_player: %s\n", what.c_str());
     std::exit(2);
 }
 

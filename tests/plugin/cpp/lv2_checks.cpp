@@ -1,0 +1,343 @@
+// What hosts of LV2 ask of a plugin, beside what lv2_validate and sord_validate say of its texts.
+// The plugin is the library in its bundle; the bundle's .ttl tells the ports. See checks.h.
+#define CHECKS_MAIN
+#include <lv2/atom-forge.h>
+#include <lv2/atom.h>
+#include <lv2/buf-size.h>
+#include <lv2/lv2.h>
+#include <lv2/options.h>
+#include <lv2/state.h>
+#include <lv2/time.h>
+#include <lv2/urid.h>
+
+#include <algorithm>
+#include <cmath>
+#include <dlfcn.h>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "checks.h"
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+std::map<std::string, LV2_URID> all_urids;
+
+LV2_URID urid_of(const char* uri) { return all_urids.emplace(uri, LV2_URID(all_urids.size() + 1)).first->second; }
+
+// Index of every port by its symbol, as the bundle's .ttl tells.
+const std::map<std::string, uint32_t>& ports() {
+    static std::map<std::string, uint32_t> found;
+    if (!found.empty())
+        return found;
+    std::string path = plugin_path;
+    std::ifstream file(path.replace(path.rfind(".so"), 3, ".ttl"));
+    long index = -1;
+    for (std::string line; std::getline(file, line);) {
+        char symbol[64];
+        std::sscanf(line.c_str(), " lv2:index %ld ;", &index);
+        if (index >= 0 && std::sscanf(line.c_str(), " lv2:symbol \"%63[^\"]\"", symbol) == 1) {
+            found[symbol] = uint32_t(index);
+            index = -1;
+        }
+    }
+    REQUIRE(found.size() >= 18, "%zu ports in %s", found.size(), path.c_str());
+    return found;
+}
+
+const LV2_Descriptor* descriptor(uint32_t index = 0) {
+    void* const library = dlopen(plugin_path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    REQUIRE(library, "%s", dlerror());
+    const auto get = reinterpret_cast<LV2_Descriptor_Function>(dlsym(library, "lv2_descriptor"));
+    REQUIRE(get, "no lv2_descriptor");
+    return get(index);
+}
+
+struct Plugin {
+    const LV2_Descriptor* const described = descriptor();
+    LV2_Handle handle;
+    LV2_URID_Map map = {nullptr, [](LV2_URID_Map_Handle, const char* uri) { return urid_of(uri); }};
+    int32_t block;
+    std::map<std::string, float> controls;
+    std::vector<uint64_t> events_in = std::vector<uint64_t>(512), events_out = std::vector<uint64_t>(512);
+    bool active = false;
+
+    explicit Plugin(double rate_hz = 44100, int32_t largest = 512, bool with_options = true) : block(largest) {
+        const LV2_Options_Option options[] = {
+            {LV2_OPTIONS_INSTANCE, 0, urid_of(LV2_BUF_SIZE__maxBlockLength), 4, urid_of(LV2_ATOM__Int), &block}, {}};
+        const LV2_Feature map_feature = {LV2_URID__map, &map};
+        const LV2_Feature options_feature = {LV2_OPTIONS__options, const_cast<LV2_Options_Option*>(options)};
+        const LV2_Feature* const features[] = {&map_feature, with_options ? &options_feature : nullptr, nullptr};
+        handle = described->instantiate(described, rate_hz, "/", features);
+        REQUIRE(handle, "not instantiated");
+        for (const auto& [symbol, index] : ports())
+            if (symbol.rfind("lv2_audio", 0) && symbol.rfind("lv2_rest", 0) && symbol.rfind("lv2_events", 0))
+                described->connect_port(handle, index, &controls[symbol]);
+        controls["lv2_enabled"] = controls["mix"] = controls["strength"] = 1;
+        controls["width"] = 20;
+        described->connect_port(handle, ports().at("lv2_events_in"), events_in.data());
+        described->connect_port(handle, ports().at("lv2_events_out"), events_out.data());
+        clear_events();
+    }
+
+    ~Plugin() {
+        stop();
+        described->cleanup(handle);
+    }
+
+    void start() {
+        described->activate(handle);
+        active = true;
+    }
+
+    void stop() {
+        if (active)
+            described->deactivate(handle);
+        active = false;
+    }
+
+    void clear_events() {
+        auto* in = reinterpret_cast<LV2_Atom_Sequence*>(events_in.data());
+        *in = {{sizeof(LV2_Atom_Sequence_Body), urid_of(LV2_ATOM__Sequence)}, {0, 0}};
+        reinterpret_cast<LV2_Atom_Sequence*>(events_out.data())->atom = {4000, urid_of(LV2_ATOM__Chunk)};
+    }
+
+    std::vector<uint32_t> outputs() const {
+        std::vector<uint32_t> found;
+        for (const char* symbol : {"lv2_audio_out_1", "lv2_audio_out_2", "lv2_rest_left", "lv2_rest_right"})
+            if (ports().count(symbol))
+                found.push_back(ports().at(symbol));
+        return found;
+    }
+
+    void run(float* const* in, float* const* out, uint32_t frames) {
+        described->connect_port(handle, ports().at("lv2_audio_in_1"), in[0]);
+        described->connect_port(handle, ports().at("lv2_audio_in_2"), in[1]);
+        const std::vector<uint32_t> to = outputs();
+        for (size_t i = 0; i < to.size(); ++i)
+            described->connect_port(handle, to[i], out[i]);
+        reinterpret_cast<LV2_Atom_Sequence*>(events_out.data())->atom = {4000, urid_of(LV2_ATOM__Chunk)};
+        in_audio = true;
+        described->run(handle, frames);
+        in_audio = false;
+    }
+};
+
+// Without an engine the first pair is the input, late by the latency, and the second silence.
+void require_dry_run(Plugin& plugin, const std::vector<uint32_t>& blocks, size_t frames, const char* what,
+                     bool in_place = false) {
+    const auto left = noise(frames, 1), right = noise(frames, 2);
+    const size_t channels = plugin.outputs().size();
+    for (size_t at = 0, turn = 0; at < frames; ++turn) {
+        const uint32_t n = uint32_t(std::min<size_t>(blocks[turn % blocks.size()], frames - at));
+        std::vector<std::vector<float>> in = {{&left[at], &left[at] + n}, {&right[at], &right[at] + n}};
+        std::vector<std::vector<float>> given(channels, std::vector<float>(n + 1, kUnwritten));
+        float* in_rows[] = {in[0].data(), in[1].data()};
+        std::vector<float*> rows;
+        for (auto& row : given)
+            rows.push_back(row.data());
+        if (in_place)
+            std::copy(in_rows, in_rows + 2, rows.begin());
+        plugin.run(in_rows, rows.data(), n);
+        const size_t latency = size_t(plugin.controls["lv2_latency"]);
+        for (size_t channel = 0; channel < channels; ++channel)
+            for (size_t i = 0; i < n; ++i) {
+                const auto& input = channel == 0 ? left : right;
+                const float expected = channel < 2 && at + i >= latency ? input[at + i - latency] : 0.0f;
+                REQUIRE(rows[channel][i] == expected, "%s: channel %zu, sample %zu is %g, not %g", what, channel,
+                        at + i, rows[channel][i], expected);
+            }
+        at += n;
+    }
+}
+
+using Properties = std::map<LV2_URID, std::string>;
+
+Properties saved(Plugin& plugin) {
+    const auto* state = static_cast<const LV2_State_Interface*>(plugin.described->extension_data(LV2_STATE__interface));
+    REQUIRE(state, "no state");
+    Properties properties;
+    const auto store = [](LV2_State_Handle handle, uint32_t key, const void* value, size_t size, uint32_t type, uint32_t) {
+        if (type != urid_of(LV2_ATOM__String))
+            return LV2_STATE_ERR_BAD_TYPE;
+        (*static_cast<Properties*>(handle))[key] = std::string(static_cast<const char*>(value), size);
+        return LV2_STATE_SUCCESS;
+    };
+    REQUIRE(state->save(plugin.handle, store, &properties, 0, nullptr) == LV2_STATE_SUCCESS, "save");
+    return properties;
+}
+
+void load(Plugin& plugin, const Properties& properties) {
+    const auto* state = static_cast<const LV2_State_Interface*>(plugin.described->extension_data(LV2_STATE__interface));
+    const auto retrieve = [](LV2_State_Handle handle, uint32_t key, size_t* size, uint32_t* type, uint32_t*) -> const void* {
+        const auto& known = *static_cast<const Properties*>(handle);
+        const auto found = known.find(key);
+        if (found == known.end())
+            return nullptr;
+        *size = found->second.size();
+        *type = urid_of(LV2_ATOM__String);
+        return found->second.data();
+    };
+    state->restore(plugin.handle, retrieve, const_cast<Properties*>(&properties), 0, nullptr);
+}
+
+}  // namespace
+
+CHECK(scan_takes_less_than_100_ms) {
+    const double begun_s = now_s();
+    { Plugin plugin; }
+    REQUIRE(now_s() - begun_s < 0.1, "%.0f ms", 1e3 * (now_s() - begun_s));
+}
+
+CHECK(one_plugin_is_described_and_none_is_beyond_it) {
+    REQUIRE(!std::strncmp(descriptor()->URI, "urn:stemsteer:", 14), "%s", descriptor()->URI);
+    REQUIRE(!descriptor(1) && !descriptor(1000), "another plugin");
+    Plugin plugin;
+    REQUIRE(!plugin.described->extension_data("urn:nothing"), "an unknown extension");
+}
+
+CHECK(a_small_host_has_no_worker_and_no_options) {
+    Plugin plugin(44100, 512, false);
+    plugin.start();
+    require_dry_run(plugin, {512}, 4096, "small host");
+}
+
+CHECK(a_host_without_identifiers_is_refused) {
+    const LV2_Feature* const none[] = {nullptr};
+    REQUIRE(!descriptor()->instantiate(descriptor(), 44100, "/", none), "instantiated");
+}
+
+CHECK(activation_twice_and_after_each_other_is_served) {
+    Plugin plugin;
+    plugin.start();
+    for (int i = 0; i < 5; ++i) {
+        plugin.start();
+        require_dry_run(plugin, {512}, 4096, "again");
+        plugin.stop();
+    }
+}
+
+CHECK(exit_with_an_instance_that_plays_is_clean) {
+    static Plugin* const plugin = new Plugin;
+    plugin->start();
+    usleep(50000);  // the thread that looks for an engine runs
+    std::atexit([] {
+        void* const library = dlopen(plugin_path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+        for (int i = 0; library && i < 3; ++i)
+            dlclose(library);
+        usleep(300000);
+    });
+}
+
+CHECK(every_output_is_written_apart_and_in_place) {
+    for (const bool in_place : {false, true}) {
+        Plugin plugin;
+        plugin.start();
+        require_dry_run(plugin, {512, 0, 64}, 8192, "placement", in_place);
+    }
+}
+
+CHECK(every_rate_and_block_gives_the_input_at_the_latency) {
+    for (const double rate_hz : {22050.0, 44100.0, 48000.0, 96000.0, 192000.0})
+        for (const int32_t block : {1, 2, 64, 441, 512, 1024, 4096}) {
+            Plugin plugin(rate_hz, block);
+            plugin.start();
+            require_dry_run(plugin, {uint32_t(block), 1, uint32_t(block)}, 12000, "rate and block");
+        }
+}
+
+CHECK(the_audio_thread_allocates_nothing) {
+    Plugin plugin;
+    plugin.start();
+    audio_allocations = 0;
+    require_dry_run(plugin, {512, 64, 1, 0}, 65536, "audio");
+    REQUIRE(audio_allocations == 0, "%zu allocations", audio_allocations);
+}
+
+CHECK(any_value_of_any_control_is_taken) {
+    Plugin plugin;
+    plugin.start();
+    Random random(7);
+    auto left = noise(64, 1), right = noise(64, 2), rest = left, rest2 = left;
+    float* const rows[] = {left.data(), right.data(), rest.data(), rest2.data()};
+    const float kValues[] = {kNan, kInfinity, -kInfinity, 1e30f, -1e30f, 0.5f, 0, 1, 1000};
+    for (int i = 0; i < 2000; ++i) {
+        for (auto& [symbol, value] : plugin.controls)
+            value = kValues[random.below(9)];
+        plugin.controls["offline"] = 0;
+        plugin.run(rows, rows, 64);
+        for (const float* row : rows)
+            REQUIRE(std::all_of(row, row + 64, [](float x) { return std::fabs(x) < 4; }), "loud or NaN");
+        REQUIRE(plugin.controls["lv2_latency"] >= 512 && plugin.controls["load"] >= 0, "outputs");
+    }
+}
+
+CHECK(any_transport_is_taken) {
+    Plugin plugin;
+    plugin.start();
+    Random random(11);
+    std::vector<float> row(64);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    const double kNumbers[] = {0, -1, 1e-30, 3, 120, 1e30, kNan, kInfinity};
+    for (int i = 0; i < 2000; ++i) {
+        plugin.clear_events();
+        LV2_Atom_Forge forge;
+        lv2_atom_forge_init(&forge, &plugin.map);
+        lv2_atom_forge_set_buffer(&forge, reinterpret_cast<uint8_t*>(plugin.events_in.data()), 4096);
+        LV2_Atom_Forge_Frame sequence, object;
+        lv2_atom_forge_sequence_head(&forge, &sequence, 0);
+        lv2_atom_forge_frame_time(&forge, 0);
+        lv2_atom_forge_object(&forge, &object, 0, urid_of(LV2_TIME__Position));
+        for (const char* key : {LV2_TIME__frame, LV2_TIME__speed, LV2_TIME__bar, LV2_TIME__barBeat, LV2_TIME__beatUnit,
+                                LV2_TIME__beatsPerBar, LV2_TIME__beatsPerMinute}) {
+            lv2_atom_forge_key(&forge, urid_of(key));
+            const double number = kNumbers[random.below(8)];
+            switch (random.below(4)) {
+            case 0: lv2_atom_forge_double(&forge, number); break;
+            case 1: lv2_atom_forge_float(&forge, float(number)); break;
+            case 2: lv2_atom_forge_int(&forge, int32_t(random.bits())); break;
+            default: lv2_atom_forge_long(&forge, int64_t(random.bits()) - (1LL << 31)); break;
+            }
+        }
+        lv2_atom_forge_pop(&forge, &object);
+        lv2_atom_forge_pop(&forge, &sequence);
+        plugin.run(rows, rows, 64);
+    }
+}
+
+CHECK(a_state_brings_back_every_property) {
+    Plugin plugin;
+    Properties properties = saved(plugin);
+    REQUIRE(properties.size() == 5, "%zu properties", properties.size());
+    const LV2_URID label = urid_of("urn:distrho:label"), policy = urid_of("urn:distrho:offline_policy");
+    REQUIRE(properties.count(label) && properties.count(policy), "another key");
+    properties[label] = std::string("Gitarre \xc3\xa4\0", 11);
+    properties[policy] = std::string("dry\0", 4);
+    Plugin other;
+    load(other, properties);
+    REQUIRE(saved(other) == properties, "another state");
+}
+
+CHECK(a_state_that_is_none_does_no_harm) {
+    Plugin plugin;
+    const Properties before = saved(plugin);
+    load(plugin, {});
+    REQUIRE(saved(plugin) == before, "an empty state changes something");
+    Random random(3);
+    for (int i = 0; i < 200; ++i) {
+        Properties wild = before;
+        for (auto& [key, text] : wild) {
+            text.assign(random.below(3000), 0);
+            for (char& byte : text)
+                byte = char(random.bits());
+        }
+        load(plugin, wild);
+        saved(plugin);
+    }
+}
+
+int main(int count, char** words) { return run_checks(count, words); }
