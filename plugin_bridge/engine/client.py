@@ -43,6 +43,7 @@ class PluginClient:
         outputs: int = 2,
         model: str = "",
         label: str = "",
+        track: str = "",
         offline: bool = False,
         timeout_s: float = 15.0,
     ) -> None:
@@ -59,6 +60,7 @@ class PluginClient:
             "hello": 1,
             "uuid": secrets.token_hex(16),
             "label": label,
+            "track": track,
             "model": model,
             "host": "track",
             "format": "python",

@@ -12,28 +12,25 @@ from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
 from tests.support.engine_sandbox import (
     CPP,
     LATENCY,
-    built_plugin,
+    SANITIZED,
     compiled,
     level_db,
     need,
     noise,
     panned,
+    sanitized_plugin,
 )
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
-SANITIZERS = "address,undefined"
 
 
 def sanitized():
     """The CLAP plugins and their host under sanitizers."""
-    folder = built_plugin() / "sanitized"
-    if not (folder / "StemsteerSplit.clap").exists():
-        command = ["make", "-C", str(CPP), "-j2", "native", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-    flags = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
-    return {"plugin": folder / "StemsteerSplit.clap", "host": compiled("clap_player", flags=flags)}
+    return {
+        "plugin": sanitized_plugin() / "StemsteerSplit.clap",
+        "host": compiled("clap_player", flags=SANITIZED),
+    }
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ DPF = Path("/usr/share/dpf")
 DEBIAN_PACKAGES = ROOT / "build" / "debian-packages.txt"
 REQUIRED = "STEMSTEER_HOST_TESTS"  # set to "required": what is missing is a failure
 LATENCY = 1024
+SANITIZERS = "address,undefined"
+SANITIZED = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
 
 
 def need(*programs: str) -> None:
@@ -76,12 +78,23 @@ def built_plugin() -> Path:
     return folder
 
 
+def sanitized_plugin() -> Path:
+    """The folder of the CLAP and VST3 plugins under sanitizers; programs need flags `SANITIZED`."""
+    folder = built_plugin() / "sanitized"
+    if not (folder / "complete").exists():
+        command = ["make", "-C", CPP, "-j2", "native", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        (folder / "complete").touch()
+    return folder
+
+
 def compiled(name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
-    """A program of tests/cpp; built once for the same sources and flags."""
+    """A program of tests/plugin/cpp; built once for the same sources and flags."""
     need("g++", str(DPF))
     files = [ROOT / "tests" / "plugin" / "cpp" / f"{name}.cpp", *sources]
     digest = hashlib.sha256(" ".join(flags).encode())
-    for file in [*files, *sorted(CPP.glob("*.h"))]:
+    for file in [*files, *sorted(CPP.glob("*.h")), *sorted(files[0].parent.glob("*.h"))]:
         digest.update(file.read_bytes())
     program = ROOT / ".work" / f"{name}-{digest.hexdigest()[:12]}"
     if not program.exists():

@@ -14,8 +14,8 @@ from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 class InstanceSurface:
     """A `ControlSurface` whose instances come and go.
 
-    An instance is called by its label, or ``track_2`` if it has none; another one of the same name
-    gets its number behind it. An instance that comes back has the number that it had.
+    An instance is called by its label, without one like its track in the host, else ``track_2``;
+    another one of the same name gets its number behind it. An instance that comes back has the number that it had.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class InstanceSurface:
         """Add an instance; return its name and number."""
         with self._lock:
             number = self._number(worker.hello["uuid"])
-            name = worker.hello["label"] or f"track_{number}"
+            name = worker.hello["label"] or worker.hello["track"] or f"track_{number}"
             if osc_name(name) in map(osc_name, self._workers):
                 name = f"{name}_{number}"
             ranked = [*self._workers.items(), (name, worker)]

@@ -41,7 +41,7 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
         if type(value) is not int or not low <= value <= high:
             raise StemsteerError(f"hello: {name} is {_shown(value)}, expected {low} to {high}")
         checked[name] = value
-    for name in ("label", "host", "format"):
+    for name in ("label", "track", "host", "format"):
         checked[name] = printable(hello.get(name))
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):

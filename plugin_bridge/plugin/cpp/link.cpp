@@ -27,6 +27,7 @@ namespace {
 constexpr int kRetry_ms = 250;       // between two looks for an engine
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kRestart_s = 10;    // between two autostarts
+constexpr double kQuiet_s = 10;      // after a message on the desktop
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 std::string quoted(const std::string& text) {
@@ -364,6 +365,12 @@ void Link::pause(int time_ms) {
     eventfd_read(wake_fd_, &ignored);
 }
 
+// What the user calls the instance, as far as it is known.
+std::string Link::called() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return hello_.label.empty() ? hello_.track : hello_.label;
+}
+
 // Tell the user: by the log, and by the host where that has a way.
 void Link::tell(const std::string& text) {
     log_line(text);
@@ -378,9 +385,16 @@ void Link::report_losses() {
     seen_losses_ = lost;
     if (lost == told_losses_ || (grows && !quit_))
         return;
-    tell("ERROR: an offline render has " + std::to_string(lost - told_losses_) +
-         " blocks that were not processed, because the engine was missing or had failed; "
-         "run `stemsteer doctor`, then render again");
+    const std::string name = called();
+    const std::string text =
+        (name.empty() ? "an offline render" : "the offline render of " + name) + " has " +
+        std::to_string(lost - told_losses_) +
+        " blocks that were not processed, because the engine was missing or had failed; "
+        "run `stemsteer doctor`, then render again";
+    tell("ERROR: " + text);
+    static std::atomic<double> quiet_until_s{0};  // one message for all tracks of a render
+    if (seconds() > quiet_until_s.exchange(seconds() + kQuiet_s))
+        notify_desktop("Stemsteer: a bounce is not complete", text);
     told_losses_ = lost;
 }
 

@@ -45,6 +45,7 @@ private:
     void close_ring();
     void report_losses();
     void tell(const std::string& text);
+    std::string called() const;
 
     Stream& stream_;
     Presence& presence_;

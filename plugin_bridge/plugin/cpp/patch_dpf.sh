@@ -14,6 +14,11 @@ before='if (fLastPositionData.frame >= 0)$'
 once "a place before the song" DistrhoPluginLV2.cpp "$before"
 sed -i "/$before/d" DistrhoPluginLV2.cpp
 
+# DPF reads a state's text beyond its end if it has none.
+length='std::strlen(value);$'
+once "a state without an end" DistrhoPluginLV2.cpp "$length"
+sed -i "s/$length/strnlen(value, size);/" DistrhoPluginLV2.cpp
+
 # DPF refuses hosts that have no worker, which plugins without a UI never use, or no options.
 worker='if (worker == nullptr)$'
 once "no worker" DistrhoPluginLV2.cpp "$worker"

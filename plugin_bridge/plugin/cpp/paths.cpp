@@ -13,6 +13,8 @@ namespace stemsteer {
 
 namespace {
 
+constexpr char kNotifier[] = "/usr/bin/notify-send";
+
 std::string variable(const char* name) {
     const char* const value = std::getenv(name);
     return value ? value : "";
@@ -37,6 +39,49 @@ std::vector<std::string> lines_of(const std::string& path) {
         if (!line.empty())
             lines.push_back(line);
     return lines;
+}
+
+// Start a program by its absolute path, with a clean environment and without waiting for it.
+bool run_alone(const std::vector<std::string>& command) {
+    if (command[0][0] != '/')
+        return false;
+    // The shell leaves at once, so that the program belongs to nobody and no zombie stays.
+    std::vector<std::string> words = {"/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"};
+    words.insert(words.end(), command.begin(), command.end());
+    // Hosts export LD_LIBRARY_PATH, PYTHONHOME and the like for themselves: ours get none.
+    std::vector<std::string> settings = {"PATH=/usr/local/bin:/usr/bin:/bin"};
+    for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
+                             "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STEMSTEER_SOCKET",
+                             "STEMSTEER_MODELS", "DBUS_SESSION_BUS_ADDRESS"})
+        if (std::getenv(name))
+            settings.push_back(std::string(name) + "=" + variable(name));
+
+    std::vector<char*> argv, environment;
+    for (std::string& word : words)
+        argv.push_back(&word[0]);
+    for (std::string& setting : settings)
+        environment.push_back(&setting[0]);
+    argv.push_back(nullptr);
+    environment.push_back(nullptr);
+
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    // Programs take code from the folder that they are in, and the host's may be anyone's.
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, "/");
+    pid_t pid = 0;
+    const int failure =
+        posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv.data(), environment.data());
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (failure == 0)
+        waitpid(pid, nullptr, 0);
+    return failure == 0;
 }
 
 }  // namespace
@@ -70,45 +115,12 @@ bool start_engine() {
     if (!is_ours(path))
         return false;
     const std::vector<std::string> command = lines_of(path);
-    if (command.empty() || command[0][0] != '/')
-        return false;
-    // The shell leaves at once, so that the engine belongs to nobody and no zombie stays.
-    std::vector<std::string> words = {"/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"};
-    words.insert(words.end(), command.begin(), command.end());
-    // Hosts export LD_LIBRARY_PATH, PYTHONHOME and the like for themselves: the engine gets none.
-    std::vector<std::string> settings = {"PATH=/usr/local/bin:/usr/bin:/bin"};
-    for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
-                             "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STEMSTEER_SOCKET",
-                             "STEMSTEER_MODELS"})
-        if (std::getenv(name))
-            settings.push_back(std::string(name) + "=" + variable(name));
+    return !command.empty() && run_alone(command);
+}
 
-    std::vector<char*> argv, environment;
-    for (std::string& word : words)
-        argv.push_back(&word[0]);
-    for (std::string& setting : settings)
-        environment.push_back(&setting[0]);
-    argv.push_back(nullptr);
-    environment.push_back(nullptr);
-
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-    // Programs take code from the folder that they are in, and the host's may be anyone's.
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, "/");
-    pid_t pid = 0;
-    const int failure =
-        posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv.data(), environment.data());
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (failure == 0)
-        waitpid(pid, nullptr, 0);
-    return failure == 0;
+void notify_desktop(const std::string& title, const std::string& text) {
+    if (access(kNotifier, X_OK) == 0)
+        run_alone({kNotifier, "--app-name=Stemsteer", "--urgency=critical", "--", title, text});
 }
 
 }  // namespace stemsteer

@@ -1,4 +1,4 @@
-// Where things are on this machine, by the rules of plugin_bridge/paths.py.
+// Where things are on this machine, and programs of it that the plugin starts, by the rules of plugin_bridge/paths.py.
 #pragma once
 
 #include <string>
@@ -16,5 +16,8 @@ bool is_ours(const std::string& path);
 // clean environment, in the root folder, without waiting for it. Two plugins that do it at once are
 // no harm: the second engine leaves.
 bool start_engine();
+
+// Show a message on the user's desktop, where there is one that can.
+void notify_desktop(const std::string& title, const std::string& text);
 
 }  // namespace stemsteer

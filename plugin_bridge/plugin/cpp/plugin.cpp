@@ -32,7 +32,7 @@ void set_choices(Parameter& parameter, const Control& control) {
         values[i].label = control.choices[i];
     }
     parameter.enumValues.count = uint8_t(control.choice_count);
-    parameter.enumValues.restrictedMode = control.low + control.choice_count - 1 == control.high;
+    parameter.enumValues.restrictedMode = true;
     parameter.enumValues.values = values;
 }
 

@@ -10,7 +10,6 @@ namespace stemsteer {
 namespace {
 
 constexpr int kDecimals = 3;
-constexpr char kUnnamed[] = "unnamed ";  // numbers of instruments that are still to be given
 constexpr const char* kOff[] = {"off", "no", "false"};
 constexpr const char* kOn[] = {"on", "yes", "true"};
 constexpr char32_t kNoCharacter = '?';
@@ -100,10 +99,8 @@ std::string shortest_number(float value) {
 
 std::string value_text(const Control& control, double value, bool with_unit) {
     value = std::isfinite(value) ? legal_value(control, value) : control.normal;
-    if (control.choice_count) {
-        const unsigned index = unsigned(value - control.low);
-        return index < control.choice_count ? control.choices[index] : kUnnamed + decimal(value);
-    }
+    if (control.choice_count)
+        return control.choices[unsigned(value - control.low)];
     if (control.toggle)
         return (control.output ? value > 0.5 ? kOn[1] : kOff[1] : value > 0.5 ? kOn[0] : kOff[0]);
     const bool has_unit = with_unit && control.unit[0];
@@ -123,8 +120,7 @@ bool parse_value(const Control& control, const std::string& text, double& value)
                 value = word == kOn[i];
                 return true;
             }
-    const std::string digits = word.rfind(kUnnamed, 0) == 0 ? word.substr(sizeof kUnnamed - 1) : word;
-    if (!parse_number(without_suffix(digits, lower(control.unit)), value))
+    if (!parse_number(without_suffix(word, lower(control.unit)), value))
         return false;
     value = legal_value(control, value);
     return true;

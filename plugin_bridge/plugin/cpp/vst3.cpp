@@ -242,10 +242,9 @@ public:
             info->flags = V3_PARAM_READ_ONLY | V3_PARAM_IS_HIDDEN;
             return V3_OK;
         }
-        const bool is_list = control->choice_count && control->high - control->low + 1 == control->choice_count;
         info->flags = (is_automatable(*control) ? V3_PARAM_CAN_AUTOMATE : 0) |
                       (control->output ? V3_PARAM_READ_ONLY : 0) |
-                      (is_list ? V3_PARAM_IS_LIST : 0) |
+                      (control->choice_count ? V3_PARAM_IS_LIST : 0) |
                       (control->id == kBypass ? V3_PARAM_IS_BYPASS : 0);
         info->step_count = control->whole ? int32_t(control->high - control->low) : 0;
         info->default_normalised_value = to_normalized(*control, control->normal);

@@ -1,6 +1,8 @@
 // What hosts and validators of CLAP ask: library, life, sound, latency. See checks.h.
 #define CHECKS_MAIN
 #include "clap_checks.h"
+#include "fake_engine.h"
+#include "ring.h"
 
 using namespace checks;
 
@@ -237,6 +239,63 @@ CHECK(offline_rendering_can_be_set_and_other_modes_are_refused) {
     REQUIRE(!render->has_hard_realtime_requirement(plugin.plugin), "hard real time");
     REQUIRE(render->set(plugin.plugin, 1) && render->set(plugin.plugin, 0), "modes");
     REQUIRE(!render->set(plugin.plugin, 7), "mode 7");
+}
+
+// --- the engine
+
+CHECK(activation_waits_for_no_engine) {
+    FakeEngine engine;  // listens, and never answers
+    std::vector<std::unique_ptr<Plugin>> plugins;
+    for (int i = 0; i < 20; ++i)
+        plugins.push_back(std::make_unique<Plugin>());
+    const double begun_s = now_s();
+    for (auto& plugin : plugins)
+        plugin->start();
+    REQUIRE(now_s() - begun_s < 0.5, "20 activations took %.2f s", now_s() - begun_s);
+}
+
+CHECK(the_engine_is_told_the_name_of_the_track) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.host.track = "Gitarre \"L\" \\ & \xc3\xa4\xff";
+    const auto* track = plugin.extension<clap_plugin_track_info_t>(CLAP_EXT_TRACK_INFO);
+    track->changed(plugin.plugin);
+    plugin.start();
+    const std::string first = engine.greeting();
+    REQUIRE(first.find("\"track\":\"Gitarre \\\"L\\\" \\\\ & \xc3\xa4?\"") != std::string::npos, "%s", first.c_str());
+    plugin.host.track = "Bass";
+    track->changed(plugin.plugin);
+    const std::string second = engine.greeting();
+    REQUIRE(second.find("\"track\":\"Bass\"") != std::string::npos, "%s", second.c_str());
+}
+
+CHECK(an_engine_that_writes_random_bytes_is_not_heard) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    engine.greeting();
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    const auto [bytes, size] = engine.ring();
+    Random random(5);
+    auto left = noise(512, 1), right = noise(512, 2), rest = left, rest2 = left;
+    float* const rows[] = {left.data(), right.data(), rest.data(), rest2.data()};
+    for (int block = 0; block < 400; ++block) {
+        for (size_t i = 0; i + 4 <= size; i += 4) {
+            const uint32_t word = random.bits();
+            std::memcpy(bytes + i, &word, sizeof word);
+        }
+        auto* header = reinterpret_cast<stemsteer::Header*>(bytes);
+        header->from = block % 2 ? stemsteer::kOrigin : random.bits();  // now and then all is done
+        header->done = UINT64_MAX / 2;
+        Events events;
+        for (float* row : {rows[0], rows[1]})
+            std::copy_n(noise(512, uint64_t(block)).begin(), 512, row);
+        plugin.play(rows, rows, 512, events);
+        for (uint32_t channel = 0; channel < 2 * plugin.pairs(); ++channel)
+            for (int i = 0; i < 512; ++i)
+                REQUIRE(std::fabs(rows[channel][i]) <= 20, "a peak of %g", rows[channel][i]);
+        REQUIRE(plugin.value(13) >= 0 && plugin.value(13) <= 1, "load %g", plugin.value(13));
+    }
 }
 
 int main(int count, char** words) { return run_checks(count, words); }

@@ -1,5 +1,6 @@
 // What hosts and validators of VST3 ask of a plugin. See checks.h.
 #define CHECKS_MAIN
+#include "fake_engine.h"
 #include "vst3_checks.h"
 
 using namespace checks;
@@ -429,6 +430,44 @@ CHECK(a_state_that_is_none_changes_nothing) {
     REQUIRE(plugin.comp()->get_state(plugin.component, broken.as<v3_bstream>()) != V3_OK, "a broken stream");
     REQUIRE(plugin.comp()->set_state(plugin.component, nullptr) != V3_OK, "no stream");
     REQUIRE(plugin.inputs() == before, "a state that was refused was applied in part");
+}
+
+// --- the engine
+
+CHECK(activation_waits_for_no_engine) {
+    FakeEngine engine;  // listens, and never answers
+    std::vector<std::unique_ptr<Plugin>> plugins;
+    for (int i = 0; i < 20; ++i)
+        plugins.push_back(std::make_unique<Plugin>());
+    const double begun_s = now_s();
+    for (auto& plugin : plugins)
+        plugin->start();
+    REQUIRE(now_s() - begun_s < 0.5, "20 activations took %.2f s", now_s() - begun_s);
+}
+
+CHECK(the_engine_is_told_the_name_of_the_track) {
+    FakeEngine engine;
+    Plugin plugin;
+    struct v3_info_listener {
+        v3_result(V3_API* set_channel_context_infos)(void* self, v3_attribute_list** infos);
+    };
+    constexpr v3_tuid id = V3_ID(0x0F194781, 0x8D984ADA, 0xBBA0C1EF, 0xC011D8D0);
+    v3_info_listener** listener = nullptr;
+    v3_cpp_obj_query_interface(plugin.controller, id, &listener);
+    REQUIRE(listener, "no IInfoListener");
+    Object<v3_attribute_list> infos;
+    infos.functions.get_string = [](void*, const char* key, int16_t* text, uint32_t bytes) {
+        static const char16_t kName[] = u"Gitarre \u00e4 \U0001d11e";
+        if (std::strcmp(key, "channel name") || bytes < sizeof kName)
+            return v3_result(V3_FALSE);
+        std::memcpy(text, kName, sizeof kName);
+        return v3_result(V3_OK);
+    };
+    v3_cpp_obj(listener)->set_channel_context_infos(listener, infos.as<v3_attribute_list>());
+    plugin.start();
+    const std::string hello = engine.greeting();
+    REQUIRE(hello.find("\"track\":\"Gitarre \xc3\xa4 \xf0\x9d\x84\x9e\"") != std::string::npos, "%s", hello.c_str());
+    v3_cpp_obj_unref(listener);
 }
 
 int main(int count, char** words) { return run_checks(count, words); }

@@ -1,0 +1,120 @@
+"""What validators and odd hosts ask of CLAP, VST3 and LV2, asked by small hosts of our own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_sandbox import (
+    ROOT,
+    SANITIZED,
+    built_plugin,
+    compiled,
+    need,
+    sanitized_plugin,
+)
+
+pytestmark = pytest.mark.host
+CPP = Path(__file__).parent / "cpp"
+SOURCES = {"clap": (CPP / "clap_value_checks.cpp",), "vst3": (), "lv2": ()}
+FEWEST = {"clap": 37, "vst3": 26, "lv2": 13}  # a check that is lost is a failure
+TARGETS = [
+    ("Stemsteer", "C"),
+    ("StemsteerSplit", "C"),
+    ("Stemsteer", "de_DE.UTF-8"),  # a comma in numbers
+    ("Stemsteer", "tr_TR.UTF-8"),  # a comma, and letters whose upper case is another
+]
+
+
+def binary(folder: Path, name: str, kind: str) -> Path:
+    """The library of a plugin in the folder of bundles."""
+    machine = f"{os.uname().machine}-linux"
+    place = {
+        "clap": f"{name}.clap",
+        "vst3": f"{name}.vst3/Contents/{machine}/{name}.so",
+        "lv2": f"{name}.lv2/{name}_dsp.so",
+    }
+    return folder / place[kind]
+
+
+def checked(program: Path, plugin: Path, **environment: str) -> list[str]:
+    """The lines that a program of checks prints of a plugin, the verdict last."""
+    done = subprocess.run(
+        [program, plugin],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+    )
+    assert done.stdout, done.stderr[-2000:]
+    print(plugin.name, environment, done.stdout.splitlines()[-1])
+    return [*done.stdout.splitlines(), *done.stderr.splitlines()[-20:]] if done.returncode else []
+
+
+@pytest.fixture(scope="session")
+def locales() -> str:
+    """A folder of locales whose numbers have a comma, whatever the machine has."""
+    need("localedef", "/usr/share/i18n/locales/tr_TR")
+    folder = ROOT / ".work" / "locales"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {locale for _, locale in TARGETS} - {"C"}:
+        if not (folder / name).exists():
+            command = ["localedef", "-i", name.split(".")[0], "-f", "UTF-8", folder / name]
+            subprocess.run(command, check=True, capture_output=True)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize(("name", "locale"), TARGETS)
+def test_every_check_of_a_format_passes_in_every_locale(
+    engine_sandbox, locales, kind, name, locale
+):
+    program = compiled(f"{kind}_checks", *SOURCES[kind])
+    wrong = checked(
+        program, binary(built_plugin(), name, kind), LOCPATH=locales, CHECK_LOCALE=locale
+    )
+    assert not wrong, "\n".join(line for line in wrong if not line.startswith("ok "))
+
+
+@pytest.mark.parametrize("kind", ["clap", "vst3"])
+def test_every_check_passes_under_sanitizers(engine_sandbox, kind):
+    program = compiled(f"{kind}_checks", *SOURCES[kind], flags=SANITIZED)
+    wrong = checked(program, binary(sanitized_plugin(), "StemsteerSplit", kind))
+    assert not wrong, "\n".join(line for line in wrong if not line.startswith("ok "))
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_no_check_is_lost(kind):
+    sources = [CPP / f"{kind}_checks.cpp", *SOURCES[kind]]
+    names = re.findall(r"^CHECK\((\w+)\)", "".join(s.read_text() for s in sources), re.MULTILINE)
+    assert len(set(names)) == len(names) >= FEWEST[kind]
+
+
+def test_a_plugin_that_crashes_or_hangs_is_a_failed_check(tmp_path):
+    source = tmp_path / "broken.cpp"
+    source.write_text(
+        '#define CHECKS_MAIN\n#include "checks.h"\n'
+        "CHECK(good) {}\n"
+        'CHECK(wrong) { fail("%d", 3); }\n'
+        "CHECK(crash) { std::abort(); }\n"
+        "CHECK(leaves) { std::exit(0); }\n"
+        "CHECK(at_exit) { std::atexit([] { std::abort(); }); }\n"
+        "int main(int count, char** words) { return run_checks(count, words); }\n"
+    )
+    program = tmp_path / "broken"
+    need("g++")
+    subprocess.run(["g++", "-std=c++17", f"-I{CPP}", source, "-o", program], check=True)
+    lines = checked(program, tmp_path)
+    assert lines[:6] == [
+        "ok good",
+        "FAILED wrong: 3",
+        "FAILED crash: died: Aborted",
+        "FAILED leaves: said nothing",
+        "FAILED at_exit: died: Aborted",
+        "1 passed, 4 failed",
+    ]
