@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plugin_bridge.engine.client import ask_status
 from plugin_bridge.paths import autostart_file, config_folder
+from plugin_bridge.plugin.bounces import last_loss, plugin_log
 from realtime.errors import StemsteerError
 
 CPP = Path(__file__).resolve().parent / "cpp"
@@ -95,6 +96,9 @@ def state() -> list[tuple[str, str, str]]:
         checks.append(("engine", f"{len(status['instances'])} instances, {status['model']}", ""))
     except StemsteerError:
         checks.append(("engine", "not running", "the plugin starts it, or run: stemsteer serve"))
+    loss = last_loss()
+    remedy = f"render that song again, see {plugin_log()}" if loss else ""
+    checks.append(("bounces", loss or "none has lost its engine since yesterday", remedy))
     return checks
 
 

@@ -54,6 +54,20 @@ def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(engine_san
     until(lambda: not engine_sandbox.instances(), "the instance is gone")
 
 
+def test_a_track_is_called_by_its_label_else_as_in_the_host_else_by_a_number(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    clients = [
+        PluginClient(track="Bass"),
+        PluginClient(label="mine", track="Bass"),
+        PluginClient(track="Bass"),
+        PluginClient(),
+    ]
+    names = [instance["name"] for instance in engine_sandbox.instances()]
+    assert names == ["Bass", "mine", "Bass_3", "track_4"]
+    for client in clients:
+        client.close()
+
+
 @pytest.mark.host
 def test_the_way_of_a_block_to_its_sound_and_back_is_short(engine_sandbox):
     engine_sandbox.start("panorama")

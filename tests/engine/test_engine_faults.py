@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from plugin_bridge.plugin.bounces import last_loss
 from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played, stalls
 from tests.support.engine_sandbox import noise, until
 
@@ -153,8 +155,9 @@ def test_an_offline_render_goes_on_with_a_new_engine_when_one_comes(engine_sandb
 def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine_sandbox, tmp_path):
     engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
-    run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", gain=HALF_DB)
+    run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", "track=Bass", gain=HALF_DB)
     until(engine_sandbox.workers, "the track is served")
+    assert engine_sandbox.instances()[0]["name"] == "Bass"
     engine_sandbox.stop(signal.SIGKILL)
     begun_s = time.monotonic()
     y, facts = run.end()
@@ -164,6 +167,9 @@ def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine
     assert (kinds == 0).sum() < 8
     assert facts["outputs"][DROPOUTS] >= (kinds == 1).sum() - 8 > 0
     assert "were not processed" in engine_sandbox.plugin_log.read_text()
+    assert facts["log"].startswith("the offline render of Bass has ")  # the host shows it
+    assert "Bass" in last_loss()  # so does the doctor
+    assert not last_loss(timedelta(0))
 
 
 def test_a_killed_host_leaves_no_process_and_no_file(engine_sandbox, tmp_path):

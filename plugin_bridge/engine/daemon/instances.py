@@ -15,7 +15,8 @@ class InstanceSurface:
     """A `ControlSurface` whose instances come and go.
 
     An instance is called by its label, without one like its track in the host, else ``track_2``;
-    another one of the same name gets its number behind it. An instance that comes back has the number that it had.
+    another one of the same name gets its number behind it. An instance that comes back has the
+    number that it had.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 # One plugin as CLAP and VST3, which are two ways into one library; called by the Makefile.
-SOURCES := clap vst3 effect state text stream link paths
+SOURCES := clap vst3 vst3_factory vst3_parameters effect state text stream link paths
 BUILD := $(OUT)/.work/$(PLUGIN)-native
 LIBRARY := $(BUILD)/$(PLUGIN).so
 VST3 := $(OUT)/$(PLUGIN).vst3/Contents/$(shell uname -m)-linux/$(PLUGIN).so

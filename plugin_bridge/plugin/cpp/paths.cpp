@@ -13,7 +13,10 @@ namespace stemsteer {
 
 namespace {
 
-constexpr char kNotifier[] = "/usr/bin/notify-send";
+#ifndef STEMSTEER_NOTIFIER
+#define STEMSTEER_NOTIFIER "/usr/bin/notify-send"
+#endif
+constexpr char kNotifier[] = STEMSTEER_NOTIFIER;
 
 std::string variable(const char* name) {
     const char* const value = std::getenv(name);

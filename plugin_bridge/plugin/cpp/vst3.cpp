@@ -1,49 +1,19 @@
-// The plugin in VST3: one object is processor and controller.
+// The plugin in VST3: one object is processor and controller. vst3_factory.cpp makes it.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "effect.h"
 #include "state.h"
 #include "text.h"
-#include "vst3_interfaces.h"
+#include "vst3_parameters.h"
 
 namespace stemsteer {
 namespace {
 
 constexpr int32_t kPairs = kOutputs / 2;  // stereo outputs
 constexpr v3_speaker_arrangement kStereo = V3_SPEAKER_L | V3_SPEAKER_R;
-constexpr double kLatencyRange = 1 << 16;  // what 1 means for the hidden parameter
-constexpr double kEcho_s = 1;              // after a move in process(), the same told otherwise is late
-constexpr char kSdkVersion[] = "VST 3.7.4";
+constexpr double kEcho_s = 1;  // after a move in process(), the same told otherwise is late
 constexpr double kSame = 1e-9;
-
-// Parameter 0 is hidden: with it the audio thread tells the host's main thread that the latency has
-// changed. A control's parameter is its id + 1. Projects refer to these numbers.
-constexpr v3_param_id kLatencyParameter = 0, kFirstParameter = 1;
-
-const Control* control_of(v3_param_id id) {
-    return id >= kFirstParameter && id - kFirstParameter < kControlCount
-               ? &kControls[id - kFirstParameter]
-               : nullptr;
-}
-
-double to_plain(const Control& control, double normalized) {
-    return control.low + std::clamp(normalized, 0.0, 1.0) * (control.high - control.low);
-}
-
-double to_normalized(const Control& control, double plain) {
-    return std::clamp((plain - control.low) / (control.high - control.low), 0.0, 1.0);
-}
-
-void copy_text(int16_t* to, size_t size, const std::string& text) {
-    const std::u16string units = to_utf16(text);
-    const size_t count = std::min(size - 1, units.size());
-    std::copy_n(units.begin(), count, to);
-    to[count] = 0;
-}
-
-void copy_text(char* to, size_t size, const char* text) { to[std::string(text).copy(to, size - 1)] = 0; }
 
 class Vst3Plugin final : public Component,
                          public AudioProcessor,
@@ -227,74 +197,33 @@ public:
     v3_result V3_API set_component_state(ByteStream*) override { return V3_OK; }  // it is ours
     v3_result V3_API set_controller_state(ByteStream*) override { return V3_NOT_IMPLEMENTED; }
     v3_result V3_API get_controller_state(ByteStream*) override { return V3_NOT_IMPLEMENTED; }
-    int32_t V3_API get_parameter_count() override { return kFirstParameter + kControlCount; }
+    int32_t V3_API get_parameter_count() override { return kParameterCount; }
 
     v3_result V3_API get_parameter_info(int32_t index, v3_param_info* info) override {
-        if (index < 0 || index >= get_parameter_count())
-            return V3_INVALID_ARG;
-        *info = {};
-        info->param_id = v3_param_id(index);
-        const Control* const control = control_of(info->param_id);
-        copy_text(info->title, 128, control ? control->title : "Latency");
-        copy_text(info->short_title, 128, control ? control->title : "Latency");
-        copy_text(info->units, 128, control ? control->unit : "samples");
-        if (!control) {
-            info->flags = V3_PARAM_READ_ONLY | V3_PARAM_IS_HIDDEN;
-            return V3_OK;
-        }
-        info->flags = (is_automatable(*control) ? V3_PARAM_CAN_AUTOMATE : 0) |
-                      (control->output ? V3_PARAM_READ_ONLY : 0) |
-                      (control->choice_count ? V3_PARAM_IS_LIST : 0) |
-                      (control->id == kBypass ? V3_PARAM_IS_BYPASS : 0);
-        info->step_count = control->whole ? int32_t(control->high - control->low) : 0;
-        info->default_normalised_value = to_normalized(*control, control->normal);
-        return V3_OK;
+        return info ? describe(v3_param_id(index), *info) : V3_INVALID_ARG;
     }
 
     v3_result V3_API get_parameter_string_for_value(v3_param_id id, double normalized,
                                                     v3_str_128 text) override {
-        const Control* const control = control_of(id);
-        if (!std::isfinite(normalized) || !text || (!control && id != kLatencyParameter))
-            return V3_INVALID_ARG;
-        copy_text(text, 128,
-                  control ? value_text(*control, to_plain(*control, normalized), false)
-                          : std::to_string(std::lround(std::clamp(normalized, 0.0, 1.0) * kLatencyRange)));
-        return V3_OK;
+        return write_text(id, normalized, text);
     }
 
     v3_result V3_API get_parameter_value_for_string(v3_param_id id, int16_t* text,
                                                     double* normalized) override {
-        const Control* const control = control_of(id);
-        double plain;
-        if (!text || !normalized || (!control && id != kLatencyParameter))
-            return V3_INVALID_ARG;
-        const std::string words = to_utf8(reinterpret_cast<const char16_t*>(text), 128);
-        if (!(control ? parse_value(*control, words, plain) : parse_number(words, plain)))
-            return V3_FALSE;
-        *normalized = plain_parameter_to_normalized(id, plain);
-        return V3_OK;
+        return normalized ? read_text(id, text, *normalized) : V3_INVALID_ARG;
     }
 
     double V3_API normalized_parameter_to_plain(v3_param_id id, double normalized) override {
-        const Control* const control = control_of(id);
-        if (!std::isfinite(normalized))
-            return 0;
-        return control ? legal_value(*control, to_plain(*control, normalized))
-                       : std::clamp(normalized, 0.0, 1.0) * kLatencyRange;
+        return plain_of(id, normalized);
     }
 
     double V3_API plain_parameter_to_normalized(v3_param_id id, double plain) override {
-        const Control* const control = control_of(id);
-        if (!std::isfinite(plain))
-            return 0;
-        return control ? to_normalized(*control, legal_value(*control, plain))
-                       : std::clamp(plain / kLatencyRange, 0.0, 1.0);
+        return normalized_of(id, plain);
     }
 
     double V3_API get_parameter_normalized(v3_param_id id) override {
         const Control* const control = control_of(id);
-        return control ? to_normalized(*control, effect_.value(control->id))
-                       : id == kLatencyParameter ? effect_.latency() / kLatencyRange : 0;
+        return normalized_of(id, control ? effect_.value(control->id) : effect_.latency());
     }
 
     // In the main thread. Where a host automates, it tells the controller of values some time after
@@ -379,7 +308,7 @@ private:
     }
 
     void tell_outputs(ParameterChanges& changes) {
-        for (v3_param_id id = 0; id < kFirstParameter + kControlCount; ++id) {
+        for (v3_param_id id = 0; id < kParameterCount; ++id) {
             const Control* const control = control_of(id);
             const double normalized = get_parameter_normalized(id);
             if ((control && !control->output) || std::fabs(normalized - told_[id]) < kSame)
@@ -401,113 +330,12 @@ private:
     double rate_hz_ = 44100;
     uint32_t max_block_ = 1024;
     std::atomic<double> moved_s_[kControlCount] = {};  // when process() has last moved a control
-    double told_[kFirstParameter + kControlCount] = {};  // outputs as the host knows them
+    double told_[kParameterCount] = {};  // outputs as the host knows them
     Effect effect_{Effect::kAtOnce};
 };
 
-// The class's identity is the one that DPF makes: "DPF ", "clas" and the number of the plugin, each
-// with its last byte first.
-void class_id(v3_tuid id) {
-    constexpr uint32_t kWords[] = {0x44504620, 0x636c6173, STEMSTEER_UNIQUE_ID, 0};
-    for (int i = 0; i < 16; ++i)
-        id[i] = uint8_t(kWords[i / 4] >> (8 * (i % 4)));
-}
-
-class Factory final : public PluginFactory {
-public:
-    v3_result V3_API query(const v3_tuid id, void** found) override {
-        const bool known = v3_tuid_match(id, v3_funknown_iid) ||
-                           v3_tuid_match(id, v3_plugin_factory_iid) ||
-                           v3_tuid_match(id, v3_plugin_factory_2_iid) ||
-                           v3_tuid_match(id, v3_plugin_factory_3_iid);
-        *found = known ? this : nullptr;
-        return known ? V3_OK : V3_NO_INTERFACE;
-    }
-
-    uint32_t V3_API ref() override { return 1; }  // it is there as long as the library
-    uint32_t V3_API unref() override { return 1; }
-
-    v3_result V3_API get_factory_info(v3_factory_info* info) override {
-        *info = {};
-        copy_text(info->vendor, sizeof info->vendor, DISTRHO_PLUGIN_BRAND);
-        copy_text(info->url, sizeof info->url, STEMSTEER_URL);
-        copy_text(info->email, sizeof info->email, STEMSTEER_MAIL);
-        info->flags = 0x10;  // unicode
-        return V3_OK;
-    }
-
-    int32_t V3_API num_classes() override { return 1; }
-
-    v3_result V3_API get_class_info(int32_t index, v3_class_info* info) override {
-        if (index != 0)
-            return V3_INVALID_ARG;
-        *info = {};
-        fill(*info);
-        copy_text(info->name, sizeof info->name, DISTRHO_PLUGIN_NAME);
-        return V3_OK;
-    }
-
-    v3_result V3_API get_class_info_2(int32_t index, v3_class_info_2* info) override {
-        if (index != 0)
-            return V3_INVALID_ARG;
-        *info = {};
-        fill(*info);
-        info->class_flags = V3_DISTRIBUTABLE;
-        copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
-        copy_text(info->name, sizeof info->name, DISTRHO_PLUGIN_NAME);
-        copy_text(info->vendor, sizeof info->vendor, DISTRHO_PLUGIN_BRAND);
-        copy_text(info->version, sizeof info->version, kProductVersion);
-        copy_text(info->sdk_version, sizeof info->sdk_version, kSdkVersion);
-        return V3_OK;
-    }
-
-    v3_result V3_API get_class_info_utf16(int32_t index, v3_class_info_3* info) override {
-        if (index != 0)
-            return V3_INVALID_ARG;
-        *info = {};
-        fill(*info);
-        info->class_flags = V3_DISTRIBUTABLE;
-        copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
-        copy_text(info->name, 64, DISTRHO_PLUGIN_NAME);
-        copy_text(info->vendor, 64, DISTRHO_PLUGIN_BRAND);
-        copy_text(info->version, 64, kProductVersion);
-        copy_text(info->sdk_version, 64, kSdkVersion);
-        return V3_OK;
-    }
-
-    v3_result V3_API create_instance(const v3_tuid wanted, const v3_tuid id, void** made) override {
-        v3_tuid ours;
-        class_id(ours);
-        *made = nullptr;
-        if (!v3_tuid_match(wanted, ours))
-            return V3_NO_INTERFACE;
-        Vst3Plugin* const plugin = new Vst3Plugin;
-        const v3_result done = plugin->query(id, made);
-        plugin->unref();
-        return done;
-    }
-
-    v3_result V3_API set_host_context(Unknown*) override { return V3_OK; }
-
-private:
-    template <class Info>
-    void fill(Info& info) {
-        class_id(info.class_id);
-        info.cardinality = 0x7fffffff;
-        copy_text(info.category, sizeof info.category, "Audio Module Class");
-    }
-};
-
 }  // namespace
+
+Unknown* make_vst3_plugin() { return static_cast<Component*>(new Vst3Plugin); }
+
 }  // namespace stemsteer
-
-extern "C" {
-
-__attribute__((visibility("default"))) void* GetPluginFactory() {
-    static stemsteer::Factory factory;
-    return &factory;
-}
-
-__attribute__((visibility("default"))) bool ModuleEntry(void*) { return true; }
-__attribute__((visibility("default"))) bool ModuleExit() { return true; }
-}

@@ -1,6 +1,6 @@
 // A small CLAP host: runs one plugin over a raw file and prints what it saw as JSON.
 //   clap_player plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
-//             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F]
+//             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F] [track=NAME]
 // Files are 32-bit floats, interleaved: 2 channels in, as many out as the plugin has. With paced=1 it
 // keeps the pace of a sound card, at real-time priority where that is permitted; SIGTERM ends it.
 #include <algorithm>
@@ -10,16 +10,18 @@
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
+#include <mutex>
 #include <sched.h>
 #include <string>
 #include <vector>
 
-#include "clap/entry.h"
-#include "clap/ext/audio-ports.h"
-#include "clap/ext/latency.h"
-#include "clap/ext/params.h"
-#include "clap/ext/state.h"
-#include "clap/plugin-factory.h"
+#include <clap/entry.h>
+#include <clap/ext/audio-ports.h>
+#include <clap/ext/latency.h>
+#include <clap/ext/params.h>
+#include <clap/ext/state.h>
+#include <clap/plugin-factory.h>
+#include "clap_extensions.h"
 
 namespace {
 
@@ -39,23 +41,38 @@ struct Options {
     double song_s = -1;  // where the song is at the first frame; < 0: the host has none
 };
 
-struct Render {  // clap.render
-    bool (*is_hard)(const clap_plugin_t*);
-    bool (*set)(const clap_plugin_t*, int32_t);
-};
-
 bool restart_wanted = false;
+std::string track_name, logged;  // what the host knows of the track, and was told to show
 volatile std::sig_atomic_t ended = 0;
 
 void nothing(const clap_host_t*) {}
 void want_restart(const clap_host_t*) { restart_wanted = true; }
 void flagged(const clap_host_t*, uint32_t) {}
 
+bool track_info(const clap_host_t*, clap_track_info_t* info) {
+    info->flags = CLAP_TRACK_INFO_HAS_TRACK_NAME;
+    std::snprintf(info->name, sizeof info->name, "%s", track_name.c_str());
+    return !track_name.empty();
+}
+
+void log_text(const clap_host_t*, int32_t severity, const char* text) {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (severity >= CLAP_LOG_ERROR)
+        logged = text;
+}
+
 const void* host_extension(const clap_host_t*, const char* id) {
     static const clap_host_latency_t latency = {nothing};
     static const clap_host_state_t state = {nothing};
     static const clap_host_params_t params = {
         flagged, [](const clap_host_t*, clap_id, clap_param_clear_flags) {}, nothing};
+    static const clap_host_track_info_t track = {track_info};
+    static const clap_host_log_t log = {log_text};
+    if (!std::strcmp(id, CLAP_EXT_TRACK_INFO))
+        return &track;
+    if (!std::strcmp(id, CLAP_EXT_LOG))
+        return &log;
     if (!std::strcmp(id, CLAP_EXT_LATENCY))
         return &latency;
     if (!std::strcmp(id, CLAP_EXT_STATE))
@@ -104,6 +121,7 @@ Options parse(int count, char** words) {
         else if (key == "rate") options.rate_hz = std::atof(value.c_str());
         else if (key == "offline") options.offline = value == "1";
         else if (key == "paced") options.paced = value == "1";
+        else if (key == "track") track_name = value;
         else if (key == "song") options.song_s = std::atof(value.c_str());
         else if (key == "restart") options.restarts.push_back(std::stoul(value));
         else if (key == "set") {
@@ -222,7 +240,7 @@ public:
                     latency_, channels_, at(0.5), at(0.99), at(1), restart_wanted ? "true" : "false");
         for (int i = 0; i < 16; ++i)
             std::printf("%s%g", i ? ", " : "", events_.values[i]);
-        std::printf("]}\n");
+        std::printf("], ");
     }
 
 private:
@@ -352,7 +370,7 @@ int main(int count, char** words) {
     const clap_plugin_t* plugin = factory->create_plugin(factory, &host, options.id.c_str());
     if (!plugin || !plugin->init(plugin))
         fail("no plugin " + options.id);
-    const auto* render = static_cast<const Render*>(plugin->get_extension(plugin, "clap.render"));
+    const auto* render = static_cast<const clap_plugin_render_t*>(plugin->get_extension(plugin, CLAP_EXT_RENDER));
     if (!render || !render->set(plugin, options.offline))
         fail("no clap.render");
     if (!options.load.empty())
@@ -364,7 +382,8 @@ int main(int count, char** words) {
             save_state(plugin, options.save);
         session.report();
     }
-    plugin->destroy(plugin);
+    plugin->destroy(plugin);  // which tells what is still to tell
+    std::printf("\"log\": \"%s\"}\n", logged.substr(0, logged.find('"')).c_str());
     entry->deinit();
     return 0;
 }

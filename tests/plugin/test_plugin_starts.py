@@ -1,0 +1,75 @@
+"""The programs that the plugin starts in somebody else's process: which, where and with what."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_sandbox import CPP, compiled, until
+
+pytestmark = pytest.mark.host
+
+
+def recorder(path: Path) -> Path:
+    """Write a program that records its folder, arguments and environment beside it."""
+    path.write_text(
+        '#!/bin/sh\n{ pwd; printf "%s\\n" "$@"; env; } > "$0.tmp"; mv "$0.tmp" "$0.said"\n'
+    )
+    path.chmod(0o700)
+    return path
+
+
+def said(program: Path) -> list[str]:
+    record = Path(f"{program}.said")
+    until(record.exists, f"{program.name} is started")
+    return record.read_text().splitlines()
+
+
+def start(folder: Path, notifier: Path) -> str:
+    """Run the starter in a folder, as hosts do, with a host's environment; what it prints."""
+    flags = (f'-DSTEMSTEER_NOTIFIER="{notifier}"',)
+    host = {**os.environ, "LD_LIBRARY_PATH": "/of/the/host", "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [compiled("starter", CPP / "paths.cpp", flags=flags)],
+        cwd=folder,
+        env=host,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def autostart(engine_sandbox, *words: object) -> None:
+    file = engine_sandbox.folder / "XDG_CONFIG_HOME" / "stemsteer" / "autostart"
+    file.parent.mkdir()
+    file.write_text("\n".join(map(str, words)) + "\n")
+    file.chmod(0o600)
+
+
+def test_programs_run_in_the_root_folder_without_the_hosts_environment(engine_sandbox, tmp_path):
+    engine, notifier = recorder(tmp_path / "engine"), recorder(tmp_path / "notifier")
+    autostart(engine_sandbox, engine, "serve", "a word; touch harm")
+    assert start(tmp_path, notifier) == "1"
+    folder, *rest = said(engine)
+    assert folder == "/"
+    assert rest[:2] == ["serve", "a word; touch harm"]
+    assert not [line for line in rest if line.startswith(("LD_LIBRARY_PATH", "PYTHONPATH"))]
+    folder, *rest = said(notifier)
+    assert folder == "/"
+    assert rest[2:5] == ["--", "a title", "--a text with \"quotes\"; $(false) and 'more'"]
+
+
+def test_a_command_without_an_absolute_path_is_not_started(engine_sandbox, tmp_path):
+    engine, notifier = recorder(tmp_path / "engine"), recorder(tmp_path / "notifier")
+    autostart(engine_sandbox, engine.name, "serve")
+    assert start(tmp_path, notifier) == "0"
+    said(notifier)
+    assert not Path(f"{engine}.said").exists()
+
+
+def test_without_a_notifier_nothing_is_started(engine_sandbox, tmp_path):
+    assert start(tmp_path, tmp_path / "none") == "0"
