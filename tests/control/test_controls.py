@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import math
 import re
 import subprocess
@@ -98,7 +99,7 @@ def test_the_generated_header_says_in_cpp_what_the_table_says(tmp_path):
         "static_assert(kAzimuth == 0 && kTimbreMorph == 3 && kLoad == 13);\n"
         "int main() { for (const Control& c : kControls) std::printf("
         '"%u|%s|%s|%s|%g|%g|%g|%d%d%d|%u\\n", c.id, c.symbol, c.title, c.unit, c.low, c.high,'
-        " c.normal, c.whole, c.toggle, c.output, c.choice_count); }\n"
+        " c.normal, c.whole, c.toggle, c.output, c.choice_count); std::puts(kProductVersion); }\n"
     )
     program = tmp_path / "print"
     subprocess.run(
@@ -108,10 +109,10 @@ def test_the_generated_header_says_in_cpp_what_the_table_says(tmp_path):
     printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     expected = [
         f"{c.id}|{c.name}|{c.title}|{c.unit}|{c.low:g}|{c.high:g}|{c.default:g}|"
-        f"{c.whole:d}{c.kind == 'switch':d}{c.output:d}|{len(c.choices)}"
+        f"{c.whole:d}{c.kind == 'switch':d}{c.output:d}|{c.high + 1 if c.choices else 0:g}"
         for c in CONTROLS
     ]
-    assert printed.splitlines() == expected
+    assert printed.splitlines() == [*expected, importlib.metadata.version("stemsteer")]
 
 
 def test_the_protocol_page_holds_the_tables_as_they_are():

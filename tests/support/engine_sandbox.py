@@ -78,11 +78,11 @@ def built_plugin() -> Path:
     return folder
 
 
-def sanitized_plugin() -> Path:
-    """The folder of the CLAP and VST3 plugins under sanitizers; programs need flags `SANITIZED`."""
-    folder = built_plugin() / "sanitized"
+def sanitized_plugin(sanitizers: str = SANITIZERS, target: str = "native") -> Path:
+    """The folder of the CLAP and VST3 plugins under sanitizers, for programs with the same."""
+    folder = built_plugin() / f"sanitized-{sanitizers}"
     if not (folder / "complete").exists():
-        command = ["make", "-C", CPP, "-j2", "native", f"OUT={folder}", f"SANITIZE={SANITIZERS}"]
+        command = ["make", "-C", CPP, "-j2", target, f"OUT={folder}", f"SANITIZE={sanitizers}"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "complete").touch()

@@ -317,7 +317,7 @@ private:
     const clap_host_params_t* host_params_ = nullptr;
     const clap_host_track_info_t* host_track_ = nullptr;
     std::atomic<bool> restart_asked_{false};
-    float told_[kControlCount] = {};  // outputs as the host knows them
+    std::atomic<float> told_[kControlCount] = {};  // outputs as the host knows them
     Effect effect_{Effect::kWhenActivated};
 };
 

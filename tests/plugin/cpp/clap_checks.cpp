@@ -159,7 +159,7 @@ CHECK(blocks_larger_than_announced_do_no_harm) {
     Plugin plugin;
     plugin.start(44100, 64);
     require_dry_run(plugin, {64, 9000, 0, 1}, 30000, "large");
-    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts);
+    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts.load());
 }
 
 CHECK(missing_buffers_are_silence_and_are_not_written) {
@@ -222,15 +222,15 @@ CHECK(the_latency_is_told_in_activate_alone_and_constant_while_active) {
     plugin.set(kLatencyMode, 2);
     plugin.plugin->reset(plugin.plugin);
     require_dry_run(plugin, {512}, 512 * 40, "asked");
-    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts);
+    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts.load());
     REQUIRE(plugin.latency->get(plugin.plugin) == first, "the latency changes while active");
     plugin.stop();
     plugin.start();
     REQUIRE(plugin.latency->get(plugin.plugin) == 4096, "%u", plugin.latency->get(plugin.plugin));
-    REQUIRE(plugin.host.latency_changes == 1, "%d changes told", plugin.host.latency_changes);
+    REQUIRE(plugin.host.latency_changes == 1, "%d changes told", plugin.host.latency_changes.load());
     REQUIRE(plugin.host.wrong_latency_changes == 0, "told outside activate()");
     require_dry_run(plugin, {512}, 20480, "second");
-    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts);
+    REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts.load());
 }
 
 CHECK(offline_rendering_can_be_set_and_other_modes_are_refused) {
@@ -244,14 +244,14 @@ CHECK(offline_rendering_can_be_set_and_other_modes_are_refused) {
 // --- the engine
 
 CHECK(activation_waits_for_no_engine) {
-    FakeEngine engine;  // listens, and never answers
+    FakeEngine engine;  // listens and never answers: a wait of 0.1 s each would be seen
     std::vector<std::unique_ptr<Plugin>> plugins;
     for (int i = 0; i < 20; ++i)
         plugins.push_back(std::make_unique<Plugin>());
     const double begun_s = now_s();
     for (auto& plugin : plugins)
         plugin->start();
-    REQUIRE(now_s() - begun_s < 0.5, "20 activations took %.2f s", now_s() - begun_s);
+    REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
 }
 
 CHECK(the_engine_is_told_the_name_of_the_track) {

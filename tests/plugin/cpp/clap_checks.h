@@ -9,6 +9,7 @@
 #include <clap/plugin-factory.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <dlfcn.h>
 #include <limits>
@@ -30,7 +31,7 @@ struct Host {
     clap_host_t host = {CLAP_VERSION, this, "checks", "", "", "1", extension, restart, nothing, nothing};
     bool bare = false, activating = false;
     std::string track;
-    int restarts = 0, latency_changes = 0, wrong_latency_changes = 0, rescans = 0;
+    std::atomic<int> restarts{0}, latency_changes{0}, wrong_latency_changes{0}, rescans{0};
 
     static Host& of(const clap_host_t* host) { return *static_cast<Host*>(host->host_data); }
     static void nothing(const clap_host_t*) {}

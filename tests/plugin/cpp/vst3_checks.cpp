@@ -435,14 +435,14 @@ CHECK(a_state_that_is_none_changes_nothing) {
 // --- the engine
 
 CHECK(activation_waits_for_no_engine) {
-    FakeEngine engine;  // listens, and never answers
+    FakeEngine engine;  // listens and never answers: a wait of 0.1 s each would be seen
     std::vector<std::unique_ptr<Plugin>> plugins;
     for (int i = 0; i < 20; ++i)
         plugins.push_back(std::make_unique<Plugin>());
     const double begun_s = now_s();
     for (auto& plugin : plugins)
         plugin->start();
-    REQUIRE(now_s() - begun_s < 0.5, "20 activations took %.2f s", now_s() - begun_s);
+    REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
 }
 
 CHECK(the_engine_is_told_the_name_of_the_track) {
