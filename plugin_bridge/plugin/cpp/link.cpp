@@ -307,7 +307,7 @@ bool Link::shake_hands() {
     const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
     if (answered && !accepted) {
         if (refusal_ != answer)
-            tell(std::string("the engine refuses: ") + answer);
+            log_line(std::string("the engine refuses: ") + answer);
         refusal_ = answer;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -350,7 +350,7 @@ void Link::stay() {
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return;
         if (got > 0)
-            tell(std::string("engine: ") + text);
+            log_line(std::string("engine: ") + text);
         report_losses();
         const std::lock_guard<std::mutex> lock(mutex_);
         if (stale_ || stream_.latency() != hello_.latency)
@@ -371,14 +371,8 @@ std::string Link::called() const {
     return hello_.label.empty() ? hello_.track : hello_.label;
 }
 
-// Tell the user: by the log, and by the host where that has a way.
-void Link::tell(const std::string& text) {
-    log_line(text);
-    if (tell_)
-        tell_(text);
-}
-
-// An offline render with holes must not pass in silence. Told when it has come to rest.
+// An offline render with holes must not pass in silence. Told when it has come to rest: by the log,
+// by the host where that has a way, on the desktop.
 void Link::report_losses() {
     const uint64_t lost = stream_.lost_offline();
     const bool grows = lost != seen_losses_;
@@ -391,7 +385,9 @@ void Link::report_losses() {
         std::to_string(lost - told_losses_) +
         " blocks that were not processed, because the engine was missing or had failed; "
         "run `stemsteer doctor`, then render again";
-    tell("ERROR: " + text);
+    log_line("ERROR: " + text);
+    if (tell_)
+        tell_(text);
     static std::atomic<double> quiet_until_s{0};  // one message for all tracks of a render
     if (seconds() > quiet_until_s.exchange(seconds() + kQuiet_s))
         notify_desktop("Stemsteer: a bounce is not complete", text);

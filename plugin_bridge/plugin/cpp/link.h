@@ -44,7 +44,6 @@ private:
     void pause(int time_ms);
     void close_ring();
     void report_losses();
-    void tell(const std::string& text);
     std::string called() const;
 
     Stream& stream_;
