@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
-from models_onnx.evaluation.by_timbre import Question, main, measure, separated
+from models_onnx.evaluation.by_timbre import Question, again, main, measure, separated
 from models_onnx.evaluation.timbre_scenes import made_scenes, real_songs
 from models_onnx.export import main as export_main
 from models_onnx.networks import registry
@@ -121,8 +121,8 @@ def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path:
     assert result.exit_code == 0, result.output
     rows = json.loads(out.read_text())
     found = {row["system"] for row in rows}
-    assert found == {"direction", "name", "query", "few", "few, against", "both", "mix", "mix/N",
-                     "panorama", "oracle"}  # fmt: skip
+    assert found == {"direction", "name", "query", "few", "few, against", "both", "learned",
+                     "iterative", "true", "mix", "mix/N", "panorama", "oracle"}  # fmt: skip
     for system in found:
         own = [r for r in rows if r["system"] == system and not r["absent"]]
         assert {r["instrument"] for r in own} == {"drums", "bass", "vocals"}
@@ -147,6 +147,33 @@ def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model
     assert "--by smell" in result.output
     result = CliRunner().invoke(commands.app(main), ["--model", "panorama", "--real", str(songs)])
     assert "takes no timbre" in result.output
+
+
+def test_what_was_separated_is_heard_and_asked_for_again() -> None:
+    class Ear:
+        def encode(self, clip: np.ndarray) -> np.ndarray:
+            if not clip.any():
+                raise ValueError("silent")
+            heard.append(clip)
+            return np.array([1.0, 0.0], np.float32)
+
+    heard: list[np.ndarray] = []
+    nothing = np.zeros(2, np.float32)
+    asked = [
+        Question("direction", 0, "bass", (10.0, 20.0), nothing, nothing),
+        Question("direction", 1, "drums", (0.0, 20.0), nothing, nothing),
+        Question("query", 0, "bass", (0.0, 90.0), nothing, nothing),
+    ]
+    estimates = np.zeros((3, 2, 4 * RATE_HZ), np.float32)
+    estimates[0, :, 2 * RATE_HZ :] = 0.5
+    estimates[2] = 0.1
+    more = again(Ear(), asked, estimates, ("direction", "learned", "iterative"))
+    assert [(q.way, q.index, q.direction) for q in more] == [
+        ("learned", 0, (0.0, 90.0)),
+        ("iterative", 0, (0.0, 90.0)),
+    ]
+    assert np.array_equal(heard[0], estimates[0, :, 2 * RATE_HZ :]), "the loudest two seconds"
+    assert heard[1].shape == (2, 4 * RATE_HZ)
 
 
 def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
