@@ -238,3 +238,17 @@ def test_the_spec_says_what_was_measured_by_name() -> None:
         {"system": "name", "instrument": "organ", "gain_db": None, "absent": True},
     ]
     assert gains_by_name(rows) == {"bass": 5.5}
+
+
+@torch.no_grad()
+def test_the_level_is_closed_for_what_is_asked_by_timbre_alone() -> None:
+    torch.manual_seed(0)
+    network = steer.Steer(LIVE)
+    stirred(network)
+    spectrum = torch.randn(1, 6, 2, 1024, 2)
+    vector = torch.nn.functional.normalize(torch.randn(8), dim=0)
+    before = [network(spectrum, conditions(8, z)).masks for z in (None, vector)]
+    network.film.gate.bias.fill_(-6.0)
+    after = [network(spectrum, conditions(8, z)).masks for z in (None, vector)]
+    assert torch.equal(before[0], after[0])
+    assert after[1].abs().max() < 0.1 * before[1].abs().max()

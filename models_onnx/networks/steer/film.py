@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from models_onnx.networks.steer.bands import BANDS
 
+OPEN = 4.0  # logit of the level at the start: a gain of 0.98
+
 
 @dataclass(frozen=True)
 class Modulation:
@@ -24,11 +26,15 @@ class Modulation:
     layers : for every recurrent layer, and behind the last, (B, F, 2 · core).
     hidden : (bands, B · F, 2 · inner).
     late : gain of what the last layer adds, (core,).
+    asked : how far a timbre is asked for, (B, F, 1), 0 to 1.
+    gate : from the core to a logit of the level of all that is given.
     """
 
     layers: tuple[Tensor, ...]
     hidden: Tensor
     late: Tensor
+    asked: Tensor
+    gate: nn.Module
 
     def core(self, layer: int, x: Tensor) -> Tensor:
         """Scale and shift what layer number `layer` sees, (B, F, core)."""
@@ -41,6 +47,13 @@ class Modulation:
     def bands(self, hidden: Tensor) -> Tensor:
         """Scale and shift the hidden numbers of the bands, (bands, B · F, inner)."""
         return _modulated(hidden, self.hidden)
+
+    def level(self, x: Tensor) -> Tensor:
+        """Gain (B, F, 1) of the masks: what is asked for and is not there is silence.
+
+        A direction alone has a gain of one.
+        """
+        return 1 - self.asked * torch.sigmoid(-self.gate(x))
 
 
 def _modulated(x: Tensor, film: Tensor) -> Tensor:
@@ -59,6 +72,9 @@ class Film(nn.Module):
         self.core = nn.ModuleList(core_layers)
         self.inner = nn.Parameter(torch.zeros(BANDS, code, 2 * inner))
         self.late = nn.Parameter(torch.zeros(core))
+        self.gate = nn.Linear(core, 1)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, OPEN)
         for layer in core_layers:
             nn.init.zeros_(layer.weight)
         nn.init.normal_(self.squeeze.weight, std=1.0)  # of unit vectors: numbers of about one
@@ -69,5 +85,9 @@ class Film(nn.Module):
         code = self.squeeze(torch.cat([asked, functional.relu(self.mix(asked))], -1))
         flat = code.flatten(0, 1).expand(BANDS, -1, -1)
         return Modulation(
-            tuple(layer(code) for layer in self.core), torch.bmm(flat, self.inner), self.late
+            tuple(layer(code) for layer in self.core),
+            torch.bmm(flat, self.inner),
+            self.late,
+            asked.square().sum(-1, keepdim=True).clamp(max=1),
+            self.gate,
         )

@@ -278,6 +278,8 @@ class Steer(nn.Module):
             hidden = modulation.bands(hidden)
         hidden = functional.relu(hidden)
         masks = filters(self.decode(hidden), slopes, null=self.config.null)
+        if modulation is not None:
+            masks = masks * modulation.level(x)[..., None]
         return masks, self.active(x)[..., 0], following
 
 
