@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,10 +52,6 @@ class SeparationTask:
         self.device = torch.device(device)
         self._windows = window_tensors(self.tier, device)
         self._half = device == "cuda" or (device == "cpu" and _cpu_has_bfloat16())
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters to be trained, and how fast: the learning rate times ``scale``."""
-        return [{"params": list(self.network.parameters()), "scale": 1.0}]
 
     def estimate(self, network: nn.Module, batch: Batch) -> Estimate:
         """Separate a batch."""

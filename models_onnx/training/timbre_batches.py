@@ -53,12 +53,12 @@ class Asking:
     toned : sources and clips whose tone is varied; sources of remixes vary in speed, too.
     """
 
-    direction: float = 0.34
-    query: float = 0.12
-    both: float = 0.12
-    against: float = 0.04
-    family: float = 0.02
-    absent: float = 0.1
+    direction: float = 0.08
+    query: float = 0.18
+    both: float = 0.16
+    against: float = 0.06
+    family: float = 0.03
+    absent: float = 0.13
     remix: float = 0.6
     produced: float = 0.55
     examples: float = 0.25

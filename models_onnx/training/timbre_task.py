@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +20,6 @@ from models_onnx.training.timbre_batches import KINDS, TimbreBatch
 from realtime.spec import ModelSpec
 
 CLASSIFIED = 0.05
-NEW = ("film.", "layers.2.", "norms.2.")
-"""What a separator by direction lacks."""
-KNOWN_RATE = 0.35
-"""Rate of the other weights: by direction they were trained for 69 hours, and must not forget."""
 SHOWN = ("vocals", "drums", "bass", "guitar")
 
 
@@ -35,19 +30,6 @@ class TimbreTask(SeparationTask):
         super().__init__(network, spec, tier, device)
         self._clip_window = window_tensors(CLIP, device)[0]
         self.last_heard = torch.empty(0)  # timbres of the clips of the batch before
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return what a separator by direction has, to be trained slowly, and what is new."""
-        groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
-        for name, weight in self.network.named_parameters():
-            if not weight.requires_grad:
-                continue
-            known = name.startswith("steer.") and not name.removeprefix("steer.").startswith(NEW)
-            groups[known].append(weight)
-        return [
-            {"params": groups[False], "scale": 1.0},
-            {"params": groups[True], "scale": KNOWN_RATE},
-        ]
 
     def estimate(self, network: nn.Module, batch: Batch) -> Estimate:
         """Separate a batch; one without timbres asks by direction alone."""

@@ -22,12 +22,14 @@ from models_onnx.training.batches import Aims
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import Asking, TimbreBatch, training_batches
-from models_onnx.training.timbre_task import NEW, TimbreTask
+from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.errors import StemsteerError
 
 CHECKED = Asking(direction=0.0, absent=0.15)
 CHECKS = 5
+NEW = ("film.", "layers.2.", "norms.2.")
+"""What a separator by direction lacks."""
 
 
 def begin(network: TimbreSteer, path: Path) -> None:
