@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
+from models_onnx.networks.branches import branched
 from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ, Listen
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
@@ -75,6 +76,7 @@ def export(
     path: str | os.PathLike[str],
     *,
     states: Mapping[str, tuple[int, ...]] | None = None,
+    by_direction: Path | None = None,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
 
@@ -83,6 +85,7 @@ def export(
     network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
         it gives the masks, then the activity if it has one, then the next states.
     states : shape of each state without its leading axis, the targets.
+    by_direction : file of a model that answers instead where no timbre is asked for.
 
     Raises
     ------
@@ -120,10 +123,14 @@ def export(
             )
         model = onnx.load(part)
         halve(model.graph)
+        if by_direction is not None:
+            model = branched(model, onnx.load(by_direction))
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model)
         onnx.save(model, part)
         check_agreement(network, part, states=states, activity=activity)
+        if by_direction is not None:
+            check_alike(part, by_direction)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -304,6 +311,20 @@ def check_agreement(
     return worst
 
 
+def check_alike(path: Path, by_direction: Path, steps: int = 20) -> None:
+    """Raise ExportError if two models told the same directions alone do not do the same."""
+    models = OnnxModel(path), OnnxModel(by_direction)
+    streams = [model.stream(2) for model in models]
+    generator = np.random.default_rng(0)
+    bins = models[0].spec.bins or 1
+    for _ in range(steps):
+        spectrum = 0.1 * generator.standard_normal((3, 2, bins, 2)).astype(np.float32)
+        direction = np.array([[[-20.0, 20.0], [30.0, 10.0]]] * 3, np.float32)
+        masks = [s.step(spectrum, {"direction": direction})["masks"] for s in streams]
+        if not np.array_equal(*masks):
+            raise ExportError(f"{path} differs from {by_direction}: nothing was written")
+
+
 @torch.no_grad()
 def _tells_activity(
     network: nn.Module, example: Mapping[str, Tensor], states: Mapping[str, tuple[int, ...]]
@@ -341,6 +362,10 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="file to write; default: in the folder of shipped models")
     ] = None,
+    by_direction: Annotated[
+        Path | None,
+        typer.Option(help="file whose network answers where no timbre is asked for"),
+    ] = None,
     measured: Annotated[
         Path | None, typer.Option(help="what evaluate-timbre --out wrote: the spec says the gains")
     ] = None,
@@ -372,4 +397,4 @@ def main(
             spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
         network = network.steer
     stream = network.streaming() if spec.targets else OneStream(network, list(spec.conditions))
-    print(export(stream, spec, out, states=network.states()))
+    print(export(stream, spec, out, states=network.states(), by_direction=by_direction))

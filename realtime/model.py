@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -195,6 +196,9 @@ class OnnxStepper:
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
+        cuts = _changes(conditions)
+        if cuts:
+            return self._in_parts(spectrum, conditions, cuts)
         frames, _, bins, _ = spectrum.shape
         buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
         buffers.inputs["spectrum"][:] = spectrum
@@ -204,6 +208,18 @@ class OnnxStepper:
         self._session.run_with_iobinding(buffers.bindings[self._turn])
         self._turn ^= 1
         return buffers.outputs
+
+    def _in_parts(
+        self, spectrum: NDArray[np.float32], conditions: Conditions, cuts: list[int]
+    ) -> Outputs:
+        """Step from cut to cut, so that how frames come in calls changes nothing."""
+        edges = [0, *cuts, spectrum.shape[0]]
+        parts: list[Outputs] = []
+        for first, last in itertools.pairwise(edges):
+            told = {name: value[first:last] for name, value in conditions.items()}
+            found = self.step(spectrum[first:last], told)
+            parts.append({name: array.copy() for name, array in found.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def reset(self) -> None:
         """Set every state to zero."""
@@ -235,6 +251,18 @@ class OnnxStepper:
             buffers.bindings.append(binding)
         self._buffers[frames, bins] = buffers
         return buffers
+
+
+def _changes(conditions: Conditions) -> list[int]:
+    """Frames at which a timbre begins or ends.
+
+    A graph may answer calls without any timbre in another way than calls with one.
+    """
+    told = [np.any(conditions[name], axis=(1, 2)) for name in FREE_WHERE_ZERO if name in conditions]
+    if not told:
+        return []
+    either: NDArray[np.bool_] = np.logical_or.reduce(told)
+    return [int(k) + 1 for k in np.flatnonzero(either[1:] != either[:-1])]
 
 
 class _Buffers:

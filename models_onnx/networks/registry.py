@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from onnx import numpy_helper
 from torch import nn
 
 from models_onnx.networks import checkpoints, timbre
+from models_onnx.networks.branches import weights_of
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.steer import network as steer
@@ -82,7 +82,11 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
     Raises CheckpointError if they are not those of such a network.
     """
-    weights = exported(path) if path.suffix == ".onnx" else checkpoints.load(path)["average"]
+    if path.suffix == ".onnx":
+        told = any("film." in name for name in network.state_dict())
+        weights = exported(path, told=told)
+    else:
+        weights = checkpoints.load(path)["average"]
     fill(network, weights, path)
 
 
@@ -99,10 +103,15 @@ def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) ->
         ) from error
 
 
-def exported(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of an exported file by their names. Raises CheckpointError if it is none."""
+def exported(path: Path, *, told: bool = True) -> dict[str, torch.Tensor]:
+    """The weights of an exported file by their names.
+
+    Of a file of two networks those of the one that is told a timbre, or of the other one.
+
+    Raises CheckpointError if it is no such file.
+    """
     try:
-        initializers = onnx.load(path).graph.initializer
+        initializers = weights_of(path, told=told)
     except OSError:
         raise
     except Exception as error:  # protobuf's DecodeError, which may be of C++ or Python

@@ -19,6 +19,7 @@ from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training import train_timbre
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
+from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_batches import KINDS, Asking, training_batches
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import train
@@ -252,3 +253,80 @@ def test_the_level_is_closed_for_what_is_asked_by_timbre_alone() -> None:
     after = [network(spectrum, conditions(8, z)).masks for z in (None, vector)]
     assert torch.equal(before[0], after[0])
     assert after[1].abs().max() < 0.1 * before[1].abs().max()
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A plain model, one that takes a timbre, and both in one file."""
+    folder = tmp_path_factory.mktemp("joined")
+    torch.manual_seed(3)
+    plain, plain_spec, about = registry.build("steer", "tiny")
+    network, spec, told_about = registry.build("timbre", "tiny")
+    stirred(plain)
+    stirred(network)
+    paths = {name: folder / f"{name}.onnx" for name in ("plain", "told", "both", "again")}
+    Run(SeparationTask(plain, plain_spec, "live"), Plan(steps=1), about).save(folder / "p")
+    Run(TimbreTask(network, spec, "live"), Plan(steps=1), told_about).save(folder / "t")
+    told = ["timbre", "--checkpoint", str(folder / "t")]
+    commands_of = {
+        "plain": ["steer", "--checkpoint", str(folder / "p")],
+        "told": told,
+        "both": [*told, "--by-direction", str(paths["plain"])],
+        "again": [*told, "--by-direction", str(paths["both"])],
+    }
+    for name, command in commands_of.items():
+        result = CliRunner().invoke(
+            commands.app(export_main), [*command, "--out", str(paths[name])]
+        )
+        assert result.exit_code == 0, result.output
+    return paths
+
+
+def streamed(path: Path, told: dict[str, np.ndarray], blocks: list[int]) -> np.ndarray:
+    """Return the masks of 12 frames that come in calls of so many frames."""
+    stream = load_model(path).stream(2)
+    rng = np.random.default_rng(0)
+    spectrum = rng.standard_normal((12, 2, 1024, 2)).astype(np.float32)
+    out, at = [], 0
+    for count in blocks:
+        part = {name: value[at : at + count] for name, value in told.items()}
+        out.append(stream.step(spectrum[at : at + count], part)["masks"].copy())
+        at += count
+    return np.concatenate(out)
+
+
+def told_of(timbre: np.ndarray) -> dict[str, np.ndarray]:
+    direction = np.tile(np.array([[10.0, 20.0], [-30.0, 15.0]], np.float32), (12, 1, 1))
+    return {"direction": direction, "timbre": timbre, "against": np.zeros_like(timbre)}
+
+
+def test_a_file_of_two_networks_answers_a_direction_alone_as_before(joined) -> None:
+    told = told_of(np.zeros((12, 2, 8), np.float32))
+    for name in ("both", "again"):
+        found = streamed(joined[name], told, [12])
+        assert np.array_equal(found, streamed(joined["plain"], told, [12]))
+
+
+def test_a_file_of_two_networks_answers_a_timbre_as_the_new_one(joined) -> None:
+    told = told_of(np.full((12, 2, 8), 0.3, np.float32))
+    found = streamed(joined["both"], told, [12])
+    assert np.allclose(found, streamed(joined["told"], told, [12]), atol=1e-6)
+    assert not np.allclose(found, streamed(joined["plain"], told, [12]), atol=1e-3)
+
+
+def test_a_timbre_that_begins_within_a_call_begins_at_its_frame(joined) -> None:
+    timbre = np.zeros((12, 2, 8), np.float32)
+    timbre[5:9] = 0.35
+    told = told_of(timbre)
+    alone = streamed(joined["both"], told, [1] * 12)
+    for blocks in ([12], [4, 8], [5, 4, 3], [7, 5]):
+        assert np.allclose(streamed(joined["both"], told, blocks), alone, atol=1e-6), blocks
+
+
+def test_weights_are_read_back_from_either_network_of_a_file(joined) -> None:
+    for network, config, name in (("steer", "tiny", "plain"), ("timbre", "tiny", "told")):
+        built = registry.build(network, config)[0]
+        separator = built if network == "steer" else built.steer
+        registry.load_weights(separator, joined["both"])
+        other = registry.exported(joined[name])
+        assert torch.equal(separator.leave.weight, other["leave.weight"])
