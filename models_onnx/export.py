@@ -321,7 +321,7 @@ def check_alike(path: Path, by_direction: Path, steps: int = 20) -> None:
         spectrum = 0.1 * generator.standard_normal((3, 2, bins, 2)).astype(np.float32)
         direction = np.array([[[-20.0, 20.0], [30.0, 10.0]]] * 3, np.float32)
         masks = [s.step(spectrum, {"direction": direction})["masks"] for s in streams]
-        if not np.array_equal(*masks):
+        if not np.array_equal(masks[0], masks[1]):
             raise ExportError(f"{path} differs from {by_direction}: nothing was written")
 
 
