@@ -112,14 +112,25 @@ class OnnxEncoder:
 
 
 def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
-    """Load an encoder by its path, or by its name from the folders `encoders` beside the models.
+    """Load an encoder by its path, or from the folders `encoders` beside the models.
 
-    Raises StemsteerError if there is none, or it cannot be used.
+    Parameters
+    ----------
+    name : what its file is called, or the identity that a model or a timbre says.
+
+    Raises
+    ------
+    StemsteerError if there is none, or it cannot be used.
     """
     if name.endswith(".onnx") or os.sep in name:
         return OnnxEncoder(name)
-    for folder in weights_folders():
-        if (path := folder / FOLDER / f"{name}.onnx").is_file():
+    files = [p for f in weights_folders() for p in sorted((f / FOLDER).glob("*.onnx"))]
+    for path in files:
+        if path.stem == name:
             return OnnxEncoder(path)
-    known = {p.stem for f in weights_folders() for p in (f / FOLDER).glob("*.onnx")}
-    raise StemsteerError(f"no encoder {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+    known = [OnnxEncoder(path) for path in files]
+    for encoder in known:
+        if encoder.spec.encoder == name:
+            return encoder
+    there = ", ".join(sorted({encoder.spec.encoder for encoder in known})) or "none"
+    raise StemsteerError(f"no encoder {name!r}; there are: {there}")

@@ -8,6 +8,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
+from realtime.model import WEIGHTS
 from tests.support.models import source_model, timbre_model
 
 SHARES = {"vocals": 0.5, "drums": 0.25}
@@ -20,6 +21,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").mkdir()
+    (tmp_path / "shipped").mkdir()
+    for name in ("panorama.onnx", "steer-studio.onnx"):  # those that know no instruments
+        (tmp_path / "shipped" / name).symlink_to(WEIGHTS / name)
+    monkeypatch.setattr("realtime.model.WEIGHTS", tmp_path / "shipped")
     source_model(tmp_path / "models" / "halves.onnx", SHARES)
     return tmp_path
 

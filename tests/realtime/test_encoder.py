@@ -105,5 +105,6 @@ def test_an_encoder_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(model.MODELS_VARIABLE, str(tmp_path))
     write_encoder(tmp_path / FOLDER / "powers.onnx", replace(SPEC, encoder="powers-2").to_json())
     assert load_encoder("powers").spec.encoder == "powers-2"
+    assert load_encoder("powers-2").path.stem == "powers", "a model says the identity"
     with pytest.raises(StemsteerError, match="no encoder 'ears'"):
         load_encoder("ears")
