@@ -55,15 +55,16 @@ class RingRig:
 
     def play(self, sound: NDArray[np.float32], block: int = 512) -> NDArray[np.float32]:
         """Write sound (2, n) block by block; return what the engine made of it until now."""
-        ring, first = self.ring, self.ring["done"] if self.ring["done"] else self.start
-        parts = []
-        for at in range(0, sound.shape[1], block):
-            piece = sound[:, at : at + block]
-            ring.write(ring.input, ring["written"], piece)
-            ring["written"] = ring["written"] + piece.shape[1]
-            while self.processor.process_due():
-                pass
-            if ring["done"] > first:
-                parts.append(ring.read(ring.output, first, ring["done"] - first))
-                first = ring["done"]
-        return np.concatenate(parts, axis=1)
+        blocks = [sound[:, at : at + block] for at in range(0, sound.shape[1], block)]
+        return np.concatenate([p for b in blocks if (p := self.try_play(b)) is not None], axis=1)
+
+    def try_play(self, block: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Write one block; return what became ready by it, None if nothing did."""
+        ring, first = self.ring, self.ring["done"] or self.start
+        ring.write(ring.input, ring["written"], block)
+        ring["written"] = ring["written"] + block.shape[1]
+        while self.processor.process_due():
+            pass
+        if ring["done"] <= first:
+            return None
+        return ring.read(ring.output, first, ring["done"] - first)

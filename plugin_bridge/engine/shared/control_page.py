@@ -51,6 +51,7 @@ class ControlPage:
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
         self._requests = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
         self._seen = b""
+        self._taken: NDArray[np.uint32] = self._page["taken"].copy()
         if fd is None:
             self._page["activity"] = self._page["host_values"] = np.nan
 
@@ -92,7 +93,11 @@ class ControlPage:
         return None if np.isnan(value) else value
 
     def take_requests(self) -> list[tuple[int, float]]:
-        """Return the controls requested since the last call, with the values they are to have."""
+        """Return the controls requested since the last call, with the values they are to have.
+
+        They count as taken only with the next `publish`: if the process crashes before, its
+        successor takes them, and until then nobody is told the values of before.
+        """
         seen = self._requests.tobytes()  # one copy: a comparison of arrays would cost ten times it
         if seen == self._seen:
             return []
@@ -100,13 +105,14 @@ class ControlPage:
         requests = np.frombuffer(seen, "<u4")
         pending = np.flatnonzero(requests != self._page["taken"])
         taken = [(int(k), float(self._page["requested"][k])) for k in pending]
-        self._page["taken"] = requests
+        self._taken = requests
         return taken
 
     def publish(self, values: ArrayLike, overridden: ArrayLike, host_values: ArrayLike) -> None:
         """Tell the daemon the controls' values, which are overridden, the plugin's parameters."""
         page = self._page
         page["values"], page["overridden"], page["host_values"] = values, overridden, host_values
+        page["taken"] = self._taken  # last: from here on `values` are told
 
     @property
     def powers(self) -> NDArray[np.float32]:

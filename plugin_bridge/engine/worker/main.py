@@ -63,8 +63,13 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             return
         _send(daemon, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
         _send(plugin, f"ok {hello['uuid']}")
-        with contextlib.suppress(RingTaken):
+        try:
             _run(processor, plugin, daemon)
+        except RingTaken:
+            pass
+        except Exception as error:
+            _send(daemon, f"its processing failed: {type(error).__name__}: {error}")
+            raise  # the plugin sees the end, the daemon counts a crash
 
 
 def _preload(name: str) -> OnnxModel | None:

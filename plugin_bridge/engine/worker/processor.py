@@ -31,6 +31,7 @@ LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # that live sound makes up for; for older ones nobody waits
 MAX_BEHIND_SAMPLES = 24_576  # with which a render begins when the process comes late
 MAX_HOPS = 16  # in one call of the model
+PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
 _LOAD_SMOOTHING = 0.05
 _UNITY = OutputLevels(*UNITY)
 
@@ -112,6 +113,7 @@ class RingProcessor:
         self._pid = os.getpid()
         self._constant: list[float] = list(UNITY)
         self._constant_levels: OutputLevels | None = None
+        self._published, self._publish_at = -1, 0  # changes of the timeline; a position
         self.position = -1
         self._start = self._from = -1
 
@@ -249,12 +251,16 @@ class RingProcessor:
         )
 
     def _publish(self, stems: NDArray[np.float32]) -> None:
-        """Put the controls' values and the meters on the page."""
+        """Put the meters on the page, and the controls' values when they have moved."""
         activity = self._separator.activity
         timeline = self._timeline
-        self._page.publish(
-            timeline.target_values(self.position), timeline.overridden, timeline.host_values
-        )
+        is_due = timeline.follows_lanes and self.position >= self._publish_at
+        if timeline.changes != self._published or is_due:
+            self._published = timeline.changes
+            self._publish_at = self.position + int(PUBLISH_S * self.ring.rate_hz)
+            self._page.publish(
+                timeline.target_values(self.position), timeline.overridden, timeline.host_values
+            )
         self._stem_levels.update(stems)
         if activity is not None:
             self._page.publish_activity(float(activity[-1, 0]))

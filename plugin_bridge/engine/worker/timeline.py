@@ -70,6 +70,11 @@ class ControlTimeline:
             self._inherit(self._host_values)
 
     @property
+    def follows_lanes(self) -> bool:
+        """Return whether values may move without a record or an override."""
+        return bool(self._led)
+
+    @property
     def overridden(self) -> NDArray[np.bool_]:
         """Return which controls are overridden from outside."""
         segments = self._segments

@@ -1,0 +1,105 @@
+"""The audio process' side of a ring, in this process: requests, crashes, many records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from plugin_bridge.control.controls import BY_NAME
+from plugin_bridge.engine.shared.ring import VALUES
+from plugin_bridge.engine.worker.segments import KEPT, Segments
+from tests.support.fakes import FakeModel, identity
+from tests.support.ring_rig import RingRig
+from tests.support.signals import noise
+
+GAIN, MIX = BY_NAME["gain"].id, BY_NAME["mix"].id
+HOP = 256
+
+
+def test_a_request_outlives_a_crash_of_the_model_in_its_hop():
+    def rule(frames, spectrum, conditions):
+        if armed:
+            raise RuntimeError("the model crashed")
+        return np.ones((1, 1, 1, 1), np.float32)
+
+    armed = []
+    rig = RingRig(FakeModel(rule))
+    rig.record(512, gain=-6.0)
+    rig.play(noise(2, 8 * HOP))
+    rig.page.request(GAIN, -20.0)
+    armed.append(True)
+    with pytest.raises(RuntimeError):
+        rig.play(noise(2, HOP))
+    assert rig.page.overrides() == {GAIN: (-20.0, -6.0)}
+
+
+def test_what_is_told_of_a_control_never_goes_back_to_what_it_was():
+    told = []
+
+    def rule(frames, spectrum, conditions):
+        told.append(rig.page.value(GAIN))
+        return np.ones((1, 1, 1, 1), np.float32)
+
+    rig = RingRig(FakeModel(rule))
+    rig.record(512)
+    rig.play(noise(2, 8 * HOP))
+    for value in (-10.0, -20.0):
+        told.clear()
+        rig.page.request(GAIN, value)
+        assert rig.page.value(GAIN) == value
+        rig.play(noise(2, 8 * HOP))
+        assert told == [value] * len(told)
+        assert rig.page.value(GAIN) == value
+    assert rig.page.overrides() == {GAIN: (-20.0, 0.0)}
+
+
+def test_a_request_made_while_a_hop_runs_is_taken_with_the_next_one():
+    def rule(frames, spectrum, conditions):
+        if waiting:
+            rig.page.request(MIX, waiting.pop())
+        return np.ones((1, 1, 1, 1), np.float32)
+
+    waiting = []
+    rig = RingRig(FakeModel(rule))
+    rig.record(512)
+    rig.play(noise(2, 8 * HOP))
+    rig.page.request(MIX, 0.5)
+    waiting.append(0.25)
+    rig.play(noise(2, HOP), block=HOP)
+    assert rig.page.value(MIX) == 0.25
+    rig.play(noise(2, 8 * HOP))
+    assert rig.page.overrides()[MIX] == (0.25, 1.0)
+
+
+def test_a_track_automated_in_short_blocks_has_the_values_of_its_records_to_the_end():
+    """More records than are kept: each of a few thousand blocks goes to its own gain."""
+    rig = RingRig(identity())
+    ones, block = np.ones((2, 64), np.float32), 64
+    gains_db = -20 + 20 * np.random.default_rng(3).random(2 * KEPT + 100).cumsum() % 20
+    played = []
+    for gain_db in gains_db:
+        rig.record(block, gain=float(gain_db))
+        if (part := rig.try_play(ones)) is not None:
+            played.append(part)
+    tail = np.concatenate(played, axis=1)[0, -512:]
+    assert rig.timeline._segments.last < 2 * KEPT
+    expected = 10 ** (gains_db / 20)
+    assert np.abs(tail).max() <= expected[-20:].max() + 1e-3
+    assert np.abs(tail).min() >= expected[-20:].min() - 1e-3
+    assert tail.std() > 1e-3
+
+
+def test_segments_are_found_by_position_also_after_their_newer_half_has_moved():
+    segments = Segments()
+    rng = np.random.default_rng(0)
+    positions = np.cumsum(rng.integers(1, 100, 5 * KEPT))
+    for number, position in enumerate(positions):
+        row = segments.append()
+        segments.position[row] = position
+        segments.after[row] = np.arange(VALUES) + number
+    newest = positions[-KEPT:]
+    rows = segments.find(newest + 0)
+    assert (segments.after[rows, 0] == np.arange(4 * KEPT, 5 * KEPT)).all()
+    assert (segments.position[segments.find(newest - 1)] < newest).all()
+    segments.forget_before_last()
+    assert (segments.find(positions[:5]) == segments.last).all()
