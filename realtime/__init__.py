@@ -1,7 +1,7 @@
 """The streaming engine: separate targets from a stream of blocks. Needs numpy and onnxruntime only.
 
 In reading order: `separator` (the main path), `stft`, `masks`, `conditions`, `blocks`, `model`,
-`spec`, and `engine` (the same on a thread of its own).
+`spec`, and `threaded` (the same on a thread of its own).
 """
 
 from realtime.errors import StemsteerError

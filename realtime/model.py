@@ -11,9 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else importing it leaves an id in ~/.cache
-import onnxruntime as ort
-
 from realtime.conditions import Conditions
 from realtime.errors import StemsteerError
 from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
@@ -89,9 +86,13 @@ def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxMod
 
 def open_session(path: Path, *, threads: int = 1) -> Any:
     """Open an ONNX file in a session of ONNX Runtime. Raises StemsteerError if it cannot be."""
+    # Imported here, since everything that needs an exception of this package imports this file.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else an id is left in ~/.cache
+    import onnxruntime as ort
+
     try:
         return ort.InferenceSession(
-            str(path), _options(threads), providers=["CPUExecutionProvider"]
+            str(path), _options(ort, threads), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises a dozen classes of its own
         raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
@@ -273,7 +274,7 @@ class _Buffers:
         self.bindings: list[Any] = []
 
 
-def _options(threads: int) -> Any:
+def _options(ort: Any, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -79,6 +79,9 @@ class ThreadedProcessor:
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._counters, self._worker = Counters(), Counters()
+        self._is_stale = False  # the separator is to be reset before its next hop
+        self.fault = ""
+        """Reason of the first fault, empty without one."""
         self._last = np.zeros((stems, separator.channels), np.float32)
         self._dry = False
         self._ramp = np.linspace(1, 0, FADE, endpoint=False, dtype=np.float32)
@@ -182,8 +185,12 @@ class ThreadedProcessor:
             self._jump()
             return hops
         try:
+            if self._is_stale:
+                self.separator.reset()
+                self._is_stale = False
             outs = [self.separator.process(hop) for hop in np.split(samples, hops, axis=1)]
-        except Exception:
+        except Exception as error:
+            self.fault = self.fault or str(error) or type(error).__name__
             self._worker = replace(self._worker, faults=self._worker.faults + 1)
             self._jump()
             return hops
@@ -192,8 +199,12 @@ class ThreadedProcessor:
         return hops
 
     def _jump(self) -> None:
-        """Start the separator anew at the newest whole hop."""
-        self.separator.reset()
+        """Go on at the newest whole hop, with the separator started anew before it.
+
+        That is done where a failure is counted: an exception here would end the thread, and all
+        sound from then on would be dry without a word.
+        """
+        self._is_stale = True
         done = self._written // self._hop * self._hop
         self._valid_from = done + self.separator.latency
         self._done = done

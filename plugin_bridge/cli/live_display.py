@@ -28,7 +28,7 @@ def table(session: LiveSession, flags: Flags) -> Table:
     counters = session.processor.counters
     late = f"{counters.late_blocks} of {counters.blocks} blocks late"
     lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
-    caption = f"load {counters.load:.0%}   {late}   {lost}   {session.output_stage.fault}"
+    caption = f"load {counters.load:.0%}   {late}   {lost}   {session.fault}"
     return table_of(("stem", "azimuth", "width", "level", ""), rows, caption=caption)
 
 
@@ -39,8 +39,8 @@ def report_session(session: LiveSession, record: Path | None) -> None:
         return  # it did not begin
     words = f"{counters.blocks} blocks, {counters.late_blocks} late, {counters.faults} faults"
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
-    if session.output_stage.fault:
-        typer.secho(f"stemsteer: {session.output_stage.fault}", err=True, fg="red")
+    if session.fault:
+        typer.secho(f"stemsteer: {session.fault}", err=True, fg="red")
     if counters.jumps:
         typer.secho(
             f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "

@@ -40,7 +40,6 @@ class OutputStage:
         self.separator, self.conditions, self.mixer, self._tap = separator, conditions, mixer, tap
         self.sample_rate, self.channels = separator.sample_rate, separator.channels
         self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
-        self.fault = ""
         self._levels = StemLevels(len(self.stems), self.sample_rate)
         self._newest = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
         self._n_fed = 0  # samples since the start
@@ -58,19 +57,14 @@ class OutputStage:
         self._n_fed = 0
 
     def process(self, block: Audio) -> NDArray[np.float32]:
-        """Take a hop (channels, n) and return (stems, channels, n); keep a failure in `fault`."""
+        """Take a hop (channels, n) and return (stems, channels, n)."""
         stems = self.separator.process(block)
         first = self._n_fed - self.separator.latency
         self._n_fed += block.shape[1]
-        try:
-            if self.mixer:
-                stems = self.mixer.process(stems)
-                self.fault = self.fault or self.mixer.fault
-            elif not self.conditions.has_unity_levels:
-                stems[:-1] = self.conditions.outputs(first, stems)
-        except Exception as error:
-            self.fault = str(error)
-            raise
+        if self.mixer:
+            stems = self.mixer.process(stems)
+        elif not self.conditions.has_unity_levels:
+            stems[:-1] = self.conditions.outputs(first, stems)
         self._measure(block, stems)
         if self._tap:
             self._tap(block, stems)

@@ -108,6 +108,12 @@ class LiveSession:
         return played
 
     @property
+    def fault(self) -> str:
+        """Return why sound was left dry or a value of a plugin refused, empty if neither."""
+        mixer = self.output_stage.mixer
+        return self.processor.fault or (mixer.fault if mixer else "")
+
+    @property
     def latency_s(self) -> float:
         """Return the seconds from input to output of `process`, without those of the sound card."""
         return self.processor.latency / self.output_stage.sample_rate

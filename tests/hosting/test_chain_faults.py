@@ -52,7 +52,7 @@ def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
         session.surface.set_value("guitar", "reverb/wet_level", 500.0)
         play(session, panned(20, RATE // 2))
         assert session.processor.counters.faults == 0
-        assert "wet_level cannot be 500.0" in session.output_stage.fault
+        assert "wet_level cannot be 500.0" in session.fault
 
 
 def test_a_parameter_that_is_no_number_is_refused(tmp_path):

@@ -85,7 +85,7 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
         )
         heard = play(session, mixture)
         assert session.processor.counters.faults > 0
-        assert stage.fault == "a plugin changed its latency"
+        assert session.fault == "a plugin changed its latency"
         report_session(session, None)
         assert re.search(
             r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err

@@ -137,5 +137,14 @@ def test_buffers_are_kept_for_few_sizes_only():
 
 def test_the_runtime_leaves_no_identity_behind(tmp_path):
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
-    subprocess.run([sys.executable, "-c", "import realtime"], env=environment, check=True)
+    program = "import realtime; realtime.load_model('panorama')"
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    "module", ["plugin_bridge.engine.daemon.daemon", "plugin_bridge.osc", "plugin_bridge.cli.app"]
+)
+def test_the_runtime_is_imported_only_by_who_loads_a_model(module):
+    program = f"import sys, {module}; sys.exit('onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

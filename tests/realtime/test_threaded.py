@@ -169,3 +169,56 @@ def test_an_engine_starts_once_and_stops_when_asked():
 def test_a_separator_that_takes_any_block_is_refused():
     with pytest.raises(ValueError, match="block=separator"):
         ThreadedProcessor(Separator(identity(), RATE), max_block=BLOCK)
+
+
+class _Fragile:
+    """A separator whose `reset` raises as often as it is told to, and whose model fails once."""
+
+    def __init__(self, resets_fail, fails_at):
+        self._inner = Separator(identity(), RATE, block=256)
+        self.resets_fail, self._fails_at, self._calls = resets_fail, fails_at, 0
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def process(self, block):
+        self._calls += 1
+        if self._calls == self._fails_at:
+            raise RuntimeError("a weight is missing")
+        return self._inner.process(block)
+
+    def reset(self):
+        if self.resets_fail:
+            self.resets_fail -= 1
+            raise ValueError("a state has no start")
+        self._inner.reset()
+
+
+def test_a_reset_that_fails_is_counted_and_the_sound_comes_back_when_it_works():
+    signal = noise(2, 60 * 256)
+    engine = ThreadedProcessor(_Fragile(resets_fail=3, fails_at=10), max_block=BLOCK)
+    with engine:
+        out = _play(engine, signal, _until_done)
+        late = engine.counters.late_blocks
+        more = _play(engine, signal, _until_done)
+        assert engine.counters.late_blocks == late, "it separates again"
+        counters = engine.counters
+    assert counters.faults == 4
+    assert late > 3
+    np.testing.assert_allclose(
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=0.3
+    )
+    assert np.isfinite(more).all()
+    assert np.abs(more[0, :, -BLOCK:]).max() > 0.01
+
+
+def test_the_reason_of_a_fault_is_kept():
+    engine = ThreadedProcessor(_Fragile(resets_fail=0, fails_at=10), max_block=BLOCK)
+    with engine:
+        assert engine.fault == ""
+        _play(engine, noise(2, 30 * 256), _until_done)
+        assert engine.fault == "a weight is missing"
+    engine = ThreadedProcessor(_Fragile(resets_fail=2, fails_at=10), max_block=BLOCK)
+    with engine:
+        _play(engine, noise(2, 30 * 256), _until_done)
+        assert engine.fault == "a weight is missing", "what failed first is what to look at"
