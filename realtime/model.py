@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from realtime.conditions import Conditions
 from realtime.errors import StemsteerError
+from realtime.graph import problems_of
+from realtime.onnx_file import metadata_text
 from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
 
 Outputs = Mapping[str, NDArray[np.float32]]
@@ -114,11 +116,12 @@ class OnnxModel:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
         self.path = Path(path)
-        self._session = open_session(self.path, threads=threads)
         self.spec = self._read_spec()
+        self._session = open_session(self.path, threads=threads)
         self._inputs = {i.name: i for i in self._session.get_inputs()}
-        self._outputs = {o.name: o for o in self._session.get_outputs()}
-        self._check_graph()
+        outputs = {o.name: o for o in self._session.get_outputs()}
+        if problems := problems_of(self.spec, self._inputs, outputs):
+            raise StemsteerError(f"{self.path} does not keep its spec: it {'; '.join(problems)}")
 
     def stream(self, targets: int) -> OnnxStepper:
         """Begin a stream of `targets` targets."""
@@ -132,48 +135,25 @@ class OnnxModel:
         inputs = {"spectrum": spectrum}
         if "newest" in self._inputs:
             inputs["newest"] = np.array([newest], np.float32)
-        masks: NDArray[np.float32] = self._session.run(["masks"], inputs)[0]
+        try:
+            masks: NDArray[np.float32] = self._session.run(["masks"], inputs)[0]
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise _cannot_run(self.spec, error) from error
         return masks[-newest:]
 
     def _read_spec(self) -> ModelSpec:
-        text = metadata(self._session).get(METADATA_KEY)
-        if text is None:
-            raise StemsteerError(
-                f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "
-                "not exported by Stemsteer; export it with `python -m models_onnx export`"
-            )
+        """Read and check the spec, before anything of the graph is loaded."""
         try:
-            return ModelSpec.from_json(text)
+            text = metadata_text(self.path, METADATA_KEY)
+            if text is not None:
+                return ModelSpec.from_json(text)
         except ValueError as error:
             raise StemsteerError(f"{self.path}: {error}") from error
-
-    def _has_runs(self) -> bool:
-        return any(tier.runs for tier in self.spec.tiers.values())
-
-    def _check_graph(self) -> None:
-        states = [name for name in self._inputs if name.startswith("state_")]
-        optional = {"newest"} & set(self._inputs) if self._has_runs() else set()
-        expected = {"spectrum", *self.spec.conditions, *states, *optional}
-        problems = [f"lacks the input {n!r}" for n in expected - set(self._inputs)]
-        problems += [
-            f"has an input {n!r} unknown to its spec" for n in set(self._inputs) - expected
-        ]
-        if "masks" not in self._outputs:
-            problems.append("lacks the output 'masks'")
-        elif self._outputs["masks"].shape[2] != MASK_AXES[self.spec.mask_axes]:
-            problems.append(f"has masks of shape {self._outputs['masks'].shape}")
-        if states and self._has_runs():
-            problems.append(f"has states ({', '.join(states)}) and tiers with runs")
-        for name in states:
-            back = self._outputs.get("next_" + name.removeprefix("state_"))
-            if back is None:
-                problems.append(f"asks for {name!r} and does not return it")
-            elif not _fit(back.shape, self._inputs[name].shape):
-                problems.append(f"returns {name!r} in another shape")
-        tensors = [*self._inputs.values(), *self._outputs.values()]
-        problems += [f"has {t.name!r} of {t.type}" for t in tensors if t.type != "tensor(float)"]
-        if problems:
-            raise StemsteerError(f"{self.path} does not keep its spec: it {'; '.join(problems)}")
+        open_session(self.path, threads=1)  # says it if the file is no model at all
+        raise StemsteerError(
+            f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "
+            "not exported by Stemsteer; export it with `python -m models_onnx export`"
+        )
 
 
 class OnnxStepper:
@@ -206,7 +186,10 @@ class OnnxStepper:
         for name in self._spec.conditions:
             free = name in FREE_WHERE_ZERO and name not in conditions
             buffers.inputs[name][:] = 0 if free else conditions[name]
-        self._session.run_with_iobinding(buffers.bindings[self._turn])
+        try:
+            self._session.run_with_iobinding(buffers.bindings[self._turn])
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise _cannot_run(self._spec, error) from error
         self._turn ^= 1
         return buffers.outputs
 
@@ -289,9 +272,9 @@ def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:
     return tuple(targets if isinstance(size, str) else size for size in shape)
 
 
-def _fit(one: list[int | str | None], other: list[int | str | None]) -> bool:
-    """Whether two shapes can be equal: dynamic sizes fit any."""
-    return len(one) == len(other) and all(
-        a == b or not isinstance(a, int) or not isinstance(b, int)
-        for a, b in zip(one, other, strict=True)
+def _cannot_run(spec: ModelSpec, error: Exception) -> StemsteerError:
+    reason = str(error).partition("\n")[0][:300]
+    return StemsteerError(
+        f"the model {spec.name!r} cannot be run: {reason}; its graph does not keep its spec: "
+        "export it again, or take another with --model"
     )

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from realtime.spec_fields import MAX_SPEC_BYTES, check_fields
+
 SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
@@ -200,12 +202,15 @@ class ModelSpec:
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read a spec. Raises ValueError that says which field is wrong."""
+        if len(text) > MAX_SPEC_BYTES:
+            raise ValueError(f"the spec is longer than {MAX_SPEC_BYTES} letters")
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"the spec is not JSON: {error}") from error
         if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
             raise ValueError(f"the spec is not of schema {SCHEMA}")
+        check_fields(fields)
         try:
             tiers = fields["tiers"].items()
             fields["tiers"] = {name: Tier.from_fields(tier) for name, tier in tiers}

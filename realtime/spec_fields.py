@@ -1,0 +1,86 @@
+"""What the fields of a spec may be: a model file comes from anywhere, its spec is read first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MAX_SPEC_BYTES = 4_000_000
+MAX_RATE_HZ = 768_000
+MAX_WINDOW = 1 << 16
+MAX_LOOKAHEAD = 1024
+MAX_SIZE = 4096  # of a condition
+MAX_TARGETS = 256
+_TEXT = ("name", "mask_axes", "description", "licence", "encoder")
+_MAPPINGS = ("tiers", "conditions", "training", "classes", "gains_db")
+_LONGEST_TEXT, _MOST_ENTRIES = 20_000, 4096
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """Raise ValueError that names the first field of a wrong type, or out of range."""
+    for name in _TEXT:
+        value = fields.get(name, "")
+        if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+            raise ValueError(f"{name} of the spec is {_short(value)}, expected a text")
+    if not str(fields.get("name", "x")).strip():
+        raise ValueError("name of the spec is empty")
+    for name in _MAPPINGS:
+        value = fields.get(name, {})
+        if not isinstance(value, dict) or len(value) > _MOST_ENTRIES:
+            raise ValueError(f"{name} of the spec is {_short(value)}, expected names and values")
+    _check_whole("sample_rate", fields.get("sample_rate", 44_100), 1000, MAX_RATE_HZ)
+    if fields.get("bins") is not None:
+        _check_whole("bins", fields["bins"], 1, MAX_WINDOW)
+    for name, size in fields.get("conditions", {}).items():
+        _check_whole(f"the condition {name!r}", size, 1, MAX_SIZE)
+    _check_targets(fields.get("targets", ()))
+    for name, tier in fields.get("tiers", {}).items():
+        _check_tier(name, tier)
+    for name, vector in fields.get("classes", {}).items():
+        if not isinstance(vector, list) or not all(_is_number(value) for value in vector):
+            raise ValueError(
+                f"the class {name!r} of the spec is {_short(vector)}, expected numbers"
+            )
+    for name, gains in fields.get("gains_db", {}).items():
+        if not isinstance(gains, dict) or not all(_is_number(gain) for gain in gains.values()):
+            raise ValueError(f"gains_db of {name!r} are {_short(gains)}, expected numbers by name")
+
+
+def _check_tier(name: str, tier: Any) -> None:
+    if not isinstance(tier, dict):
+        raise ValueError(f"the tier {name!r} of the spec is {_short(tier)}, expected its fields")
+    for field, least in (("window", 2), ("synthesis", 2), ("hop", 1)):
+        _check_whole(f"{field} of the tier {name!r}", tier.get(field), least, MAX_WINDOW)
+    _check_whole(f"lookahead of the tier {name!r}", tier.get("lookahead", 0), 0, MAX_LOOKAHEAD)
+    runs = tier.get("runs")
+    if runs is not None and not isinstance(runs, dict):
+        raise ValueError(f"runs of the tier {name!r} are {_short(runs)}, expected their fields")
+    for field, value in (runs or {}).items():
+        _check_whole(f"{field} of the runs of {name!r}", value, -MAX_LOOKAHEAD, MAX_WINDOW)
+
+
+def _check_targets(targets: Any) -> None:
+    is_list = isinstance(targets, (list, tuple)) and len(targets) <= MAX_TARGETS
+    if not is_list or not all(isinstance(name, str) and 0 < len(name) <= 200 for name in targets):
+        raise ValueError(f"targets of the spec are {_short(targets)}, expected a list of names")
+    if len(set(targets)) < len(targets):
+        raise ValueError("two targets of the spec have the same name")
+
+
+def _check_whole(what: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(
+            f"{what} of the spec is {_short(value)}, expected a whole number, {low} to {high}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def _short(value: Any) -> str:
+    """Return a value for a message, cut where it is long."""
+    text = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:60]} …"
