@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plugin_bridge.control.target_conditions import has_own_sources, known_instruments
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
+from realtime.folders import user_models_folder
 from realtime.model import weights_folders
 from realtime.spec import TIERS
 
@@ -37,6 +38,24 @@ def found_models() -> list[InstalledModel]:
     """Every model file in the folders where models are looked for."""
     paths = sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
     return [_inspect(path) for path in paths]
+
+
+def installed_model(name: str) -> InstalledModel:
+    """The model of a name or path. Raises StemsteerError if there is none."""
+    return _inspect(find_model(name))
+
+
+def remove_model(name: str) -> Path:
+    """Remove a model that the user has added. Raises StemsteerError if there is none."""
+    folder = user_models_folder()
+    path = folder / f"{name}.onnx"
+    added = sorted(file.stem for file in folder.glob("*.onnx"))
+    if name not in added:
+        raise StemsteerError(
+            f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
+        )
+    path.unlink()
+    return path
 
 
 def choose_model(

@@ -10,7 +10,6 @@ from realtime.errors import StemsteerError
 
 SOCKET_VARIABLE = "STEMSTEER_SOCKET"
 AUTOSTART_VARIABLE = "STEMSTEER_AUTOSTART"
-DATA_VARIABLE = "STEMSTEER_DATA"
 
 
 def runtime_folder() -> Path:
@@ -74,10 +73,3 @@ def _make_private(folder: Path) -> None:
     except FileExistsError:
         return
     folder.chmod(0o700)
-
-
-def data_folder() -> Path:
-    """Return the user's folder of timbres and models: STEMSTEER_DATA, or XDG's; not made."""
-    given = os.environ.get(DATA_VARIABLE)
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return Path(given) if given else data / "stemsteer"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from realtime.conditions import Conditions
 from realtime.errors import StemsteerError
+from realtime.folders import user_models_folder
 from realtime.graph import problems_of
 from realtime.onnx_file import metadata_text
 from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
@@ -56,9 +57,9 @@ class Model(Protocol):
 
 
 def weights_folders() -> list[Path]:
-    """Folders searched for models: those in STEMSTEER_MODELS, then the shipped one."""
+    """Folders searched for models: those in STEMSTEER_MODELS, the user's, then the shipped one."""
     extra = os.environ.get(MODELS_VARIABLE, "")
-    return [*(Path(p) for p in extra.split(os.pathsep) if p), WEIGHTS]
+    return [*(Path(p) for p in extra.split(os.pathsep) if p), user_models_folder(), WEIGHTS]
 
 
 def find_model(name: str, tier: str | None = None) -> Path:
@@ -78,7 +79,10 @@ def find_model(name: str, tier: str | None = None) -> Path:
             if (folder / file).is_file():
                 return folder / file
     known = sorted({p.stem for f in weights_folders() for p in f.glob("*.onnx")})
-    raise StemsteerError(f"no model {name!r}; there are: {', '.join(known) or 'none'}")
+    raise StemsteerError(
+        f"no model {name!r}; there are: {', '.join(known) or 'none'}; "
+        f"`stemsteer models add {name}` installs it, if it is one that can be had by name"
+    )
 
 
 def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
 from realtime.spec import MASK_AXES, Tier
-from realtime.stft import Audio, analyse
+from realtime.stft import Audio, Spectra, analyse
 
 Masks = NDArray[np.float32]  # ([frames,] targets, axes, bins)
 
@@ -31,17 +32,17 @@ class SlidingMasks:
         assert tier.runs is not None
         self._model, self._tier, self._runs = model, tier, tier.runs
         spec = model.spec
-        self._bins = spec.bins or tier.bins
-        self._window = hann(tier.window)
+        bins = spec.bins or tier.bins
+        self._spectra = _StretchSpectra(tier, bins)
         self._places = _places(tier)
-        whole = tier.runs.frames - tier.runs.partial
-        self._stretch = tier.window + (whole - 1) * tier.runs.step
+        self._stretch = self._spectra.samples
         self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
-        shape = (tier.runs.every, len(spec.targets), MASK_AXES[spec.mask_axes], self._bins)
+        shape = (tier.runs.every, len(spec.targets), MASK_AXES[spec.mask_axes], bins)
         self._dry = dry_masks(shape)
         beside = tier.runs.age + tier.lookahead > 0
         self._thread = ThreadPoolExecutor(1, "stemsteer model") if beside else None
         self.wait = True
+        self._streams = 0
         self.reset()
 
     def reset(self) -> None:
@@ -49,6 +50,7 @@ class SlidingMasks:
         self._sound[:] = 0
         self._end = self._stretch
         self._hop = 0
+        self._streams += 1
         self._begun: deque[tuple[int, Future[Masks]]] = deque()
         self._serving = self._missed = -1  # runs: whose masks serve, and the last one that was late
         self._masks = self._dry
@@ -84,16 +86,14 @@ class SlidingMasks:
 
     def _begin(self, run: int) -> None:
         if self._thread is None:
-            self._take(run, self._run(self._newest()))
+            self._take(run, self._run(self._streams, run, self._newest()))
         elif self.wait or not self._begun or self._begun[0][0] > self._missed:
-            self._begun.append((run, self._thread.submit(self._run, self._newest())))
+            masks = self._thread.submit(self._run, self._streams, run, self._newest())
+            self._begun.append((run, masks))
 
-    def _run(self, sound: Audio) -> Masks:
+    def _run(self, stream: int, run: int, sound: Audio) -> Masks:
         """Masks (every, targets, axes, bins) of the frames that a run on this stretch serves."""
-        beyond = self._runs.partial * self._runs.step
-        mirrored = sound[:, : -beyond - 1 : -1] if beyond else sound[:, :0]
-        frames = analyse(np.concatenate([sound, mirrored], axis=1), self._window, self._runs.step)
-        spectrum = (frames[..., : self._bins]).view(np.float32).reshape(*frames.shape[:2], -1, 2)
+        spectrum = self._spectra.of(stream, run, sound)
         first, share = self._places
         masks = self._model.run(spectrum, self._runs.frames - int(first.min()))
         rows = first - int(first.min())
@@ -130,6 +130,38 @@ class SlidingMasks:
         masks, sound = bounded_masks(masks)
         self.faults += not sound
         self._masks, self._serving = masks, run
+
+
+class _StretchSpectra:
+    """Spectra of the frames that runs see; those that a run before has seen are kept.
+
+    Runs of which the frames fall on the same samples are `_turns` apart.
+    """
+
+    def __init__(self, tier: Tier, bins: int) -> None:
+        assert tier.runs is not None
+        self._step, self._partial = tier.runs.step, tier.runs.partial
+        self._bins, self._window = bins, hann(tier.window)
+        self._whole = tier.runs.frames - tier.runs.partial
+        self.samples = tier.window + (self._whole - 1) * self._step
+        period = tier.runs.every * tier.hop
+        self._turns = self._step // gcd(period, self._step)
+        self._fresh = min(self._turns * period // self._step, self._whole)
+        self._kept: dict[int, tuple[tuple[int, int], Spectra]] = {}
+
+    def of(self, stream: int, run: int, sound: Audio) -> NDArray[np.float32]:
+        """Give the spectrum (frames, 2, bins, 2) of the newest sound (2, samples) of a stream."""
+        seen, spectra = self._kept.get(run % self._turns, ((0, 0), None))
+        known = seen == (stream, run - self._turns)
+        fresh = self._fresh if known else self._whole
+        ahead = np.zeros((2, self._partial * self._step), np.float32)
+        newest = np.concatenate([sound[:, (self._whole - fresh) * self._step :], ahead], axis=1)
+        frames = analyse(newest, self._window, self._step)[..., : self._bins]
+        frames = np.pad(frames, ((0, 0), (0, 0), (0, self._bins - frames.shape[2])))
+        if spectra is not None and known:
+            frames = np.concatenate([spectra[fresh:], frames])
+        self._kept[run % self._turns] = ((stream, run), frames[: self._whole])
+        return np.ascontiguousarray(frames).view(np.float32).reshape(*frames.shape, 2)
 
 
 def hann(size: int) -> NDArray[np.float32]:

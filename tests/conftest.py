@@ -16,6 +16,8 @@ from tests.support.rendering import RATE_HZ, panned
 # programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
+
 
 @pytest.fixture
 def engine_sandbox(monkeypatch):

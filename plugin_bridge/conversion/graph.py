@@ -1,0 +1,95 @@
+"""ONNX graphs of arrays, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from realtime.atomic import atomic_write
+from realtime.spec import METADATA_KEY, ModelSpec
+
+OPSET = 17
+LARGE = 1024
+"""Constants of so many numbers or more are stored in float16 and cast once, at load."""
+
+Shape = Sequence[int | str]
+
+
+class Graph:
+    """A graph in the making: values are known by their names.
+
+    Parameters
+    ----------
+    half : whether large constants are stored in float16.
+    """
+
+    def __init__(self, *, half: bool = True) -> None:
+        self._half = half
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node with one output; give the name of that."""
+        output = f"{operator.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+    def floats(self, values: NDArray[Any] | Sequence[float] | float) -> str:
+        """Add a constant of float32."""
+        array = np.ascontiguousarray(values, np.float32)
+        if not self._half or array.size < LARGE:
+            return self._constant(array)
+        return self.add("Cast", self._constant(array.astype(np.float16)), to=TensorProto.FLOAT)
+
+    def integer(self, value: int) -> str:
+        """Add a constant of int64 without axes."""
+        return self._constant(np.array(value, np.int64))
+
+    def integers(self, *values: int) -> str:
+        """Add a constant (n,) of int64."""
+        return self._constant(np.array(values, np.int64))
+
+    def save(
+        self,
+        path: Path,
+        spec: ModelSpec,
+        inputs: Mapping[str, Shape],
+        outputs: Mapping[str, tuple[str, Shape]],
+    ) -> None:
+        """Write the model with its spec; the file appears whole.
+
+        Parameters
+        ----------
+        inputs : shapes by name, all float32.
+        outputs : by name, the value it is and its shape.
+        """
+        nodes = [*self._nodes]
+        nodes += [helper.make_node("Identity", [v], [name]) for name, (v, _) in outputs.items()]
+        graph = helper.make_graph(
+            nodes,
+            spec.name,
+            [_told(name, shape) for name, shape in inputs.items()],
+            [_told(name, shape) for name, (_, shape) in outputs.items()],
+            self._constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        model.ir_version = 8
+        helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        onnx.checker.check_model(model)
+        with atomic_write(path) as part:
+            part.write_bytes(model.SerializeToString())
+
+    def _constant(self, array: NDArray[Any]) -> str:
+        name = f"constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(array, name))
+        return name
+
+
+def _told(name: str, shape: Shape) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))

@@ -1,0 +1,227 @@
+"""Spleeter's U-Net (Hennequin, Khlif, Voituret & Moussallam, JOSS 2020) as a model of ours.
+
+A network a source takes the magnitudes of both channels (Hann frames of 4096, 1024 apart, 1024
+bins) and gives a factor for each of them. Six strided convolutions go down, six transposed ones up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.conversion.archive import Arrays
+from plugin_bridge.conversion.graph import Graph
+from realtime.errors import StemsteerError
+from realtime.spec import ModelSpec, Runs, Tier
+
+WINDOW, STEP, BINS = 4096, 1024, 1024
+LEVELS = 6
+SLIDING = 64  # frames, the fewest that the strides allow
+PIECE, CONTEXT = 512, 32  # frames offline, and how many on either side of those that serve
+EPSILON = 1e-3  # of the batch norm
+_TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd outputs
+_REACH = 3  # columns at the left of an upsampled stretch that lack an input
+TIERS = {
+    "live": Tier(4096, 512, 256, runs=Runs(SLIDING, STEP, every=6, age=4, partial=2)),
+    "studio": Tier(4096, 1024, 512, 5, Runs(SLIDING, STEP, every=4, age=-3, partial=1)),
+    "offline": Tier(
+        WINDOW,
+        WINDOW,
+        STEP,
+        PIECE - CONTEXT - 1,
+        Runs(PIECE, STEP, every=PIECE - 2 * CONTEXT, age=1 + CONTEXT - PIECE),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class UNet:
+    """The weights of one source's network, by the names of torch's modules; activation down and up.
+
+    ``down<l>_conv.1``, ``down<l>_act.0`` and ``up<l>.0``, ``up<l>.3`` for the levels 1 to 6, and
+    ``up7.0``; each with weight and bias, the batch norms (``_act.0``, ``.3``) with running mean and
+    variance too.
+    """
+
+    weights: Arrays
+    elu: bool = False
+
+    def __post_init__(self) -> None:
+        for name, shape in SHAPES.items():
+            found = self.weights.get(name)
+            if found is None or found.shape != shape:
+                was = "no" if found is None else f"{found.shape}"
+                raise StemsteerError(f"not Spleeter's network: {was} {name!r}, expected {shape}")
+            if not np.isfinite(found).all():
+                raise StemsteerError(f"the weights are broken: {name!r} has NaN or Inf")
+
+
+def convert(
+    networks: Mapping[str, UNet], path: Path, spec: ModelSpec, *, half: bool = True
+) -> None:
+    """Write the model of the networks of `spec.targets`; the file appears whole.
+
+    One network's output is the mask of its source. Several have theirs squared and divided by the
+    sum over the sources, as the original does.
+    """
+    graph = Graph(half=half)
+    newest = graph.add("Cast", "newest", to=7)
+    parts = [graph.add("Gather", "spectrum", graph.integer(k), axis=3) for k in (0, 1)]
+    squares = graph.add("Add", *(graph.add("Mul", part, part) for part in parts))
+    size = graph.add("Mul", graph.add("Sqrt", squares), graph.floats(WINDOW / 2))
+    # (frames, 2, bins) to (1, 2, frames, bins)
+    magnitude = graph.add("Unsqueeze", graph.add("Transpose", size, perm=[1, 0, 2]),
+                          graph.integers(0))  # fmt: skip
+    outputs = [_factors(graph, networks[name], magnitude, newest) for name in spec.targets]
+    masks = graph.add("Concat", *outputs, axis=0) if len(outputs) > 1 else outputs[0]
+    if len(outputs) > 1:
+        masks = _shared(graph, masks)
+    masks = graph.add("Transpose", masks, perm=[2, 0, 1, 3])  # (frames, targets, 2, bins)
+    graph.save(
+        path,
+        spec,
+        {"spectrum": ["frames", 2, BINS, 2], "newest": [1]},
+        {"masks": (masks, ["served", len(spec.targets), 2, BINS])},
+    )
+
+
+def _shared(graph: Graph, factors: str) -> str:
+    """Squares over their sum, of factors (targets, 2, frames, bins)."""
+    squares = graph.add("Add", graph.add("Mul", factors, factors), graph.floats(1e-10))
+    return graph.add("Div", squares, graph.add("ReduceSum", squares, graph.integers(0)))
+
+
+def _factors(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
+    """Factors (1, 2, newest, bins) of the newest frames of magnitudes (1, 2, frames, bins)."""
+    net = _Layers(graph, network)
+    skips: list[str] = []
+    value = magnitude
+    for level in range(1, LEVELS + 1):
+        skips.append(net.down(value, level))  # (1, channels, frames / 2^level, bins / 2^level)
+        value = net.normalised(skips[-1], f"down{level}_act.0", after=False)
+    columns = _columns(graph, newest)
+    value = net.up(_last(graph, skips[-1], columns[0]), 1)
+    for step in range(2, LEVELS + 1):
+        wanted = columns[step - 1]
+        both = [_last(graph, skips[LEVELS - step], wanted), _last(graph, value, wanted)]
+        value = net.up(graph.add("Concat", *both, axis=1), step)
+    weight, bias = net.weights("up7.0")
+    value = graph.add("Conv", value, weight, bias, kernel_shape=[4, 4], dilations=[2, 2],
+                      pads=[3, 3, 3, 3])  # fmt: skip
+    return _last(graph, graph.add("Sigmoid", value), newest)
+
+
+def _columns(graph: Graph, newest: str) -> list[str]:
+    """How many of the newest columns each transposed convolution needs, the deepest first.
+
+    The last layer reaches 3 columns back; n columns upsampled are 2n, of which the first
+    `_REACH` lack an input that was left out. More columns than there are mean all of them.
+    """
+    needed = newest
+    found: list[str] = []
+    for reach in (_REACH, *[0] * (LEVELS - 1)):
+        more = graph.add("Add", needed, graph.integers(_REACH + reach + 1))
+        needed = graph.add("Div", more, graph.integers(2))  # rounded up
+        found.insert(0, needed)
+    return found
+
+
+def _last(graph: Graph, value: str, columns: str) -> str:
+    """The last columns of (1, channels, frames, bins)."""
+    start = graph.add("Neg", columns)
+    return graph.add("Slice", value, start, graph.integers(np.iinfo(np.int64).max),
+                     graph.integers(2))  # fmt: skip
+
+
+class _Layers:
+    """The layers of a network, added to a graph."""
+
+    def __init__(self, graph: Graph, network: UNet) -> None:
+        self._graph, self._arrays, self._elu = graph, network.weights, network.elu
+
+    def weights(self, name: str) -> tuple[str, str]:
+        return (self._graph.floats(self._arrays[f"{name}.weight"]),
+                self._graph.floats(self._arrays[f"{name}.bias"]))  # fmt: skip
+
+    def down(self, value: str, level: int) -> str:
+        """A strided convolution: half the frames, half the bins."""
+        return self._graph.add("Conv", value, *self.weights(f"down{level}_conv.1"),
+                               kernel_shape=[5, 5], strides=[2, 2], pads=[1, 1, 2, 2])  # fmt: skip
+
+    def up(self, value: str, step: int) -> str:
+        """A transposed convolution: twice the frames and bins; activation, then batch norm.
+
+        It is four convolutions, one for the even and odd rows and columns each, which run faster:
+        with input i and tap k it adds to 2i + k − 1, so even outputs have taps 3 and 1 of the
+        inputs i − 1 and i, odd ones taps 4, 2 and 0 of i − 1, i and i + 1.
+        """
+        kernel, bias = self._arrays[f"up{step}.0.weight"], self._arrays[f"up{step}.0.bias"]
+        parts = [
+            kernel[:, :, rows][:, :, :, columns].swapaxes(0, 1)
+            for rows in _TAPS
+            for columns in _TAPS
+        ]
+        if kernel.shape[1] == 1:  # four channels cost no more than one: one convolution is enough
+            padded = [np.pad(p, ((0, 0), (0, 0), (0, 3 - p.shape[2]), (0, 3 - p.shape[3])))
+                      for p in parts]  # fmt: skip
+            joined = self._convolved(value, np.concatenate(padded), np.repeat(bias, 4))
+        else:
+            phases = [self._convolved(value, part, bias) for part in parts]
+            joined = self._graph.add("Concat", *phases, axis=1)
+        value = self._graph.add("DepthToSpace", joined, blocksize=2, mode="DCR")
+        return self.normalised(value, f"up{step}.3", after=True)
+
+    def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+        """A convolution that begins at the input before, and leaves the size as it is."""
+        rows, columns = kernel.shape[2:]
+        return self._graph.add(
+            "Conv", value, self._graph.floats(kernel), self._graph.floats(bias),
+            kernel_shape=[rows, columns], pads=[1, 1, rows - 2, columns - 2],
+        )  # fmt: skip
+
+    def normalised(self, value: str, name: str, *, after: bool) -> str:
+        """Batch norm, and the activation before or after it."""
+        mean, variance, scale, shift = (
+            self._arrays[f"{name}.{part}"]
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        factor = scale / np.sqrt(variance + EPSILON)
+        steps = [("Mul", factor), ("Add", shift - mean * factor)]
+        if after:
+            value = self._activated(value, after=True)
+        for operator, numbers in steps:
+            value = self._graph.add(operator, value, self._graph.floats(numbers[:, None, None]))
+        return value if after else self._activated(value, after=False)
+
+    def _activated(self, value: str, *, after: bool) -> str:
+        if self._elu:
+            return self._graph.add("Elu", value)
+        if after:
+            return self._graph.add("Relu", value)
+        return self._graph.add("LeakyRelu", value, alpha=0.2)
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights by their names."""
+    down = [2, *(16 << level for level in range(LEVELS))]
+    up_in, up_out = [512, 512, 256, 128, 64, 32], [256, 128, 64, 32, 16, 1]
+    shapes: dict[str, tuple[int, ...]] = {"up7.0.weight": (2, 1, 4, 4), "up7.0.bias": (2,)}
+    for level in range(1, LEVELS + 1):
+        shapes[f"down{level}_conv.1.weight"] = (down[level], down[level - 1], 5, 5)
+        shapes[f"down{level}_conv.1.bias"] = (down[level],)
+        shapes[f"up{level}.0.weight"] = (up_in[level - 1], up_out[level - 1], 5, 5)
+        shapes[f"up{level}.0.bias"] = (up_out[level - 1],)
+        for name, size in (
+            (f"down{level}_act.0", down[level]),
+            (f"up{level}.3", up_out[level - 1]),
+        ):
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{name}.{part}"] = (size,)
+    return shapes
+
+
+SHAPES = _shapes()

@@ -1,0 +1,118 @@
+"""Checkpoints are read as arrays, and nothing that is in them is run."""
+
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+
+from plugin_bridge.conversion.archive import read_arrays
+from realtime import StemsteerError
+
+
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(7, 5), torch.nn.BatchNorm1d(5), torch.nn.LSTM(5, 3))
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_state_dict_of_torch_is_read_to_the_bit(tmp_path, zipped):
+    state = network().state_dict()
+    state["turned"] = torch.arange(12.0).reshape(3, 4).T  # not contiguous
+    state["half"] = torch.ones(3).half()
+    torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    found = read_arrays(tmp_path / "w.pth")
+    assert found.keys() == state.keys()
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(found[name], tensor.float().numpy(), err_msg=name)
+
+
+def test_parameters_and_nested_dictionaries_are_read(tmp_path):
+    made = {"models": {"bass": OrderedDict(w=torch.nn.Parameter(torch.ones(2)))}, "epoch": 7}
+    torch.save(made, tmp_path / "w.pth")
+    assert list(read_arrays(tmp_path / "w.pth")) == ["models.bass.w"]
+
+
+def numpy_checkpoint(content):
+    """A zip as torch writes it, with a pickle of numpy's arrays in protocol 2."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("checkpoint/data.pkl", pickle.dumps(content, protocol=2))
+    return io.BytesIO(file.getvalue())
+
+
+def test_a_checkpoint_of_numpy_arrays_is_read():
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([[1], [2]])}
+    found = read_arrays(numpy_checkpoint(arrays))
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+class Harmful:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_that_would_run_something_is_refused_and_does_not(tmp_path, zipped):
+    made = tmp_path / "made"
+    torch.save({"w": torch.ones(2), "x": Harmful(str(made))}, tmp_path / "w.pth",
+               _use_new_zipfile_serialization=zipped)  # fmt: skip
+    with pytest.raises(StemsteerError, match=r"asks for \w+.mkdir, which is not an array"):
+        read_arrays(tmp_path / "w.pth")
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("what", ["builtins.eval", "numpy.load", "torch.hub.load", "os.system"])
+def test_no_other_name_is_known(what):
+    module, name = what.rsplit(".", 1)
+    program = f"c{module}\n{name}\n.".encode()
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("c/data.pkl", program)
+    with pytest.raises(StemsteerError, match=what):
+        read_arrays(io.BytesIO(file.getvalue()))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 torn", pickle.dumps(7)])
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(StemsteerError, match=r"w\.pth"):
+        read_arrays(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_torn_checkpoint_is_refused(tmp_path, zipped):
+    torch.save(network().state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    whole = (tmp_path / "w.pth").read_bytes()
+    for share in (0.2, 0.6, 0.95):
+        (tmp_path / "torn.pth").write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(StemsteerError, match=r"torn\.pth"):
+            read_arrays(tmp_path / "torn.pth")
+
+
+def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
+    torch.save({"w": torch.ones(100)}, tmp_path / "w.pth")
+    out = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "w.pth") as source, zipfile.ZipFile(out, "w") as target:
+        for member in source.namelist():
+            data = source.read(member)
+            if member.endswith("data.pkl"):
+                assert data.count(b"Kd\x85") == 1  # the size (100,)
+                data = data.replace(b"Kd\x85", b"K\xff\x85")
+            target.writestr(member, data)
+    with pytest.raises(StemsteerError, match="reaches beyond"):
+        read_arrays(io.BytesIO(out.getvalue()))
+
+
+def test_a_file_without_arrays_is_refused(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(StemsteerError, match="holds no arrays"):
+        read_arrays(tmp_path / "w.pth")
