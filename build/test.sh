@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv with what the tests need, then runs ruff, mypy --strict and pytest.
-# Arguments go to pytest. The exit status is pytest's.
+# Arguments go to pytest, which runs in two processes (-n 0: in one). The exit status is pytest's.
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
@@ -12,4 +12,4 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet
 .venv/bin/mypy
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder "$@"

@@ -18,6 +18,35 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
 
+BESIDE_REALTIME = 10
+"""Niceness of tests that run beside those of real time."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the processes learn the groups
+def pytest_collection_modifyitems(items):
+    """Group the tests for several processes: those of real time together and first, others by file.
+
+    What a file's tests share is then made once.
+    """
+    items.sort(key=lambda item: not is_realtime(item))
+    for item in items:
+        group = "realtime" if is_realtime(item) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_setup(item):
+    """Give the processor to the tests of real time first, where others run beside them.
+
+    A process that has come to other tests never goes back to these.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and not is_realtime(item):
+        os.nice(max(0, BESIDE_REALTIME - os.nice(0)))
+
+
+def is_realtime(item):
+    """Return whether a test keeps time with a clock."""
+    return item.get_closest_marker("realtime") is not None
+
 
 @pytest.fixture
 def engine_sandbox(monkeypatch):

@@ -121,6 +121,7 @@ def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):
     assert hand.value("guitar", "width") == 12
 
 
+@pytest.mark.realtime
 def test_osc_reaches_the_board_within_five_milliseconds():
     """The rest of the way to the sound is the next frame, at most one hop later."""
     hand = playing(Automation())

@@ -69,6 +69,7 @@ def test_a_track_is_called_by_its_label_else_as_in_the_host_else_by_a_number(eng
 
 
 @pytest.mark.host
+@pytest.mark.realtime
 def test_the_way_of_a_block_to_its_sound_and_back_is_short(engine_sandbox):
     engine_sandbox.start("panorama")
     track = PluginClient(block=HOP)

@@ -15,7 +15,7 @@ from plugin_bridge.plugin.bounces import last_loss
 from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played, stalls
 from tests.support.engine_sandbox import noise, until
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, BLOCK = 44_100, 512
 
 

@@ -25,6 +25,8 @@ from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
+pytestmark = pytest.mark.realtime
+
 
 def test_what_is_heard_is_the_target_by_the_declared_latency_later():
     mixture = panned(-30, RATE) + panned(20, RATE)

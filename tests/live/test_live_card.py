@@ -18,6 +18,8 @@ from realtime import StemsteerError
 from tests.support.engine_sandbox import need
 from tests.support.livesound import RATE, start
 
+pytestmark = pytest.mark.realtime
+
 
 def test_an_echo_is_found_and_its_absence_said():
     noise = np.random.default_rng(0).standard_normal(5000)

@@ -22,6 +22,8 @@ from realtime import StemsteerError
 from tests.support.engine_sandbox import absent, until
 from tests.support.livesound import RATE, panned, start
 
+pytestmark = pytest.mark.realtime
+
 
 def test_a_midi_controller_moves_what_it_is_mapped_to():
     surface = MemorySurface(["guitar", "bass"])

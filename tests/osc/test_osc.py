@@ -19,6 +19,8 @@ from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 from tests.support.osc_rig import Rig
 
+pytestmark = pytest.mark.realtime
+
 
 def test_python_osc_moves_every_control_in_its_own_unit(rig):
     client = SimpleUDPClient("127.0.0.1", rig.server.port)

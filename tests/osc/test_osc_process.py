@@ -22,6 +22,8 @@ from plugin_bridge.osc.service import OscOptions
 from realtime import load_model
 from realtime.errors import StemsteerError
 
+pytestmark = pytest.mark.realtime
+
 
 class Metered(MemorySurface):
     def meters(self, instance):

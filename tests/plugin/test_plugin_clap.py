@@ -78,6 +78,7 @@ def test_the_second_output_of_the_sibling_is_what_was_taken_away(engine_sandbox,
     np.testing.assert_allclose(swapped[2:], y[:2], atol=1e-6)
 
 
+@pytest.mark.realtime
 def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(engine_sandbox, tmp_path):
     engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)

@@ -91,6 +91,7 @@ def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(engine_s
     assert files(engine_sandbox.folder) == before
 
 
+@pytest.mark.realtime
 def test_a_rehearsal_counts_the_blocks_that_are_late(engine_sandbox):
     done = stemsteer("bench", "panorama", "--instances", 2, "--seconds", 4, "--json")
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ import pytest
 from tests.support.claphost import stalls
 from tests.support.engine_sandbox import LATENCY, absent, built_plugin, desk, need, until
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, PERIOD = 44_100, 512
 SOAK_S = float(os.environ.get("STEMSTEER_SOAK_S", "15"))
 TAIL_S = 2.0

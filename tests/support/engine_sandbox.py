@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import hashlib
 import os
@@ -28,6 +29,7 @@ from realtime.spec import METADATA_KEY, ModelSpec, Tier
 
 ROOT = Path(__file__).resolve().parents[2]
 CPP = ROOT / "plugin_bridge" / "plugin" / "cpp"
+WORK = ROOT / ".work"
 DPF = Path("/usr/share/dpf")
 DEBIAN_PACKAGES = ROOT / "build" / "debian-packages.txt"
 REQUIRED = "STEMSTEER_HOST_TESTS"  # set to "required": what is missing is a failure
@@ -68,25 +70,36 @@ def built_plugin() -> Path:
     digest = hashlib.sha256()
     for file in sorted(CPP.iterdir()):
         digest.update(file.name.encode() + file.read_bytes())
-    folder = ROOT / ".work" / f"plugin-{digest.hexdigest()[:12]}"
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        command = ["make", "-C", str(CPP), "-j2", f"OUT={folder}"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        (folder / "complete").touch()
+    folder = WORK / f"plugin-{digest.hexdigest()[:12]}"
+    make_plugin(folder)
     return folder
 
 
 def sanitized_plugin(sanitizers: str = SANITIZERS, target: str = "native") -> Path:
     """The folder of the CLAP and VST3 plugins under sanitizers, for programs with the same."""
     folder = built_plugin() / f"sanitized-{sanitizers}"
-    if not (folder / "complete").exists():
-        command = ["make", "-C", CPP, "-j2", target, f"OUT={folder}", f"SANITIZE={sanitizers}"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        (folder / "complete").touch()
+    make_plugin(folder, target, f"SANITIZE={sanitizers}")
     return folder
+
+
+def make_plugin(folder: Path, *options: str) -> None:
+    """Run the plugin's Makefile into a folder, unless it has been run to its end."""
+    with alone(folder.name):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            command = ["make", "-C", str(CPP), "-j2", f"OUT={folder}", *options]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+            (folder / "complete").touch()
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep other processes of the tests from making the same thing meanwhile."""
+    WORK.mkdir(exist_ok=True)
+    with (WORK / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def compiled(name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
@@ -96,25 +109,17 @@ def compiled(name: str, *sources: Path, flags: tuple[str, ...] = ()) -> Path:
     digest = hashlib.sha256(" ".join(flags).encode())
     for file in [*files, *sorted(CPP.glob("*.h")), *sorted(files[0].parent.glob("*.h"))]:
         digest.update(file.read_bytes())
-    program = ROOT / ".work" / f"{name}-{digest.hexdigest()[:12]}"
-    if not program.exists():
-        program.parent.mkdir(exist_ok=True)
-        folders = [f"-I{CPP}", f"-I{DPF / 'distrho' / 'src'}"]
-        command = [
-            "g++",
-            "-std=c++17",
-            "-O1",
-            "-g",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            *flags,
-            *folders,
-        ]
-        done = subprocess.run(
-            [*command, *files, "-o", program, "-ldl", "-lpthread"], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    program = WORK / f"{name}-{digest.hexdigest()[:12]}"
+    with alone(program.name):
+        if not program.exists():
+            part = program.with_suffix(".part")
+            command = ["g++", "-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags]
+            command += [f"-I{CPP}", f"-I{DPF / 'distrho' / 'src'}", "-o", str(part)]
+            done = subprocess.run(
+                [*command, *files, "-ldl", "-lpthread"], capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            part.rename(program)
     return program
 
 
