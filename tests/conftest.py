@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
 
-BESIDE_REALTIME = 10
+BESIDE_REALTIME = 5
 """Niceness of tests that run beside those of real time."""
 
 
