@@ -102,3 +102,13 @@ def test_where_hosts_are_required_a_missing_package_ends_it(provide):
     done = provide(NEEDS, STEMSTEER_HOST_TESTS="required")
     assert (done.returncode, done.stdout) == (1, "")
     assert "MISSING: unknown (nowhere): for that\n" in done.stderr
+
+
+def test_tests_of_real_time_are_one_group_of_a_process_and_come_first(request):
+    items = request.session.items
+    groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
+    realtime = [item.get_closest_marker("realtime") is not None for item in items]
+    assert [group == "realtime" for group in groups] == realtime == sorted(realtime, reverse=True)
+    if request.config.getoption("loadgroup", False):  # in one of several processes
+        told = zip(items, groups, strict=True)
+        assert all(item.nodeid.endswith(f"@{group}") for item, group in told)

@@ -98,7 +98,9 @@ def test_render_refuses_a_broken_model_in_one_line(folder, name, words):
 
 
 def test_a_tier_there_is_not_is_answered_with_those_there_are():
-    with pytest.raises(ValueError, match="'fast', expected one of direct, live, studio, offline"):
+    with pytest.raises(
+        ValueError, match="'fast', expected one of direct, live, studio, lookahead, offline"
+    ):
         choose_model(None, "fast")
 
 
