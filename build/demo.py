@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from plugin_bridge.control.target import Target
+from plugin_bridge.control.target import ANYWHERE, Target
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import write_targets
-from plugin_bridge.model_library import PREFERRED
-from plugin_bridge.offline.render import Report, render
+from plugin_bridge.model_library import PREFERRED, choose_model
+from plugin_bridge.offline.render import RenderSettings, Report, render
 from plugin_bridge.offline.scan import scan
 from plugin_bridge.offline.scan_plot import plot
 from realtime import OnnxModel, StemsteerError, load_model
@@ -57,11 +57,11 @@ def main(folder: Path, name: str | None) -> None:
     say(f"\n[bold]2. Take it apart by direction[/], a width of {WIDTH_DEG:g}° each")
     scores = {"the mix as it is": {name: si_sdr_db(mix, sound) for name, sound in sounds.items()}}
     for model in shown:
-        report = take_apart(folder, model, targets)
+        by = model.spec.name
+        report = take_apart(folder / by, model, targets)
         estimates = {stem.name: read(Path(stem.path)) for stem in report.stems}
-        name = model.spec.name
-        scores[name] = {n: si_sdr_db(estimates[n], sound) for n, sound in sounds.items()}
-        say(f"   {name}: {folder}/{name}/  {1 / report.real_time_factor:.0f} x real time")
+        scores[by] = {n: si_sdr_db(estimates[n], sound) for n, sound in sounds.items()}
+        say(f"   {by}: {folder}/{by}/  {1 / report.real_time_factor:.0f} x real time")
         say(f"      the stems sum to the mix: {sum_error(estimates, mix)}")
     rest = {"": mix - np.sum(list(sounds.values()), axis=0)}
     oracle = ratio_masks(mix, sounds | rest)
@@ -74,6 +74,8 @@ def main(folder: Path, name: str | None) -> None:
         "   stems scores as the mix does. The oracle is a mask made with the answer at hand.\n"
         f"   Listen: {folder}/mix.flac, then {folder}/{shown[0].spec.name}/guitar.flac"
     )
+    if name is None:
+        by_name(folder, song, mix)
 
 
 def known_sounds(
@@ -120,9 +122,28 @@ def models() -> list[OnnxModel]:
 
 
 def take_apart(folder: Path, model: OnnxModel, targets: list[Target]) -> Report:
+    """Render the song beside `folder` into it."""
     tier = "offline" if "offline" in model.spec.tiers else list(model.spec.tiers)[-1]
-    with AudioReader(folder / "mix.flac") as source:
-        return render(source, model, targets, folder / model.spec.name, tier=tier, force=True)
+    with AudioReader(folder.parent / "mix.flac") as source:
+        return render(source, model, RenderSettings(targets, tier=tier, force=True), folder)
+
+
+def by_name(folder: Path, song: Mapping[str, Any], mix: Audio) -> None:
+    """Take each instrument of the song by its name, wherever it is, and print how good it was."""
+    names = [stem["name"] for stem in song["stems"]]
+    model = choose_model(None, "offline", names)
+    targets = [Target(name, *ANYWHERE, (name,)) for name in names]
+    report = take_apart(folder / "by-name", model, targets)
+    estimates = {stem.name: read(Path(stem.path)) for stem in report.stems}
+    sounds = {stem["name"]: panned(stem) for stem in song["stems"]}
+    say("\n[bold]4. Take it apart by name[/], from anywhere; SI-SDR in dB")
+    say(f"   {model.spec.name}: {folder}/by-name/  {1 / report.real_time_factor:.0f} x real time")
+    say(f"      the stems sum to the mix: {sum_error(estimates, mix)}")
+    scores = {
+        "the mix as it is": {name: si_sdr_db(mix, sound) for name, sound in sounds.items()},
+        "by name": {name: si_sdr_db(estimates[name], sound) for name, sound in sounds.items()},
+    }
+    print_scores(scores)
 
 
 def read(path: Path) -> Audio:

@@ -95,7 +95,8 @@ def _print_stems(report: Report) -> None:
     duration_s = report.frames / report.sample_rate
     typer.echo(
         f"{duration_s:.1f} s of sound in {duration_s * report.real_time_factor:.1f} s, "
-        f"{1 / report.real_time_factor:.0f} times as fast as real time"
+        f"{1 / report.real_time_factor:.0f} times as fast as real time, by {report.model} "
+        f"({report.tier})"
     )
 
 

@@ -191,6 +191,8 @@ def render(
     directions = {name: _direction(plan.conditions, name) for name in settings.target_names}
     return Report(
         input=str(source.path),
+        model=model.spec.name,
+        tier=settings.tier,
         sample_rate=source.sample_rate,
         frames=files.n_samples,
         latency_samples=latency,

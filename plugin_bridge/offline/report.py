@@ -52,6 +52,8 @@ class Report:
     """
 
     input: str
+    model: str
+    tier: str
     sample_rate: int
     frames: int
     latency_samples: int

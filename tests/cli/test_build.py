@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +113,13 @@ def test_tests_of_real_time_are_one_group_of_a_process_and_come_first(request):
     if request.config.getoption("loadgroup", False):  # in one of several processes
         told = zip(items, groups, strict=True)
         assert all(item.nodeid.endswith(f"@{group}") for item, group in told)
+
+
+def test_the_demonstration_takes_the_song_apart_by_direction_and_by_name(tmp_path):
+    command = [sys.executable, ROOT / "build" / "demo.py", tmp_path / "demo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("exactly, to the last bit") == 3
+    assert "by name" in done.stdout
+    for file in ("field.png", "targets.json", "steer/guitar.flac", "by-name/drums.flac"):
+        assert (tmp_path / "demo" / file).exists(), file
