@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <dlfcn.h>
 #include <stdexcept>
 #include <string>
 #include <sys/wait.h>
@@ -52,6 +53,15 @@ inline double now_s() {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
+// Unload the plugin's library, however often it was loaded.
+inline void unload() {
+    for (int i = 0; i < 20; ++i)
+        if (void* const library = dlopen(plugin_path.c_str(), RTLD_NOW | RTLD_NOLOAD)) {
+            dlclose(library);
+            dlclose(library);
+        }
 }
 
 // A small generator of numbers that does not depend on the library.

@@ -127,10 +127,8 @@ CHECK(exit_with_an_instance_that_plays_is_clean) {
     plugin->start();
     usleep(50000);  // the thread that looks for an engine runs
     std::atexit([] {
-        void* const library = dlopen(plugin_path.c_str(), RTLD_NOW | RTLD_NOLOAD);
-        for (int i = 0; library && i < 3; ++i)
-            dlclose(library);
-        usleep(300000);
+        unload();
+        usleep(600000);  // longer than the thread's naps
     });
 }
 

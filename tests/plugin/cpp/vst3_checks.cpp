@@ -158,9 +158,8 @@ CHECK(exit_with_an_instance_that_plays_is_clean) {
         v3_plugin_factory_3** const factory = the_factory();
         v3_class_info info;
         first_of(factory)->get_class_info(factory, 0, &info);
-        for (int i = 0; i < 3; ++i)
-            dlclose(library);
-        usleep(300000);
+        unload();
+        usleep(600000);  // longer than the thread's naps
     });
 }
 
@@ -311,6 +310,11 @@ CHECK(a_change_without_sound_is_not_lost) {
         plugin.flush(kAzimuth, 0.25);
         REQUIRE(std::fabs(plugin.value(kAzimuth) - 0.25) < 1e-6, "the controller says %g", plugin.value(kAzimuth));
         REQUIRE(plugin.saved().find(std::string("azimuth\0-22.5", 13)) != std::string::npos, "the state lacks it");
+        auto changes = std::make_unique<Changes>();
+        changes->add(kAzimuth, 0.5);
+        changes->add(kAzimuth, 0.75, 64);
+        plugin.play(nullptr, nullptr, 0, changes.get());
+        REQUIRE(std::fabs(plugin.value(kAzimuth) - 0.75) < 1e-6, "the last of two is %g", plugin.value(kAzimuth));
     }
 }
 
