@@ -70,6 +70,8 @@ class LaneConditions:
     ) -> None:
         self._model, self._instruments = model, instruments or {}
         self.lanes, self.targets, self.tier, self.sample_rate = lanes, targets, tier, sample_rate
+        self.origin = 0
+        """Where sample 0 of the stream lies in the lanes; a stream that starts anew moves it."""
         self._rest = {
             (target, name): Lane.level(BY_NAME[name].check(value))
             for target, values in (rest or {}).items()
@@ -79,7 +81,7 @@ class LaneConditions:
     def __call__(self, first_frame: int, frames: int) -> Conditions:
         """Return the conditions (frames, targets, size) of some frames, by name."""
         frame = np.arange(frames, dtype=np.float64)
-        positions = self.tier.position_of(first_frame) + self.tier.hop * frame
+        positions = self.origin + self.tier.position_of(first_frame) + self.tier.hop * frame
         times_s: Times = positions / self.sample_rate
         self.lanes.commit_moves(float(times_s[0]))
         azimuth, width = self._of_all("azimuth", times_s), self._of_all("width", times_s)
@@ -129,6 +131,10 @@ class LaneConditions:
         """Return the lane of a control, or the level that stands for it."""
         return self.lanes.lane(target, name) or self._rest.get((target, name)) or _DEFAULTS[name]
 
+    def time_s(self, sample: float) -> float:
+        """Return the time in the lanes of a sample of the stream."""
+        return (self.origin + sample) / self.sample_rate
+
     def gain(self, target: str, first_sample: int, samples: int) -> Level:
         """Return the amplitude of the control `gain`: one for all samples, or one for each."""
         return amplitude(self._level(target, "gain", first_sample, samples))
@@ -140,6 +146,7 @@ class LaneConditions:
     def _level(self, target: str, name: str, first_sample: int, samples: int) -> Level:
         """Return the values of a control at samples of the input; one value where it is level."""
         control, lane = BY_NAME[name], self.lane_or_default(target, name)
+        first_sample += self.origin
         start_s, end_s = (
             first_sample / self.sample_rate,
             (first_sample + samples) / self.sample_rate,

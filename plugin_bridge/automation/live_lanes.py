@@ -1,35 +1,37 @@
-"""Controls moved by hand while the sound runs, as lanes: what is played is what can be recorded."""
+"""Lanes of controls that are moved while the sound runs: what sounds is what can be recorded."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.automation.move_recorder import lanes_of
+from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import INPUTS_BY_NAME, Meters
 
-KEPT_S = 0.15  # of what was played stays: more than any smoothing and latency
+KEPT_S = 0.15
+"""Of the past of a moved lane so much stays: more than smoothing and half a window reach."""
 
 
 class LiveLanes:
-    """Lanes of a running stream, and the board on which they are played.
+    """Lanes of a running stream, and the control surface that moves them.
 
     A move takes effect with the next frame. Its lane gets a step half the smoothing time later,
     so that the ramp of `LaneConditions` begins at that frame: the recorded lanes, rendered offline
-    in the same tier, give the same sound.
+    in the same tier, give the same sound. Times are those of what is recorded: where the stream
+    skips sound they go on, and where it starts anew they go back by its latency, never further.
 
     Parameters
     ----------
-    automation : lanes that run until a hand takes them over.
+    automation : lanes that run until they are moved.
     instances : names of the targets.
     rest : values of the controls that have no lane, by target.
     frame_s : time between frames.
     parameters : controls of plugins on a stem, by target, as ``plugin/parameter``.
-    meters : tells what is shown of a target.
+    meters : gives the meters of a target.
+    log : where the lanes are recorded, `MoveLog.start`ed with `lanes_at_start`.
     """
 
     def __init__(
@@ -41,17 +43,17 @@ class LiveLanes:
         *,
         parameters: Mapping[str, Mapping[str, Control]] | None = None,
         meters: Callable[[str], Meters] = lambda instance: {},
+        log: MoveLog | None = None,
     ) -> None:
         self.instances = tuple(instances)
         self._automation, self._rest, self._frame_s = automation, rest, frame_s
-        self._parameters, self._meters = parameters or {}, meters
+        self._parameters, self._meters, self._log = parameters or {}, meters, log
         self._lock = threading.Lock()
         self._moves: dict[Key, float] = {}  # since the last frame
         self._values: dict[Key, float] = {}  # of what has been moved
-        self._taken: dict[Key, list[Point]] = {}  # the recent past of what has been moved
+        self._points: dict[Key, list[Point]] = {}  # the recent past of what has been moved
         self._lanes: dict[Key, Lane] = {}
-        self._time_s, self._lost_s = -KEPT_S, 0.0
-        self.record: dict[Key, list[Point]] | None = None
+        self._time_s = 0.0
 
     def controls(self, instance: str) -> Mapping[str, Control]:
         return {**INPUTS_BY_NAME, **self._parameters.get(instance, {})}
@@ -71,62 +73,54 @@ class LiveLanes:
 
     def commit_moves(self, time_s: float) -> None:
         """Put what was moved since the last frame into its lanes; called for every frame."""
-        if time_s < self._time_s:
-            self._begin_anew()
+        self._time_s = time_s
+        if not self._moves:
+            return
         with self._lock:
             moves, self._moves = self._moves, {}
-        self._time_s = time_s
         for key, value in moves.items():
             self._step(key, time_s, value)
 
     def lane(self, target: str, name: str) -> Lane | None:
-        """The lane of a control as it has been played."""
+        """Return the lane of a control as it has been moved."""
         return self._lanes.get((target, name)) or self._automation.lane(target, name)
 
     def parameters(self, target: str) -> list[str]:
-        """Names of all parameters of plugins on a stem: any may be played."""
+        """Return the names of all parameters of plugins on a stem: any may be moved."""
         return list(self._parameters.get(target, ()))
 
-    def recorded(self) -> dict[Key, Lane]:
-        """All lanes since `record` was set to an empty dictionary, with what went before a hand."""
-        played = lanes_of(self.record or {})
+    def lanes_at_start(self) -> dict[Key, Lane]:
+        """Return the lanes that hold until they are moved."""
         starts = {
             (target, name): Lane.level(value)
             for target, values in self._rest.items()
             for name, value in values.items()
         }
-        return {**starts, **self._automation.lanes, **played}
+        return {**starts, **self._automation.lanes}
 
     def _step(self, key: Key, time_s: float, value: float) -> None:
         control = self.controls(key[0])[key[1]]
         step_s = time_s + control.smoothing_s / 2 - self._frame_s
-        if key not in self._taken:
-            self._taken[key] = self._before(key, step_s)
-            if self.record is not None:
-                self.record[key] = list(self._taken[key])
-        points = self._taken[key]
+        if key not in self._points:
+            self._points[key] = self._before(key, step_s)
+            if self._log:
+                self._log.take_over(key, self._points[key])
+        points = self._points[key]
         while len(points) > 1 and points[1].time_s < time_s - KEPT_S:
             del points[0]
         point = Point(max(step_s, points[-1].time_s), value, "step")
         points.append(point)
         self._lanes[key] = _lane(points)
-        if self.record is not None:
-            self.record[key].append(replace(point, time_s=point.time_s + self._lost_s))
+        if self._log:
+            self._log.add(key, point)
 
     def _before(self, key: Key, time_s: float) -> list[Point]:
-        """The lane of a control up to a time, at which a hand takes it over."""
+        """Return the points of a lane up to a time, at which a move takes it over."""
         lane = self._automation.lane(*key)
         if lane is None:
             return [Point(0.0, self._start(*key), "step")]
         past = [point for point in lane.points if point.time_s < time_s]
         return [*past, Point(time_s, float(lane.at(time_s)), "step")]
-
-    def _begin_anew(self) -> None:
-        """The stream was reset: what has been moved stays where it is, its past is gone."""
-        self._lost_s += self._time_s
-        for key, points in self._taken.items():
-            points[:] = [Point(-KEPT_S, points[-1].value, "step")]
-            self._lanes[key] = _lane(points)
 
     def _start(self, instance: str, name: str) -> float:
         return self._rest.get(instance, {}).get(name, self.controls(instance)[name].default)

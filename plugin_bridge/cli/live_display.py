@@ -33,7 +33,7 @@ def table(session: LiveSession, flags: Flags) -> Table:
 
 
 def report_session(session: LiveSession, record: Path | None) -> None:
-    """Print how a session went, and write the lanes of what was moved."""
+    """Print how a session went, and where it is recorded."""
     counters = session.processor.counters
     if not counters.blocks:
         return  # it did not begin
@@ -49,20 +49,11 @@ def report_session(session: LiveSession, record: Path | None) -> None:
             fg="yellow",
         )
     if record is not None and session.recorder is not None:
-        _keep_lanes(session, record)
-
-
-def _keep_lanes(session: LiveSession, record: Path) -> None:
-    from plugin_bridge.automation import write_automation
-    from plugin_bridge.files.recorder import LANES_FILE
-
-    recorder = session.recorder
-    assert recorder is not None
-    if not recorder.n_samples:
-        typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
-        return
-    write_automation(record / LANES_FILE, session.surface.recorded())
-    typer.echo(f"recorded in {record}, {recorder.dropped_hops} hops lost by the disk", err=True)
+        if not session.recorder.n_samples:
+            typer.secho("stemsteer: it was too short to be recorded", err=True, fg="yellow")
+            return
+        dropped = session.recorder.dropped_hops
+        typer.echo(f"recorded in {record}, {dropped} hops lost by the disk", err=True)
 
 
 def print_devices(cards: list[Any]) -> None:

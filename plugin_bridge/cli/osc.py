@@ -52,20 +52,20 @@ def record(
 
     Time begins with the first move.
     """
-    from plugin_bridge.automation import write_automation
+    from plugin_bridge.automation.move_log import MoveLog
     from plugin_bridge.automation.move_recorder import MoveRecorder
     from realtime.errors import StemsteerError
 
-    if path.exists() and not force:
-        raise StemsteerError(f"{path} is there already; replace it with --force")
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
-    recording = MoveRecorder(_names(targets))
-    with osc_server(recording, listen):
-        path.touch()  # a folder that is not there is said before anything is played
-        _wait()
-    write_automation(path, recording.lanes())
-    typer.echo(f"{recording.points} points in {path}", err=True)
+    log = MoveLog(path, force=force)
+    with osc_server(MoveRecorder(_names(targets), log), listen):
+        log.start({})  # a folder that is not there is said before anything is moved
+        try:
+            _wait()
+        finally:
+            log.close()
+    typer.echo(f"{log.n_points} points in {path}", err=True)
 
 
 @contextlib.contextmanager

@@ -72,12 +72,17 @@ class StemRecorder:
             raise
         self._thread.start()
 
-    def put(self, mixture: Audio, stems: NDArray[np.float32]) -> None:
-        """Queue a hop: mixture (channels, n) and stems (stems, channels, n). Never wait."""
+    def put(self, mixture: Audio, stems: NDArray[np.float32]) -> bool:
+        """Queue a hop: mixture (channels, n) and stems (stems, channels, n). Never wait.
+
+        Return whether it is kept; if not, the files go on with the next hop.
+        """
         try:
             self._queue.put_nowait([mixture.copy(), *stems.copy()])
         except queue.Full:
             self.dropped_hops += 1
+            return False
+        return True
 
     @property
     def n_samples(self) -> int:

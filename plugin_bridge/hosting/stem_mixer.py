@@ -130,7 +130,7 @@ class StemMixer:
 
     def _move_parameters(self, stem: str, chain: Chain) -> None:
         """Set the parameters to what their lanes are in the middle of the chunk."""
-        time_s = (self._position + CHUNK / 2) / self._conditions.sample_rate
+        time_s = self._conditions.time_s(self._position + CHUNK / 2)
         for name in self._lane_parameters[stem]:
             lane = self._conditions.lanes.lane(stem, name)
             if lane is not None:

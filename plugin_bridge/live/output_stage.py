@@ -14,8 +14,10 @@ from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
 from realtime.stft import Audio
 
-Tap = Callable[[Audio, NDArray[np.float32]], None]
-"""Called with every hop of the mixture (channels, n) and its stems (stems, channels, n)."""
+Tap = Callable[[Audio, NDArray[np.float32]], bool]
+"""Called with every hop of the mixture (channels, n) and its stems (stems, channels, n).
+
+It returns whether it has kept them."""
 
 
 class OutputStage:
@@ -42,7 +44,8 @@ class OutputStage:
         self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
         self._levels = StemLevels(len(self.stems), self.sample_rate)
         self._newest = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
-        self._n_fed = 0  # samples since the start
+        self._n_fed = 0  # samples since the stream started
+        self._n_kept = 0  # samples of all streams that were finished, and kept by the tap
         self._histogram: tuple[int, tuple[float, ...]] = (-1, ())  # `_n_fed` then, and its shares
 
     @property
@@ -58,6 +61,9 @@ class OutputStage:
 
     def process(self, block: Audio) -> NDArray[np.float32]:
         """Take a hop (channels, n) and return (stems, channels, n)."""
+        # Lanes are those of the recording: time stands in it where a hop was lost, by a failure
+        # that starts the stream anew or by a slow disk, and it goes on from there.
+        self.conditions.origin = self._n_kept - self._n_fed
         stems = self.separator.process(block)
         first = self._n_fed - self.separator.latency
         self._n_fed += block.shape[1]
@@ -66,8 +72,8 @@ class OutputStage:
         elif not self.conditions.has_unity_levels:
             stems[:-1] = self.conditions.outputs(first, stems)
         self._measure(block, stems)
-        if self._tap:
-            self._tap(block, stems)
+        if self._tap is None or self._tap(block, stems):
+            self._n_kept += block.shape[1]
         return stems
 
     def levels_db(self) -> dict[str, float]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from plugin_bridge.automation import Automation, conditions_of
 from plugin_bridge.automation.live_lanes import LiveLanes
+from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.target_conditions import has_own_sources
-from plugin_bridge.files.recorder import StemRecorder
+from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
@@ -61,6 +62,8 @@ class LiveSession:
         settings.automation.check_targets(names)
         tier = model.spec.tier_at(settings.tier, settings.sample_rate)
         chains = _load(settings)
+        folder = settings.record_folder
+        self.moves = MoveLog(folder / LANES_FILE, force=settings.force) if folder else None
         self.surface = LiveLanes(
             settings.automation,
             names,
@@ -68,8 +71,8 @@ class LiveSession:
             tier.hop / settings.sample_rate,
             parameters={stem: chain.controls() for stem, chain in chains.items()},
             meters=self._meters,
+            log=self.moves,
         )
-        self.surface.record = {} if settings.record_folder else None
         conditions = conditions_of(
             model.spec,
             self.surface,
@@ -89,9 +92,7 @@ class LiveSession:
             )
         stems = (*names, RESIDUAL)
         self.recorder = (
-            StemRecorder(settings.record_folder, stems, settings.sample_rate, 2, settings.force)
-            if settings.record_folder
-            else None
+            StemRecorder(folder, stems, settings.sample_rate, 2, settings.force) if folder else None
         )
         self.output_stage = OutputStage(
             separator, conditions, mixer, self.recorder.put if self.recorder else None
@@ -120,7 +121,7 @@ class LiveSession:
 
     def __enter__(self) -> LiveSession:
         if self.recorder:
-            self.recorder.start(self.output_stage.latency)
+            self._start_recording(self.recorder)
         self.processor.start()
         return self
 
@@ -131,7 +132,24 @@ class LiveSession:
         if self.recorder:
             masked = [StemsteerError] if isinstance(error, Exception) else []  # the first counts
             with contextlib.suppress(*masked):
-                self.recorder.close()
+                self._end_recording(self.recorder)
+
+    def _start_recording(self, recorder: StemRecorder) -> None:
+        recorder.start(self.output_stage.latency)
+        assert self.moves is not None
+        try:
+            self.moves.start(self.surface.lanes_at_start())
+        except StemsteerError:
+            recorder.close()
+            raise
+
+    def _end_recording(self, recorder: StemRecorder) -> None:
+        """Finish sound and lanes, each of them whatever becomes of the other."""
+        assert self.moves is not None
+        try:
+            recorder.close()
+        finally:
+            self.moves.close() if recorder.n_samples else self.moves.discard()
 
     def _meters(self, instance: str) -> Meters:
         counters = self.processor.counters

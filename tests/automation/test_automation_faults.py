@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from plugin_bridge.automation import read_automation, write_automation
+from plugin_bridge.automation import read_automation
+from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.automation.move_recorder import MoveRecorder
 from realtime.errors import StemsteerError
 from tests.support.lanes import read
@@ -72,8 +73,10 @@ def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words,
 
 
 def test_what_only_a_host_can_turn_is_not_recorded_either(tmp_path):
-    recorder = MoveRecorder(["guitar"])
+    log = MoveLog(tmp_path / "lanes.csv")
+    log.start({})
+    recorder = MoveRecorder(["guitar"], log)
     for name, value in (("latency_mode", 1.0), ("offline", 1.0), ("azimuth", 10.0)):
         recorder.set_value("guitar", name, value)
-    write_automation(tmp_path / "lanes.csv", recorder.lanes())
+    log.close()
     assert set(read_automation(tmp_path / "lanes.csv", 44_100).lanes) == {("guitar", "azimuth")}

@@ -1,4 +1,4 @@
-"""What is played by hand sounds at once, and sounds the same when it is rendered later."""
+"""What is moved while the sound runs acts at once, and sounds the same when it is rendered."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from plugin_bridge.automation import (
     LaneConditions,
     Point,
     read_automation,
-    write_automation,
 )
 from plugin_bridge.automation.live_lanes import LiveLanes
+from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.automation.move_recorder import MoveRecorder
 from plugin_bridge.cli import app as cli
 from plugin_bridge.control.servers import running
@@ -49,10 +49,9 @@ def stream(lanes, moves, noise, block=128):
     return np.concatenate(out, axis=2), conditions
 
 
-def playing(automation):
-    return LiveLanes(
-        automation, ["guitar"], START, load_model("panorama").spec.tier("live").hop / RATE
-    )
+def playing(automation, log=None):
+    frame_s = load_model("panorama").spec.tier("live").hop / RATE
+    return LiveLanes(automation, ["guitar"], START, frame_s, log=log)
 
 
 @pytest.fixture
@@ -65,10 +64,11 @@ MOVES = [(4000, "azimuth", 20.0), (4500, "azimuth", 30.0), (20_000, "width", 80.
 
 
 def test_a_recorded_performance_renders_as_it_sounded(noise, tmp_path):
-    hand = playing(CURVE)
-    hand.record = {}
-    live, _ = stream(hand, MOVES, noise)
-    write_automation(tmp_path / "a.csv", hand.recorded())
+    log = MoveLog(tmp_path / "a.csv")
+    lanes = playing(CURVE, log)
+    log.start(lanes.lanes_at_start())
+    live, _ = stream(lanes, MOVES, noise)
+    log.close()
     offline, _ = stream(read_automation(tmp_path / "a.csv", RATE), [], noise, block=RATE)
     assert np.abs(live - offline).max() <= 1e-6
     untouched, _ = stream(CURVE, [], noise)
@@ -76,12 +76,12 @@ def test_a_recorded_performance_renders_as_it_sounded(noise, tmp_path):
 
 
 def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise):
-    hand = playing(Automation())
+    lanes = playing(Automation())
     model = load_model("panorama")
     tier = model.spec.tier("live")
-    conditions = LaneConditions(hand, ["guitar"], tier, RATE, START)
+    conditions = LaneConditions(lanes, ["guitar"], tier, RATE, START)
     before = conditions(0, 100)["direction"][:, 0, 0]
-    hand.set_value("guitar", "azimuth", 30.0)
+    lanes.set_value("guitar", "azimuth", 30.0)
     after = conditions(100, 100)["direction"][:, 0, 0]
     assert (before == -30).all()
     assert -30 < after[0] < after[1]
@@ -90,65 +90,69 @@ def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise
     assert np.diff(after).max() < 60 / (arrived - 2)
 
 
-def test_lanes_of_a_hand_stay_short_however_long_it_plays():
-    hand = playing(Automation())
+def test_moved_lanes_stay_short_however_long_they_are_moved():
+    lanes = playing(Automation())
     for k in range(5_000):
-        hand.set_value("guitar", "azimuth", float(k % 40))
-        hand.commit_moves(k * 0.003)
-    assert len(hand.lane("guitar", "azimuth").points) < 100
+        lanes.set_value("guitar", "azimuth", float(k % 40))
+        lanes.commit_moves(k * 0.003)
+    assert len(lanes.lane("guitar", "azimuth").points) < 100
 
 
 def test_after_a_reset_of_the_stream_values_stay_where_they_were(noise):
-    hand = playing(Automation())
+    lanes = playing(Automation())
     conditions = LaneConditions(
-        hand, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START
+        lanes, ["guitar"], load_model("panorama").spec.tier("live"), RATE, START
     )
     conditions(0, 100)
-    hand.set_value("guitar", "azimuth", 30.0)
+    lanes.set_value("guitar", "azimuth", 30.0)
     conditions(100, 100)
+    conditions.origin = 200 * conditions.tier.hop  # the stream starts anew, time goes on
     assert (conditions(0, 10)["direction"][:, 0, 0] == 30).all()
-    hand.set_value("guitar", "azimuth", -10.0)
+    lanes.set_value("guitar", "azimuth", -10.0)
     assert conditions(10, 20)["direction"][-1, 0, 0] == pytest.approx(-10, abs=1e-4)
 
 
-def test_a_board_shows_where_a_lane_is_until_a_hand_takes_it(noise):
-    hand = playing(CURVE)
-    assert hand.value("guitar", "azimuth") == -30
-    hand.commit_moves(0.5)
-    assert hand.value("guitar", "width") == pytest.approx(35)
-    hand.set_value("guitar", "width", 12.0)
-    hand.commit_moves(0.9)
-    assert hand.value("guitar", "width") == 12
+def test_a_surface_shows_where_a_lane_is_until_it_is_moved(noise):
+    lanes = playing(CURVE)
+    assert lanes.value("guitar", "azimuth") == -30
+    lanes.commit_moves(0.5)
+    assert lanes.value("guitar", "width") == pytest.approx(35)
+    lanes.set_value("guitar", "width", 12.0)
+    lanes.commit_moves(0.9)
+    assert lanes.value("guitar", "width") == 12
 
 
 @pytest.mark.realtime
-def test_osc_reaches_the_board_within_five_milliseconds():
+def test_osc_reaches_the_surface_within_five_milliseconds():
     """The rest of the way to the sound is the next frame, at most one hop later."""
-    hand = playing(Automation())
+    lanes = playing(Automation())
     waits_s = []
-    server = OscServer(hand, port=0)
+    server = OscServer(lanes, port=0)
     with running(server, print):
         client = SimpleUDPClient("127.0.0.1", server.port)
         for k in range(300):
             value = float(k % 40) + 1
             began = time.perf_counter()
             client.send_message("/stemsteer/guitar/azimuth", value)
-            while hand.value("guitar", "azimuth") != value:
+            while lanes.value("guitar", "azimuth") != value:
                 time.sleep(0.0001)
                 assert time.perf_counter() - began < 5
             waits_s.append(time.perf_counter() - began)
     assert np.median(waits_s) < 0.005
 
 
-def test_a_recording_begins_with_its_first_move():
+def test_a_recording_begins_with_its_first_move(tmp_path):
     now_s = 100.0
-    recording = MoveRecorder(["guitar"], clock=lambda: now_s)
+    log = MoveLog(tmp_path / "a.csv")
+    log.start({})
+    recording = MoveRecorder(["guitar"], log, clock=lambda: now_s)
     recording.set_value("guitar", "azimuth", -30.0)
     now_s = 102.5
     recording.set_value("guitar", "azimuth", 10.0)
     now_s = 102.5001
     recording.set_value("guitar", "azimuth", 11.0)
-    lane = recording.lanes()["guitar", "azimuth"]
+    log.close()
+    lane = read_automation(tmp_path / "a.csv", RATE).lanes["guitar", "azimuth"]
     assert [(p.time_s, p.value) for p in lane.points] == [(0, -30), (2.5, 11)]
 
 

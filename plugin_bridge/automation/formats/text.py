@@ -17,8 +17,9 @@ at the tempi on lines of the control `tempo`, or at 120 a minute. JSON::
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
 UNITS = ("seconds", "beats", "samples")
+TITLES = ("seconds", "target", "control", "value", "shape")
+"""First line of a file that is written, one point a line."""
 TEMPO = "tempo"
 MAX_BYTES = 64_000_000
 _EXPECTED = {
@@ -115,18 +118,24 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
 
 def write_automation(path: Path, lanes: Mapping[Key, Lane]) -> None:
     """Write lanes as CSV in seconds, in order of time; reading it gives the same lanes."""
-    rows = sorted(
-        (point.time_s, target, name, point.value, point.shape)
-        for (target, name), lane in lanes.items()
-        for point in lane.points
-    )
-    with atomic_write(path) as hidden, hidden.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["seconds", "target", "control", "value", "shape"])
-        writer.writerows(
-            [repr(time_s), target, name, repr(value), shape]
-            for time_s, target, name, value, shape in rows
-        )
+    rows = [row for key, lane in lanes.items() for row in point_rows(key, lane.points)]
+    rows.sort(key=lambda row: (float(row[0]), row[1:]))
+    with atomic_write(path) as hidden:
+        hidden.write_text(csv_text([TITLES, *rows]), encoding="utf-8", newline="")
+
+
+def point_rows(key: Key, points: Iterable[Point]) -> Iterator[list[str]]:
+    """Yield the cells of points of a lane, below `TITLES`; reading them gives the same numbers."""
+    target, name = key
+    for point in points:
+        yield [repr(point.time_s), target, name, repr(point.value), point.shape]
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as lines of CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def _read_csv(path: Path, sample_rate: float) -> Automation:

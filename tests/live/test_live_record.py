@@ -1,0 +1,175 @@
+"""What is moved while live sound is recorded: never lost, and rendered to the same sound."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from pythonosc.udp_client import SimpleUDPClient
+
+from plugin_bridge.automation import (
+    Automation,
+    Lane,
+    LaneConditions,
+    Point,
+    read_automation,
+    write_automation,
+)
+from plugin_bridge.automation.move_log import FLUSH_S
+from plugin_bridge.files.targets import Target
+from plugin_bridge.live.session import LiveSession, LiveSettings
+from realtime import Separator
+from realtime.spec import Tier
+from tests.support.engine_sandbox import until
+from tests.support.fakes import FakeModel, fake_spec
+from tests.support.livesound import RATE, panned, play, start
+from tests.support.signals import noise
+
+GUITAR = Target("guitar", -30.0)
+TIERS = {
+    "live": Tier(1024, 512, 256),
+    "studio": Tier(4096, 4096, 1024, lookahead=4),
+    "far": Tier(2048, 1024, 256, lookahead=14),
+}
+
+
+def steered(tier, crash_at=()):
+    """A model without memory: a mask by the azimuth alone, which raises at calls of that number."""
+    calls = []
+
+    def rule(frames, spectrum, conditions):
+        calls.append(1)
+        if len(calls) in crash_at:
+            raise RuntimeError("the model crashed")
+        azimuth = conditions["direction"][:, :, 0]
+        return (0.5 + azimuth / 100)[:, :, None, None].astype(np.float32)
+
+    return FakeModel(rule, fake_spec(tiers={"live": TIERS[tier]}))
+
+
+def performed(folder, tier, crash_at, moves, automation=None):
+    """Play a second of noise in hops, with moves (hop, control, value); where it was cut."""
+    model = steered(tier, crash_at)
+    settings = LiveSettings(
+        [GUITAR], RATE, block=TIERS[tier].hop, record_folder=folder,
+        automation=automation or Automation(),
+    )  # fmt: skip
+    mixture, hop = noise(2, 2 * RATE), TIERS[tier].hop
+    with LiveSession(model, settings) as session:
+        for number, first in enumerate(range(0, mixture.shape[1] - hop, hop)):
+            for when, name, value in moves:
+                if when == number:
+                    session.surface.set_value("guitar", name, value)
+            play(session, mixture[:, first : first + hop], block=hop)
+        assert session.processor.counters.faults == len(crash_at)
+        return session.processor.latency
+
+
+def rendered(folder, tier):
+    """The same lanes, offline, on the recorded input."""
+    lanes = read_automation(folder / "lanes.csv", RATE)
+    model = steered(tier)
+    conditions = LaneConditions(lanes, ["guitar"], TIERS[tier], RATE)
+    separator = Separator(model, RATE, targets=["guitar"], conditions=conditions)
+    sound = soundfile.read(folder / "input.wav", dtype="float32")[0].T.copy()
+    stems = np.concatenate([separator.process(sound), separator.flush()], axis=2)
+    stems = stems[:, :, separator.latency :]
+    return conditions.outputs(0, stems)[0]
+
+
+def moves_for(tier):
+    """Moves in every tenth of the time, of what the model is told and of levels."""
+    last = 2 * RATE // TIERS[tier].hop
+    rng = np.random.default_rng(1)
+    return [
+        (round(last * share), name, float(value))
+        for share in np.arange(0.05, 0.95, 0.05)
+        for name, value in (("azimuth", rng.integers(-40, 40)), ("gain", rng.integers(-12, 0)))
+    ]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_performance_renders_to_the_same_sound_with_every_look_ahead(tmp_path, tier):
+    performed(tmp_path / "take", tier, (), moves_for(tier))
+    live = soundfile.read(tmp_path / "take" / "guitar.wav", dtype="float32")[0].T
+    again = rendered(tmp_path / "take", tier)[:, : live.shape[1]]
+    assert live.shape[1] > 1.5 * RATE
+    assert np.abs(live - again).max() <= 1e-6
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_it_does_so_also_after_the_engine_has_jumped(tmp_path, tier):
+    hop = TIERS[tier].hop
+    at = (RATE // hop // 2, RATE // hop)
+    performed(tmp_path / "take", tier, at, moves_for(tier))
+    live = soundfile.read(tmp_path / "take" / "guitar.wav", dtype="float32")[0].T
+    again = rendered(tmp_path / "take", tier)[:, : live.shape[1]]
+    assert live.shape[1] > 1.5 * RATE
+    differs = np.flatnonzero(np.abs(live - again).max(0) > 1e-6)
+    # only where the model was started anew: what it had not given yet, and a window
+    reach = TIERS[tier].latency + TIERS[tier].synthesis + hop + 0.02 * RATE
+    cuts = [(number - 1 - k) * hop for k, number in enumerate(at)]
+    assert differs.size
+    for cut in cuts:
+        differs = differs[np.abs(differs - cut) > reach]
+    assert differs.size == 0
+
+
+def test_lanes_that_run_go_on_where_they_were_after_a_jump(tmp_path):
+    lanes = Automation({("guitar", "azimuth"): Lane([Point(0, -40), Point(2, 40)])})
+    performed(tmp_path / "take", "live", (100,), [(250, "gain", -6.0)], lanes)
+    live = soundfile.read(tmp_path / "take" / "guitar.wav", dtype="float32")[0].T
+    again = rendered(tmp_path / "take", "live")[:, : live.shape[1]]
+    assert np.abs(live - again)[:, RATE:].max() <= 1e-6
+
+
+@pytest.mark.parametrize("automated", [False, True])
+def test_moves_are_on_the_disk_within_a_second_whatever_ends_it(tmp_path, automated):
+    soundfile.write(tmp_path / "in.wav", panned(-30, 60 * RATE).T, RATE)
+    lanes = {("target", "azimuth"): Lane([Point(0, -40), Point(60, 40)])}
+    write_automation(tmp_path / "song.csv", lanes)
+    options = ("--automation", tmp_path / "song.csv") if automated else ("--azimuth", -30)
+    process = start(
+        "live", "--input-file", tmp_path / "in.wav", "--record", tmp_path / "take", *options,
+        "--model", "panorama", "--port", 0, "--slack", 8192,
+    )  # fmt: skip
+    port = int(re.search(r"port (\d+)", process.stderr.readline())[1])
+    client = SimpleUDPClient("127.0.0.1", port)
+    until((tmp_path / "take" / "lanes.csv").exists, "it is recorded", 30)
+    time.sleep(1)
+    for value in (10.0, 20.0, 33.0):
+        client.send_message("/stemsteer/target/azimuth", value)
+        client.send_message("/stemsteer/target/mix", value / 100)
+        time.sleep(0.2)
+    time.sleep(1.5)  # a second, and what a crowded machine may take for the message
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = read_automation(tmp_path / "take" / "lanes.csv", RATE).lanes
+    for name, last in (("azimuth", 33.0), ("mix", 0.33)):
+        points = kept["target", name].points
+        assert points[-1].value == pytest.approx(last)
+        assert len(points) >= 4
+    if automated:
+        assert kept["target", "azimuth"].points[0] == Point(0.0, -40.0)
+
+
+def test_record_keeps_its_moves_whatever_ends_it(tmp_path):
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = start("record", tmp_path / "a.csv", "--targets", "guitar", "--port", port)
+    until((tmp_path / "a.csv").exists, "it listens", 30)
+    client = SimpleUDPClient("127.0.0.1", port)
+    for value in (-30.0, 20.0):
+        client.send_message("/stemsteer/guitar/azimuth", value)
+        time.sleep(0.1)
+    time.sleep(FLUSH_S + 0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    points = read_automation(tmp_path / "a.csv", RATE).lanes["guitar", "azimuth"].points
+    assert [point.value for point in points] == [-30, 20]
