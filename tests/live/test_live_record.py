@@ -21,7 +21,9 @@ from plugin_bridge.automation import (
     write_automation,
 )
 from plugin_bridge.automation.move_log import FLUSH_S
+from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import Target
+from plugin_bridge.live.file_device import play_file
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import Separator
 from realtime.spec import Tier
@@ -173,3 +175,57 @@ def test_record_keeps_its_moves_whatever_ends_it(tmp_path):
     process.wait()
     points = read_automation(tmp_path / "a.csv", RATE).lanes["guitar", "azimuth"].points
     assert [point.value for point in points] == [-30, 20]
+
+
+def playing_to(path, *options):
+    """A `stemsteer live` of ten seconds into a file that is there already."""
+    soundfile.write(path.with_name("in.wav"), panned(-30, 10 * RATE).T, RATE)
+    path.write_bytes(b"of before")
+    process = start(
+        "live", "--input-file", path.with_name("in.wav"), "--output-file", path, "--force",
+        "--model", "panorama", "--no-osc", "--slack", 8192, *options,
+    )  # fmt: skip
+    hidden = path.with_name(f".{path.name}.{process.pid}.part")
+    until(lambda: hidden.exists() and hidden.stat().st_size > 200_000, "it plays", 30)
+    return process
+
+
+def hidden_beside(path):
+    return list(path.parent.glob(".*.part"))
+
+
+def test_a_file_of_what_is_played_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "out.wav"
+    process = playing_to(path)
+    assert path.read_bytes() == b"of before"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert path.read_bytes() == b"of before"
+    process = playing_to(path)
+    process.send_signal(signal.SIGINT)  # that is how a session ends
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert RATE / 2 < soundfile.info(path).frames < 11 * RATE
+    assert hidden_beside(path) == [], "what the killed one left is gone, too"
+
+
+def test_a_session_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "in.wav", panned(-30, RATE).T, RATE)
+    (tmp_path / "out.wav").write_bytes(b"of before")
+    with (
+        AudioReader(tmp_path / "in.wav") as reader,
+        LiveSession(steered("live"), LiveSettings([GUITAR], RATE)) as session,
+    ):
+        played = []
+
+        def process(block):
+            played.append(block)
+            if len(played) == 20:
+                raise OSError("the card is gone")
+            return np.zeros_like(block)
+
+        monkeypatch.setattr(session, "process", process)
+        with pytest.raises(OSError, match="gone"):
+            play_file(session, reader, tmp_path / "out.wav", block=256, force=True)
+    assert (tmp_path / "out.wav").read_bytes() == b"of before"
+    assert hidden_beside(tmp_path / "out.wav") == []
