@@ -18,7 +18,7 @@ from plugin_bridge.osc.patterns import is_pattern, matches
 ROOT = "stemsteer"
 Reply = tuple[str, tuple[float | int | str, ...]]
 MATCHES_PER_UNIT, MOVES_PER_UNIT, REPLIES_PER_UNIT = 8, 4, 4
-MAX_UNITS = 1024.0
+MAX_UNITS = 256.0
 """Work, in the units of `rate_limit`, after which the rest of a packet is left out."""
 
 

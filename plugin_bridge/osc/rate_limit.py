@@ -22,13 +22,17 @@ BURST = 500.0
 """Units that a sender may use a second and at once; a unit is a message of 64 bytes, or its like
 in work: about 20 µs."""
 TOTAL_PER_S, TOTAL_BURST = 4000.0, 1000.0
+RESERVE = 500.0
+"""What is left of the total is for senders that have half of their own burst left."""
 BYTES_PER_UNIT = 64
 MAX_SENDERS = 1024
 MAX_WAITING = 64  # packets of a sender
 MAX_WAITING_BYTES = 4 << 20  # of all senders
-LOUD_PACKETS, LOUD_S = 1000, 0.1
+LOUD_PACKETS, LOUD_S = 600, 0.1
 """A sender with so many packets too many in so short a time is not listened to for a while."""
-MUTE_S, LONGEST_MUTE_S = 0.25, 2.0
+LOUD_IN_A_CROWD = 60
+"""The same where many are loud, and for one that has been muted a short time ago."""
+MUTE_S, LONGEST_MUTE_S, PROBATION_S = 1.0, 8.0, 10.0
 
 
 class AllowList:
@@ -67,8 +71,9 @@ class _Bucket:
 
     def fill(self, now_s: float) -> float:
         """Return the units there are by now; negative while it is in debt."""
-        self.units = min(self.most, self.units + (now_s - self.filled_s) * self.per_s)
-        self.filled_s = now_s
+        if now_s > self.filled_s:
+            self.units = min(self.most, self.units + (now_s - self.filled_s) * self.per_s)
+            self.filled_s = now_s
         return self.units
 
 
@@ -169,7 +174,8 @@ class RateLimiter:
 
     def _take(self, sender: _Sender, packet: bytes, now_s: float) -> bool:
         """Take the units of a packet, if neither its sender nor all together are in debt."""
-        if sender.bucket.fill(now_s) < 1 or self._total.fill(now_s) < 1:
+        own, total = sender.bucket.fill(now_s), self._total.fill(now_s)
+        if own < 1 or total < 1 or (own < BURST / 2 and total < RESERVE):
             return False
         units = 1 + len(packet) // BYTES_PER_UNIT
         sender.bucket.units -= units
@@ -181,10 +187,12 @@ class RateLimiter:
         if now_s - sender.counted_s > LOUD_S:
             sender.refused, sender.counted_s = 0, now_s
         sender.refused += 1
-        if sender.refused >= LOUD_PACKETS and now_s >= sender.muted_until_s:
-            again = now_s - sender.muted_until_s < LONGEST_MUTE_S
+        again = now_s - sender.muted_until_s < PROBATION_S
+        most = LOUD_IN_A_CROWD if again or self._total.units < RESERVE else LOUD_PACKETS
+        if sender.refused >= most and now_s >= sender.muted_until_s:
             sender.mute_s = min(2 * sender.mute_s, LONGEST_MUTE_S) if again else MUTE_S
             sender.muted_until_s = self._muted[address] = now_s + sender.mute_s
+            sender.bucket.units, sender.bucket.filled_s = 0.0, sender.muted_until_s
 
     def _hold_back(self, address: Address, sender: _Sender, packet: bytes) -> None:
         key = _key(packet)

@@ -9,6 +9,7 @@ import ipaddress
 import math
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from plugin_bridge.control.servers import Report
@@ -24,7 +25,7 @@ from realtime.errors import StemsteerError
 
 DEFAULT_PORT = 9900
 QUEUE_BYTES = 1 << 20  # of packets that the system keeps for us, if it allows so much
-READ_AT_ONCE = 1024
+READ_AT_ONCE, SLICE_S = 1024, 0.005
 MESSAGES_PER_UNIT = 4  # of one packet
 HELD_S = 0.002  # between two looks at packets that were held back
 CROWDED_S, MOST_TO_WAIT_FOR = 0.003, 64
@@ -66,6 +67,7 @@ class OscServer:
         self._allowed = AllowList(allowed)
         self._limiter = RateLimiter(self._allowed, self.counters)
         self._schedule = Schedule(self.counters)
+        self._admitted: deque[tuple[bytes, Address]] = deque()
         self._muted: frozenset[Address] = frozenset()
         self._socket = _bind(host, port, bool(allowed))
         self.host, self.port = host, int(self._socket.getsockname()[1])
@@ -81,6 +83,8 @@ class OscServer:
 
     def due_in_s(self) -> float:
         """Return the time until there is something to do that no packet brings."""
+        if self._admitted:
+            return 0.0
         held_s = HELD_S if self._limiter.waiting or self._muted else math.inf
         return min(held_s, self._schedule.due_in_s(), self.router.subscriptions.due_in_s())
 
@@ -89,8 +93,7 @@ class OscServer:
         flooded = self.counters.flooded
         n_packets = self._read()
         is_crowded = self.counters.flooded > flooded and n_packets < MOST_TO_WAIT_FOR
-        for packet, sender in self._limiter.held_back():
-            self._take(packet, sender)
+        self._take_admitted()
         for message, sender in self._schedule.due():
             self._apply([message], sender)
         self.router.subscriptions.send(self._socket)
@@ -108,17 +111,30 @@ class OscServer:
 
     def _read(self) -> int:
         """Read what has come; return how many packets."""
-        for number in range(READ_AT_ONCE):
+        n_packets = 0
+        while n_packets < READ_AT_ONCE:
             try:
                 packet, sender = self._socket.recvfrom(MAX_BYTES + 1)
             except BlockingIOError:
-                return number
+                break
             except OSError:  # a reply of ours came back: nobody listens there any more
+                n_packets += 1
                 continue
-            admitted = self._limiter.admit(packet, sender[:2])
-            if admitted is not None:
-                self._take(admitted, sender[:2])
-        return READ_AT_ONCE
+            n_packets += 1
+            if self._limiter.admit(packet, sender[:2]) is not None:
+                self._admitted.append((packet, sender[:2]))
+            if n_packets % MOST_TO_WAIT_FOR == 0:
+                self._listen_to_others()
+        return n_packets
+
+    def _take_admitted(self) -> None:
+        """Apply what was read, for a short time: then the socket's queue has to be looked after."""
+        until_s = time.monotonic() + SLICE_S
+        while self._admitted and time.monotonic() < until_s:
+            self._take(*self._admitted.popleft())
+        if not self._admitted:
+            for packet, sender in self._limiter.held_back():
+                self._take(packet, sender)
 
     def _listen_to_others(self) -> None:
         """Leave out senders that are too loud, and take them in again later."""
