@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from realtime.json_reader import read_json
 from realtime.spec_fields import MAX_SPEC_BYTES, check_fields
 
 SCHEMA = 1
@@ -203,11 +204,9 @@ class ModelSpec:
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read a spec. Raises ValueError that says which field is wrong."""
-        if len(text) > MAX_SPEC_BYTES:
-            raise ValueError(f"the spec is longer than {MAX_SPEC_BYTES} letters")
         try:
-            fields = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            fields = read_json(text, max_bytes=MAX_SPEC_BYTES)
+        except ValueError as error:
             raise ValueError(f"the spec is not JSON: {error}") from error
         if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
             raise ValueError(f"the spec is not of schema {SCHEMA}")

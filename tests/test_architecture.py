@@ -21,6 +21,7 @@ LIBRARIES = {
     "pythonosc": ("plugin_bridge.osc",),
     "sounddevice": ("plugin_bridge.live",),
     "rtmidi": ("plugin_bridge.live",),
+    "defusedxml": ("plugin_bridge.automation",),
     "mido": ("plugin_bridge.automation", "plugin_bridge.live", "models_onnx.data.songs"),
     "dask": ("plugin_bridge.cluster",),
     "torch": ("models_onnx",),

@@ -42,7 +42,7 @@ class TargetOptions:
         typer.Option(help="JSON file of several targets, as `stemsteer scan --json` prints it."),
     ] = None
     automation: Annotated[
-        Path | None, typer.Option(help="File of lanes: .csv, .json, .mid or a REAPER .rpp.")
+        Path | None, typer.Option(help="File of lanes: .csv, .json, .mid, .rpp or .dawproject.")
     ] = None
     chain: Annotated[
         list[str] | None,

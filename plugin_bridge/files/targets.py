@@ -15,6 +15,9 @@ from plugin_bridge.control.target import ANYWHERE, Target
 from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json
+
+MAX_BYTES = 4_000_000
 
 
 def read_targets(path: str | os.PathLike[str]) -> list[Target]:
@@ -29,8 +32,8 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
     StemsteerError that says which entry is wrong.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        entries = read_json(Path(path).read_bytes(), max_bytes=MAX_BYTES)
+    except ValueError as error:
         raise StemsteerError(
             f"{path} is not JSON ({error}); `stemsteer scan INPUT --json` writes such a file"
         ) from error

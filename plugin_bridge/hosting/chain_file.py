@@ -13,7 +13,6 @@ to load.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +26,10 @@ from plugin_bridge.hosting.chain import PluginChain
 from plugin_bridge.hosting.parameters import create_effect, is_effect, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json
 
 GAIN = BY_NAME["gain"]
+MAX_BYTES = 4_000_000
 _WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
 """Lose sound when they are fed chunk by chunk."""
 LAYOUT_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -57,7 +58,7 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> PluginChain:
     load in time or does not have a parameter.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
         content = content if isinstance(content, dict) else {"plugins": content}
         _check_fields(content, _CHAIN_FIELDS, "the chain")
         gain_db = float(content.get("gain_db", 0))

@@ -87,7 +87,7 @@ def test_the_parameters_of_a_chain_are_controls():
         ([{"plugin": "Reverb", "volume": 1}], "unknown word 'volume'"),
         ([{"plugin": "Reverb", "name": "a/b"}], "expected one without /"),
         ({"plugins": [], "gain_db": "loud"}, "is no chain of plugins"),
-        ('{"plugins": [], "gain_db": NaN}', "gain_db is nan"),
+        ('{"plugins": [], "gain_db": NaN}', "NaN is no number"),
         ([{"plugin": "chain.json"}], "is no plugin that can be used"),
         ([{"plugin": "chain.json", "load_s": 0}], "load_s is 0, expected seconds"),
     ],

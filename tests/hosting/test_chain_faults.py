@@ -57,7 +57,7 @@ def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
 
 def test_a_parameter_that_is_no_number_is_refused(tmp_path):
     path = write(tmp_path, '[{"plugin": "Reverb", "parameters": {"room_size": NaN}}]')
-    with pytest.raises(StemsteerError, match="room_size of Reverb is nan, expected a finite"):
+    with pytest.raises(StemsteerError, match="NaN is no number"):
         read_chain(path, RATE, 2)
 
 
@@ -93,7 +93,7 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
     [
         ('{"plugins": [], "gain_db": 1e6}', "gain_db is 1e.06, expected -60 to 12 dB"),
         ('{"plugins": [], "gain_db": %s}' % ("9" * 400), "is no chain of plugins: OverflowError"),
-        ("[" * 100_000, "is no chain of plugins: RecursionError"),
+        ("[" * 100_000, "is no chain of plugins: it is nested deeper than 32"),
         ([{"plugin": "own.vst3", "preset": 5}], "preset of own.vst3 is 5, expected words"),
         ([{"plugin": "own.vst3", "plugin_name": 5}], "plugin_name of own.vst3 is 5, expected"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import mido
 
@@ -43,6 +44,24 @@ RPP = b"""<REAPER_PROJECT 0.1 "7.22/linux-x86_64" 1735524019
   >
 >
 """
+PROJECT = """<Project version="1.0"><Transport><Tempo value="120" id="t"/></Transport><Structure>
+<Track name="guitar"><Channel><Pan max="1" min="0" id="p"/><Devices>
+<Vst3Plugin deviceName="Stemsteer"><Parameters>
+<RealParameter id="a" name="Azimuth" min="0" max="1"/>
+</Parameters></Vst3Plugin></Devices></Channel></Track></Structure><Arrangement>
+<TempoAutomation><RealPoint time="0" value="60" interpolation="linear"/>
+<RealPoint time="8" value="120"/></TempoAutomation><Lanes timeUnit="beats"><Points>
+<Target parameter="a"/><RealPoint time="1" value="0.25" interpolation="linear"/></Points></Lanes>
+</Arrangement></Project>"""
+
+
+def _archive(method: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("project.xml", PROJECT)
+    return out.getvalue()
+
+
 LANES = {
     "a.csv": b"seconds,target,control,value,shape\n0,guitar,azimuth,-30,linear\n"
     b"2.5,guitar,azimuth,10\n",
@@ -51,6 +70,8 @@ LANES = {
     b'[4, 10, "step"]], "mode": [[0, "remove"]]}}}',
     "a.mid": _midi(),
     "a.rpp": RPP,
+    "a.dawproject": _archive(zipfile.ZIP_DEFLATED),
+    "b.dawproject": _archive(zipfile.ZIP_STORED),
 }
 TARGETS = [
     b'[{"name": "guitar", "azimuth_deg": -30, "width_deg": 20, "level_db": -3.5}, '

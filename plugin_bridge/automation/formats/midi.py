@@ -9,7 +9,6 @@ controllers 0 to 31 may be fine: their lower seven bits come as the controller 3
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from plugin_bridge.automation.formats.midi_chunks import repaired
 from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json_object
 
+MAX_MAP_BYTES = 1_000_000
 TOGETHER_S = 0.003  # parts of one value are no further from each other
 FINE = 32  # a controller of 0…31 has its fine part this much higher
 ControllerKey = tuple[int | None, int]  # channel from 0 or None for any, controller
@@ -49,13 +50,11 @@ class ControllerMap:
     def read(cls, path: Path) -> ControllerMap:
         """Read a mapping. Raises StemsteerError if it is none."""
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(rows, dict):
-                raise ValueError(f"it is a {type(rows).__name__} of JSON")
+            rows = read_json_object(path.read_bytes(), max_bytes=MAX_MAP_BYTES)
             return cls(
                 {_parse_controller(key): _parse_control(value) for key, value in rows.items()}
             )
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise StemsteerError(
                 f"{path}: not a mapping of MIDI controllers: {error}; expected "
                 '{"[CHANNEL:]CONTROLLER": "TARGET.CONTROL"}, as {"10": "guitar.azimuth"}'

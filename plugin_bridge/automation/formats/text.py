@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.control.controls import BY_NAME
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json
 
 UNITS = ("seconds", "beats", "samples")
 TITLES = ("seconds", "target", "control", "value", "shape")
@@ -40,6 +40,7 @@ _EXPECTED = {
     ".csv": "seconds,target,control,value,shape, or a column for each control, on every line",
     ".json": '{"lanes": {"guitar": {"azimuth": [[0, -30], [4, 10, "step"]]}}}',
     ".mid": "a standard MIDI file with controllers",
+    ".dawproject": "points with time and value for the parameters of tracks, as in DAWproject 1.0",
     ".rpp": "entries PT <seconds> <value> <shape>, in <PARMENV <number> <lowest> <highest>",
 }
 LAYOUT_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
@@ -82,7 +83,7 @@ class LaneBuilder:
 
 
 def read_automation(path: Path, sample_rate: float) -> Automation:
-    """Read a file of lanes by its ending: .csv, .json, .mid or .rpp.
+    """Read a file of lanes by its ending: .csv, .json, .mid, .rpp or .dawproject.
 
     Parameters
     ----------
@@ -92,11 +93,11 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
     ------
     StemsteerError if the file is not there or is wrong; it says where.
     """
-    from plugin_bridge.automation.formats import midi, reaper
+    from plugin_bridge.automation.formats import dawproject, midi, reaper
 
     readers: dict[str, Callable[[Path, float], Automation]] = {
         ".csv": _read_csv, ".json": _read_json, ".mid": midi.read, ".midi": midi.read,
-        ".rpp": reaper.read,
+        ".rpp": reaper.read, ".dawproject": dawproject.read,
     }  # fmt: skip
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -204,7 +205,7 @@ def _read_columns(builder: LaneBuilder, titles: list[str], row: list[str]) -> No
 
 
 def _read_json(path: Path, sample_rate: float) -> Automation:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
     builder = LaneBuilder(content.get("unit", "seconds"))
     if builder.unit not in UNITS:
         raise ValueError(f"unit is {builder.unit!r}, expected one of {', '.join(UNITS)}")
