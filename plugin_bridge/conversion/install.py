@@ -1,4 +1,4 @@
-"""Put models into the user's folder, by name or from files of weights."""
+"""Put models into the user's folder, by name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 
 
-def add(what: str, *, force: bool = False, progress: Progress = lambda done, size: None) -> Path:
-    """Make a model by name, or from a file of weights, in the user's folder of models.
+def add(name: str, *, force: bool = False, progress: Progress = lambda done, size: None) -> Path:
+    """Make a model by name in the user's folder of models.
 
     What was fetched is kept until the model is there, so that a second try goes on.
 
@@ -25,15 +25,10 @@ def add(what: str, *, force: bool = False, progress: Progress = lambda done, siz
     StemsteerError if the name is not known, the weights cannot be had or used, or the model is
     there already and not to be replaced (`force`). Nothing is left half done.
     """
-    if what in SOURCES:
-        return _add_by_name(what, force, progress)
-    raise StemsteerError(
-        f"no model {what!r} can be had by name, and no file of weights is there; names: "
-        f"{', '.join(SOURCES)}"
-    )
-
-
-def _add_by_name(name: str, force: bool, progress: Progress) -> Path:
+    if name not in SOURCES:
+        raise StemsteerError(
+            f"no model {name!r} can be had by name; there are: {', '.join(SOURCES)}"
+        )
     source, path = SOURCES[name], _place(name, force)
     downloads = path.parent / ".downloads"
     downloads.mkdir(exist_ok=True)
