@@ -196,7 +196,9 @@ def cut(data: bytes, less: int = 5000) -> bytes:
         (cut(encoded("OGG", "VORBIS")), r"breaks off after 0.\d+ s \(its last page is cut"),
         (wav() + cut(wav()), r"breaks off after 0.879 s \(its header tells of 0.454 s"),
     ],
-)
+    ids=["wav", "aiff", "au", "w64", "caf", "flac", "flac-long", "flac-none", "mp3", "mp3-info",
+         "ogg", "joined"],
+)  # fmt: skip
 def test_a_file_that_was_cut_is_refused_with_the_reason(tmp_path, data, words):
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(StemsteerError, match=words):
