@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from realtime.conditions import AZIMUTH_DEG, DEFAULT_DIRECTION, SMOOTHING_S, WIDTH_DEG
-
 Kind = Literal["float", "choice", "switch", "count"]
 
 INSTRUMENTS = (
@@ -127,12 +125,11 @@ _CHOICE_S = 0.05  # a change of sound fades over it
 
 CONTROLS: tuple[Control, ...] = (
     Control(
-        0, "azimuth", "Azimuth", "float", *AZIMUTH_DEG, DEFAULT_DIRECTION[0], "deg", SMOOTHING_S,
-        10,
+        0, "azimuth", "Azimuth", "float", -45, 45, 0, "deg", 0.02, 10,
         "where the sound is: -45 hard left, 0 centre, 45 hard right, by the constant-power law",
     ),
     Control(
-        1, "width", "Width", "float", *WIDTH_DEG, DEFAULT_DIRECTION[1], "deg", SMOOTHING_S, 20,
+        1, "width", "Width", "float", 1, 90, 20, "deg", 0.02, 20,
         "full opening of the directions that belong to the sound",
     ),
     Control(
