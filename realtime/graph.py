@@ -28,7 +28,9 @@ def problems_of(
     has_runs = any(tier.runs for tier in spec.tiers.values())
     optional = {"newest"} & set(inputs) if has_runs else set()
     expected = {"spectrum", *spec.conditions, *states, *optional}
-    problems = [f"lacks the input {n!r}" for n in sorted(expected - set(inputs))]
+    kept = {"state_" + name.removeprefix("next_") for name in outputs if name.startswith("next_")}
+    problems = [f"asks for {n!r} and does not return it" for n in states if n not in kept]
+    problems += [f"lacks the input {n!r}" for n in sorted(expected - set(inputs))]
     problems += [f"has an input {n!r} unknown to its spec" for n in sorted(set(inputs) - expected)]
     if "masks" not in outputs:
         problems.append("lacks the output 'masks'")
@@ -80,9 +82,7 @@ def _fixed_axes(tensor: Tensor, has_its_targets: bool) -> list[str]:
 
 
 def _wrong_state(name: str, state: Tensor, outputs: Mapping[str, Tensor]) -> list[str]:
-    back = outputs.get("next_" + name.removeprefix("state_"))
-    if back is None:
-        return [f"asks for {name!r} and does not return it"]
+    back = outputs["next_" + name.removeprefix("state_")]
     if not _fit(back.shape, state.shape):
         return [f"returns {name!r} in another shape"]
     sizes = [size for size in state.shape[1:] if isinstance(size, int)]

@@ -18,6 +18,7 @@ NEEDED = (
     "soundfile",
     "typer",
     "rich",
+    "defusedxml",
     "matplotlib",
     "python-osc",
     "mido",
