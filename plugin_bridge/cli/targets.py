@@ -58,6 +58,14 @@ class TargetOptions:
 
         return read_automation(self.automation, sample_rate) if self.automation else Automation()
 
+    def check(self, sounds: SoundOptions) -> None:
+        """Raise BadParameter for targets by options beside those of a file."""
+        said = self.azimuths is not None or self.width_deg is not None or bool(sounds.sounds())
+        if self.targets is not None and said:
+            raise typer.BadParameter(
+                "the targets are in --targets: leave --azimuth, --width out, and --instrument"
+            )
+
     def wanted(
         self,
         lanes: Automation,
@@ -79,10 +87,6 @@ class TargetOptions:
 
         asked = sounds.sounds()
         if self.targets is not None:
-            if self.azimuths is not None or self.width_deg is not None or asked:
-                raise typer.BadParameter(
-                    "the targets are in --targets: leave --azimuth, --width and --instrument out"
-                )
             given = {target.name: target for target in read_targets(self.targets)}
             _check_known(given, own)
             if not own:
@@ -160,6 +164,7 @@ def chosen(
     from plugin_bridge.files.targets import read_targets
     from plugin_bridge.model_library import choose_model
 
+    wanted.check(sounds)
     names, timbre = sounds.needed(lanes)
     for target in read_targets(wanted.targets) if wanted.targets else ():
         names, timbre = [*names, *target.instruments], timbre or target.by_timbre

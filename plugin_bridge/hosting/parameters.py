@@ -69,14 +69,14 @@ def numeric_parameters(plugin: Any) -> Sequence[str]:
 
 def make_control(plugin: Any, owner: str, name: str) -> Control:
     """Return the control of a parameter of the plugin called `owner`, within its legal range."""
-    now = float(getattr(plugin, name))
     if not is_external(plugin):
+        now = float(getattr(plugin, name))
         low, high = _effect_range(plugin, name, now)
     elif plugin.parameters[name].type is float:
-        parameter = plugin.parameters[name]
+        parameter, now = plugin.parameters[name], float(getattr(plugin, name))
         low, high = float(parameter.min_value), float(parameter.max_value)
-    else:
-        low, high = 0.0, 1.0
+    else:  # a switch, whose value pedalboard wraps so that it is no number
+        now, low, high = float(plugin.parameters[name].raw_value >= 0.5), 0.0, 1.0
     words = f"{name} of {owner}"
     return Control(-1, f"{owner}/{name}", words, "float", low, high, now, "", 0.02, None, words)
 

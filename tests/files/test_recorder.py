@@ -157,7 +157,7 @@ def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        ("[1]", "it is a list of JSON"),
+        ("[1]", "it is not a JSON object"),
         ('{"10": 5}', "5 names no control"),
         ('{"ten": "guitar.azimuth"}', "'ten' is no [channel:]controller"),
         ("{", "not a mapping"),

@@ -55,20 +55,12 @@ def test_a_wrong_parameter_of_a_vst3_is_said_and_its_change_of_latency_too(vst3,
         run(mixer, 512)
 
 
-def test_a_plugin_that_crashes_at_load_is_said_and_takes_nothing_along(tmp_path, monkeypatch):
-    (tmp_path / "crash.vst3").write_text("")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, os\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name == 'pedalboard': os.abort()\n"
-        "sys.meta_path.insert(0, Finder())\n"
-    )
-    with pytest.raises(StemsteerError, match=r"crashes when it is loaded \(signal 6\)"):
-        read_chain(write(tmp_path, [{"plugin": "crash.vst3"}]), RATE, 2)
-
-
+CRASH = """
+#include <stdlib.h>
+int ModuleEntry(void *module) { abort(); return module != NULL; }
+int ModuleExit(void) { return 1; }
+void *GetPluginFactory(void) { return NULL; }
+"""
 HANG = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,14 +79,25 @@ void *GetPluginFactory(void) {
 """
 
 
+def compiled_vst3(folder, name, source):
+    """Compile C into a VST3 bundle of this machine."""
+    need("gcc")
+    (folder / f"{name}.c").write_text(source)
+    binary = folder / f"{name}.vst3" / "Contents" / f"{platform.machine()}-linux" / f"{name}.so"
+    binary.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", binary, folder / f"{name}.c"], check=True)
+
+
+def test_a_plugin_that_crashes_at_load_is_said_and_takes_nothing_along(tmp_path):
+    compiled_vst3(tmp_path, "crash", CRASH)
+    with pytest.raises(StemsteerError, match=r"crashes when it is loaded \(signal 6\)"):
+        read_chain(write(tmp_path, [{"plugin": "crash.vst3"}]), RATE, 2)
+
+
 def test_a_plugin_that_never_finishes_loading_is_given_up_with_all_it_has_started(
     tmp_path, monkeypatch
 ):
-    need("gcc")
-    (tmp_path / "hang.c").write_text(HANG)
-    binary = tmp_path / "hang.vst3" / "Contents" / f"{platform.machine()}-linux" / "hang.so"
-    binary.parent.mkdir(parents=True)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", binary, tmp_path / "hang.c"], check=True)
+    compiled_vst3(tmp_path, "hang", HANG)
     monkeypatch.setenv("HELPER", str(tmp_path / "pid"))
     path = write(tmp_path, [{"plugin": "hang.vst3", "load_s": 3}])
     begun_s = time.monotonic()

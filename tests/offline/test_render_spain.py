@@ -11,6 +11,7 @@ from models_onnx.export import export
 from models_onnx.networks.spain import config as spain_config
 from plugin_bridge.automation import read_automation
 from plugin_bridge.cli import app as cli
+from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
 from tests.support.rendering import integers, stemsteer
 from tests.support.spain import tiny
@@ -88,7 +89,7 @@ def test_several_directions_by_name_do_for_any_model(song, tmp_path):
         (["guitar=0", "10"], "with names or one without, not both"),
         (["=10"], "expected DEG, or NAME=DEG"),
         (["guitar=left"], "expected DEG, or NAME=DEG"),
-        ([], "say where: --azimuth guitar=DEG"),
+        ([], "say what: --instrument WORD, --azimuth"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_can(song, model, tmp_path, azimuths, words):
@@ -103,7 +104,7 @@ def test_what_cannot_be_meant_is_refused_with_what_can(song, model, tmp_path, az
 def test_lanes_and_names_together_make_the_targets(tmp_path):
     file = tmp_path / "lanes.csv"
     file.write_text("seconds,b.azimuth\n0,10\n")
-    targets = TargetOptions(["a=5"]).wanted(read_automation(file, 44_100), ())
+    targets = TargetOptions(["a=5"]).wanted(read_automation(file, 44_100), (), SoundOptions())
     assert [(t.name, t.azimuth_deg) for t in targets] == [("a", 5), ("b", 0)]
 
 
