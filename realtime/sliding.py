@@ -37,8 +37,15 @@ class SlidingMasks:
         self._places = _places(tier)
         self._stretch = self._spectra.samples
         self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
-        shape = (tier.runs.every, len(spec.targets), MASK_AXES[spec.mask_axes], bins)
+        shape = (
+            tier.runs.every + tier.runs.fade,
+            len(spec.targets),
+            MASK_AXES[spec.mask_axes],
+            bins,
+        )
         self._dry = dry_masks(shape)
+        fade = tier.runs.fade
+        self._ramp = np.linspace(1, 0, fade, endpoint=False, dtype=np.float32)[:, None, None, None]
         beside = tier.runs.age + tier.lookahead > 0
         self._thread = ThreadPoolExecutor(1, "stemsteer model") if beside else None
         self.wait = True
@@ -92,7 +99,7 @@ class SlidingMasks:
             self._begun.append((run, masks))
 
     def _run(self, stream: int, run: int, sound: Audio) -> Masks:
-        """Masks (every, targets, axes, bins) of the frames that a run on this stretch serves."""
+        """Masks (every + fade, targets, axes, bins) of the frames that a run serves and fades."""
         spectrum = self._spectra.of(stream, run, sound)
         first, share = self._places
         masks = self._model.run(spectrum, self._runs.frames - int(first.min()))
@@ -129,6 +136,9 @@ class SlidingMasks:
             masks = self._dry
         masks, sound = bounded_masks(masks)
         self.faults += not sound
+        if self._ramp.size and self._serving == run - 1 >= 0:
+            before, own = self._masks[self._runs.every :], masks[: self._runs.fade]
+            masks = np.concatenate([own + (before - own) * self._ramp, masks[self._runs.fade :]])
         self._masks, self._serving = masks, run
 
 
@@ -173,13 +183,15 @@ def hann(size: int) -> NDArray[np.float32]:
 def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Where in the masks of a run each frame that it serves has its own.
 
-    Returns the row before its place in time (every,) and how far it is on the way to the next
-    (every, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis window, that
-    of a Hann frame its centre.
+    Returns the row before its place in time (every + fade,) and how far it is on the way to the
+    next (every + fade, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis
+    window, that of a Hann frame its centre.
     """
     runs = tier.runs
     assert runs is not None
-    ends = (runs.age + np.arange(runs.every)) * tier.hop  # of the frames, from the newest sound on
+    ends = (
+        runs.age + np.arange(runs.every + runs.fade)
+    ) * tier.hop  # of the frames, from the newest sound on
     centres = ends - tier.synthesis / 2
     newest = runs.partial * runs.step - tier.window / 2
     places = np.clip(runs.frames - 1 + (centres - newest) / runs.step, 0, runs.frames - 1)

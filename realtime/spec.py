@@ -46,6 +46,7 @@ class Runs:
         where it is negative they serve frames that the tier's look-ahead holds back.
     partial : how many of the frames reach beyond the newest sound, into silence: the masks at
         their centres are better than older ones.
+    fade : frames over which the masks of the run before go over into its own.
     """
 
     frames: int
@@ -53,10 +54,13 @@ class Runs:
     every: int
     age: int = 0
     partial: int = 0
+    fade: int = 0
 
     def __post_init__(self) -> None:
         if min(self.frames, self.step, self.every) < 1 or not 0 <= self.partial < self.frames:
             raise ValueError(f"runs need frames, step, every >= 1, partial < frames: {self}")
+        if not 0 <= self.fade <= self.every:
+            raise ValueError(f"runs need a fade of 0 to every: {self}")
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,20 @@ from realtime.spec import ModelSpec, Runs, Tier
 WINDOW, STEP, BINS = 4096, 1024, 1024
 LEVELS = 6
 SLIDING = 64  # frames, the fewest that the strides allow
-PIECE, CONTEXT = 512, 32  # frames offline, and how many on either side of those that serve
+PIECE, CONTEXT = 448, 32  # frames offline, and how many on either side of those that serve
 EPSILON = 1e-3  # of the batch norm
 _TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd outputs
 _REACH = 3  # columns at the left of an upsampled stretch that lack an input
 TIERS = {
-    "live": Tier(4096, 512, 256, runs=Runs(SLIDING, STEP, every=6, age=4, partial=2)),
-    "studio": Tier(4096, 1024, 512, 5, Runs(SLIDING, STEP, every=4, age=-3, partial=1)),
+    "live": Tier(WINDOW, 512, 256, runs=Runs(SLIDING, STEP, every=6, age=3, partial=2)),
+    "studio": Tier(WINDOW, 1024, 512, 5, Runs(SLIDING, STEP, every=3, age=-3, partial=2)),
+    "lookahead": Tier(WINDOW, 2048, 512, 11, Runs(SLIDING, STEP, every=4, age=-9, partial=1)),
     "offline": Tier(
         WINDOW,
         WINDOW,
         STEP,
         PIECE - CONTEXT - 1,
-        Runs(PIECE, STEP, every=PIECE - 2 * CONTEXT, age=1 + CONTEXT - PIECE),
+        Runs(PIECE, STEP, every=PIECE - 2 * CONTEXT, age=1 + CONTEXT - PIECE, fade=CONTEXT),
     ),
 }
 

@@ -16,7 +16,7 @@ from tests.support.signals import noise, tone
 
 OLD = Tier(1024, 256, 128, runs=Runs(frames=8, step=256, every=4, age=3, partial=2))
 BESIDE = Tier(1024, 512, 256, lookahead=5, runs=Runs(frames=8, step=256, every=4, age=-3))
-AT_ONCE = Tier(1024, 1024, 256, lookahead=6, runs=Runs(frames=16, step=256, every=5, age=-6))
+AT_ONCE = Tier(1024, 1024, 256, lookahead=6, runs=Runs(16, 256, every=3, age=-6, fade=3))
 TIERS = {"live": OLD, "studio": BESIDE, "offline": AT_ONCE}
 SPEC = fake_spec(tiers=TIERS, conditions={}, targets=("voice", "drums"), mask_axes="channels")
 
@@ -69,6 +69,9 @@ def test_a_frame_has_the_masks_of_the_run_that_its_position_says(tier):
         frame = hop - tier.lookahead
         run = (frame - runs.age + 1) // runs.every - 1
         expected = run / 100 if run >= 0 else 1
+        place = frame - ((run + 1) * runs.every - 1 + runs.age)
+        if run > 0 and place < runs.fade:  # on its way from the masks of the run before
+            expected -= 0.01 * (1 - place / runs.fade)
         assert masks[hop] == pytest.approx(expected), f"frame {frame}"
     assert 60 // runs.every - 1 <= model.runs <= 60 // runs.every, "the last may still work"
 
