@@ -18,7 +18,7 @@ VERBS = {
     "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
-    "export": ("models_onnx.export", "main", "write the ONNX file of a checkpoint"),
+    "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),
     "evaluate": ("models_onnx.evaluation.evaluate", "main", "measure models on songs with stems"),
     "evaluate-timbre": (
         "models_onnx.evaluation.by_timbre",

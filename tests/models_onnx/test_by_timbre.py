@@ -13,7 +13,7 @@ from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.evaluation.by_timbre import Question, again, main, measure, separated
 from models_onnx.evaluation.timbre_scenes import made_scenes, real_songs
-from models_onnx.export import main as export_main
+from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_task import TimbreTask

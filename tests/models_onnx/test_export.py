@@ -8,7 +8,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from models_onnx import commands
-from models_onnx.export import ExportError, OneStream, export, main, rounded
+from models_onnx.export import ExportError, OneStream, export, rounded
+from models_onnx.export.command import main
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.checkpoints import CheckpointError
 from models_onnx.networks.panorama import SPEC, Panorama

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
-from models_onnx.export import gains_by_name
-from models_onnx.export import main as export_main
+from models_onnx.export.command import gains_by_name
+from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry, timbre
 from models_onnx.networks.encoders.listen import CLIP_BINS, Listen, ListenConfig, mel_bands
 from models_onnx.networks.steer import network as steer

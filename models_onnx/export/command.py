@@ -1,0 +1,87 @@
+"""The command that exports: ``python -m models_onnx export steer --checkpoint DIR``.
+
+``python -m models_onnx export panorama`` writes the model without learning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from models_onnx import commands
+from models_onnx.data.classes import CLASSES
+from models_onnx.export.encoders import LISTEN, encoder_spec, export_encoder, with_classes
+from models_onnx.export.separators import OneStream, export
+from models_onnx.networks.panorama import SPEC as PANORAMA
+from models_onnx.networks.panorama import Panorama
+from models_onnx.networks.registry import NETWORKS, restore
+from models_onnx.networks.spain.network import SpainXumx
+from models_onnx.networks.steer.network import Steer
+from models_onnx.networks.timbre import TimbreSteer
+from realtime.encoder import FOLDER
+from realtime.errors import StemsteerError
+from realtime.model import WEIGHTS
+
+
+def gains_by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Average what was gained by name of every class, dB, of the rows of an evaluation."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["system"] == "name" and not row["absent"]:
+            found.setdefault(row["instrument"], []).append(row["gain_db"])
+    return {name: round(sum(gains) / len(gains), 2) for name, gains in found.items()}
+
+
+def main(
+    model: Annotated[str, typer.Argument(help=f"panorama, {', '.join(NETWORKS)}")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="folder or file of a training run")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write; default: in the folder of shipped models")
+    ] = None,
+    by_direction: Annotated[
+        Path | None,
+        typer.Option(help="file whose network answers where no timbre is asked for"),
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="what evaluate-timbre --out wrote: the spec says the gains")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+) -> None:
+    """Write a model as an ONNX file that carries its spec."""
+    if model == "panorama":
+        if checkpoint is not None:
+            raise StemsteerError("panorama is not trained: leave out --checkpoint")
+        out = out or WEIGHTS / "panorama.onnx"
+        commands.claim(out, force=force)
+        print(export(Panorama(), PANORAMA, out))
+        return
+    if model not in NETWORKS:
+        raise StemsteerError(f"no network {model!r}; there are: panorama, {', '.join(NETWORKS)}")
+    if checkpoint is None:
+        raise StemsteerError(f"{model} is trained: give the folder of a run as --checkpoint")
+    network, spec, found = restore(checkpoint)
+    if found["about"]["network"] != model:
+        raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
+    out = out or WEIGHTS / f"{model}-{next(iter(spec.tiers))}.onnx"
+    commands.claim(out, force=force)
+    if isinstance(network, TimbreSteer):
+        encoder = encoder_spec(network.listen, spec.licence)
+        export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
+        spec = with_classes(spec, encoder, network.names(), CLASSES)
+        if measured is not None:
+            gains = gains_by_name(json.loads(measured.read_text()))
+            spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
+        network = network.steer
+    assert isinstance(network, Steer | SpainXumx)
+    if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
+        stream = network.streaming()
+    else:
+        stream = OneStream(network, list(spec.conditions))
+    print(export(stream, spec, out, states=network.states(), by_direction=by_direction))

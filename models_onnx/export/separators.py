@@ -1,0 +1,193 @@
+"""Separators as ONNX files: the tensors of `ModelSpec`, states fed back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from models_onnx.export.onnx_files import ExportError, Graph, rounded, write_onnx
+from models_onnx.networks.branches import branched
+from realtime.model import OnnxModel
+from realtime.spec import METADATA_KEY, ModelSpec
+
+STEPS = 200
+TOLERANCE = 1e-4
+
+
+class OneStream(nn.Module):
+    """A network without its batch axis and with its tensors in a row, as ONNX has them."""
+
+    def __init__(self, network: nn.Module, conditions: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.conditions = network, list(conditions)
+
+    def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """Give masks, the activity if there is one, and next states, as `ModelSpec` has them.
+
+        Every target is a stream of its own.
+
+        Parameters
+        ----------
+        spectrum : (F, 2, bins, 2).
+        others : conditions (F, targets, size), then states (targets, ...).
+        """
+        count = len(self.conditions)
+        values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]  # (K, F, 1, size)
+        streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)  # (K, F, 2, bins, 2)
+        conditions = dict(zip(self.conditions, values, strict=True))
+        output = self.network(streams, conditions, others[count:])
+        logit = output.activity_logit
+        activity = () if logit is None else (torch.sigmoid(logit[:, :, 0]).transpose(0, 1),)
+        return output.masks[:, :, 0].transpose(0, 1), *activity, *output.states
+
+
+def export(
+    network: nn.Module,
+    spec: ModelSpec,
+    path: str | os.PathLike[str],
+    *,
+    states: Mapping[str, tuple[int, ...]] | None = None,
+    by_direction: Path | None = None,
+) -> Path:
+    """Export `network` to `path`; the file appears only when it agrees with the network.
+
+    Parameters
+    ----------
+    network : called as ``network(spectrum, *conditions, *states)`` with the tensors of `ModelSpec`;
+        it gives the masks, then the activity if it has one, then the next states.
+    states : shape of each state without its leading axis, the targets.
+    by_direction : file of a model that answers instead where no timbre is asked for.
+
+    Raises
+    ------
+    ExportError : masks or activity differ by more than 1e-4 over 200 steps fed back, or the answers
+        to directions alone differ at all from those of `by_direction`.
+    """
+    states, network = dict(states or {}), rounded(network).eval()
+    example = _example(spec, states, frames=3)
+    activity = _tells_activity(network, example, states)
+    outputs = ["masks", *(["activity"] if activity else []), *(f"next_{name}" for name in states)]
+    graph = Graph(network, example, outputs, _dynamic_axes(spec, states))
+    metadata = {METADATA_KEY: spec.to_json()}
+
+    def check(part: Path) -> None:
+        check_agreement(network, part, states=states, activity=activity)
+        if by_direction is not None:
+            check_alike(part, by_direction)
+
+    def beside(model: onnx.ModelProto) -> onnx.ModelProto:
+        return model if by_direction is None else branched(model, onnx.load(by_direction))
+
+    return write_onnx(graph, metadata, Path(path), check, change=beside)
+
+
+def _dynamic_axes(
+    spec: ModelSpec, states: Mapping[str, tuple[int, ...]]
+) -> dict[str, dict[int, str]]:
+    """Return the axes of any length: frames everywhere, targets and bins where they are free."""
+    names = ["spectrum", "masks", "activity", *spec.conditions]
+    axes = {name: {0: "frames"} for name in names}
+    if not spec.targets:  # every target is a stream of its own, so there may be any number
+        for name in names[1:]:
+            axes[name][1] = "targets"
+        for name in states:
+            axes[f"state_{name}"] = axes[f"next_{name}"] = {0: "targets"}
+    if spec.bins is None:
+        axes["spectrum"][2] = axes["masks"][3] = "bins"
+    return axes
+
+
+def check_agreement(
+    network: nn.Module,
+    path: Path,
+    *,
+    states: Mapping[str, tuple[int, ...]],
+    activity: bool = False,
+    steps: int = STEPS,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Run network and file side by side, each fed its own states back over `steps`.
+
+    Returns
+    -------
+    The largest difference of the masks and of the activity.
+
+    Raises
+    ------
+    ExportError : it is above `tolerance`.
+    """
+    model = OnnxModel(path)
+    spec = model.spec
+    example = _example(spec, states, frames=1)
+    stream = model.stream(_targets(spec))
+    carried = [example[f"state_{name}"] for name in states]
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for _ in range(steps):
+        example["spectrum"] = 0.1 * torch.randn(example["spectrum"].shape, generator=generator)
+        conditions = {name: example[name] for name in spec.conditions}
+        with torch.no_grad():
+            result = network(example["spectrum"], *conditions.values(), *carried)
+        result = [result] if isinstance(result, Tensor) else list(result)
+        carried = result[1 + activity :]
+        found = stream.step(
+            example["spectrum"].numpy(), {k: v.numpy() for k, v in conditions.items()}
+        )
+        worst = max(worst, float(np.abs(found["masks"] - result[0].numpy()).max()))
+        if activity:
+            worst = max(worst, float(np.abs(found["activity"] - result[1].numpy()).max()))
+    if not worst <= tolerance:
+        raise ExportError(
+            f"the exported {spec.name} differs from the network by {worst:.2e} after {steps} "
+            f"steps, expected at most {tolerance:.0e}: nothing was written"
+        )
+    return worst
+
+
+def check_alike(path: Path, by_direction: Path, steps: int = 20) -> None:
+    """Raise ExportError if two models told the same directions alone do not do the same."""
+    models = OnnxModel(path), OnnxModel(by_direction)
+    streams = [model.stream(2) for model in models]
+    generator = np.random.default_rng(0)
+    bins = models[0].spec.bins or 1
+    for _ in range(steps):
+        spectrum = 0.1 * generator.standard_normal((3, 2, bins, 2)).astype(np.float32)
+        direction = np.array([[[-20.0, 20.0], [30.0, 10.0]]] * 3, np.float32)
+        masks = [s.step(spectrum, {"direction": direction})["masks"] for s in streams]
+        if not np.array_equal(masks[0], masks[1]):
+            raise ExportError(f"{path} differs from {by_direction}: nothing was written")
+
+
+@torch.no_grad()
+def _tells_activity(
+    network: nn.Module, example: Mapping[str, Tensor], states: Mapping[str, tuple[int, ...]]
+) -> bool:
+    given = network(*example.values())
+    return not isinstance(given, Tensor) and len(given) == 2 + len(states)
+
+
+def _targets(spec: ModelSpec) -> int:
+    return len(spec.targets) or 2
+
+
+def _example(
+    spec: ModelSpec, states: Mapping[str, tuple[int, ...]], frames: int
+) -> dict[str, Tensor]:
+    """Return inputs of the right shapes in the order of the graph; directions are directions."""
+    bins = spec.bins or min(t.bins for t in spec.tiers.values())
+    targets = _targets(spec)
+    example = {"spectrum": torch.randn(frames, 2, bins, 2)}
+    for name, size in spec.conditions.items():
+        example[name] = torch.nn.functional.normalize(torch.randn(frames, targets, size), dim=-1)
+    if "direction" in spec.conditions:
+        azimuth = torch.linspace(-30, 30, targets).expand(frames, targets)
+        example["direction"] = torch.stack([azimuth, torch.full_like(azimuth, 20.0)], -1)
+    for name, shape in states.items():
+        example[f"state_{name}"] = torch.zeros(targets, *shape)
+    return example
