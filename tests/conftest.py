@@ -8,7 +8,7 @@ import time
 import pytest
 import soundfile
 
-from tests.support.engine_sandbox import desk, need
+from tests.support.engine_sandbox import need, sandboxed_engine
 from tests.support.osc_rig import Rig
 from tests.support.rendering import RATE_HZ, panned
 
@@ -51,7 +51,7 @@ def is_realtime(item):
 @pytest.fixture
 def engine_sandbox(monkeypatch):
     """Folders and an engine of the test's own."""
-    with desk(monkeypatch) as own:
+    with sandboxed_engine(monkeypatch) as own:
         yield own
 
 

@@ -1,10 +1,10 @@
-"""The aim: histograms show where sources are, and the place in the opening is learned."""
+"""Directions: histograms show where sources are, and the place in the opening is learned."""
 
 import numpy as np
 import pytest
 import torch
 
-from models_onnx.networks.steer import direction as aim
+from models_onnx.networks.steer import direction as directions
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import CENTRE, GRID, PLACES, STEP_DEG
@@ -35,7 +35,7 @@ def test_a_source_shows_in_the_histogram_where_it_stands(azimuth_deg: float) -> 
     source = torch.randn(1, 20, 1, 1024, 2)
     gains = torch.tensor([np.cos(theta), np.sin(theta)], dtype=torch.float32)[:, None, None]
     instant = pool(covariances(gains * source + 0.003 * torch.randn(1, 20, 2, 1024, 2)))
-    for histogram in aim.directions(instant, instant)[0, -1]:
+    for histogram in directions.directions(instant, instant)[0, -1]:
         places = torch.arange(GRID) * STEP_DEG - 45
         found_deg = (histogram * places).sum() / histogram.sum()
         assert found_deg.item() == pytest.approx(azimuth_deg, abs=0.3)
@@ -46,15 +46,15 @@ def test_a_source_shows_in_the_histogram_where_it_stands(azimuth_deg: float) -> 
 def test_what_is_out_of_phase_stands_nowhere() -> None:
     source = torch.randn(1, 5, 1, 1024, 2)
     instant = pool(covariances(torch.cat([source, -source], 2)))
-    assert aim.directions(instant, instant).max() == 0
+    assert directions.directions(instant, instant).max() == 0
 
 
 @pytest.mark.parametrize(("azimuth_deg", "width_deg"), [(10.0, 20.0), (4.5, 12.0), (16.0, 30.0)])
 def test_a_source_is_seen_at_its_place_of_the_opening(azimuth_deg: float, width_deg: float) -> None:
     off_deg = 12.0 - azimuth_deg
-    place = int(aim.place_of(torch.tensor(off_deg), torch.tensor(width_deg)))
+    place = int(directions.place_of(torch.tensor(off_deg), torch.tensor(width_deg)))
     if abs(off_deg) <= width_deg / 2:
-        seen = aim.around(grid(12.0), direction(azimuth_deg, width_deg))
+        seen = directions.around(grid(12.0), direction(azimuth_deg, width_deg))
         assert seen.argmax().item() == place
         assert (place - CENTRE) / (PLACES - 1) * width_deg == pytest.approx(off_deg, abs=0.4)
     else:
@@ -62,7 +62,7 @@ def test_a_source_is_seen_at_its_place_of_the_opening(azimuth_deg: float, width_
 
 
 def test_beyond_the_sides_is_nothing() -> None:
-    seen = aim.around(grid(-45.0, 45.0), direction(45.0, 20.0))[0, 0, 0]
+    seen = directions.around(grid(-45.0, 45.0), direction(45.0, 20.0))[0, 0, 0]
     assert seen[CENTRE] > 0
     assert not seen[CENTRE + 1 :].any()
 
@@ -77,19 +77,19 @@ def logits(*places: int) -> torch.Tensor:
 def test_a_place_is_a_correction_in_degrees() -> None:
     width_deg = torch.tensor([[20.0]])
     for place in (0, 9, 33, PLACES - 1):
-        found_deg = aim.offset_deg(logits(place), width_deg).item()
+        found_deg = directions.offset_deg(logits(place), width_deg).item()
         assert found_deg == pytest.approx((place - CENTRE) * 0.5, abs=0.26)
 
 
 def test_the_direction_given_stands_when_it_is_next_to_right_or_as_likely() -> None:
     width_deg = torch.tensor([[20.0]])
     for places in ((CENTRE,), (CENTRE + 1,), (CENTRE, 3)):
-        assert aim.offset_deg(logits(*places), width_deg).item() == 0
-    assert aim.offset_deg(logits(3), torch.tensor([[aim.WIDEST_DEG]])).item() == 0
-    untaught = aim.DirectionRefiner()(
-        torch.rand(1, 4, 2, aim.KINDS, GRID), torch.tensor([5.0, 20.0]).expand(1, 4, 2)
+        assert directions.offset_deg(logits(*places), width_deg).item() == 0
+    assert directions.offset_deg(logits(3), torch.tensor([[directions.WIDEST_DEG]])).item() == 0
+    untaught = directions.DirectionRefiner()(
+        torch.rand(1, 4, 2, directions.KINDS, GRID), torch.tensor([5.0, 20.0]).expand(1, 4, 2)
     )
-    assert not aim.offset_deg(untaught, torch.full((1, 4), 20.0)).any()
+    assert not directions.offset_deg(untaught, torch.full((1, 4), 20.0)).any()
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_taught_aim_finds_a_source_that_is_four_degrees_aside(taught) -> None:
     told = torch.tensor([float(scene.azimuth_deg[0]) - 4, 20.0]).expand(1, spectra.shape[1], 2)
     with torch.no_grad():
         histograms = network.observe(pool(covariances(spectra)))[1]
-        aside_deg = aim.offset_deg(network.aim(histograms, told), told[..., 1])
+        aside_deg = directions.offset_deg(network.aim(histograms, told), told[..., 1])
     assert aside_deg[0, 40:].median().item() == pytest.approx(4, abs=0.75)
 
 

@@ -105,28 +105,28 @@ def test_only_this_machine_and_those_named_may_send():
 def test_a_flood_is_thinned_and_the_last_of_each_address_arrives():
     now_s = 0.0
     counters = Counters()
-    guard = RateLimiter(AllowList([]), counters, per_s=100, clock=lambda: now_s)
+    limiter = RateLimiter(AllowList([]), counters, per_s=100, clock=lambda: now_s)
     last = {address: encode(address, (float(9999),)) for address in ("/a", "/b")}
     passed = 0
     for number in range(10_000):
         for address in last:
-            passed += guard.admit(encode(address, (float(number),)), LOCAL) is not None
+            passed += limiter.admit(encode(address, (float(number),)), LOCAL) is not None
     assert passed == 500
     assert counters.flooded == 20_000 - 500
-    assert guard.waiting
-    assert list(guard.held_back()) == []
+    assert limiter.waiting
+    assert list(limiter.held_back()) == []
     now_s = 3.0  # so loud a sender is muted for a second
-    assert sorted(guard.held_back()) == sorted((packet, LOCAL) for packet in last.values())
-    assert not guard.waiting
+    assert sorted(limiter.held_back()) == sorted((packet, LOCAL) for packet in last.values())
+    assert not limiter.waiting
 
 
 def test_a_packet_that_waited_never_overrules_a_newer_one():
     now_s = 0.0
-    guard = RateLimiter(AllowList([]), Counters(), per_s=100, clock=lambda: now_s)
-    while guard.admit(encode("/other", ()), LOCAL):
+    limiter = RateLimiter(AllowList([]), Counters(), per_s=100, clock=lambda: now_s)
+    while limiter.admit(encode("/other", ()), LOCAL):
         pass
-    assert guard.admit(encode("/a", (1.0,)), LOCAL) is None
+    assert limiter.admit(encode("/a", (1.0,)), LOCAL) is None
     now_s = 0.011
-    assert guard.admit(encode("/a", (2.0,)), LOCAL) is not None
+    assert limiter.admit(encode("/a", (2.0,)), LOCAL) is not None
     now_s = 1.0
-    assert encode("/a", (1.0,)) not in [packet for packet, _ in guard.held_back()]
+    assert encode("/a", (1.0,)) not in [packet for packet, _ in limiter.held_back()]

@@ -95,9 +95,9 @@ def test_what_moves_here_is_shown_there(rig):
 def test_bundles_keep_their_time(rig):
     surface, port = rig
     due_s = time.time() + 0.3
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         message = encode("/stemsteer/guitar/mix", (0.25,))
-        hand.sendto(encode_bundle([message], due_s), ("127.0.0.1", port))
+        sender.sendto(encode_bundle([message], due_s), ("127.0.0.1", port))
     until(lambda: surface.value("guitar", "mix") == 0.25, "the bundle")
     assert abs(time.time() - due_s) < 0.05
 

@@ -9,7 +9,7 @@ import pytest
 
 from realtime import Separator, load_model
 from tests.support.ardour import SCANNER, export, scan_vst3
-from tests.support.engine_sandbox import built_plugin, desk, level_db, need, panned
+from tests.support.engine_sandbox import built_plugin, level_db, need, panned, sandboxed_engine
 
 pytestmark = pytest.mark.host
 RATE_HZ, SECONDS, WIDTH_DEG, LOW_DB = 44_100, 5, 20, -40
@@ -34,7 +34,7 @@ def separated(x, curve, lag):
 
 
 def installed(monkeypatch, folder, kind):
-    """Let Ardour at this desk find the plugin; the name by which it knows it."""
+    """Let Ardour find the plugin; the name by which it knows it."""
     need("ardour7-lua", "ardour7-export", str(SCANNER))
     built = built_plugin()
     for bundle in built.glob("*.lv2"):
@@ -50,7 +50,7 @@ def test_an_export_has_both_tracks_separated_along_their_curves_and_in_time(
 ):
     x = panned(END, [-30, 5, 30]).sum(0)
     x[:, :10_000] = 0  # so that the onset can be seen
-    with desk(monkeypatch) as own:
+    with sandboxed_engine(monkeypatch) as own:
         name = installed(monkeypatch, tmp_path, kind)
         own.start()
         y = export(tmp_path, name, kind, [({}, curve) for curve in CURVES], x, RATE_HZ)
@@ -78,7 +78,7 @@ def test_lanes_of_the_engine_follow_the_song_of_the_export(
     lanes = tmp_path / "lanes.csv"
     lanes.write_text(f"samples,gain\n0,{LOW_DB}\n{END},0\n")
     x = np.full((2, END), 0.5, np.float32)
-    with desk(monkeypatch) as own:
+    with sandboxed_engine(monkeypatch) as own:
         name = installed(monkeypatch, tmp_path, kind)
         own.start(own.identity, "--automation", str(lanes))
         y = export(tmp_path, name, kind, [(values, [])], x, RATE_HZ, in_a_row=in_a_row)

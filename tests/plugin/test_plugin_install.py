@@ -13,14 +13,13 @@ import pedalboard
 import pytest
 
 from plugin_bridge.plugin.install import _quoted, engine_command
-from tests.support.engine_sandbox import DPF, ROOT, built_plugin, desk, need
+from tests.support.engine_sandbox import DPF, ROOT, built_plugin, need
 
 
 @pytest.fixture
-def engine_sandbox(monkeypatch):
-    with desk(monkeypatch) as own:
-        monkeypatch.setenv("HOME", str(own.folder))
-        yield own
+def engine_sandbox(engine_sandbox, monkeypatch):
+    monkeypatch.setenv("HOME", str(engine_sandbox.folder))
+    return engine_sandbox
 
 
 def stemsteer(*words):

@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 from tests.support.claphost import stalls
-from tests.support.engine_sandbox import LATENCY, absent, built_plugin, desk, need, until
+from tests.support.engine_sandbox import (
+    LATENCY,
+    absent,
+    built_plugin,
+    need,
+    sandboxed_engine,
+    until,
+)
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, PERIOD = 44_100, 512
@@ -99,7 +106,7 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound_and_cause_no_xrun(
     for bundle in built_plugin().glob("*.lv2"):
         shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
     monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
-    with desk(monkeypatch) as own, jack_server(monkeypatch):
+    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
         own.start(own.identity)
         time.sleep(1)
         command = ["jalv", "-c", "gain=-6.0205999", "urn:stemsteer:stemsteer"]
@@ -139,7 +146,7 @@ def test_a_latency_of_512_is_kept_by_a_quick_model_and_small_blocks(monkeypatch,
     for bundle in built_plugin().glob("*.lv2"):
         shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
     monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
-    with desk(monkeypatch) as own, jack_server(monkeypatch, period):
+    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch, period):
         own.start("panorama")
         time.sleep(1)
         command = ["jalv", "-c", "latency_mode=3", "urn:stemsteer:stemsteer"]

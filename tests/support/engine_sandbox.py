@@ -171,7 +171,7 @@ class EngineSandbox:
     """A user's folders of their own, and an engine in them that can be started and killed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="desk-", dir="/tmp"))  # sockets: short paths
+        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir="/tmp"))  # sockets: short paths
         for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             (self.folder / name).mkdir(mode=0o700)
             monkeypatch.setenv(name, str(self.folder / name))
@@ -225,7 +225,7 @@ class EngineSandbox:
 
 
 @contextlib.contextmanager
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]:
+def sandboxed_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]:
     """A `EngineSandbox` that is cleared at the end."""
     own = EngineSandbox(monkeypatch)
     try:

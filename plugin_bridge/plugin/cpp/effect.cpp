@@ -11,12 +11,12 @@ namespace stemsteer {
 
 namespace {
 
-// An engine needs so many frames beside the host's block: half of the least latency of a mode.
+// An engine needs so many samples beside the host's block: half of the least latency of a mode.
 constexpr uint32_t kSynthesis = 512, kDirectSynthesis = 256;
 constexpr uint32_t kDirect = 512;
 constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with every block
 
-// Windows keep their duration, so at twice the rate everything takes twice the frames.
+// Windows keep their duration, so at twice the rate everything takes twice the samples.
 uint32_t rate_scale(double rate_hz) { return rate_hz <= 50000 ? 1 : rate_hz <= 100000 ? 2 : 4; }
 
 }  // namespace
@@ -120,7 +120,7 @@ void Effect::reset() {
     played_ = false;
 }
 
-void Effect::process(const float* const* inputs, float* const* outputs, uint32_t frames,
+void Effect::process(const float* const* inputs, float* const* outputs, uint32_t samples,
                      const Transport& transport) {
     float values[kValues] = {};
     for (uint32_t id = 0; id < std::min<uint32_t>(kControlCount, kValues); ++id)
@@ -130,9 +130,9 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
     wishes.bypass = values[kBypass] > 0.5f;
     wishes.offline = host_offline_ || block_offline_ || values[kOffline] > 0.5f;
     wishes.policy = policy_;
-    adapt_latency(frames);
+    adapt_latency(samples);
     played_ = true;
-    stream_.run(inputs, outputs, frames, values, incoming(transport, frames), wishes);
+    stream_.run(inputs, outputs, samples, values, incoming(transport, samples), wishes);
 }
 
 // The least latency, of those the mode allows, that pays the engine's and the block of a host
@@ -142,16 +142,16 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
     const uint32_t mode = kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
     const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
     uint32_t latency = scale * mode;
-    while (latency < scale * synthesis + block && latency < kFrames / 4)
+    while (latency < scale * synthesis + block && latency < kCapacity / 4)
         latency *= 2;
     return latency;
 }
 
 // Constant but for two cases: the user asks for another latency mode, or the host plays larger
 // blocks in real time than it announced.
-void Effect::adapt_latency(uint32_t frames) {
-    if (frames > largest_block_ && !host_offline_ && !stream_.offline())
-        largest_block_ = frames;
+void Effect::adapt_latency(uint32_t samples) {
+    if (samples > largest_block_ && !host_offline_ && !stream_.offline())
+        largest_block_ = samples;
     const uint32_t wanted = wanted_latency();
     if (wanted == latency_ || latency_changes_ == kWhenActivated)
         return;
@@ -161,11 +161,11 @@ void Effect::adapt_latency(uint32_t frames) {
 
 // Where the sound that comes in is in the song. Ardour tells the place of the sound that goes
 // out, and says to LV2 that the song stands until the sound from where it starts goes out.
-Transport Effect::incoming(const Transport& told, uint32_t frames) {
-    const bool goes_on = is_ardour_ && told.song == next_told_;
-    next_told_ = told.song + frames;
+Transport Effect::incoming(const Transport& told, uint32_t samples) {
+    const bool goes_on = is_ardour_ && told.song_position == next_told_;
+    next_told_ = told.song_position + samples;
     const bool rolling = told.rolling || goes_on;
-    return {told.song + (is_ardour_ && rolling ? latency_.load() : 0), rolling};
+    return {told.song_position + (is_ardour_ && rolling ? latency_.load() : 0), rolling};
 }
 
 void Effect::greet() {

@@ -58,7 +58,7 @@ public:
     void reset();
 
     // In the audio thread. Inputs that are null are silent, outputs that are null are not written.
-    void process(const float* const* inputs, float* const* outputs, uint32_t frames,
+    void process(const float* const* inputs, float* const* outputs, uint32_t samples,
                  const Transport& transport);
 
     // In samples; `wanted_latency` will be the latency once the effect is activated again.
@@ -67,8 +67,8 @@ public:
 
 private:
     uint32_t wanted_latency(uint32_t block) const;
-    void adapt_latency(uint32_t frames);
-    Transport incoming(const Transport& told, uint32_t frames);
+    void adapt_latency(uint32_t samples);
+    Transport incoming(const Transport& told, uint32_t samples);
     void greet();
 
     const LatencyChanges latency_changes_;

@@ -118,7 +118,7 @@ void write_header(Header* header, double rate_hz, uint32_t outputs) {
     header->version = kVersion;
     header->header_bytes = kHeaderBytes;
     header->record_bytes = sizeof(Record);
-    header->frames = kFrames;
+    header->samples = kCapacity;
     header->records = kRecords;
     header->inputs = kInputs;
     header->outputs = outputs;

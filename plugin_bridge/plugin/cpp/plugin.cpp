@@ -110,10 +110,10 @@ protected:
 
     void deactivate() override { effect_.deactivate(); }
 
-    void run(const float** inputs, float** outputs, uint32_t frames) override {
+    void run(const float** inputs, float** outputs, uint32_t samples) override {
         const TimePosition& time = getTimePosition();
         if (effect_.active())
-            effect_.process(inputs, outputs, frames, {int64_t(time.frame), time.playing});
+            effect_.process(inputs, outputs, samples, {int64_t(time.frame), time.playing});
         setLatency(effect_.latency());
     }
 

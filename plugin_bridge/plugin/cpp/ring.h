@@ -1,7 +1,7 @@
 // The ring: memory that a plugin shares with its engine. plugin_bridge/engine/shared/ring.py describes the same
 // bytes, a test compares the two. plugin_bridge/PROTOCOL.md explains them.
 //
-// Every counter counts frames (or records) since the ring was made and never goes back; the place
+// Every counter counts samples (or records) since the ring was made and never goes back; the place
 // in a ring is the counter modulo its capacity. Each field has one writer.
 #pragma once
 
@@ -18,19 +18,19 @@ namespace stemsteer {
 constexpr char kMagic[8] = {'S', 'T', 'M', 'R', 'I', 'N', 'G', '\n'};
 constexpr uint32_t kVersion = 2;
 constexpr uint32_t kHeaderBytes = 4096;
-constexpr uint32_t kFrames = 32768;  // capacity of the audio rings
-constexpr uint32_t kRecords = 1024;  // capacity of the parameter ring
-constexpr uint32_t kValues = 16;     // parameters of a record, by their fixed ids
-constexpr uint32_t kInputs = 2;      // channels to the engine
+constexpr uint32_t kCapacity = 32768;  // capacity of the audio rings
+constexpr uint32_t kRecords = 1024;    // capacity of the parameter ring
+constexpr uint32_t kValues = 16;       // parameters of a record, by their fixed ids
+constexpr uint32_t kInputs = 2;        // channels to the engine
 constexpr uint64_t kOrigin = 1 << 20;  // counters begin here, so that position - latency is >= 0
 
-// The parameters from `position` on: they move in a straight line over `frames` frames from the
+// The parameters from `position` on: they move in a straight line over `samples` samples from the
 // values of the record before to these. And where the host's song is at `position`.
 struct Record {
     uint64_t position;
-    uint32_t frames;
-    uint32_t rolling;  // 1: the song goes on frame by frame, 0: it stands
-    int64_t song;      // frames since the song's beginning
+    uint32_t samples;
+    uint32_t rolling;  // 1: the song goes on sample by sample, 0: it stands
+    int64_t song_position;  // samples since the song's beginning
     float values[kValues];
 };
 
@@ -40,7 +40,7 @@ struct Header {
     uint32_t version;
     uint32_t header_bytes;
     uint32_t record_bytes;
-    uint32_t frames;
+    uint32_t samples;
     uint32_t records;
     uint32_t inputs;
     uint32_t outputs;
@@ -48,11 +48,11 @@ struct Header {
     double rate_hz;
 
     // Written by the plugin.
-    alignas(64) std::atomic<uint64_t> written;   // input frames
+    alignas(64) std::atomic<uint64_t> written;   // input samples
     std::atomic<uint64_t> recorded;              // parameter records
     std::atomic<uint64_t> start;                 // where the stream begins; moves at activation
-    std::atomic<uint32_t> latency;               // frames from input to output
-    std::atomic<uint32_t> block;                 // frames of the last block
+    std::atomic<uint32_t> latency;               // samples from input to output
+    std::atomic<uint32_t> block;                 // samples of the last block
     std::atomic<uint32_t> offline;               // 1: nobody listens, the plugin waits
     std::atomic<uint32_t> reserved2;
     std::atomic<uint64_t> blocks;                // blocks played since the ring was made
@@ -80,7 +80,7 @@ static_assert(std::atomic<float>::is_always_lock_free, "figures are plain memory
 
 constexpr size_t ring_bytes(uint32_t outputs) {
     return kHeaderBytes + size_t{kRecords} * sizeof(Record) +
-           size_t{kFrames} * sizeof(float) * (kInputs + outputs);
+           size_t{kCapacity} * sizeof(float) * (kInputs + outputs);
 }
 
 // The four parts of a mapped ring.
@@ -97,7 +97,7 @@ struct Ring {
         ring.header = reinterpret_cast<Header*>(bytes);
         ring.records = reinterpret_cast<Record*>(bytes + kHeaderBytes);
         ring.input = reinterpret_cast<float*>(bytes + kHeaderBytes + kRecords * sizeof(Record));
-        ring.output = ring.input + size_t{kFrames} * kInputs;
+        ring.output = ring.input + size_t{kCapacity} * kInputs;
         return ring;
     }
 };

@@ -9,7 +9,7 @@ namespace stemsteer {
 namespace {
 
 constexpr uint32_t kChunk = 4096;        // larger blocks are taken in pieces
-constexpr uint32_t kMask = kFrames - 1;
+constexpr uint32_t kMask = kCapacity - 1;
 constexpr float kFadeStep = 1.0f / 256;  // per frame
 constexpr double kStall_s = 30;          // an engine that is there may stall so long, offline
 constexpr double kArrival_s = 5;         // an engine that is expected may take so long, offline
@@ -43,9 +43,9 @@ void Lead::begin(double now_s) {
     played_s_ = mark_played_s_ = 0;
 }
 
-double Lead::play(uint32_t frames, double rate_hz, double now_s) {
+double Lead::play(uint32_t samples, double rate_hz, double now_s) {
     now_s -= all_waits_s.load(std::memory_order_relaxed);
-    const double block_s = frames / rate_hz;
+    const double block_s = samples / rate_hz;
     if (!running_ || now_s - last_s_ > kGap_s || played_s_ < now_s - start_s_)
         begin(now_s);
     if (now_s - mark_s_ > kLook_s) {
@@ -75,7 +75,7 @@ void Stream::begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency
         written_ = kOrigin;
         recorded_ = blocks_ = 0;
         dropouts_ = 0;
-        dry_.assign(size_t{kFrames} * kInputs, 0.0f);
+        dry_.assign(size_t{kCapacity} * kInputs, 0.0f);
     }
     set_latency(latency);
     restart();
@@ -96,77 +96,77 @@ void Stream::set_latency(uint32_t latency) {
     ring_.header->latency.store(latency, std::memory_order_relaxed);
 }
 
-void Stream::run(const float* const* inputs, float* const* outputs, uint32_t frames,
+void Stream::run(const float* const* inputs, float* const* outputs, uint32_t samples,
                  const float values[kValues], const Transport& transport, const Wishes& wishes) {
-    if (frames == 0)
+    if (samples == 0)
         return;
     presence_.used.store(1, std::memory_order_relaxed);
-    const double lead_s = lead_.play(frames, rate_hz_, seconds());
+    const double lead_s = lead_.play(samples, rate_hz_, seconds());
     lead_s_ = wishes.offline ? kStall_s : lead_s;
     offline_ = lead_s_ > 0;
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
     load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)), std::memory_order_relaxed);
-    for (uint32_t offset = 0; offset < frames; offset += kChunk)
-        block(inputs, outputs, offset, std::min(kChunk, frames - offset), values,
-              {transport.song + (transport.rolling ? offset : 0), transport.rolling}, wishes);
+    for (uint32_t offset = 0; offset < samples; offset += kChunk)
+        block(inputs, outputs, offset, std::min(kChunk, samples - offset), values,
+              {transport.song_position + (transport.rolling ? offset : 0), transport.rolling}, wishes);
 }
 
 void Stream::block(const float* const* inputs, float* const* outputs, uint32_t offset,
-                   uint32_t frames, const float values[kValues], Transport transport,
+                   uint32_t samples, const float values[kValues], Transport transport,
                    const Wishes& wishes) {
-    take(inputs, offset, frames);
-    record(values, transport, frames);
-    publish(frames);
+    take(inputs, offset, samples);
+    record(values, transport, samples);
+    publish(samples);
 
-    const uint64_t last = written_ - latency_, first = last - frames;
+    const uint64_t last = written_ - latency_, first = last - samples;
     if (last <= start_) {  // nothing of the stream is due yet
         for (uint32_t channel = 0; channel < outputs_; ++channel)
             if (outputs[channel])
-                std::fill_n(outputs[channel] + offset, frames, 0.0f);
+                std::fill_n(outputs[channel] + offset, samples, 0.0f);
         return;
     }
     const bool there = ready(first, last) || (offline_ && await(first, last, wishes.policy));
-    const bool processed = there && is_sound(first, frames);
+    const bool processed = there && is_sound(first, samples);
     count(processed, wishes);
-    play(outputs, offset, first, frames, processed, wishes);
+    play(outputs, offset, first, samples, processed, wishes);
 }
 
-void Stream::take(const float* const* inputs, uint32_t offset, uint32_t frames) {
+void Stream::take(const float* const* inputs, uint32_t offset, uint32_t samples) {
     float peak = 0;
     for (uint32_t channel = 0; channel < kInputs; ++channel)
-        for (uint32_t i = 0; i < frames; ++i) {
+        for (uint32_t i = 0; i < samples; ++i) {
             const float value = inputs[channel] ? sane(inputs[channel][offset + i]) : 0.0f;
             const size_t at = ((written_ + i) & kMask) * kInputs + channel;
             dry_[at] = ring_.input[at] = value;
             peak = std::max(peak, std::fabs(value));
         }
-    peak_ = std::max(peak, peak_ * std::max(0.0f, 1 - float(frames / rate_hz_)));
+    peak_ = std::max(peak, peak_ * std::max(0.0f, 1 - float(samples / rate_hz_)));
 }
 
 // A record is needed when a value moves, and once more so that it stops moving; and when the song
 // does not go on as it did.
-void Stream::record(const float values[kValues], const Transport& transport, uint32_t frames) {
+void Stream::record(const float values[kValues], const Transport& transport, uint32_t samples) {
     const bool moves = std::memcmp(values, values_, sizeof values_) != 0;
-    const bool leaps = transport.rolling != transport_.rolling || transport.song != transport_.song;
+    const bool leaps = transport.rolling != transport_.rolling || transport.song_position != transport_.song_position;
     if (moves || moving_ || leaps || written_ == start_) {
         Record& record = ring_.records[recorded_ % kRecords];
         record.position = written_;
-        record.frames = frames;
+        record.samples = samples;
         record.rolling = transport.rolling;
-        record.song = transport.song;
+        record.song_position = transport.song_position;
         for (uint32_t i = 0; i < kValues; ++i)
             record.values[i] = sane(values[i]);
         ring_.header->recorded.store(++recorded_, std::memory_order_release);
         std::memcpy(values_, values, sizeof values_);
     }
     moving_ = moves;
-    transport_ = {transport.song + (transport.rolling ? frames : 0), transport.rolling};
+    transport_ = {transport.song_position + (transport.rolling ? samples : 0), transport.rolling};
 }
 
-void Stream::publish(uint32_t frames) {
+void Stream::publish(uint32_t samples) {
     Header& header = *ring_.header;
-    written_ += frames;
-    header.block.store(frames, std::memory_order_relaxed);
+    written_ += samples;
+    header.block.store(samples, std::memory_order_relaxed);
     header.written.store(written_, std::memory_order_release);
     ring_bell(header.input_bell, header.engine_sleeps);
 }
@@ -180,10 +180,10 @@ bool Stream::ready(uint64_t first, uint64_t last) const {
 }
 
 // An engine that has gone mad must not be heard: NaN, infinity, what is far louder than the input.
-bool Stream::is_sound(uint64_t first, uint32_t frames) const {
+bool Stream::is_sound(uint64_t first, uint32_t samples) const {
     const float loudest = kLoudest * std::max(peak_, kLeastPeak);
     bool good = true;
-    for (uint32_t i = 0; i < frames; ++i)
+    for (uint32_t i = 0; i < samples; ++i)
         for (uint32_t channel = 0; channel < outputs_; ++channel) {
             const float value = ring_.output[((first + i) & kMask) * outputs_ + channel];
             good &= std::fabs(value) <= loudest;  // false for NaN
@@ -245,7 +245,7 @@ void Stream::fall_back() {
     wet_ = 0;
 }
 
-void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t frames,
+void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t samples,
                   bool processed, const Wishes& wishes) {
     const float goal = processed && !wishes.bypass ? 1.0f : 0.0f;
     if (fresh_)
@@ -255,7 +255,7 @@ void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32
     fresh_ = false;
     const bool hole = !processed && !wishes.bypass && offline_ && wishes.policy == Wishes::kSilence;
 
-    for (uint32_t i = 0; i < frames; ++i) {
+    for (uint32_t i = 0; i < samples; ++i) {
         const uint64_t position = first + i;
         const float* const input = dry_.data() + (position & kMask) * kInputs;
         const float* const output = ring_.output + (position & kMask) * outputs_;

@@ -16,7 +16,7 @@ struct Wishes {
 
 // Where the host's song is at the first frame of a block, and whether it goes on.
 struct Transport {
-    int64_t song = 0;
+    int64_t song_position = 0;
     bool rolling = false;
 };
 
@@ -29,13 +29,13 @@ struct Presence {
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };
 
-// Says from the clock alone how far the host is ahead of real time: time of the frames processed -
+// Says from the clock alone how far the host is ahead of real time: time of the samples processed -
 // time passed, without the time spent waiting here. A live host is never ahead by more than a few
 // blocks; one that catches up after a pause is, but soon runs at the speed of the clock again.
 class Lead {
 public:
     // How long waiting cannot hurt, seconds; 0: the host may be live. Call it once a block.
-    double play(uint32_t frames, double rate_hz, double now_s);
+    double play(uint32_t samples, double rate_hz, double now_s);
     void restart() { running_ = false; }
 
     // Every instance in the process tells how long it has waited: hosts run one after the other.
@@ -62,10 +62,10 @@ public:
     // Set the latency. What the ring still holds is played again or left out.
     void set_latency(uint32_t latency);
 
-    // Take `frames` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
+    // Take `samples` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
     // second pair is what was taken away from the first. Inputs and outputs may be the same memory.
     // An input that is null is silent, an output that is null is not written.
-    void run(const float* const* inputs, float* const* outputs, uint32_t frames,
+    void run(const float* const* inputs, float* const* outputs, uint32_t samples,
              const float values[kValues], const Transport& transport, const Wishes& wishes);
 
     // Any thread may ask for these.
@@ -76,17 +76,17 @@ public:
     float load() const { return load_.load(std::memory_order_relaxed); }
 
 private:
-    void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t frames,
+    void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t samples,
                const float values[kValues], Transport transport, const Wishes& wishes);
-    void take(const float* const* inputs, uint32_t offset, uint32_t frames);
-    void record(const float values[kValues], const Transport& transport, uint32_t frames);
-    void publish(uint32_t frames);
+    void take(const float* const* inputs, uint32_t offset, uint32_t samples);
+    void record(const float values[kValues], const Transport& transport, uint32_t samples);
+    void publish(uint32_t samples);
     bool ready(uint64_t first, uint64_t last) const;
-    bool is_sound(uint64_t first, uint32_t frames) const;
+    bool is_sound(uint64_t first, uint32_t samples) const;
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
     double patience_s(Wishes::Policy policy) const;
     void count(bool processed, const Wishes& wishes);
-    void play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t frames,
+    void play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t samples,
               bool processed, const Wishes& wishes);
     void fall_back();
 

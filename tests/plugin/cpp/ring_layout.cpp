@@ -13,7 +13,7 @@ int main() {
     FIELD(version, "version");
     FIELD(header_bytes, "header_bytes");
     FIELD(record_bytes, "record_bytes");
-    FIELD(frames, "capacity");
+    FIELD(samples, "capacity");
     FIELD(records, "records");
     FIELD(inputs, "inputs");
     FIELD(outputs, "outputs");
@@ -40,15 +40,15 @@ int main() {
     FIELD(engine_sleeps, "engine_sleeps");
     std::printf("VERSION %u 0\n", stemsteer::kVersion);
     std::printf("HEADER_BYTES %u 0\n", stemsteer::kHeaderBytes);
-    std::printf("CAPACITY %u 0\n", stemsteer::kFrames);
+    std::printf("CAPACITY %u 0\n", stemsteer::kCapacity);
     std::printf("RECORDS %u 0\n", stemsteer::kRecords);
     std::printf("VALUES %u 0\n", stemsteer::kValues);
     std::printf("INPUTS %u 0\n", stemsteer::kInputs);
     std::printf("ORIGIN %llu 0\n", (unsigned long long)stemsteer::kOrigin);
     std::printf("record.position %zu 8\n", offsetof(Record, position));
-    std::printf("record.samples %zu 4\n", offsetof(Record, frames));
+    std::printf("record.samples %zu 4\n", offsetof(Record, samples));
     std::printf("record.rolling %zu 4\n", offsetof(Record, rolling));
-    std::printf("record.song_position %zu 8\n", offsetof(Record, song));
+    std::printf("record.song_position %zu 8\n", offsetof(Record, song_position));
     std::printf("record.values %zu %zu\n", offsetof(Record, values), sizeof(Record::values));
     std::printf("record %zu 0\n", sizeof(Record));
     std::printf("bytes2 %zu 0\n", stemsteer::ring_bytes(2));

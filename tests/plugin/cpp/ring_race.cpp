@@ -43,8 +43,8 @@ void engine(Ring ring) {
         }
         for (uint64_t at = position; at < position + kHop; ++at)
             for (uint32_t channel = 0; channel < kOutputs; ++channel)
-                ring.output[at % kFrames * kOutputs + channel] =
-                    ring.input[at % kFrames * kInputs + channel];
+                ring.output[at % kCapacity * kOutputs + channel] =
+                    ring.input[at % kCapacity * kInputs + channel];
         position += kHop;
         header.done.store(position, std::memory_order_release);
         ring_bell(header.output_bell, header.plugin_sleeps);

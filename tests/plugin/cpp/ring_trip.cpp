@@ -46,7 +46,7 @@ int main(int, char** arguments) {
     for (int block = 0; block < blocks; ++block) {
         sleep_until(begun_s + block * kBlock / kRate_hz);
         for (uint32_t i = 0; i < kBlock * kInputs; ++i)
-            ring.input[written % kFrames * kInputs + i] = float(std::rand()) / float(RAND_MAX) - 0.5f;
+            ring.input[written % kCapacity * kInputs + i] = float(std::rand()) / float(RAND_MAX) - 0.5f;
         written += kBlock;
         const double posted_s = seconds();
         const uint64_t done = header.done;
