@@ -8,13 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def adapter_delay(hop: int, block: int | None) -> int:
-    """Zeros to queue ahead so that blocks of `block` samples never starve on hops of `hop`.
+def adapter_delay(hop: int, block_multiple: int | None) -> int:
+    """Count the zeros to queue ahead so that blocks never starve on hops of `hop` samples.
 
-    After any number of whole blocks up to hop − gcd(hop, block) samples wait for their hop to
-    fill; with blocks of any size (None) up to hop − 1.
+    Blocks are whole multiples of `block_multiple` samples: after any number of them up to
+    hop − gcd(hop, block_multiple) samples wait for their hop to fill; with blocks of any size
+    (None) up to hop − 1.
     """
-    return hop - 1 if block is None else hop - gcd(hop, block)
+    return hop - 1 if block_multiple is None else hop - gcd(hop, block_multiple)
+
+
+def check_block(block: object, channels: int, multiple: int | None) -> None:
+    """Raise TypeError or ValueError unless a block is float32 (channels, samples)."""
+    if not isinstance(block, np.ndarray) or block.dtype != np.float32:
+        kind = getattr(block, "dtype", type(block).__name__)
+        raise TypeError(f"block is {kind}, expected a float32 array")
+    if block.ndim != 2 or block.shape[0] != channels:
+        raise ValueError(f"block is {block.shape}, expected ({channels}, samples)")
+    if multiple is not None and block.shape[1] % multiple:
+        raise ValueError(f"block of {block.shape[1]} samples, expected {multiple} or a multiple")
 
 
 class Fifo:

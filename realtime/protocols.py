@@ -40,7 +40,7 @@ class StemProcessor(Protocol):
 
     sample_rate: float
     channels: int
-    block: int | None
+    block_multiple: int | None
     tier: Tier
     stems: tuple[str, ...]
 

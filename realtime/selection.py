@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import WIDTH_DEG, Conditions
+from realtime.spec import MASK_AXES, ModelSpec
 from realtime.stft import Spectra
 
 SOURCES, DIRECTION = "sources", "direction"
@@ -41,6 +42,15 @@ class SourceSelection:
         if axes not in (1, 2):
             raise ValueError(f"masks with {axes} axes, expected 1 (mixture) or 2 (channels)")
         self._sources, self._axes = sources, axes
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> SourceSelection:
+        """Return the selection from the sources of a model; ValueError if it has none."""
+        if not spec.targets or spec.conditions:
+            raise ValueError(
+                f"model {spec.name!r} has no sources of its own to select from: leave select out"
+            )
+        return cls(len(spec.targets), MASK_AXES[spec.mask_axes])
 
     @property
     def conditions(self) -> dict[str, int]:

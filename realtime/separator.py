@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.blocks import Fifo, adapter_delay
+from realtime.blocks import Fifo, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.masks import apply_masks, bounded_masks, dry_masks, to_bins
 from realtime.model import Model
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
-from realtime.spec import MASK_AXES, ModelSpec
 from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 
 RESIDUAL = "residual"
@@ -37,7 +36,7 @@ class Separator:
     targets : how many, or their names; the model's own where it names them.
     tier : one of the model's: ``live``, ``studio`` or ``offline``.
     channels : 2, or 1: a mono mixture is a stereo one with equal channels.
-    block : what every block is a multiple of, for the least latency; None: any sizes.
+    block_multiple : what every block is a multiple of, for the least latency; None: any sizes.
     conditions : source of the conditions by frame, instead of `set`.
     select : of a model with sources of its own: whether the targets are the user's, each a sum of
         these sources from a direction, by the conditions of `realtime.selection`.
@@ -53,7 +52,7 @@ class Separator:
         targets: int | Sequence[str] = 1,
         tier: str = "live",
         channels: int = 2,
-        block: int | None = None,
+        block_multiple: int | None = None,
         conditions: ConditionSource | None = None,
         select: bool = False,
         wait: bool = True,
@@ -62,16 +61,12 @@ class Separator:
             raise ValueError(
                 f"{channels} channels: expected stereo (2) or mono (1); fold down first"
             )
-        if block is not None and block < 1:
-            raise ValueError(f"block is {block}, expected a positive number of samples or None")
-        self._selection = _selection(model.spec) if select else None
+        if block_multiple is not None and block_multiple < 1:
+            raise ValueError(f"block_multiple is {block_multiple}, expected samples > 0 or None")
+        self._selection = SourceSelection.of(model.spec) if select else None
         names = _target_names(() if select else model.spec.targets, targets)
-        self.spec, self.sample_rate, self.channels, self.block = (
-            model.spec,
-            sample_rate,
-            channels,
-            block,
-        )
+        self.spec, self.sample_rate, self.channels = model.spec, sample_rate, channels
+        self.block_multiple = block_multiple
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
@@ -87,7 +82,7 @@ class Separator:
     @property
     def latency(self) -> int:
         """Samples by which the output lags behind the input."""
-        return self.tier.latency + adapter_delay(self.tier.hop, self.block)
+        return self.tier.latency + adapter_delay(self.tier.hop, self.block_multiple)
 
     @property
     def late_runs(self) -> int:
@@ -142,11 +137,7 @@ class Separator:
         ------
         TypeError, ValueError if the block is not float32 or of another shape.
         """
-        self._check(block)
-        if self.block is not None and block.shape[1] % self.block:
-            raise ValueError(
-                f"block of {block.shape[1]} samples, expected {self.block} or a multiple"
-            )
+        check_block(block, self.channels, self.block_multiple)
         self._feed(self._sane(block))
         return self._output.pop(block.shape[1])[:, : self.channels]
 
@@ -173,7 +164,7 @@ class Separator:
             self._sliding.reset()
         self._held.reset()
         self._input = Fifo((2,))
-        self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block))
+        self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block_multiple))
         self._history = np.zeros((2, tier.window - tier.hop), np.float32)
         self._ahead = np.zeros((tier.lookahead, 2, tier.bins), np.complex64)
         self._delayed = Fifo((2,), zeros=tier.latency)
@@ -270,13 +261,6 @@ class Separator:
         steered = self.spec.mask_axes == "steered" or self._selection is not None
         return conditions["direction"][..., 0] if steered else None
 
-    def _check(self, block: Audio) -> None:
-        if not isinstance(block, np.ndarray) or block.dtype != np.float32:
-            kind = getattr(block, "dtype", type(block).__name__)
-            raise TypeError(f"block is {kind}, expected a float32 array")
-        if block.ndim != 2 or block.shape[0] != self.channels:
-            raise ValueError(f"block is {block.shape}, expected ({self.channels}, samples)")
-
     def _index_of(self, target: str | int) -> int:
         if target in self.targets:
             return self.targets.index(str(target))
@@ -290,14 +274,6 @@ class Separator:
         if condition not in self._sizes:
             raise ValueError(f"model {self.spec.name!r} takes no {condition}")
         return self._held.goal(condition)
-
-
-def _selection(spec: ModelSpec) -> SourceSelection:
-    if not spec.targets or spec.conditions:
-        raise ValueError(
-            f"model {spec.name!r} has no sources of its own to select from: leave select out"
-        )
-    return SourceSelection(len(spec.targets), MASK_AXES[spec.mask_axes])
 
 
 def _target_names(fixed: tuple[str, ...], wanted: int | Sequence[str]) -> tuple[str, ...]:

@@ -61,10 +61,10 @@ class ThreadedProcessor:
     """
 
     def __init__(self, separator: StemProcessor, *, max_block: int, slack: int = 256) -> None:
-        if separator.block != separator.tier.hop:
+        if separator.block_multiple != separator.tier.hop:
             raise ValueError(
-                f"the separator takes blocks of {separator.block}, expected hops of "
-                f"{separator.tier.hop}: make it with block=separator.tier.hop"
+                f"the separator takes blocks of {separator.block_multiple}, expected hops of "
+                f"{separator.tier.hop}: make it with block_multiple=separator.tier.hop"
             )
         self.separator, self.max_block = separator, max_block
         self._hop = separator.tier.hop

@@ -137,7 +137,7 @@ def hop_bench(model: Model, tier_name: str, targets: int, hops: int) -> HopBench
     """Time a tier that is fed hop by hop and gives every target and the residual."""
     timed = TimedModel(model)
     tier = model.spec.tier_at(tier_name, RATE_HZ)
-    separator = Separator(timed, RATE_HZ, targets=targets, tier=tier_name, block=tier.hop)
+    separator = Separator(timed, RATE_HZ, targets=targets, tier=tier_name, block_multiple=tier.hop)
     sound = _noise(tier.hop * (hops + WARM_UP))
     blocks = [sound[:, k : k + tier.hop] for k in range(0, sound.shape[1], tier.hop)]
     whole = _timed(separator.process, blocks)

@@ -46,7 +46,7 @@ def measure_stage_costs(model: OnnxModel, hops: int = 2000) -> list[StageCost]:
     """Measure each case hop by hop, all in turn so that a change of the clock meets them alike."""
     size = model.spec.tier_at(TIER, RATE_HZ).hop
     sound = np.random.default_rng(0).uniform(-0.3, 0.3, (2, size)).astype(np.float32)
-    separator = Separator(model, RATE_HZ, tier=TIER, block=size)
+    separator = Separator(model, RATE_HZ, tier=TIER, block_multiple=size)
     cases: dict[str, Hop] = {"separator": lambda number: _ignore(separator.process(sound))}
     cases.update(_track_cases(model, sound))
     cases.update(_live_cases(model, sound))
@@ -140,5 +140,5 @@ def _live(model: OnnxModel, automation: Automation) -> tuple[OutputStage, LiveLa
     tier = model.spec.tier_at(TIER, RATE_HZ)
     lanes = LiveLanes(automation, [TARGET], {}, tier.hop / RATE_HZ)
     conditions = LaneConditions(lanes, [TARGET], tier, RATE_HZ)
-    separator = Separator(model, RATE_HZ, tier=TIER, block=tier.hop, conditions=conditions)
+    separator = Separator(model, RATE_HZ, tier=TIER, block_multiple=tier.hop, conditions=conditions)
     return OutputStage(separator, conditions), lanes

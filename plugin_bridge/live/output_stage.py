@@ -41,7 +41,8 @@ class OutputStage:
     ) -> None:
         self.separator, self.conditions, self.mixer, self._tap = separator, conditions, mixer, tap
         self.sample_rate, self.channels = separator.sample_rate, separator.channels
-        self.block, self.tier, self.stems = separator.block, separator.tier, separator.stems
+        self.block_multiple = separator.block_multiple
+        self.tier, self.stems = separator.tier, separator.stems
         self._levels = StemLevels(len(self.stems), self.sample_rate)
         self._newest = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
         self._n_fed = 0  # samples since the stream started

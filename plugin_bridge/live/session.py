@@ -82,7 +82,7 @@ class LiveSession:
             settings.timbres,
         )
         separator = Separator(
-            model, settings.sample_rate, targets=names, tier=settings.tier, block=tier.hop,
+            model, settings.sample_rate, targets=names, tier=settings.tier, block_multiple=tier.hop,
             conditions=conditions, select=has_own_sources(model.spec), wait=False,
         )  # fmt: skip
         mixer = None

@@ -23,6 +23,7 @@ from plugin_bridge.control.generate import header, markdown, meters_markdown
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc.dialects import OscDialects
 from realtime import load_model
+from realtime.conditions import AZIMUTH_DEG, DEFAULT_DIRECTION, SMOOTHING_S, WIDTH_DEG
 from tests.support.engine_sandbox import need
 
 FIXED = [  # what is in users' projects: lines may be added, none may change
@@ -41,6 +42,15 @@ FIXED = [  # what is in users' projects: lines may be added, none may change
     (12, "dropouts", 0, 1_000_000, 0),
     (13, "load", 0, 1, 0),
 ]
+
+
+def test_a_direction_has_the_same_range_for_a_control_as_for_the_separator():
+    for name, (low, high), normal in zip(
+        ("azimuth", "width"), (AZIMUTH_DEG, WIDTH_DEG), DEFAULT_DIRECTION, strict=True
+    ):
+        told = control(name)
+        assert (told.low, told.high, told.default) == (low, high, normal)
+    assert control("azimuth").smoothing_s == SMOOTHING_S
 
 
 def test_the_controls_of_projects_in_the_world_never_change():

@@ -76,7 +76,7 @@ def test_a_plugin_and_a_render_give_the_same_samples(names):
     automation = Automation({("target", name): lane for name, lane in lanes.items()})
     tier = model.spec.tier_at("live", RATE_HZ)
     conditions = LaneConditions(automation, ["target"], tier, RATE_HZ)
-    separator = Separator(model, RATE_HZ, block=tier.hop, conditions=conditions)
+    separator = Separator(model, RATE_HZ, block_multiple=tier.hop, conditions=conditions)
     hops = mixture.shape[1] // tier.hop * tier.hop
     stems = separator.process(mixture[:, :hops])[:, :, separator.latency :]
     (rendered,) = conditions.outputs(0, stems)

@@ -122,7 +122,7 @@ def test_the_sound_is_that_of_a_separator_with_the_same_automation(engine_sandbo
         direction = np.stack([moving, np.full(frames, 15.0)], axis=1)
         return {"direction": direction[:, None].astype(np.float32)}
 
-    separator = Separator(load_model("panorama"), 44_100, block=512, conditions=conditions)
+    separator = Separator(load_model("panorama"), 44_100, block_multiple=512, conditions=conditions)
     whole = np.concatenate([separator.process(b) for b in np.split(x, 120, axis=1)], axis=2)
     expected = whole[0, :, separator.latency :]
     frames = min(y.shape[1], expected.shape[1])

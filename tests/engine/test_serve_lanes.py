@@ -77,7 +77,7 @@ def test_the_same_lanes_live_and_rendered_give_the_same_sound(engine_sandbox, tm
     model = load_model("panorama")
     tier = model.spec.tier_at("live", RATE_HZ)
     conditions = LaneConditions(read_automation(lanes, RATE_HZ), ["a"], tier, RATE_HZ)
-    separator = Separator(model, RATE_HZ, targets=["a"], block=HOP, conditions=conditions)
+    separator = Separator(model, RATE_HZ, targets=["a"], block_multiple=HOP, conditions=conditions)
     whole = np.concatenate([separator.process(b) for b in np.split(x, 160, axis=1)], axis=2)
     expected = whole[0, :, separator.latency :][:, 19 * BLOCK : 79 * BLOCK]
     np.testing.assert_allclose(y, expected, atol=1e-6)

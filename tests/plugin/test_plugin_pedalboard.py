@@ -66,7 +66,7 @@ def test_a_bounce_is_what_the_separator_makes_of_the_same_audio(engine_sandbox):
     x = images.sum(0)
     plugin = load()
     plugin.azimuth_deg, plugin.width_deg = -30, 20
-    separator = Separator(load_model("panorama"), RATE_HZ, targets=["it"], block=256)
+    separator = Separator(load_model("panorama"), RATE_HZ, targets=["it"], block_multiple=256)
     separator.set("it", azimuth_deg=plugin.azimuth_deg, width_deg=plugin.width_deg)
     blocks = [separator.process(x[:, i : i + 256]) for i in range(0, x.shape[1], 256)]
     expected = np.concatenate([*blocks, separator.flush()], axis=2)[:, :, separator.latency :]

@@ -47,7 +47,7 @@ def test_panorama_keeps_the_contract(tier):
 @pytest.mark.parametrize("tier", ["live", "studio"])
 @pytest.mark.parametrize("block", [None, 64, 256, 441])
 def test_the_declared_latency_is_the_measured_one(rate, tier, block):
-    separator = Separator(identity(), rate, tier=tier, block=block)
+    separator = Separator(identity(), rate, tier=tier, block_multiple=block)
     step = block or 1_000
     signal = noise(2, 20_000 // step * step)
     cuts = [signal[:, k : k + step] for k in range(0, signal.shape[1], step)]

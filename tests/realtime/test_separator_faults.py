@@ -98,6 +98,6 @@ def test_a_target_or_a_condition_that_is_not_there_is_refused():
 
 
 def test_a_block_that_breaks_the_promised_size_is_refused():
-    separator = Separator(identity(), 44_100, block=128)
+    separator = Separator(identity(), 44_100, block_multiple=128)
     with pytest.raises(ValueError, match="expected 128 or a multiple"):
         separator.process(noise(2, 129))

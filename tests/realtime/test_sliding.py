@@ -51,7 +51,7 @@ def test_a_sliding_model_keeps_the_contract_to_the_bit(tier, channels):
 @pytest.mark.parametrize("block", [None, 64, 441])
 def test_the_declared_latency_is_the_measured_one(rate, tier, block):
     identity = FakeModel(lambda *_: np.ones((1, 1, 1, 1)), SPEC)
-    separator = Separator(identity, rate, tier=tier, block=block)
+    separator = Separator(identity, rate, tier=tier, block_multiple=block)
     step = block or 1_000
     signal = noise(2, 20_000 // step * step)
     cuts = [signal[:, k : k + step] for k in range(0, signal.shape[1], step)]

@@ -12,7 +12,7 @@ BLOCK = 256
 
 
 def _engine(model, **options):
-    separator = Separator(model, RATE, block=256)
+    separator = Separator(model, RATE, block_multiple=256)
     return ThreadedProcessor(separator, max_block=BLOCK, **options)
 
 
@@ -84,7 +84,7 @@ def test_an_engine_that_is_not_started_plays_dry():
 
 def test_dry_targets_share_the_mixture():
     signal = noise(2, 9_000)
-    separator = Separator(counting(), RATE, block=256, targets=2)
+    separator = Separator(counting(), RATE, block_multiple=256, targets=2)
     out = _play(ThreadedProcessor(separator, max_block=BLOCK), signal, lambda _: None)
     assert np.array_equal(out[0], out[1])
     settled = 6_000
@@ -167,15 +167,15 @@ def test_an_engine_starts_once_and_stops_when_asked():
 
 
 def test_a_separator_that_takes_any_block_is_refused():
-    with pytest.raises(ValueError, match="block=separator"):
-        ThreadedProcessor(Separator(identity(), RATE), max_block=BLOCK)
+    with pytest.raises(ValueError, match="block_multiple=separator"):
+        ThreadedProcessor(Separator(identity(), RATE), max_block_multiple=BLOCK)
 
 
 class _Fragile:
     """A separator whose `reset` raises as often as it is told to, and whose model fails once."""
 
     def __init__(self, resets_fail, fails_at):
-        self._inner = Separator(identity(), RATE, block=256)
+        self._inner = Separator(identity(), RATE, block_multiple=256)
         self.resets_fail, self._fails_at, self._calls = resets_fail, fails_at, 0
 
     def __getattr__(self, name):

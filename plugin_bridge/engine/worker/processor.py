@@ -103,7 +103,7 @@ class RingProcessor:
             ring.rate_hz,
             targets=["target"],
             tier=tier,
-            block=self.hop,
+            block_multiple=self.hop,
             conditions=self._conditions,
             select=select,
         )
