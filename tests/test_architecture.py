@@ -24,6 +24,7 @@ LIBRARIES = {
     "defusedxml": ("plugin_bridge.automation",),
     "mido": ("plugin_bridge.automation", "plugin_bridge.live", "models_onnx.data.songs"),
     "dask": ("plugin_bridge.cluster",),
+    "distributed": ("plugin_bridge.cluster",),
     "torch": ("models_onnx",),
 }
 

@@ -18,6 +18,7 @@ try:
 
     from plugin_bridge.cli import (
         bench,
+        catalogue,
         doctor,
         engine,
         live,
@@ -61,7 +62,7 @@ def _add(*commands: Callable[..., None]) -> None:
         app.command()(grouped(command))
 
 
-_add(render.render, scan.scan)
+_add(render.render, scan.scan, catalogue.catalogue)
 app.add_typer(models.models, name="models")
 _add(bench.bench, doctor.doctor)
 _add(engine.serve, engine.status)

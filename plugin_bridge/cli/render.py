@@ -15,16 +15,25 @@ from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
+    from plugin_bridge.automation import Automation
+    from plugin_bridge.offline.render import RenderSettings
     from plugin_bridge.offline.report import Report
+    from realtime import OnnxModel
 
 
 @dataclasses.dataclass(frozen=True)
-class OutputOptions:
-    """Where the stems go, and in what form."""
+class RenderOptions:
+    """How a sound is taken, and in what form it is written."""
 
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
-    ] = None
+    tier: Annotated[str, typer.Option(help="offline, studio, live or, of panorama, direct.")] = (
+        "offline"
+    )
+    mode: Annotated[
+        str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
+    ] = "isolate"
+    wiener: Annotated[
+        int, typer.Option(help="Passes of a Wiener filter over all stems; offline.")
+    ] = 0
     container: Annotated[
         str | None, typer.Option("--format", help="wav or flac.  [flac for FLAC, else wav]")
     ] = None
@@ -33,46 +42,48 @@ class OutputOptions:
     ] = None
     force: Force = False
 
+    def settings(
+        self, wanted: TargetOptions, sounds: SoundOptions, lanes: Automation
+    ) -> tuple[OnnxModel, RenderSettings]:
+        """Return the model that takes what is wanted, loaded, and the settings of a render."""
+        from plugin_bridge.offline.render import RenderSettings
+
+        model, targets = chosen(wanted, sounds, lanes, self.tier)
+        return model, RenderSettings(
+            targets=targets,
+            tier=self.tier,
+            mode="remove" if sounds.removed else self.mode,
+            automation=lanes,
+            chains=wanted.chains(),
+            timbres=timbres_of(targets, model.spec),
+            wiener_passes=self.wiener,
+            container=self.container,
+            subtype=self.subtype,
+            force=self.force,
+        )
+
 
 def render(
     path: Input,
     wanted: TargetOptions,
     sounds: SoundOptions,
-    output: OutputOptions,
-    tier: Annotated[
-        str, typer.Option(help="offline, studio, live or, of panorama, direct.")
-    ] = "offline",
-    mode: Annotated[
-        str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
-    ] = "isolate",
-    wiener: Annotated[
-        int, typer.Option(help="Passes of a Wiener filter over all stems; offline.")
-    ] = 0,
+    options: RenderOptions,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the sound of an instrument or a direction, and what is left of the mix, as files."""
     from plugin_bridge.files.audio_reader import AudioReader
-    from plugin_bridge.offline.render import RenderSettings, render
+    from plugin_bridge.offline.render import render
 
     with (
         AudioReader(path) as source,
         progress_bar(source) as progress,
     ):
         lanes = wanted.lanes(source.sample_rate)
-        model, targets = chosen(wanted, sounds, lanes, tier)
-        settings = RenderSettings(
-            targets=targets,
-            tier=tier,
-            mode="remove" if sounds.removed else mode,
-            automation=lanes,
-            chains=wanted.chains(),
-            timbres=timbres_of(targets, model.spec),
-            wiener_passes=wiener,
-            container=output.container,
-            subtype=output.subtype,
-            force=output.force,
-        )
-        folder = output.out or Path(f"{path.stem}-stems")
+        model, settings = options.settings(wanted, sounds, lanes)
+        folder = out or Path(f"{path.stem}-stems")
         report = render(source, model, settings, folder, progress=progress)
     if as_json:
         typer.echo(report.to_json())

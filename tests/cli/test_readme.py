@@ -17,7 +17,8 @@ from tests.support.models import source_model
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ENDLESS = ("bench", "serve", "status", "live", "plugin", "record", "osc")  # or tried elsewhere
+ENDLESS = ("bench", "serve", "status", "live", "plugin", "record", "osc", "catalogue")
+"""Or tried elsewhere."""
 
 
 def blocks(language):

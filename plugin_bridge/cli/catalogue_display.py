@@ -1,0 +1,84 @@
+"""The bar of a catalogue, on a terminal: how far it is, how fast, and what has failed."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from plugin_bridge.cli.console import warn
+
+if TYPE_CHECKING:
+    from plugin_bridge.cluster.manifest import Record
+    from plugin_bridge.cluster.plan import Plan
+
+
+class CatalogueDisplay:
+    """Songs, songs and hours of sound a minute, time left and failures; failures in a pipe, too."""
+
+    def __init__(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        self._bar = progress.Progress(
+            progress.BarColumn(None),
+            progress.TextColumn("{task.fields[words]}"),
+            progress.TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=600,
+        )
+        self._task: Any = None
+        self._sizes: dict[str, int] = {}
+        self._songs = self._failed = 0
+        self._audio_s = 0.0
+
+    def begin(self, plan: Plan, dashboard: str) -> None:
+        """Begin to count; what is left is counted in bytes, since songs are of any length."""
+        self._sizes = {job.song.name: _size(job.song.path) for job in plan.jobs}
+        self._began_s = time.monotonic()
+        if dashboard and not self._bar.disable:
+            self._bar.console.print(f"dashboard: {dashboard}", markup=False)
+        self._task = self._bar.add_task("", total=sum(self._sizes.values()), words=self._words())
+
+    def show(self, record: Record) -> None:
+        """Count a song that has ended, and say why if it failed."""
+        self._songs += 1
+        if record.error:
+            self._failed += 1
+            if not self._bar.disable:
+                warn(f"{record.song}: {record.error}")
+        else:
+            self._audio_s += record.frames / record.sample_rate
+        self._bar.update(self._task, advance=self._sizes[record.song], words=self._words())
+
+    def tick(self) -> None:
+        """Show that time goes by."""
+        if self._task is not None:
+            self._bar.update(self._task, words=self._words())
+
+    def _words(self) -> str:
+        minutes = max(time.monotonic() - self._began_s, 1e-3) / 60
+        failed = f", {self._failed} failed" if self._failed else ""
+        return (
+            f"{self._songs} of {len(self._sizes)} songs{failed}, {self._songs / minutes:.1f} songs "
+            f"and {self._audio_s / 3600 / minutes:.2f} h of sound a minute"
+        )
+
+    def __enter__(self) -> CatalogueDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def _size(path: Any) -> int:
+    try:
+        return max(1, int(path.stat().st_size))
+    except OSError:
+        return 1

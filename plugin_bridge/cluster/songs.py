@@ -1,0 +1,119 @@
+"""The songs of a catalogue: where each one is, and the name of its folder of stems."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from realtime.errors import StemsteerError
+from realtime.json_reader import read_json_object
+
+SUFFIXES = frozenset(
+    (".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".rf64", ".w64",
+     ".ogg", ".oga", ".opus", ".mp3", ".m4a")
+)  # fmt: skip
+"""Endings of the files that are taken out of a folder; a list may name any file."""
+_LINE_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Song:
+    """A file of a catalogue; `name` is the folder of its stems, with ``/``, below the output."""
+
+    name: str
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """Return a name for files that belong to the song, whatever the letters of its own."""
+        return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def find_songs(source: Path, out: Path) -> list[Song]:
+    """Return the songs of a folder, or those that a list names, each with a name of its own.
+
+    Of a folder: all audio files in it and in its folders, none that are hidden, none in `out`.
+    The folder of the stems has the whole name of the file, since *song.wav* may lie beside
+    *song.flac*. Of a list: see `_listed`.
+
+    Raises
+    ------
+    StemsteerError if there is no song, or two of a list have one name.
+    """
+    songs = list(_listed(source) if source.is_file() else _walked(source, out))
+    if not songs:
+        raise StemsteerError(f"{source} has no songs: expected files as {', '.join(_examples())}")
+    _check_names(songs)
+    return songs
+
+
+def _walked(folder: Path, out: Path) -> Iterator[Song]:
+    if not folder.is_dir():
+        raise StemsteerError(f"{folder} is not there: expected a folder of songs or a .jsonl list")
+    avoided = out.resolve()
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and Path(place, name).resolve() != avoided
+        )
+        for file in sorted(files):
+            if not file.startswith(".") and PurePath(file).suffix.lower() in SUFFIXES:
+                path = Path(place, file)
+                yield Song(path.relative_to(folder).as_posix(), path.absolute())
+
+
+def _listed(file: Path) -> Iterator[Song]:
+    """Yield the songs of a file of JSON lines ``{"input": PATH, "name": FOLDER}``.
+
+    A path is relative to the list. Without a name it is the path below the list's folder, or the
+    whole path of a file elsewhere, so that it does not depend on the other lines.
+    """
+    here = file.absolute().parent
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = read_json_object(line, max_bytes=_LINE_BYTES)
+            path = here / _text(entry, "input")
+            inside = path.is_relative_to(here)
+            usual = path.relative_to(here if inside else path.anchor).as_posix()
+            name = _text(entry, "name") if "name" in entry else usual
+            _check_name(name)
+        except ValueError as error:
+            raise StemsteerError(
+                f'{file}, line {number}: {error}; expected {{"input": "song.flac"}} and, if you '
+                'like, "name", a folder below the output'
+            ) from None
+        yield Song(name, path)
+
+
+def _text(entry: dict[str, object], key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{key!r} is {value!r}, not a text")
+    return value
+
+
+def _check_name(name: str) -> None:
+    """Raise ValueError for a folder that is not below the output, or is hidden."""
+    parts = name.split("/")
+    if "\\" in name or any(not part or part.startswith(".") for part in parts):
+        raise ValueError(f"the name {name!r} is no folder below the output")
+
+
+def _check_names(songs: list[Song]) -> None:
+    seen: dict[str, Song] = {}
+    for song in songs:
+        if (other := seen.setdefault(song.name, song)) is not song:
+            raise StemsteerError(
+                f"{other.path} and {song.path} have the same name {song.name!r}: list each file "
+                'once, and give "name" to one of them'
+            )
+
+
+def _examples() -> tuple[str, ...]:
+    return ("song.flac", "song.wav", "song.mp3")

@@ -1,0 +1,101 @@
+"""`stemsteer catalogue` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("distributed", reason="the extra `cluster` is not here")
+
+from plugin_bridge.cli import app as cli
+from plugin_bridge.launch import own_process
+from tests.support.catalogues import lines, write_long_song, write_song
+
+TAKEN = ("--azimuth", "-30", "--model", "panorama")
+
+
+def command(*words):
+    return own_process("plugin_bridge.cli", "catalogue", *words)
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, ["catalogue", *map(str, words)])
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+def test_it_goes_on_after_the_whole_of_it_was_killed(tmp_path):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    for seed in range(3):
+        write_song(music / f"{seed}.flac", seed)
+    long = write_long_song(music / "big.wav", 40)
+    words = (music, "--out", out, *TAKEN, "--workers", 1, "--json")
+    first = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL)
+    wait_for(lambda: list(out.rglob(".target.wav.*.part")))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    long.unlink()
+    (music / "empty.wav").touch()
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, "one song failed"
+    report = json.loads(done.stdout)
+    assert report["done"] + report["done_before"] == 3
+    assert [failed["song"] for failed in report["failed"]] == ["empty.wav"]
+    names = sorted(line["song"] for line in lines(out))
+    assert names == ["0.flac", "1.flac", "2.flac", "empty.wav"]
+    assert (out / "0.flac" / "target.flac").exists()
+
+
+def test_ctrl_c_ends_it_and_its_workers_and_says_so(tmp_path):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    write_long_song(music / "big.wav", 60)
+    words = (music, "--out", out, *TAKEN, "--workers", 1)
+    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(out.rglob(".target.wav.*.part")))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "stemsteer: stopped\n")
+    assert [path.name for path in out.iterdir()] == ["manifest.jsonl"]
+    assert lines(out) == []
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):
+    write_song(tmp_path / "music" / "a.flac")
+    done = run(tmp_path / "music", "--out", tmp_path / "stems", *TAKEN, "--dry-run", "--json")
+    assert json.loads(done.stdout) == {"to_do": ["a.flac"], "done": 0, "failed": []}
+    assert not (tmp_path / "stems").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "leave --workers out"),
+        (("--tls-ca", "x.pem"), "go together"),
+        (("--time-limit", "0"), "--time-limit"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path, words, said):
+    write_song(tmp_path / "music" / "a.flac")
+    done = run(tmp_path / "music", "--out", tmp_path / "stems", *TAKEN, *words)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not (tmp_path / "stems").exists()
+
+
+def test_without_its_packages_it_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "plugin_bridge.cluster.scheduler", raising=False)
+    done = run(tmp_path, "--out", tmp_path / "stems", *TAKEN)
+    assert done.exit_code == 1
+    assert "pip install 'stemsteer[cluster]'" in done.output

@@ -1,0 +1,72 @@
+"""The songs of a folder and of a list."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from plugin_bridge.cluster.songs import find_songs
+from realtime import StemsteerError
+
+
+def test_a_folder_gives_its_audio_files_by_their_paths_and_nothing_hidden_or_of_the_output(
+    tmp_path,
+):
+    files = ["a.flac", "a.wav", "x/a.flac", "x/ü/夜.MP3", "cover.jpg", ".b.flac", ".c/d.flac"]
+    for file in [*files, "out/a.flac/target.flac"]:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    songs = find_songs(tmp_path, tmp_path / "x" / ".." / "out")
+    assert [song.name for song in songs] == ["a.flac", "a.wav", "x/a.flac", "x/ü/夜.MP3"]
+    assert all(song.path.is_file() for song in songs)
+    assert len({song.key for song in songs}) == 4
+
+
+def test_a_name_that_is_not_utf_8_is_a_song(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.flac")).touch()
+    (song,) = find_songs(tmp_path, tmp_path / "out")
+    assert len(song.key) == 24
+
+
+def write_list(folder, *entries):
+    file = folder / "songs.jsonl"
+    file.write_text("\n".join(e if isinstance(e, str) else json.dumps(e) for e in entries) + "\n")
+    return file
+
+
+def test_a_list_names_files_by_its_own_folder_and_anywhere(tmp_path):
+    file = write_list(
+        tmp_path,
+        {"input": "in/a.flac"},
+        "",
+        {"input": "/music/b.wav"},
+        {"input": "/music/c.wav", "name": "best/c"},
+    )
+    songs = find_songs(file, tmp_path / "out")
+    assert [song.name for song in songs] == ["in/a.flac", "music/b.wav", "best/c"]
+    assert songs[0].path == tmp_path / "in" / "a.flac"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", "[]", {}, {"input": 3}, {"input": ""}, {"input": "a", "name": "../a"},
+     {"input": "a", "name": "/a"}, {"input": "a", "name": ".catalogue"}, {"input": "../a"}],
+)  # fmt: skip
+def test_a_line_that_names_no_song_is_refused_with_its_number(tmp_path, line):
+    with pytest.raises(StemsteerError, match="line 2"):
+        find_songs(write_list(tmp_path, {"input": "good.wav"}, line), tmp_path / "out")
+
+
+def test_songs_of_one_name_are_refused(tmp_path):
+    file = write_list(tmp_path, {"input": "a"}, {"input": "b", "name": "a"})
+    with pytest.raises(StemsteerError, match="same name"):
+        find_songs(file, tmp_path / "out")
+
+
+def test_where_there_are_no_songs_it_says_what_a_song_is(tmp_path):
+    with pytest.raises(StemsteerError, match=r"song\.flac"):
+        find_songs(tmp_path, tmp_path / "out")
+    with pytest.raises(StemsteerError, match="not there"):
+        find_songs(tmp_path / "nowhere", tmp_path / "out")
