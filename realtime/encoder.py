@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.errors import StemsteerError
-from realtime.model import metadata, open_session, weights_folders
+from realtime.json_reader import read_json_object
+from realtime.model import open_session, weights_folders
+from realtime.onnx_file import metadata_text
 from realtime.spec import Tier
+from realtime.spec_fields import MAX_SPEC_BYTES, check_encoder_fields
 from realtime.stft import analyse, windows
 
 ENCODER_KEY = "stemsteer-encoder"
@@ -51,10 +54,11 @@ class EncoderSpec:
     @classmethod
     def from_json(cls, text: str) -> EncoderSpec:
         """Read a spec. Raises ValueError that says which field is wrong."""
+        fields = read_json_object(text, max_bytes=MAX_SPEC_BYTES)
+        if fields.pop("schema", None) != SCHEMA:
+            raise ValueError(f"the spec is not of schema {SCHEMA}")
+        check_encoder_fields(fields)
         try:
-            fields = json.loads(text)
-            if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
-                raise ValueError(f"the spec is not of schema {SCHEMA}")
             return cls(**fields)
         except TypeError as error:
             raise ValueError(f"the spec lacks a field or has one too many: {error}") from error
@@ -70,14 +74,15 @@ class OnnxEncoder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._session = open_session(self.path)
-        text = metadata(self._session).get(ENCODER_KEY)
-        if text is None:
-            raise StemsteerError(f"{path} is an ONNX file, but no encoder of timbres")
         try:
-            self.spec = EncoderSpec.from_json(text)
+            text = metadata_text(self.path, ENCODER_KEY)
+            if text is not None:
+                self.spec = EncoderSpec.from_json(text)
         except ValueError as error:
             raise StemsteerError(f"{path}: {error}") from error
+        self._session = open_session(self.path)
+        if text is None:
+            raise StemsteerError(f"{path} is an ONNX file, but no encoder of timbres")
         inputs = [i.name for i in self._session.get_inputs()]
         outputs = [o.name for o in self._session.get_outputs()]
         if (inputs, outputs) != (["spectrum"], ["timbre"]):
@@ -91,7 +96,7 @@ class OnnxEncoder:
         Raises
         ------
         ValueError if it is not of one or two channels, has samples that are no numbers, is
-        silent, or is not `SHORTEST_S` to `LONGEST_S` long.
+        silent, or is not `SHORTEST_S` to `LONGEST_S` long. StemsteerError if the encoder fails.
         """
         spec = self.spec
         if audio.ndim != 2 or audio.shape[0] not in (1, 2):
@@ -107,7 +112,14 @@ class OnnxEncoder:
         spectra = analyse(both, self._window, spec.hop)[:, :, : spec.bins]
         parts = np.ascontiguousarray(spectra).view(np.float32)
         parts = parts.reshape(*spectra.shape, 2)
-        timbre: NDArray[np.float32] = self._session.run(["timbre"], {"spectrum": parts})[0]
+        try:
+            timbre: NDArray[np.float32] = self._session.run(["timbre"], {"spectrum": parts})[0]
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise StemsteerError(f"{self.path} cannot run: {error}") from error
+        if timbre.shape != (spec.size,) or abs(float(np.linalg.norm(timbre)) - 1) > 0.01:
+            raise StemsteerError(
+                f"{self.path} gives no unit vector of {spec.size} numbers, as its spec says"
+            )
         return timbre
 
 
@@ -128,9 +140,13 @@ def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
     for path in files:
         if path.stem == name:
             return OnnxEncoder(path)
-    known = [OnnxEncoder(path) for path in files]
-    for encoder in known:
+    there = []
+    for path in files:
+        try:
+            encoder = OnnxEncoder(path)
+        except StemsteerError:  # a broken file keeps none of the others away
+            continue
         if encoder.spec.encoder == name:
             return encoder
-    there = ", ".join(sorted({encoder.spec.encoder for encoder in known})) or "none"
-    raise StemsteerError(f"no encoder {name!r}; there are: {there}")
+        there.append(encoder.spec.encoder)
+    raise StemsteerError(f"no encoder {name!r}; there are: {', '.join(sorted(there)) or 'none'}")

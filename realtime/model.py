@@ -104,11 +104,6 @@ def open_session(path: Path, *, threads: int = 1) -> Any:
         raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
 
 
-def metadata(session: Any) -> dict[str, str]:
-    """Give the texts that a model file carries, by key."""
-    return dict(session.get_modelmeta().custom_metadata_map)
-
-
 class OnnxModel:
     """A model file in a single-threaded session.
 

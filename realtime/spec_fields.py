@@ -47,6 +47,19 @@ def check_fields(fields: Mapping[str, Any]) -> None:
             raise ValueError(f"gains_db of {name!r} are {_short(gains)}, expected numbers by name")
 
 
+def check_encoder_fields(fields: Mapping[str, Any]) -> None:
+    """Raise ValueError that names the first field of an encoder that is none, or out of range."""
+    for name in ("encoder", "description", "licence"):
+        value = fields.get(name, "")
+        if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+            raise ValueError(f"{name} of the spec is {_short(value)}, expected a text")
+    bounds = {"size": (2, MAX_SIZE), "sample_rate": (1000, MAX_RATE_HZ)}
+    bounds |= {"window": (2, MAX_WINDOW), "hop": (1, MAX_WINDOW), "bins": (1, MAX_WINDOW)}
+    for name, (low, high) in bounds.items():
+        if name in fields:
+            _check_whole(name, fields[name], low, high)
+
+
 def _check_tier(name: str, tier: Any) -> None:
     if not isinstance(tier, dict):
         raise ValueError(f"the tier {name!r} of the spec is {_short(tier)}, expected its fields")

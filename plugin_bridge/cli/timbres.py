@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import print_table
+from plugin_bridge.cli.console import print_table, say, say_json
 from plugin_bridge.cli.options import AsJson, Force
+from realtime.errors import StemsteerError
 
 if TYPE_CHECKING:
+    from plugin_bridge.timbre import TimbreLibrary
     from plugin_bridge.timbre.query import ExampleReport
     from realtime.encoder import OnnxEncoder
 
@@ -30,16 +31,21 @@ def list_timbres(as_json: AsJson = False) -> None:
     library = TimbreLibrary()
     names = library.names()
     if as_json:
-        typer.echo(json.dumps(names, ensure_ascii=False))
+        say_json(names)
         return
     if not names:
-        typer.echo("no timbres yet: stemsteer timbres add NAME FILE@START-END makes one")
+        say("no timbres yet: stemsteer timbres add NAME FILE@START-END makes one")
         return
-    loaded = ((name, library.load(name)) for name in names)
-    rows = [
-        (name, one.encoder, f"{one.spread:.2f}", ", ".join(one.sources)) for name, one in loaded
-    ]
-    print_table(("name", "encoder", "spread", "made of"), rows)
+    print_table(("name", "encoder", "spread", "made of"), (_row(library, name) for name in names))
+
+
+def _row(library: TimbreLibrary, name: str) -> tuple[str, ...]:
+    """Return the cells of a timbre, or what is wrong with its file: one bad file ends no list."""
+    try:
+        one = library.load(name)
+    except StemsteerError as error:
+        return name, "", "", str(error)
+    return name, one.encoder, f"{one.spread:.2f}", ", ".join(one.sources)
 
 
 @timbres.command()
@@ -50,7 +56,7 @@ def add(name: Name, examples: Examples, force: Force = False) -> None:
 
     library = TimbreLibrary()
     made = timbre_of(examples, _encoder(), library)
-    typer.echo(str(library.save(name, made, replace=force)))
+    say(str(library.save(name, made, replace=force)))
 
 
 @timbres.command()
@@ -64,12 +70,12 @@ def show(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         told = {"name": name, "encoder": one.encoder, "spread": one.spread}
         told |= {"sources": list(one.sources), "nearest": nearest}
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        say_json(told)
         return
-    typer.echo(f"{name}: by the encoder {one.encoder}, of {', '.join(one.sources) or 'unknown'}")
-    typer.echo(f"spread of its examples {one.spread:.2f} (0: alike, 1: nothing in common)")
+    say(f"{name}: by the encoder {one.encoder}, of {', '.join(one.sources) or 'unknown'}")
+    say(f"spread of its examples {one.spread:.2f} (0: alike, 1: nothing in common)")
     if nearest:
-        typer.echo(f"like {', '.join(f'{each} ({value:.2f})' for each, value in nearest)}")
+        say(f"like {', '.join(f'{each} ({value:.2f})' for each, value in nearest)}")
 
 
 @timbres.command()
@@ -89,23 +95,23 @@ def check(example: Annotated[str, typer.Argument(metavar="FILE[@START-END]")],
     encoder = _encoder()
     report = check_example(example, encoder, _classes(encoder.spec.encoder))
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False))
+        say_json(dataclasses.asdict(report))
     else:
         _print(report)
 
 
 def _print(report: ExampleReport) -> None:
-    typer.echo(
+    say(
         f"{report.example}: {report.seconds:.2f} s, {report.silent:.0%} silent, level "
         f"{report.level_db:.0f} dB, spread of its pieces {report.spread:.2f}"
     )
     if report.nearest:
         like = ", ".join(f"{name} ({value:.2f})" for name, value in report.nearest)
-        typer.echo(f"like {like}; the first is ahead by {report.sure:.2f}")
+        say(f"like {like}; the first is ahead by {report.sure:.2f}")
     for problem in report.problems:
-        typer.echo(f"but {problem}")
+        say(f"but {problem}")
     if not report.problems:
-        typer.echo("a good example")
+        say("a good example")
 
 
 def _encoder() -> OnnxEncoder:

@@ -20,6 +20,7 @@ from plugin_bridge.timbre.vector import Timbre
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import data_folder
+from realtime.json_reader import read_json_object
 
 FORMAT = "stemsteer-timbre-1"
 SUFFIX = ".timbre.json"
@@ -50,11 +51,7 @@ class TimbreLibrary:
         ------
         StemsteerError if there is none of that name, or its file is not one.
         """
-        path = self._path(name)
-        if not path.is_file():
-            there = ", ".join(self.names()) or "none yet: `stemsteer timbres add` makes one"
-            raise StemsteerError(f"no timbre is called {name!r}; there are {there}")
-        return read_timbre(path)
+        return read_timbre(self._existing(name))
 
     def save(self, name: str, timbre: Timbre, *, replace: bool = False) -> Path:
         """Write a timbre under a name; its file appears whole, readable by the user alone.
@@ -71,9 +68,15 @@ class TimbreLibrary:
         return path
 
     def remove(self, name: str) -> None:
-        """Delete a timbre. Raises StemsteerError if there is none of that name."""
-        self.load(name)
-        self._path(name).unlink()
+        """Delete a timbre, or what is left of one. Raises StemsteerError if there is none."""
+        self._existing(name).unlink()
+
+    def _existing(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.is_file():
+            there = ", ".join(self.names()) or "none yet: `stemsteer timbres add` makes one"
+            raise StemsteerError(f"no timbre is called {name!r}; there are {there}")
+        return path
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -107,19 +110,16 @@ def read_timbre(path: Path) -> Timbre:
     StemsteerError that says what is wrong with it, if it is not one.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return _parsed(content)
-    except (OSError, ValueError, RecursionError) as error:
-        words = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        with path.open("rb") as file:
+            return _parsed(read_json_object(file.read(MAX_BYTES + 1), max_bytes=MAX_BYTES))
+    except (OSError, ValueError) as error:
         raise StemsteerError(
-            f"{path} is no timbre: {words}; expected a file made by `stemsteer timbres add`"
+            f"{path} is no timbre: {error}; expected a file made by `stemsteer timbres add`"
         ) from error
 
 
-def _parsed(content: Any) -> Timbre:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+def _parsed(content: dict[str, Any]) -> Timbre:
+    if content.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     encoder, vector = content.get("encoder"), content.get("vector")
     if not isinstance(encoder, str) or not encoder:

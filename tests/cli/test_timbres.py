@@ -77,3 +77,18 @@ def test_what_is_not_there_is_said_in_a_line(words):
     assert code == 1
     assert len(out.strip().splitlines()) == 1
     assert "x" in out
+
+
+def test_a_broken_file_ends_no_list_and_what_it_says_does_not_steer_the_terminal(folder):
+    timbres("add", "good", "loud.wav@1-3")
+    library = folder / "data" / "timbres"
+    content = json.loads((library / "good.timbre.json").read_text())
+    content["sources"] = ["\x1b[31mred"]
+    (library / "good.timbre.json").write_text(json.dumps(content))
+    (library / "broken.timbre.json").write_text("{")
+    code, out = timbres("list")
+    assert code == 0
+    assert "is no timbre" in out.replace("\n", " ")
+    assert "\x1b" not in out
+    assert "red" in out
+    assert "\x1b" not in timbres("show", "good")[1]

@@ -1,5 +1,6 @@
 """An encoder of timbres: its file, its spec, and the clips it refuses."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,37 @@ def test_a_spec_comes_back_from_its_text_and_a_strange_one_is_refused() -> None:
         EncoderSpec.from_json("{}")
     with pytest.raises(ValueError, match="one too many"):
         EncoderSpec.from_json(SPEC.to_json().replace("hop", "hops"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("size", "4"), ("size", 10**9), ("hop", 0), ("window", 1.5), ("encoder", 3), ("bins", None)],
+)
+def test_a_field_of_a_wrong_type_or_out_of_range_is_named(field: str, value: object) -> None:
+    fields = {"schema": 1, "encoder": "e", "size": 4, field: value}
+    with pytest.raises(ValueError, match=field):
+        EncoderSpec.from_json(json.dumps(fields))
+
+
+def test_a_spec_nested_deeply_is_refused() -> None:
+    with pytest.raises(ValueError, match="nested deeper"):
+        EncoderSpec.from_json("[" * 100_000)
+
+
+def test_an_encoder_that_gives_no_unit_vector_is_told(tmp_path: Path) -> None:
+    shorter = replace(SPEC, size=8).to_json()
+    encoder = OnnxEncoder(write_encoder(tmp_path / "e.onnx", text=shorter))
+    with pytest.raises(StemsteerError, match="no unit vector of 8"):
+        encoder.encode(tone())
+
+
+def test_a_broken_encoder_keeps_none_of_the_others_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(model.MODELS_VARIABLE, str(tmp_path))
+    write_encoder(tmp_path / FOLDER / "powers.onnx")
+    (tmp_path / FOLDER / "a.onnx").write_bytes(b"no model")
+    assert load_encoder("powers-1").path.stem == "powers"
 
 
 def test_a_file_that_is_no_encoder_is_refused(tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def test_a_name_that_is_taken_is_replaced_only_if_asked(library):
     np.testing.assert_allclose(library.load("a").vector, [0, 1])
 
 
+def test_a_broken_file_can_be_removed(library):
+    library.folder.mkdir()
+    (library.folder / f"a{SUFFIX}").write_text("broken")
+    library.remove("a")
+    assert library.names() == []
+
+
 def test_a_timbre_that_is_removed_is_gone(library):
     library.save("a", timbre(1, 0))
     library.remove("a")
@@ -109,11 +116,11 @@ GOOD = {"format": FORMAT, "encoder": "listen-1", "vector": [1.0, 0.0]}
         (json.dumps({**GOOD, "vector": "abc"}), "list of numbers"),
         (json.dumps({**GOOD, "vector": [True, 0]}), "list of numbers"),
         (json.dumps({**GOOD, "vector": [1.0] * 5000}), "list of numbers"),
-        (json.dumps({**GOOD, "vector": [float("nan"), 1.0]}), "list of numbers"),
+        (json.dumps({**GOOD, "vector": [float("nan"), 1.0]}), "no number"),
         (json.dumps({**GOOD, "vector": [3.0, 0.0]}), "length 1"),
         (json.dumps({**GOOD, "spread": -1}), "spread"),
         (json.dumps({**GOOD, "sources": [1]}), "sources"),
-        (" " * 300_000 + json.dumps(GOOD), "larger than"),
+        (" " * 300_000 + json.dumps(GOOD), "longer than"),
     ],
 )
 def test_a_file_that_is_no_timbre_is_said_to_be_none(library, content, told):
