@@ -23,6 +23,7 @@ import pedalboard
 
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.hosting.chain import PluginChain
+from plugin_bridge.hosting.impulse_response import with_impulse_response
 from plugin_bridge.hosting.parameters import create_effect, is_effect, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
 from realtime.errors import StemsteerError
@@ -151,6 +152,6 @@ def _load_effect(effect: type, spec: PluginSpec, where: Path) -> Any:
             f"expected {', '.join(w for w in _PLUGIN_FIELDS if w not in _FILE_FIELDS)}"
         )
     try:
-        return create_effect(effect, spec.parameters)
+        return create_effect(effect, with_impulse_response(spec.parameters, where))
     except ValueError as error:
         raise StemsteerError(f"{where}: {spec.plugin} cannot be made so: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pedalboard
 import pytest
+import soundfile
 
 from plugin_bridge.automation import Lane, Point
 from plugin_bridge.hosting.chain_file import read_chain
@@ -108,3 +109,33 @@ def test_a_chain_or_lane_for_nothing_is_refused():
     lanes = {("guitar", "reverb/size"): Lane.level(1)}
     with pytest.raises(ValueError, match="moves reverb/size of guitar, whose chain has no plugin"):
         StemMixer({}, conditions(lanes), 2)
+
+
+def test_an_impulse_response_is_read_beside_the_chain_by_our_own_decoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        pedalboard.io, "AudioFile", lambda *_: pytest.fail("pedalboard opened the file")
+    )
+    room = np.exp(-np.arange(2000) / 300) * np.random.default_rng(1).standard_normal((2, 2000))
+    room = room.astype(np.float32)
+    soundfile.write(tmp_path / "room.wav", room.T, RATE, subtype="FLOAT")
+    entry = {"plugin": "Convolution", "parameters": {"impulse_response_filename": "room.wav"}}
+    echo = read_chain(write(tmp_path, [entry]), RATE, 2)
+    out = run(StemMixer({"guitar": echo}, conditions(), 2), 512)
+    alone = pedalboard.Pedalboard([pedalboard.Convolution(room, 1.0, RATE)])
+    assert np.abs(out[0] - alone.process(NOISE[0], RATE)).max() < 1e-4
+    assert np.abs(out[0] - NOISE[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("write_file", "told"),
+    [
+        (lambda path: path.write_text("no sound"), "no audio|not audio"),
+        (lambda path: soundfile.write(path, np.zeros((61 * RATE, 1)), RATE), "longer than 60 s"),
+        (lambda path: None, "does not exist"),
+    ],
+)
+def test_an_impulse_response_that_is_none_is_said(tmp_path, write_file, told):
+    write_file(tmp_path / "room.wav")
+    entry = {"plugin": "Convolution", "parameters": {"impulse_response_filename": "room.wav"}}
+    with pytest.raises(StemsteerError, match=told):
+        read_chain(write(tmp_path, [entry]), RATE, 2)
