@@ -18,8 +18,9 @@ from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.launch import own_process
 from plugin_bridge.paths import engine_socket
 from tests.support.engine_sandbox import runs, until
+from tests.support.soak import rounds
 
-N_MESSAGES = 100_000 if os.environ.get("STEMSTEER_SOAK") else 10_000
+N_MESSAGES = rounds(100_000)
 HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}
 DEEP = [
     b"[" * 60_000,
@@ -87,6 +88,7 @@ def test_deep_json_is_refused_by_that_name(engine_sandbox, message):
     assert "nested" in send(message) or "not JSON" in send(message)
 
 
+@pytest.mark.soak
 def test_mutated_messages_do_no_harm_and_memory_stays_flat(engine_sandbox):
     pid = engine_sandbox.start(engine_sandbox.identity)
     rng = random.Random(7)
