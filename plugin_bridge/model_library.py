@@ -35,13 +35,13 @@ class InstalledModel:
 
 
 def found_models() -> list[InstalledModel]:
-    """Every model file in the folders where models are looked for."""
+    """Return every model file in the folders where models are looked for."""
     paths = sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
     return [_inspect(path) for path in paths]
 
 
 def installed_model(name: str) -> InstalledModel:
-    """The model of a name or path. Raises StemsteerError if there is none."""
+    """Return the model of a name or path. Raises StemsteerError if there is none."""
     return _inspect(find_model(name))
 
 

@@ -81,12 +81,12 @@ class Separator:
 
     @property
     def latency(self) -> int:
-        """Samples by which the output lags behind the input."""
+        """Return by how many samples the output lags behind the input."""
         return self.tier.latency + adapter_delay(self.tier.hop, self.block_multiple)
 
     @property
     def late_runs(self) -> int:
-        """Runs of the model that came too late; the masks of the one before went on."""
+        """Return how many runs of the model came too late; the masks before went on."""
         return self._sliding.late_runs if self._sliding else 0
 
     def position_of(self, frame: int) -> float:
@@ -178,7 +178,7 @@ class Separator:
             self._output.push(self._separate(self._input.pop(frames * hop)))
 
     def _separate(self, samples: Audio) -> NDArray[np.float32]:
-        """Whole hops (2, frames · hop) in, as much of every stem out: the model's path."""
+        """Separate whole hops (2, frames · hop) into as much of every stem: the model's path."""
         hop, targets = self.tier.hop, len(self.targets)
         frames = samples.shape[1] // hop
         analysis_window, synthesis_window = self._windows
@@ -219,7 +219,7 @@ class Separator:
         return self._sane_masks(outputs["masks"])
 
     def _seen(self, spectra: Spectra) -> NDArray[np.float32]:
-        """The bins the model sees, as real numbers (frames, 2, bins, 2)."""
+        """Return the bins that the model sees, as real numbers (frames, 2, bins, 2)."""
         frames, channels, bins = spectra.shape
         real = spectra.view(np.float32).reshape(frames, channels, bins, 2)
         wanted = self.spec.bins or bins
@@ -236,7 +236,7 @@ class Separator:
         return queue[: spectra.shape[0]]
 
     def _sane(self, block: Audio) -> Audio:
-        """Two channels of finite samples; what is not is silenced and counted."""
+        """Return two channels of finite samples; silence and count what is not finite."""
         stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
         good = np.abs(stereo) <= MAX_SAMPLE  # false for NaN
         if good.all():
@@ -245,7 +245,7 @@ class Separator:
         return np.where(good, stereo, np.float32(0))
 
     def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The masks for all bins; a model that gives nonsense is started anew, its targets dry.
+        """Return the masks for all bins; start a model that gives nonsense anew, its targets dry.
 
         Masks that are finite and absurd are bounded; both are counted as faults of the model.
         """

@@ -98,7 +98,7 @@ class Tier:
 
     @property
     def latency(self) -> int:
-        """Samples from input to output when the input comes in whole hops."""
+        """Return the samples from input to output when the input comes in whole hops."""
         return self.synthesis - self.hop + self.lookahead * self.hop
 
     def position_of(self, frame: int) -> float:
@@ -106,7 +106,7 @@ class Tier:
         return (frame + 1 - self.lookahead) * self.hop - self.synthesis / 2
 
     def scaled(self, factor: float) -> Tier:
-        """The same tier at a sample rate `factor` times as high."""
+        """Return the same tier at a sample rate `factor` times as high."""
         window, synthesis, hop = self.window * factor, self.synthesis * factor, self.hop * factor
         step = self.runs.step * factor if self.runs else 0
         if hop % 1 or synthesis % 1 or window % 1 or step % 1:
@@ -191,7 +191,7 @@ class ModelSpec:
             raise ValueError("a model that runs over stretches needs targets, and no conditions")
 
     def tier(self, name: str) -> Tier:
-        """The tier `name`. Raises ValueError if the model does not have it."""
+        """Return the tier `name`. Raises ValueError if the model does not have it."""
         if name not in self.tiers:
             raise ValueError(
                 f"model {self.name!r} has no tier {name!r}; it has {', '.join(self.tiers)}"
@@ -199,7 +199,7 @@ class ModelSpec:
         return self.tiers[name]
 
     def tier_at(self, name: str, rate_hz: float) -> Tier:
-        """The tier `name` for a sample rate, its windows scaled to keep their duration."""
+        """Return the tier `name` for a sample rate, its windows scaled to keep their duration."""
         return self.tier(name).scaled(rate_factor(rate_hz, self.sample_rate))
 
     def to_json(self) -> str:

@@ -133,7 +133,7 @@ def again(
 
 
 def _loudest(audio: Floats, seconds: float) -> Floats:
-    """The loudest stretch of a length, of those a quarter of it apart."""
+    """Return the loudest stretch of a length, of those a quarter of it apart."""
     count = min(audio.shape[1], round(seconds * RATE_HZ))
     starts = range(0, audio.shape[1] - count + 1, max(1, count // 4))
     return max((audio[:, a : a + count] for a in starts), key=lambda c: float(np.square(c).sum()))
@@ -147,7 +147,7 @@ def _heard(encoder: OnnxEncoder, clip: Floats | None) -> Floats | None:
 
 
 def _mean(timbres: Sequence[Floats | None]) -> Floats:
-    """The mean of timbres, of unit length; zeros where there are none."""
+    """Return the mean of timbres, of unit length; zeros where there are none."""
     there = [t for t in timbres if t is not None]
     if not there:
         return np.zeros(1, np.float32)
@@ -317,6 +317,6 @@ def main(
 
 
 def _beside(model: str) -> str:
-    """The encoder in the folder of a model file; else the one of that name."""
+    """Return the encoder in the folder of a model file; else the one of that name."""
     path = Path(model).parent / "encoders" / "listen.onnx"
     return str(path) if path.is_file() else "listen"

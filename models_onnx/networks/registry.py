@@ -35,7 +35,7 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
 
 
 def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
-    """A new network, its spec, and what a checkpoint says about it.
+    """Build a new network, its spec, and what a checkpoint says about it.
 
     Raises StemsteerError if there is no such network or configuration of it.
     """
@@ -52,7 +52,7 @@ def build(name: str, config: str) -> tuple[nn.Module, ModelSpec, dict[str, Any]]
 
 
 def restore(path: Path) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
-    """The network of a checkpoint with its averaged weights, its spec, and the checkpoint.
+    """Restore the network of a checkpoint with its averaged weights, its spec, and the checkpoint.
 
     The spec says what the network was trained on. Raises CheckpointError if it cannot be read.
     """
@@ -104,7 +104,7 @@ def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) ->
 
 
 def exported(path: Path, *, told: bool = True) -> dict[str, torch.Tensor]:
-    """The weights of an exported file by their names.
+    """Return the weights of an exported file by their names.
 
     Of a file of two networks those of the one that is told a timbre, or of the other one.
 

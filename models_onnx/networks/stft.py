@@ -16,7 +16,7 @@ TOP_BAND = 16  # as in realtime.masks
 
 
 def window_tensors(tier: Tier, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The analysis window (window,) and the synthesis window (synthesis,) of a tier."""
+    """Return the analysis window (window,) and the synthesis window (synthesis,) of a tier."""
     analysis, synthesis = windows(tier)
     return torch.from_numpy(analysis).to(device), torch.from_numpy(synthesis).to(device)
 

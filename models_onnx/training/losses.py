@@ -36,12 +36,12 @@ class LossWeights:
 
 
 def spectral_terms(estimate: Tensor, target: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the compressed magnitudes and of the compressed complex spectra."""
+    """Return mean squared errors of compressed magnitudes and of compressed complex spectra."""
     return compressed_errors(torch.view_as_real(estimate), torch.view_as_real(target), exponent)
 
 
 def compressed_errors(estimate: Tensor, target: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """As `spectral_terms`, of real and imaginary parts (..., 2).
+    """Return `spectral_terms` of real and imaginary parts (..., 2).
 
     Compressed is |S|^exponent · e^{j arg S}; the gradient is finite where S is zero.
     """
@@ -76,6 +76,6 @@ def stereo_si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
 
 
 def audible(target: Tensor, mixture: Tensor, floor_db: float) -> Tensor:
-    """Whether targets (..., channels, samples) are louder than this against their mixture."""
+    """Return whether targets (..., channels, samples) are louder than this beside the mixture."""
     energy = target.square().sum((-2, -1))
     return energy > mixture.square().sum((-2, -1)) * 10 ** (floor_db / 10) + TINY

@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 
 def sounding(spectra: Tensor) -> Tensor:
-    """Whether a target sounds in a frame: (..., frames, 2, bins) to (..., frames).
+    """Return whether a target sounds in a frame: (..., frames, 2, bins) to (..., frames).
 
     The spectra are scaled so that noise of the mixture's power has |S|² of one.
     """
@@ -80,7 +80,7 @@ class SeparationTask:
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
-        """The weighted loss and its terms."""
+        """Return the weighted loss and its terms."""
         scale = 1 / (batch.mixture.square().mean((-2, -1), keepdim=True).sqrt() + 1e-4)
         batch = dataclasses.replace(
             batch, mixture=batch.mixture * scale, targets=batch.targets * scale[:, None]
@@ -108,7 +108,7 @@ class SeparationTask:
         return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the estimates, and by how much it is above that of the mixture."""
+        """Return the mean SI-SDR of the estimates, and how far it is above that of the mixture."""
         estimate = self.estimate(network, batch).spectra
         signals, answers, mixture = self._signals(estimate, batch)
         loud = audible(answers, mixture, JUDGED_DB)

@@ -84,7 +84,7 @@ class TimbreBatch(Batch):
     asked: Tensor
 
     def to(self, device: torch.device) -> TimbreBatch:
-        """The same batch on `device`."""
+        """Return the same batch on `device`."""
         return TimbreBatch(
             self.mixture.to(device),
             self.targets.to(device),
@@ -126,7 +126,7 @@ class Library:
         self.names = tuple(self.chances)
 
     def draw(self, rng: np.random.Generator, name: str) -> Source:
-        """A source of a class."""
+        """Draw a source of a class."""
         places = self.places[name]
         c, song, k = places[int(rng.choice(len(places), p=self.chances[name]))]
         return self.pool.collections[c].sources(song)[k]
@@ -206,7 +206,7 @@ class Asker:
     def _window(
         self, rng: np.random.Generator, source: Source, start: int, speed: float, count: int
     ) -> Source:
-        """The stretch of a source from `start` on, varied, as a source of its own."""
+        """Return the stretch of a source from `start` on, varied, as a source of its own."""
         reach = int(count * speed) + 5
         stem = _read(source, start, min(reach, source.samples - start), reach)
         stem = stem[:, :count] if speed == 1.0 else played(stem, count, speed)
@@ -261,7 +261,7 @@ class Asker:
         return wanted
 
     def _by_both(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        """A direction, and of what stands there the class that is meant."""
+        """Ask for a direction, and of what stands there the class that is meant."""
         scene, name = staged.scene, _present(rng, staged.scene)
         source = int(rng.choice([k for k, n in enumerate(scene.classes) if n == name]))
         width_deg = float(rng.uniform(8.0, 45.0))
@@ -278,7 +278,7 @@ class Asker:
         return wanted
 
     def _by_against(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        """A class, but not that source of it; or a class, and another that is not meant."""
+        """Ask for a class, but not that source of it; or for one class, and not another."""
         scene, name = staged.scene, _present(rng, staged.scene)
         sources = [k for k, n in enumerate(scene.classes) if n == name]
         if len(sources) > 1:
@@ -325,7 +325,7 @@ class Asker:
     def _clip(
         self, rng: np.random.Generator, staged: Staged, name: str, *, own: bool
     ) -> np.ndarray:
-        """A clip of a class: of another stretch of a source of the scene, or of another song."""
+        """Return a clip of a class: another stretch of a source of the scene, or another song."""
         sources = [k for k, n in enumerate(staged.scene.classes) if n == name]
         if own and sources:
             return self._own_clip(rng, staged, int(rng.choice(sources)))
@@ -351,7 +351,7 @@ class Asker:
         spans: Sequence[tuple[int, int]],
         staged: Staged | None = None,
     ) -> np.ndarray:
-        """A stretch of a source where it sounds, (2, samples); now and then others leak into it."""
+        """Return a stretch where a source sounds, (2, samples); now and then others leak into it."""
         count = round(self.asking.clip_s * RATE_HZ)
         tries = []
         for _ in range(2):
@@ -420,7 +420,7 @@ def _weights(rows: Sequence[Sequence[tuple[int, bool]]], clips: int) -> Tensor:
 
 
 def _merged(scene: Scene) -> Scene:
-    """The scene with sources that stand in one place as one source: no direction parts them."""
+    """Merge sources that stand in one place into one: no direction parts them."""
     order = np.argsort(scene.azimuth_deg)
     groups: list[list[int]] = []
     for k in order:
@@ -440,7 +440,7 @@ def _merged(scene: Scene) -> Scene:
 
 
 def _present(rng: np.random.Generator, scene: Scene) -> str:
-    """A class that sounds in the scene; those that are asked for most, more often."""
+    """Draw a class that sounds in the scene; those that are asked for most, more often."""
     power = np.square(scene.images).sum((1, 2))
     floor = 10 ** (PRESENT_DB / 10) * np.square(scene.mixture).sum()
     able = [k for k, label in enumerate(scene.labels) if production.real_voice(label)]

@@ -57,7 +57,7 @@ class TimbreTask(SeparationTask):
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
-        """The loss of the separation, and that of the classes of the clips."""
+        """Return the loss of the separation, and that of the classes of the clips."""
         terms = super().losses(batch, weights, stride, step)
         if isinstance(batch, TimbreBatch):
             assert isinstance(self.network, TimbreSteer)
@@ -70,7 +70,7 @@ class TimbreTask(SeparationTask):
 
     @torch.no_grad()
     def check(self, network: nn.Module, batches: Sequence[TimbreBatch]) -> dict[str, float]:
-        """Mean gains in dB by the kind of question and by class, and the level of what is absent.
+        """Return mean gains in dB by kind of question and by class, and the level of the absent.
 
         A level is that of the estimate against the mixture, its median.
         """

@@ -83,7 +83,7 @@ def train(
 
 @torch.no_grad()
 def validate(run: Run, validation: list[Batch]) -> tuple[float, float]:
-    """Mean SI-SDR of the averaged weights and its gain over the mixture, dB."""
+    """Return the mean SI-SDR of the averaged weights and its gain over the mixture, dB."""
     found = [run.task.gain_db(run.average, batch.to(run.task.device)) for batch in validation]
     after, gain = (sum(values) / len(found) for values in zip(*found, strict=True))
     return after, gain

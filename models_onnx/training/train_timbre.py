@@ -81,7 +81,7 @@ def check_batches(folder: Path, seconds: float = 3.0) -> list[TimbreBatch]:
 
 
 def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
-    """What the averaged weights gain by timbre, in dB."""
+    """Return what the averaged weights gain by timbre, in dB."""
     assert isinstance(run.task, TimbreTask)
     before_s = time.monotonic()
     found = run.task.check(run.average, batches)

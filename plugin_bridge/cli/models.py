@@ -98,7 +98,7 @@ def _fetching(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _shown(found: InstalledModel) -> list[tuple[str, str]]:
-    """What is said of a model, heading and text."""
+    """Return what is said of a model, heading and text."""
     from plugin_bridge.control.target_conditions import known_instruments
 
     spec = found.spec

@@ -39,11 +39,11 @@ class Server(Attended, Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Return what it is called in messages."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the port on which it listens."""
 
     def stop(self) -> None:
         """Release its port, and end what it has started."""

@@ -39,7 +39,7 @@ def add(name: str, *, force: bool = False, progress: Progress = lambda done, siz
 
 
 def _place(name: str, force: bool) -> Path:
-    """The file of a model in the user's folder, which is made; it may not be there yet."""
+    """Return the file of a model in the user's folder, which is made; it may not be there yet."""
     path = user_models_folder() / f"{name}.onnx"
     if path.exists() and not force:
         raise StemsteerError(

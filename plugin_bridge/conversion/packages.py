@@ -55,7 +55,7 @@ def fetch(package: Package, folder: Path, progress: Progress = lambda done, size
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -93,7 +93,7 @@ def _pip(package: Package, place: str, wanted: Path, progress: Progress) -> None
 
 
 def _reason(said: list[str]) -> str:
-    """What of pip's words tells why it failed, in a line."""
+    """Return what of pip's words tells why it failed, in a line."""
     text = " ".join(said)
     if "DO NOT MATCH THE HASHES" in text:
         return "the file of the index is not the one that is expected (its hash differs): refused"

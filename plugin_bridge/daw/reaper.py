@@ -6,7 +6,7 @@ NAME = "Stemsteer.ReaperOSC"
 
 
 def pattern_file() -> str:
-    """The text of the file; it goes into the folder OSC beside REAPER's settings."""
+    """Return the text of the file; it goes into the folder OSC beside REAPER's settings."""
     return """\
 # REAPER sends the pan of every track and the parameters of its effects to Stemsteer.
 # Copy this file to the folder OSC of REAPER's resource path (Options > Show REAPER resource path),

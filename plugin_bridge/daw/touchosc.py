@@ -20,7 +20,7 @@ ROW, WIDTH, LABEL, GAP = 60, 640, 150, 10
 
 
 def layout(instances: Sequence[str]) -> bytes:
-    """The file for these instances, one block of rows each."""
+    """Return the file for these instances, one block of rows each."""
     root = ET.Element("lexml", version="3")
     height = len(instances) * (len(SHOWN) + 1) * ROW
     page = _node(root, "GROUP", "stemsteer", (0, 0, WIDTH, height))

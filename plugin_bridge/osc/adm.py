@@ -109,7 +109,7 @@ class AdmOsc:
             yield instance, "gain", gain_db
 
     def _mute(self, instance: str, values: Sequence[Any]) -> Iterator[Move]:
-        """A muted object has the lowest gain, and then again the one that it had."""
+        """Give a muted object the lowest gain, and then again the one that it had."""
         muted = float(values[0])
         if math.isnan(muted):
             raise ValueError("mute is not a number, expected 0 or 1")

@@ -91,7 +91,7 @@ class GuardedHandler(BaseHTTPRequestHandler):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the request calls us by an address or our own name, and is no foreign page's."""
+        """Return whether a request calls us by an address or our name and is no foreign page's."""
         host, origin = self.headers.get("Host"), self.headers.get("Origin")
         if host is not None and not is_own_name(host, self.connection.getsockname()[0]):
             return False

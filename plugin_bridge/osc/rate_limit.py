@@ -160,7 +160,7 @@ class RateLimiter:
 
     @property
     def waiting(self) -> bool:
-        """Whether packets are held back."""
+        """Return whether packets are held back."""
         return bool(self._queue)
 
     def _add(self, address: Address, now_s: float) -> _Sender:

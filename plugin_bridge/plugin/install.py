@@ -31,7 +31,7 @@ WantedBy=default.target
 
 
 def bundles() -> dict[str, Path]:
-    """Where each bundle goes in the user's folders, by its file name."""
+    """Return where each bundle goes in the user's folders, by its file name."""
     return {
         f"{name}.{kind}": Path.home() / f".{kind}" / f"{name}.{kind}"
         for kind in FORMATS
@@ -40,12 +40,12 @@ def bundles() -> dict[str, Path]:
 
 
 def unit_file() -> Path:
-    """The systemd user unit of the engine."""
+    """Return the systemd user unit of the engine."""
     return config_folder().parent / "systemd" / "user" / "stemsteer.service"
 
 
 def engine_command() -> list[str]:
-    """The command that runs the engine from this environment."""
+    """Return the command that runs the engine from this environment."""
     return [sys.executable, "-m", "plugin_bridge.cli", "serve"]
 
 
@@ -132,7 +132,7 @@ def _replace(source: Path, place: Path) -> None:
 
 
 def _quoted(word: str) -> str:
-    """A word of a systemd command line, where % and $ have a meaning."""
+    """Quote a word of a systemd command line, where % and $ have a meaning."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
 

@@ -196,7 +196,7 @@ def _cut(notes: Sequence[Note], start_s: float, length_s: float) -> list[Note]:
 
 
 def _assigned(rng: np.random.Generator, program: int, notes: list[Note], *, nameless: bool) -> Part:
-    """A part of the class of its program, or of any that has its range where programs say nothing.
+    """Give a part the class of its program, or one that has its range where programs say nothing.
 
     Singers take the place of choirs in half of the parts.
     """

@@ -41,7 +41,7 @@ class Modulation:
         return _modulated(x, self.layers[layer])
 
     def added(self, layer: int, out: Tensor) -> Tensor:
-        """What layer number `layer` adds: the last one is new, and begins at nothing."""
+        """Return what layer number `layer` adds: the last one is new, and begins at nothing."""
         return out * self.late if layer == len(self.layers) - 2 else out
 
     def bands(self, hidden: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class SteerConfig:
 
     @property
     def scale(self) -> int:
-        """How many times 1024 bins, and 512 cells, there are."""
+        """Return how many times 1024 bins, and 512 cells, there are."""
         return self.window // 2048
 
 
@@ -249,7 +249,7 @@ class Steer(nn.Module):
         states: Sequence[Tensor],
         modulation: Modulation | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
+        """Decide on masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
 
         now, features : of the newest frames, and of those that are masked, by band.
         opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
@@ -284,7 +284,7 @@ class Steer(nn.Module):
 
 
 def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
-    """Masks (m, w, n), (B, F, 3, cells), of what the bands give, (bands, B · F, outputs · cells).
+    """Make masks (m, w, n), (B, F, 3, cells), of (bands, B · F, outputs · cells).
 
     slopes (B, F, CANDIDATES − 1, cells) are what w may be of −m; without `null` it is zero.
     """
@@ -299,7 +299,7 @@ def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
 
 
 def opened(masks: Tensor, angle: Tensor, scale: int) -> Tensor:
-    """What `turn` makes of masks, for every bin: (B, F, 4, bins)."""
+    """Return what `turn` makes of masks, for every bin: (B, F, 4, bins)."""
     return spread(turn(masks, angle), scale)
 
 
@@ -310,7 +310,7 @@ def by_stream(condition: Tensor) -> Tensor:
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:
-    """From masks (m, w, n) in a direction `angle` (B, F) further to the filter (tt, tn, nt, nn)."""
+    """Turn masks (m, w, n) by `angle` (B, F) into the filter (tt, tn, nt, nn)."""
     cos, sin = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
     m, w, n = masks.unbind(2)
     own, other = m * cos - w * sin, m * sin + w * cos  # of T and N, in the direction further on
@@ -326,7 +326,7 @@ def turn(masks: Tensor, angle: Tensor) -> Tensor:
 
 
 def described(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """As `describe`, the features by band: (bands, B · F, FEATURES · cells a band)."""
+    """Describe as `describe` does, by band: (bands, B · F, FEATURES · cells a band)."""
     features, slopes = describe(averages, instant, theta)
     return by_band(features, FEATURES, features.shape[-1] // BANDS), slopes
 
