@@ -351,7 +351,7 @@ class Asker:
         spans: Sequence[tuple[int, int]],
         staged: Staged | None = None,
     ) -> np.ndarray:
-        """Return a stretch where a source sounds, (2, samples); now and then others leak into it."""
+        """Return where a source sounds, (2, samples); now and then others leak into it."""
         count = round(self.asking.clip_s * RATE_HZ)
         tries = []
         for _ in range(2):
