@@ -4,6 +4,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
-environment .venv ".[train,dev,live,cluster,discovery,host,validate]"
+environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 export STEMSTEER_SOAK=1
 exec .venv/bin/python -m pytest -m soak "$@"

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
-environment .venv ".[train,dev,live,cluster,discovery,host,validate]"
+environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 # Real hosts for the plugin, soundfonts for the renderer, other people's tools for the protocols.
 # Tests that miss one of them are skipped and say so in the summary.
 provide build/debian-packages.txt

@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
-environment .venv ".[train,dev,live,cluster,discovery,host,validate]"
+environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 provide build/debian-packages.txt
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec .venv/bin/python -m pytest -rs --durations=5 "$@" \

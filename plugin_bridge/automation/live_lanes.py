@@ -9,7 +9,7 @@ from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import INPUTS_BY_NAME, Meters
+from plugin_bridge.control.surface import INPUTS_BY_NAME, Facts, Meters, Sound
 
 KEPT_S = 0.15
 """Of the past of a moved lane so much stays: more than smoothing and half a window reach."""
@@ -30,9 +30,12 @@ class LiveLanes:
     rest : values of the controls that have no lane, by target.
     frame_s : time between frames.
     parameters : controls of plugins on a stem, by target, as ``plugin/parameter``.
-    meters : gives the meters of a target.
+    meters, sound : give the meters and the newest sound of a target.
+    facts : of all targets.
     log : where the lanes are recorded, `MoveLog.start`ed with `lanes_at_start`.
     """
+
+    connected = True
 
     def __init__(
         self,
@@ -43,11 +46,14 @@ class LiveLanes:
         *,
         parameters: Mapping[str, Mapping[str, Control]] | None = None,
         meters: Callable[[str], Meters] = lambda instance: {},
+        sound: Callable[[str], Sound | None] = lambda instance: None,
+        facts: Facts | None = None,
         log: MoveLog | None = None,
     ) -> None:
         self.instances = tuple(instances)
         self._automation, self._rest, self._frame_s = automation, rest, frame_s
         self._parameters, self._meters, self._log = parameters or {}, meters, log
+        self._sound, self._facts = sound, facts or {}
         self._lock = threading.Lock()
         self._moves: dict[Key, float] = {}  # since the last frame
         self._values: dict[Key, float] = {}  # of what has been moved
@@ -70,6 +76,12 @@ class LiveLanes:
 
     def meters(self, instance: str) -> Meters:
         return self._meters(instance)
+
+    def facts(self, instance: str) -> Facts:
+        return self._facts
+
+    def sound(self, instance: str) -> Sound | None:
+        return self._sound(instance)
 
     def commit_moves(self, time_s: float) -> None:
         """Put what was moved since the last frame into its lanes; called for every frame."""

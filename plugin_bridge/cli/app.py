@@ -24,6 +24,7 @@ try:
         live,
         models,
         osc,
+        panel,
         plugin,
         render,
         scan,
@@ -68,7 +69,7 @@ _add(bench.bench, doctor.doctor)
 _add(engine.serve, engine.status)
 app.add_typer(plugin.plugin, name="plugin")
 app.add_typer(timbres.timbres, name="timbres")
-_add(osc.osc, osc.record, live.live)
+_add(osc.osc, osc.record, live.live, panel.panel)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import typer
 from plugin_bridge.cli.console import say
 from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
 from plugin_bridge.cli.osc import osc_server
+from plugin_bridge.cli.panel import BesidePanelOptions, engine_panel
 from plugin_bridge.control.text import printable
 
 DEFAULT_MODEL = "panorama"
@@ -27,6 +28,7 @@ class EngineListenOptions(ListenOptions):
 
 def serve(
     listen: EngineListenOptions,
+    shown: BesidePanelOptions,
     model: Annotated[
         str, typer.Option(help="Model of the plugins that ask for none: a name or a path.")
     ] = DEFAULT_MODEL,
@@ -46,7 +48,11 @@ def serve(
     if automation:
         read_automation(automation, 44_100)
     surface = InstanceSurface()
-    with osc_server(surface, listen) if osc else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if osc:
+            stack.enter_context(osc_server(surface, listen))
+        if shown.panel:
+            stack.enter_context(engine_panel(shown.settings(), shown.panel_open))
         run(model, surface, automation)
 
 

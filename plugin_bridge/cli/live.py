@@ -18,10 +18,12 @@ from plugin_bridge.cli.live_display import (
     table,
 )
 from plugin_bridge.cli.options import Force, ListenOptions
+from plugin_bridge.cli.panel import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
+    from plugin_bridge.control.servers import ServerSettings
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live.session import LiveSession, LiveSettings
     from realtime.model import Model
@@ -104,6 +106,7 @@ def live(
     files: FileOptions,
     listen: ListenOptions,
     midi: MidiOptions,
+    shown: BesidePanelOptions,
     tier: Annotated[str, typer.Option(help="live, studio or, of panorama, direct.")] = "live",
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
     seconds: Annotated[
@@ -143,8 +146,8 @@ def live(
             force=files.force,
         )
         session = _session(model, settings, files)
-        if osc:
-            stack.enter_context(_osc_process(session, listen))
+        if osc or shown.panel:
+            stack.enter_context(_servers(session, listen if osc else None, shown))
         if midi.midi is not None:
             stack.enter_context(_midi_input(session, midi.midi, midi.midi_map))
         _run(session, settings, card, files, reader, seconds)
@@ -163,11 +166,18 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
 
 
 @contextlib.contextmanager
-def _osc_process(session: LiveSession, listen: ListenOptions) -> Iterator[None]:
+def _servers(
+    session: LiveSession, listen: ListenOptions | None, shown: BesidePanelOptions
+) -> Iterator[None]:
     from plugin_bridge.control.server_process import ServerProcess
 
-    with ServerProcess(session.surface, [listen.settings()]) as servers:
-        typer.echo(f"listening for OSC on {listen.bind} port {servers.ports[0]}", err=True)
+    settings: list[ServerSettings] = [listen.settings()] if listen else []
+    panel = shown.settings() if shown.panel else None
+    with ServerProcess(session.surface, [*settings, *([panel] if panel else [])]) as servers:
+        if listen:
+            typer.echo(f"listening for OSC on {listen.bind} port {servers.ports[0]}", err=True)
+        if panel:
+            announce(panel, servers.ports[-1], shown.panel_open)
         yield
 
 

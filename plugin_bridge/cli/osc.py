@@ -39,7 +39,7 @@ def osc(
             sys.stdout.flush()  # also into a pipe at once: it is to be watched
 
     with osc_server(EchoSurface(_names(targets)), listen):
-        _wait()
+        wait_for_interrupt()
 
 
 def record(
@@ -62,7 +62,7 @@ def record(
     with osc_server(MoveRecorder(_names(targets), log), listen):
         log.start({})  # a folder that is not there is said before anything is moved
         try:
-            _wait()
+            wait_for_interrupt()
         finally:
             log.close()
     typer.echo(f"{log.n_points} points in {path}", err=True)
@@ -85,7 +85,7 @@ def osc_server(surface: ControlSurface, listen: ListenOptions) -> Iterator[None]
         typer.echo(server.summary(), err=True)
 
 
-def _wait() -> None:
+def wait_for_interrupt() -> None:
     """Wait for Ctrl-C, or SIGTERM, which is how this ends."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -1,8 +1,8 @@
 """A control surface seen from another process: a proxy over there, and what relays it here.
 
-Moves go over at most once every two milliseconds, with the last value of each control; values and
-meters come back when somebody has asked. A move costs the process that plays a wake-up of one
-thread, however many of them there are.
+Moves go over at most once every two milliseconds, with the last value of each control; values,
+meters and the newest sound come back when somebody has asked. A move costs the process that plays a
+wake-up of one thread, however many of them there are.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import math
 import select
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import ControlSurface, MemorySurface, Meters
+from plugin_bridge.control.surface import ControlSurface, Facts, MemorySurface, Meters, Sound
 
 GATHER_S = 0.002
 """What is moved within this time goes over together."""
@@ -24,8 +25,16 @@ REFRESH_S = 0.1
 STALE_S = 0.01
 """Meters that are older are asked for anew."""
 Values = dict[tuple[str, str], float]
-Snapshot = tuple[Values, dict[str, Meters]]
 Controls = Mapping[str, Mapping[str, Control]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All values and meters of a surface, and the newest sound of some instances."""
+
+    values: Values
+    meters: Mapping[str, Meters]
+    sounds: Mapping[str, Sound | None]
 
 
 class SurfaceProxy(MemorySurface):
@@ -34,16 +43,19 @@ class SurfaceProxy(MemorySurface):
     Parameters
     ----------
     pipe : to `relay` in the other process.
-    controls : of every instance there.
+    controls, facts : of every instance there.
 
     `closed` is set when the other side has ended.
     """
 
-    def __init__(self, pipe: Connection, controls: Controls) -> None:
+    def __init__(
+        self, pipe: Connection, controls: Controls, facts: Mapping[str, Facts] | None = None
+    ) -> None:
         super().__init__(list(controls))
-        self._pipe, self._controls = pipe, controls
+        self._pipe, self._controls, self._facts = pipe, controls, facts or {}
         self._moves: Values = {}  # since the last that went over
-        self._meters: dict[str, Meters] = {}
+        self._shown = Snapshot({}, {}, {})
+        self._heard: set[str] = set()  # instances whose sound has been asked since then
         self._asked, self._received_s, self._sent_s = False, 0.0, -math.inf
         self.closed = threading.Event()
 
@@ -60,7 +72,17 @@ class SurfaceProxy(MemorySurface):
     def meters(self, instance: str) -> Meters:
         if time.monotonic() - self._received_s > STALE_S:
             self._asked = True
-        return self._meters.get(instance, {})
+        return self._shown.meters.get(instance, {})
+
+    def facts(self, instance: str) -> Facts:
+        return self._facts.get(instance, {})
+
+    def sound(self, instance: str) -> Sound | None:
+        with self._lock:
+            self._heard.add(instance)
+        if time.monotonic() - self._received_s > STALE_S:
+            self._asked = True
+        return self._shown.sounds.get(instance)
 
     def fileno(self) -> int:
         """Return the descriptor on which the other side answers."""
@@ -82,9 +104,10 @@ class SurfaceProxy(MemorySurface):
             if self.due_in_s() <= 0:
                 with self._lock:
                     moves, self._moves = self._moves, {}
-                asked, self._asked = self._asked or not moves, False
+                    asked, self._asked = self._asked or not moves, False
+                    heard, self._heard = self._heard, set()
                 self._sent_s = time.monotonic()
-                self._pipe.send((moves, asked))
+                self._pipe.send((moves, heard if asked else None))
         except (EOFError, OSError):
             self.closed.set()
 
@@ -92,9 +115,10 @@ class SurfaceProxy(MemorySurface):
         if snapshot is None:
             self.closed.set()
             return
-        values, self._meters = snapshot
+        self._shown = snapshot
         with self._lock:
-            self._values.update({k: v for k, v in values.items() if k not in self._moves})
+            values = snapshot.values.items()
+            self._values.update({k: v for k, v in values if k not in self._moves})
         self._received_s = time.monotonic()
 
 
@@ -104,18 +128,19 @@ def relay(surface: ControlSurface, pipe: Connection) -> None:
     Returns when the other side says that it ends. Raises EOFError or OSError if it does not say so.
     """
     while (message := pipe.recv()) is not None:
-        moves, asked = message
+        moves, heard = message
         for (instance, name), value in moves.items():
             surface.set_value(instance, name, value)
-        if asked:
-            pipe.send(snapshot_of(surface))
+        if heard is not None:
+            pipe.send(snapshot_of(surface, heard))
 
 
-def snapshot_of(surface: ControlSurface) -> Snapshot:
-    """Return all values and meters of a surface."""
+def snapshot_of(surface: ControlSurface, heard: Iterable[str] = ()) -> Snapshot:
+    """Return all values and meters of a surface, and the sound of instances `heard`."""
     values = {
         (instance, name): surface.value(instance, name)
         for instance in surface.instances
         for name in surface.controls(instance)
     }
-    return values, {instance: surface.meters(instance) for instance in surface.instances}
+    meters = {instance: surface.meters(instance) for instance in surface.instances}
+    return Snapshot(values, meters, {instance: surface.sound(instance) for instance in heard})

@@ -86,8 +86,9 @@ class ServerProcess:
     def _open(self, settings: Sequence[ServerSettings]) -> list[int]:
         surface = self._surface
         controls = {name: dict(surface.controls(name)) for name in surface.instances}
+        facts = {name: dict(surface.facts(name)) for name in surface.instances}
         try:
-            self._pipe.send((controls, list(settings)))
+            self._pipe.send((controls, facts, list(settings)))
             answer = self._pipe.recv() if self._pipe.poll(START_S) else "it did not start in time"
         except (EOFError, OSError):
             answer = "the process of the servers ended at once"
@@ -104,7 +105,7 @@ class ServerProcess:
             if not self._closing:
                 status = self._wait()
                 self._report(
-                    f"the process that listens for others (OSC) has ended by itself, status "
+                    f"the process that listens for others has ended by itself, status "
                     f"{status}: the sound goes on without it; start anew to have it again"
                 )
 
@@ -121,8 +122,8 @@ def _serve(pipe: Connection) -> None:
     """Run in the other process: open the servers, tell their ports, drive them until the end."""
     controls: Controls
     settings: list[ServerSettings]
-    controls, settings = pipe.recv()
-    proxy = SurfaceProxy(pipe, controls)
+    controls, facts, settings = pipe.recv()
+    proxy = SurfaceProxy(pipe, controls, facts)
     servers: list[Server] = []
     try:
         for each in settings:

@@ -83,12 +83,12 @@ def attend_until(ended: Callable[[], bool], attended: Sequence[Attended], report
 
 
 @contextlib.contextmanager
-def running(server: Server, report: Report) -> Iterator[Server]:
-    """Drive a server in a thread of this process, and stop it at the end."""
+def running(server: Server, report: Report, *beside: Attended) -> Iterator[Server]:
+    """Drive a server, and what is beside it, in a thread of this process; stop it at the end."""
     quit_event = threading.Event()
     thread = threading.Thread(
         target=attend_until,
-        args=(quit_event.is_set, [server], report),
+        args=(quit_event.is_set, [server, *beside], report),
         name=f"stemsteer-{server.name.lower()}",
         daemon=True,
     )

@@ -6,18 +6,40 @@ import functools
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
+from realtime.stft import Audio
 
 Move = tuple[str, str, float]  # instance, control, value
 Meters = Mapping[str, Sequence[float]]
+Facts = Mapping[str, str]
 INPUTS_BY_NAME = {control.name: control for control in INPUTS}
 _NOT_IN_ADDRESS = re.compile(r"[\s#*,/?\[\]{}]|[^\x21-\x7e]")
 
 
+@dataclass(frozen=True)
+class Sound:
+    """The newest samples of an instance, each (2, n) and of the same moment of the input.
+
+    `target` and `residual`, which is everything else, are as the separator gives them, before mix,
+    mode and gain; `end`, the position behind them, grows while sound goes on.
+    """
+
+    end: int
+    sample_rate: float
+    mixture: Audio
+    target: Audio
+    residual: Audio
+
+
 class ControlSurface(Protocol):
     """Instances by name, each with controls; every method may be called from any thread."""
+
+    @property
+    def connected(self) -> bool:
+        """Return whether what plays is there."""
 
     @property
     def instances(self) -> Sequence[str]:
@@ -35,6 +57,12 @@ class ControlSurface(Protocol):
     def meters(self, instance: str) -> Meters:
         """Return what `controls.METERS` lists, as far as it is known."""
 
+    def facts(self, instance: str) -> Facts:
+        """Return what does not change: model, tier, host, ... as far as it is known."""
+
+    def sound(self, instance: str) -> Sound | None:
+        """Return the newest sound, to be shown; None where it is not known."""
+
 
 @functools.lru_cache(1024)
 def osc_name(name: str) -> str:
@@ -44,6 +72,8 @@ def osc_name(name: str) -> str:
 
 class MemorySurface:
     """A surface that only keeps the values."""
+
+    connected = True
 
     def __init__(self, instances: Sequence[str]) -> None:
         self.instances = tuple(instances)
@@ -62,3 +92,9 @@ class MemorySurface:
 
     def meters(self, instance: str) -> Meters:
         return {}
+
+    def facts(self, instance: str) -> Facts:
+        return {}
+
+    def sound(self, instance: str) -> Sound | None:
+        return None

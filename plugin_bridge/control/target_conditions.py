@@ -51,6 +51,12 @@ def known_instruments(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(name for name in INSTRUMENTS if name in spec.classes or name in own)
 
 
+def facts_of(spec: ModelSpec, tier: str, rate_hz: float) -> dict[str, str]:
+    """Return what a surface tells of a running model: `ControlSurface.facts`."""
+    instruments = ",".join(known_instruments(spec))
+    return {"model": spec.name, "tier": tier, "rate_hz": f"{rate_hz:g}", "instruments": instruments}
+
+
 class TargetConditions:
     """Make the conditions of a model from the values of the controls.
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.metering import HISTOGRAM_SAMPLES, StemLevels, direction_histogram
-from plugin_bridge.control.surface import Meters
+from plugin_bridge.control.sound_history import SoundHistory
+from plugin_bridge.control.surface import Meters, Sound
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
 from realtime.stft import Audio
@@ -44,7 +45,7 @@ class OutputStage:
         self.block_multiple = separator.block_multiple
         self.tier, self.stems = separator.tier, separator.stems
         self._levels = StemLevels(len(self.stems), self.sample_rate)
-        self._newest = np.zeros((2, HISTOGRAM_SAMPLES), np.float32)
+        self._history = SoundHistory(len(self.stems), separator.latency, self.sample_rate)
         self._n_fed = 0  # samples since the stream started
         self._n_kept = 0  # samples of all streams that were finished, and kept by the tap
         self._histogram: tuple[int, tuple[float, ...]] = (-1, ())  # `_n_fed` then, and its shares
@@ -66,13 +67,14 @@ class OutputStage:
         # that starts the stream anew or by a slow disk, and it goes on from there.
         self.conditions.origin = self._n_kept - self._n_fed
         stems = self.separator.process(block)
+        self._history.put(block, stems)
         first = self._n_fed - self.separator.latency
         self._n_fed += block.shape[1]
         if self.mixer:
             stems = self.mixer.process(stems)
         elif not self.conditions.has_unity_levels:
             stems[:-1] = self.conditions.outputs(first, stems)
-        self._measure(block, stems)
+        self._levels.update(stems)
         if self._tap is None or self._tap(block, stems):
             self._n_kept += block.shape[1]
         return stems
@@ -94,16 +96,15 @@ class OutputStage:
             meters["activity"] = (float(activity[-1, self.stems.index(target)]),)
         return meters
 
+    def sound(self, target: str) -> Sound:
+        """Return the newest sound of a target, beside all others."""
+        return self._history.sound(self.stems.index(target))
+
     def _directions(self) -> tuple[float, ...]:
         """Return the histogram of the newest samples; between two hops it is made once."""
         n_fed, shares = self._histogram
         if n_fed != self._n_fed:
-            n_fed, shares = self._n_fed, tuple(direction_histogram(self._newest).tolist())
+            newest = self._history.mixture(HISTOGRAM_SAMPLES)
+            n_fed, shares = self._n_fed, tuple(direction_histogram(newest).tolist())
             self._histogram = (n_fed, shares)
         return shares
-
-    def _measure(self, block: Audio, stems: NDArray[np.float32]) -> None:
-        self._levels.update(stems)
-        newest = block[:, -HISTOGRAM_SAMPLES:]
-        self._newest[:, : -newest.shape[1]] = self._newest[:, newest.shape[1] :]
-        self._newest[:, -newest.shape[1] :] = newest

@@ -14,7 +14,7 @@ from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.control.target import Target, TimbrePair
-from plugin_bridge.control.target_conditions import has_own_sources
+from plugin_bridge.control.target_conditions import facts_of, has_own_sources
 from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.output_stage import OutputStage
@@ -71,6 +71,8 @@ class LiveSession:
             tier.hop / settings.sample_rate,
             parameters={stem: chain.controls() for stem, chain in chains.items()},
             meters=self._meters,
+            sound=lambda target: self.output_stage.sound(target),
+            facts=facts_of(model.spec, settings.tier, settings.sample_rate),
             log=self.moves,
         )
         conditions = conditions_of(

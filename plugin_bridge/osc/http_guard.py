@@ -8,7 +8,6 @@ the machine's own name, and comes from no page of elsewhere.
 from __future__ import annotations
 
 import io
-import ipaddress
 import socket
 import socketserver
 import threading
@@ -16,7 +15,8 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+
+from plugin_bridge.control.own_name import is_own_name
 
 REQUEST_S = 5.0
 """Time for a whole request, and again for its answer."""
@@ -99,22 +99,3 @@ class GuardedHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
-
-
-def is_own_name(authority: str, reached: str) -> bool:
-    """Return whether ``host`` or ``host:port`` is an address, localhost, or this machine's name.
-
-    No name server can point an address elsewhere, so any will do where we were reached from
-    outside; `reached`, the address of ours, may be another one behind a router.
-    """
-    try:
-        host = urlsplit(f"//{authority}").hostname or ""
-        own = socket.gethostname().lower()
-        if host in ("localhost", own, f"{own}.local"):
-            return True
-        address = ipaddress.ip_address(host.partition("%")[0])
-        return (
-            address.is_loopback or not ipaddress.ip_address(reached.partition("%")[0]).is_loopback
-        )
-    except ValueError:
-        return False

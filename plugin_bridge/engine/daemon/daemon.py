@@ -29,6 +29,7 @@ from plugin_bridge.engine.daemon.listener import (
     peer_uid,
     remove_socket,
 )
+from plugin_bridge.engine.daemon.observers import Observers
 from plugin_bridge.engine.daemon.reserve import WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
@@ -69,6 +70,7 @@ class EngineDaemon:
         self._pending: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
         self._ending: list[tuple[WorkerProcess, float]] = []  # with the time to kill it
+        self._observers = Observers(surface)
         self._history = InstanceHistory()
         self._reserve = WorkerReserve(model, lanes_file)
         self._reserve.fill()
@@ -99,7 +101,12 @@ class EngineDaemon:
                 self._accept()
             elif peer in self._pending:
                 self._read_hello(peer)
-            elif not (worker := self._workers[peer]).read_message():
+            elif peer in self._observers:
+                if not self._observers.read(peer):
+                    self._drop_observer(peer)
+            elif (worker := self._workers[peer]).read_message():
+                self._observers.tell()
+            else:
                 self._release(worker)
         except Exception:
             log.exception("a fault of the engine itself, which goes on")
@@ -147,6 +154,11 @@ class EngineDaemon:
         if message.get("ask") == "status":
             peer.send(json.dumps(self.status()).encode())  # it fits the buffer of a new socket
             return
+        if message.get("ask") == "observe":
+            observer = peer.dup()
+            self._observers.add(observer)
+            self._selector.register(observer, selectors.EVENT_READ)
+            return
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
         self._start_instance(parse_hello(message), fds[0], peer)
@@ -172,6 +184,7 @@ class EngineDaemon:
         try:
             peer.setblocking(True)
             worker.assign([ring_fd, peer.fileno()])
+            self._observers.tell()
         except BaseException:  # it has ended meanwhile: no track of nobody is left on the surface
             self._release(worker)
             raise
@@ -182,10 +195,15 @@ class EngineDaemon:
         self._selector.unregister(worker.connection)
         del self._workers[worker.connection]
         self._surface.remove(worker)
+        self._observers.tell()
         hello = worker.hello
         if overrides := worker.page.overrides():
             self._history.keep_overrides(hello["uuid"], hello["pid"], overrides)
         self._let_end(worker)
+
+    def _drop_observer(self, peer: socket.socket) -> None:
+        self._selector.unregister(peer)
+        self._observers.remove(peer)
 
     def _let_end(self, worker: WorkerProcess) -> None:
         """Close what a process reads, by which it ends; nobody waits for that."""
@@ -221,6 +239,8 @@ class EngineDaemon:
             remove_socket(self._path)
         for peer in list(self._pending):
             self._remove_pending(peer).close()
+        for observer in self._observers:
+            self._drop_observer(observer)
         for worker in [*self._workers.values(), *self._reserve.empty()]:
             self._let_end(worker)
         while self._ending:

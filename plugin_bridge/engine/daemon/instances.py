@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
-from plugin_bridge.control.metering import HISTOGRAM_SAMPLES, direction_histogram
-from plugin_bridge.control.surface import Meters, osc_name
+from plugin_bridge.control.surface import Facts, Meters, Sound, osc_name
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
+from plugin_bridge.engine.shared.instance_view import InstanceView
 
 
 class InstanceSurface:
@@ -18,6 +18,8 @@ class InstanceSurface:
     another one of the same name gets its number behind it. An instance that comes back has the
     number that it had.
     """
+
+    connected = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the daemon adds and removes, OSC looks
@@ -41,6 +43,10 @@ class InstanceSurface:
         with self._lock:
             self._workers = {name: w for name, w in self._workers.items() if w is not worker}
 
+    def workers(self) -> Sequence[tuple[str, WorkerProcess]]:
+        """Return the names of the instances, each with its process."""
+        return tuple(self._workers.items())
+
     @property
     def instances(self) -> Sequence[str]:
         return tuple(self._workers)
@@ -57,22 +63,20 @@ class InstanceSurface:
             worker.page.request(REMOTE_CONTROLS[name].id, value)
 
     def meters(self, instance: str) -> Meters:
+        view = self._view(instance)
+        return view.meters() if view else {}
+
+    def facts(self, instance: str) -> Facts:
         worker = self._workers.get(instance)
-        if worker is None or worker.ring is None:
-            return {}
-        ring, (target_db, residual_db) = worker.ring, worker.page.levels_db
-        newest = ring.read(ring.input, ring["written"] - HISTOGRAM_SAMPLES, HISTOGRAM_SAMPLES)
-        meters: dict[str, tuple[float, ...]] = {
-            "level_target": (target_db,),
-            "level_residual": (residual_db,),
-            "directions": tuple(direction_histogram(newest).tolist()),
-            "latency": (float(ring["latency"]),),
-            "load": (float(ring["load"]),),
-            "dropouts": (float(ring["dropouts"]),),
-        }
-        if (activity := worker.page.activity) is not None:
-            meters["activity"] = (activity,)
-        return meters
+        return worker.facts if worker else {}
+
+    def sound(self, instance: str) -> Sound | None:
+        view = self._view(instance)
+        return view.sound() if view else None
+
+    def _view(self, instance: str) -> InstanceView | None:
+        worker = self._workers.get(instance)
+        return InstanceView(worker.page, worker.ring) if worker and worker.ring else None
 
     def _number(self, uuid: str) -> int:
         """Return the number that an instance had, or the lowest free one."""

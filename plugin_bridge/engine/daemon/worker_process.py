@@ -29,6 +29,8 @@ FIGURES = (
     "hops",
 )
 
+FACTS = ("model", "tier", "rate_hz", "instruments", "host", "format", "block")
+
 log = logging.getLogger("stemsteer.engine")
 
 
@@ -54,6 +56,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
         self.hello: dict[str, Any] = {}
         self.ring: SharedRing | None = None
+        self._ring_fd = -1
         self._ring_inode = 0
         self._loaded = False
         self._facts: dict[str, Any] = {}
@@ -83,6 +86,7 @@ class WorkerProcess:
         fds : file descriptors of the ring and of the socket to the plugin; they stay the caller's.
         """
         self._ring_inode = os.fstat(fds[0]).st_ino
+        self._ring_fd = os.dup(fds[0])
         socket.send_fds(self.connection, [json.dumps(self.hello).encode()], fds)
 
     def read_message(self) -> bool:
@@ -108,6 +112,27 @@ class WorkerProcess:
         """Return whether it serves the owner of that ring: a hello with it is no copied track's."""
         return os.fstat(fd).st_ino == self._ring_inode
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Return what does not change of the instance, as text; see `ControlSurface.facts`."""
+        told = {**self.hello, **self._facts}
+        return {name: str(told[name]) for name in FACTS if name in told}
+
+    def read_only_fds(self) -> list[int]:
+        """Return new descriptors of page and ring, by which nobody can write into them.
+
+        Raises OSError if the instance is just going.
+        """
+        fds: list[int] = []
+        try:
+            for fd in (self.page.fd, self._ring_fd):
+                fds.append(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return fds
+
     def status(self) -> dict[str, Any]:
         """Return what `stemsteer status` tells of an instance."""
         assert self.ring is not None
@@ -118,6 +143,8 @@ class WorkerProcess:
         """Close what it reads, so that it ends by itself; once."""
         self.connection.close()
         self.page.close()
+        if self._ring_fd >= 0:
+            os.close(self._ring_fd)
 
     def terminate(self) -> int:
         """Return its exit status; kill it if it has not ended yet."""

@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plugin_bridge.control.metering import decibels
+from plugin_bridge.control.sound_history import read_ring, write_ring
 from plugin_bridge.engine.shared.ring import VALUES
 
 Overrides = dict[int, tuple[float, float]]
 """By id of an overridden control: its value, and what the plugin's parameter was then."""
 
+STEM_SAMPLES = 16_384
+"""Of the newest sound so much stays: what is shown of it at 192 kHz, and time to read it."""
 _PAGE = np.dtype(
     [
         ("requests", "<u4", (VALUES,)),  # of each control so far; counted after `requested`
@@ -31,6 +34,9 @@ _PAGE = np.dtype(
         ("host_values", "<f4", (VALUES,)),  # the plugin's parameters; NaN: not known yet
         ("powers", "<f4", (2,)),  # of target and residual
         ("activity", "<f4"),  # NaN: the model does not tell
+        ("stems_from", "<i8"),  # position of the first of `stems` since the last jump
+        ("stems_end", "<i8"),  # position behind the newest; counted after them
+        ("stems", "<f4", (4, STEM_SAMPLES)),  # target and residual, left and right; a ring
     ]
 )
 
@@ -41,15 +47,18 @@ class ControlPage:
     Parameters
     ----------
     fd : of a page that another process has made; None makes one.
+    writable : False for who only looks.
     """
 
-    def __init__(self, fd: int | None = None) -> None:
+    def __init__(self, fd: int | None = None, *, writable: bool = True) -> None:
         self.fd = os.memfd_create("stemsteer-controls", os.MFD_CLOEXEC) if fd is None else fd
         if fd is None:
             os.ftruncate(self.fd, _PAGE.itemsize)
-        self._memory = mmap.mmap(self.fd, _PAGE.itemsize)
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._memory = mmap.mmap(self.fd, _PAGE.itemsize, access=access)
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
         self._requests = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
+        self._stems: NDArray[np.float32] = self._page["stems"]
         self._seen = b""
         self._taken: NDArray[np.uint32] = self._page["taken"].copy()
         if fd is None:
@@ -123,6 +132,23 @@ class ControlPage:
     def publish_activity(self, activity: float) -> None:
         """Tell the daemon how surely the target plays, 0 to 1."""
         self._page["activity"] = activity
+
+    def publish_stems(self, stems: NDArray[np.float32], end: int) -> None:
+        """Tell who looks the newest stems (2, 2, n), target and residual, before position `end`."""
+        page, samples = self._page, stems.shape[2]
+        if page["stems_end"] != end - samples:
+            page["stems_from"] = end - samples
+        write_ring(self._stems, end - samples, stems.reshape(4, samples))
+        page["stems_end"] = end
+
+    def newest_stems(self, samples: int) -> tuple[NDArray[np.float32], int] | None:
+        """Return the newest stems (2, 2, samples) and the position behind them.
+
+        None if there are not so many since the start or the last jump.
+        """
+        end = int(self._page["stems_end"])
+        stems = read_ring(self._stems, end, samples).reshape(2, 2, samples)
+        return (stems, end) if end - samples >= self._page["stems_from"] else None
 
     def close(self) -> None:
         """Close the file descriptor; the memory goes with the object."""

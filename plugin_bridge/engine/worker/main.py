@@ -18,6 +18,7 @@ from pathlib import Path
 from plugin_bridge.automation import ALL, Lane, read_automation
 from plugin_bridge.control.controls import BY_NAME, REMOTE_CONTROLS
 from plugin_bridge.control.surface import osc_name
+from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
@@ -61,7 +62,9 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             _send(plugin, f"error {error}")
             _send(daemon, f"error {error}")
             return
-        _send(daemon, json.dumps({"model": name, "tier": tier, "hop": processor.hop}))
+        facts = {"model": name, "tier": tier, "hop": processor.hop}
+        instruments = ",".join(known_instruments(model.spec))
+        _send(daemon, json.dumps({**facts, "instruments": instruments}))
         _send(plugin, f"ok {hello['uuid']}")
         try:
             _run(processor, plugin, daemon)

@@ -262,6 +262,7 @@ class RingProcessor:
                 timeline.target_values(self.position), timeline.overridden, timeline.host_values
             )
         self._stem_levels.update(stems)
+        self._page.publish_stems(stems, self.position - self._separator.latency)
         if activity is not None:
             self._page.publish_activity(float(activity[-1, 0]))
 

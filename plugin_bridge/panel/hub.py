@@ -1,0 +1,180 @@
+"""The browsers that are connected: what they ask for, and what they are told.
+
+Everything here runs in the event loop of the web server's thread, but for `inbox`, `wanted` and
+`n_clients`, which the thread that attends to the panel reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import math
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from realtime.json_reader import read_json_object
+
+MAX_CLIENTS = 16
+MAX_MESSAGE_BYTES = 4096
+MAX_MESSAGES = 400
+"""From one browser in a second: a hand moves a control at most at the rate of the screen."""
+TOKEN_S = 5.0
+POLICY, LATER = 1008, 1013  # codes of the protocol (RFC 6455, section 7.4)
+Move = tuple[str, str, float]
+
+
+@dataclass(eq=False)
+class Client:
+    """One browser; while `outbox` is not sent it is told nothing more, and everything later."""
+
+    socket: WebSocket
+    outbox: list[str | bytes] = field(default_factory=list)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    shows: str = ""
+    needs_all: bool = True
+    n_messages: int = 0
+    since_s: float = 0.0
+
+
+class Hub:
+    """All browsers of a panel.
+
+    Parameters
+    ----------
+    token : what a browser has to send first; empty if nobody else can reach the panel.
+    wake : called after something has been put into `inbox`.
+    """
+
+    def __init__(self, token: str, wake: Callable[[], None]) -> None:
+        self._token, self._wake = token, wake
+        self._clients: set[Client] = set()
+        self.inbox: queue.SimpleQueue[Move] = queue.SimpleQueue()
+        self.n_refused = self.n_seen = 0
+
+    @property
+    def n_clients(self) -> int:
+        """Return how many browsers are connected."""
+        return len(self._clients)
+
+    @property
+    def wanted(self) -> set[str]:
+        """Return the instances of which somebody wants a picture."""
+        return {client.shows for client in tuple(self._clients)} - {""}
+
+    @property
+    def needs_all(self) -> bool:
+        """Return whether somebody has to be told everything."""
+        return any(client.needs_all for client in tuple(self._clients))
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Attend to a browser until it goes."""
+        await socket.accept()
+        if not await self._is_trusted(socket):
+            self.n_refused += 1
+            await socket.close(POLICY, "a token is needed: open the address that was printed")
+            return
+        if len(self._clients) >= MAX_CLIENTS:
+            await socket.close(LATER, f"{MAX_CLIENTS} browsers are connected already")
+            return
+        client = Client(socket)
+        sender = asyncio.create_task(_send(client))
+        self._clients.add(client)
+        self.n_seen += 1
+        self._wake()
+        try:
+            await self._listen(client)
+        finally:
+            self._clients.discard(client)
+            sender.cancel()
+
+    def deliver(self, news: str, everything: str, pictures: Mapping[str, bytes]) -> None:
+        """Tell every browser the news, or everything where it has missed some.
+
+        Parameters
+        ----------
+        news, everything : JSON; empty if there is none.
+        pictures : by instance.
+        """
+        for client in self._clients:
+            if client.outbox:  # its network is slower than we are
+                client.needs_all = client.needs_all or bool(news)
+                continue
+            text = everything if client.needs_all else news
+            if text:
+                client.outbox.append(text)
+                client.needs_all = False
+            if client.shows in pictures:
+                client.outbox.append(pictures[client.shows])
+            if client.outbox:
+                client.ready.set()
+
+    async def _is_trusted(self, socket: WebSocket) -> bool:
+        if not self._token:
+            return True
+        try:
+            text = await asyncio.wait_for(socket.receive_text(), TOKEN_S)
+            token = str(_read(text).get("token", ""))
+        except (asyncio.TimeoutError, WebSocketDisconnect, ValueError, KeyError):
+            return False
+        return hmac.compare_digest(token.encode(), self._token.encode())
+
+    async def _listen(self, client: Client) -> None:
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                text = await client.socket.receive_text()
+                try:
+                    self._count(client)
+                    self._take(client, _read(text))
+                except (ValueError, TypeError) as error:
+                    self.n_refused += 1
+                    await client.socket.close(POLICY, str(error)[:100])
+                    return
+                except KeyError:  # bytes in place of text
+                    return
+
+    def _count(self, client: Client) -> None:
+        now_s = time.monotonic()
+        if now_s - client.since_s > 1:
+            client.since_s, client.n_messages = now_s, 0
+        client.n_messages += 1
+        if client.n_messages > MAX_MESSAGES:
+            raise ValueError(f"more than {MAX_MESSAGES} messages in a second")
+
+    def _take(self, client: Client, message: Mapping[str, Any]) -> None:
+        if "show" in message:
+            client.shows = str(message["show"])
+        moves = message.get("set", {})
+        if not isinstance(moves, dict):
+            raise ValueError("set is no object of instances")
+        for instance, values in moves.items():
+            if not isinstance(values, dict):
+                raise ValueError(f"{instance!r:.40}: expected an object of controls")
+            for name, value in values.items():
+                if type(value) not in (int, float) or not math.isfinite(value):
+                    raise ValueError(f"{name!r:.40}: expected a number")
+                self.inbox.put((instance, name, float(value)))
+        self._wake()
+
+
+async def _send(client: Client) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await client.ready.wait()
+            client.ready.clear()
+            for message in client.outbox:
+                if isinstance(message, str):
+                    await client.socket.send_text(message)
+                else:
+                    await client.socket.send_bytes(message)
+            client.outbox.clear()
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Return a message of a browser. Raises ValueError if it is none."""
+    return read_json_object(text.encode(), max_bytes=MAX_MESSAGE_BYTES, max_depth=4)

@@ -1,0 +1,242 @@
+"""The panel as a server beside others: its web server on a thread, its surface in `attend`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import math
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+import uvicorn
+
+from plugin_bridge.control.servers import Report
+from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.panel.hub import Hub
+from plugin_bridge.panel.picture import (
+    FLOOR_DB,
+    N_AZIMUTHS,
+    TOP_DB,
+    PictureMaker,
+    band_edges_hz,
+)
+from plugin_bridge.panel.shown import Shown, changes, controls_table, shown
+from plugin_bridge.panel.web import make_app
+from realtime.errors import StemsteerError
+
+DEFAULT_PORT = 9980
+LOOPBACK = "127.0.0.1"
+PICTURES_HZ = 30.0
+LEAST_TOKEN = 8  # characters
+START_S, STOP_S = 10.0, 3.0
+ANSWER_S = 0.006
+"""From the asking for sound to the telling of it."""
+LATE_S = 0.1
+"""Pictures that are later are left out."""
+FIXED = {
+    "controls": controls_table(),
+    "bands_hz": band_edges_hz(),
+    "azimuths": N_AZIMUTHS,
+    "floor_db": FLOOR_DB,
+    "top_db": TOP_DB,
+}
+"""What a browser is told once."""
+_QUEUE = 64  # connections
+
+
+@dataclass(frozen=True)
+class PanelOptions:
+    """Where to listen. A token is needed where others can reach the address.
+
+    Raises
+    ------
+    ValueError for a token that is too short, or for an address that is none.
+    """
+
+    host: str = LOOPBACK
+    port: int = DEFAULT_PORT
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        address = ipaddress.ip_address(self.host)  # raises ValueError with the address in it
+        if not address.is_loopback and len(self.token) < LEAST_TOKEN:
+            raise ValueError(
+                f"listening on {self.host} lets others in: give a token of {LEAST_TOKEN} "
+                "characters or more, or none and take the one that is made"
+            )
+
+    @classmethod
+    def with_token(cls, host: str, port: int, token: str | None) -> PanelOptions:
+        """Return options with a token of chance where one is needed and none is given."""
+        if token is None:
+            token = "" if ipaddress.ip_address(host).is_loopback else secrets.token_urlsafe(16)
+        return cls(host, port, token)
+
+    def address(self, port: int) -> str:
+        """Return what is to be typed into a browser.
+
+        The token is behind a #, which a browser does not send along with what it asks for.
+        """
+        host = socket.gethostname() if ipaddress.ip_address(self.host).is_unspecified else self.host
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{port}/" + (f"#{self.token}" if self.token else "")
+
+    def open(self, surface: ControlSurface, report: Report) -> PanelServer:
+        """Return the panel, which listens already.
+
+        Raises StemsteerError if the port is taken.
+        """
+        return PanelServer(surface, self, report)
+
+
+class PanelServer:
+    """Shows a surface to browsers and moves it for them.
+
+    `attend` does all that concerns the surface: it applies what browsers have moved, and at
+    `PICTURES_HZ` looks at it and tells what has changed. The web server's thread only carries that.
+    """
+
+    name = "panel"
+
+    def __init__(self, surface: ControlSurface, options: PanelOptions, report: Report) -> None:
+        self._surface, self._report = surface, report
+        self._bell, self._ringer = socket.socketpair()
+        for end in (self._bell, self._ringer):
+            end.setblocking(False)
+        self._hub = Hub(options.token, self._wake)
+        self._listener = _bind(options.host, options.port)
+        self.port = int(self._listener.getsockname()[1])
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = threading.Event()
+        self._server = uvicorn.Server(_config(self._hub))
+        self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
+        self._told: Shown = {}
+        self._next_s, self._asked = 0.0, False
+        self._drawn: dict[str, int] = {}  # position of the last picture of an instance
+        self._makers: dict[tuple[float, int], PictureMaker] = {}
+        self.n_moves = 0
+        self._thread.start()
+        if not self._started.wait(START_S):
+            raise StemsteerError("the web server of the panel did not start in time")
+
+    def fileno(self) -> int:
+        """Return the descriptor on which the web server's thread says that something has come."""
+        return self._bell.fileno()
+
+    def due_in_s(self) -> float:
+        """Return the time until the next picture; infinite while nobody looks."""
+        return self._next_s - time.monotonic() if self._hub.n_clients else math.inf
+
+    def attend(self) -> None:
+        """Apply what has been moved, and tell what has changed."""
+        with contextlib.suppress(BlockingIOError):
+            while self._bell.recv(4096):
+                pass
+        while not self._hub.inbox.empty():
+            self._move(*self._hub.inbox.get_nowait())
+        if not self._hub.n_clients or time.monotonic() < self._next_s:
+            return
+        if self._asked:
+            self._next_s += 1 / PICTURES_HZ - ANSWER_S
+            self._tell()
+        else:  # a surface in another process has to be asked first
+            self._next_s = max(self._next_s, time.monotonic() - LATE_S) + ANSWER_S
+            for instance in self._hub.wanted:
+                self._surface.sound(instance)
+        self._asked = not self._asked
+
+    def stop(self) -> None:
+        """Release the port and end the web server."""
+        self._server.should_exit = True
+        self._thread.join(STOP_S)
+        for each in (self._listener, self._bell, self._ringer):
+            each.close()
+
+    def summary(self) -> str:
+        """Return what came in, in a line."""
+        hub = self._hub
+        refused = f", {hub.n_refused} refused" if hub.n_refused else ""
+        return f"panel: {hub.n_seen} connections of browsers, {self.n_moves} moves{refused}"
+
+    def _move(self, instance: str, name: str, value: float) -> None:
+        """Set a control; what is not there, as a track that has just gone, is left out."""
+        if instance in self._surface.instances:
+            control = self._surface.controls(instance).get(name)
+            if control is not None:
+                self._surface.set_value(instance, name, control.clamp(value))
+                self.n_moves += 1
+
+    def _tell(self) -> None:
+        now = shown(self._surface)
+        news = changes(self._told, now)
+        self._told = now
+        everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
+        text = json.dumps(news) if news else ""
+        pictures = {i: p for i in self._hub.wanted if (p := self._picture(i))}
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._hub.deliver, text, everything, pictures)
+
+    def _picture(self, instance: str) -> bytes:
+        """Return the picture of an instance; empty if no sound has come since the last one."""
+        sound = self._surface.sound(instance)
+        if sound is None or self._drawn.get(instance) == sound.end:
+            return b""
+        self._drawn[instance] = sound.end
+        key = sound.sample_rate, sound.mixture.shape[1]
+        if key not in self._makers:
+            self._makers[key] = PictureMaker(*key)
+        return self._makers[key](sound)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it has been rung already
+            self._ringer.send(b"!")
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._started.set()
+            await self._server.serve(sockets=[self._listener])
+
+        try:
+            asyncio.run(serve())
+        except Exception as error:
+            self._report(f"the panel has ended by itself: {type(error).__name__}: {error}")
+
+
+def _config(hub: Hub) -> uvicorn.Config:
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    return uvicorn.Config(
+        make_app(hub),
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        loop="asyncio",
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=8192,
+        ws_per_message_deflate=False,
+        limit_concurrency=_QUEUE,
+        h11_max_incomplete_event_size=16_384,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_QUEUE)
+    except (OSError, OverflowError) as error:
+        raise StemsteerError(
+            f"cannot listen for browsers on {host} port {port}: {error}; choose another with "
+            "--port (of live and serve: --panel-port), or stop what uses it"
+        ) from error

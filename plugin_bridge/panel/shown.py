@@ -1,0 +1,80 @@
+"""What browsers are told of a surface, and what of it has changed since the last time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from plugin_bridge.control.controls import Control
+from plugin_bridge.control.surface import INPUTS_BY_NAME, ControlSurface
+
+DECIMALS = {"level_target": 1, "level_residual": 1, "activity": 2, "load": 2}
+"""Digits of meters that are worth a message; others are whole numbers."""
+LEFT_OUT = "directions"
+"""A meter that the picture shows better."""
+Shown = dict[str, Any]
+Table = dict[str, dict[str, Any]]
+
+
+def controls_table() -> Table:
+    """Return the table of controls as the page needs it."""
+    return {name: _row(control) for name, control in INPUTS_BY_NAME.items()}
+
+
+def shown(surface: ControlSurface) -> Shown:
+    """Return all that is told of a surface, but for pictures.
+
+    Keys: ``connected``, ``instances``, and by instance ``values``, ``meters`` and ``facts``.
+    """
+    instances = list(surface.instances)
+    return {
+        "connected": surface.connected,
+        "instances": instances,
+        "values": {name: _values(surface, name) for name in instances},
+        "meters": {name: _meters(surface, name) for name in instances},
+        "facts": {name: dict(surface.facts(name)) for name in instances},
+    }
+
+
+def changes(before: Shown, now: Shown) -> Shown:
+    """Return the parts of `now` that differ from `before`; an instance that has gone is not in it.
+
+    That is told by ``instances``.
+    """
+    different: Shown = {}
+    for key, value in now.items():
+        old = before.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            inner = changes(dict(old), dict(value))
+            if inner:
+                different[key] = inner
+        elif value != old:
+            different[key] = value
+    return different
+
+
+def _row(control: Control) -> dict[str, Any]:
+    return {
+        "title": control.title,
+        "kind": control.kind,
+        "low": control.low,
+        "high": control.high,
+        "default": control.default,
+        "unit": control.unit,
+        "choices": list(control.choices),
+        "help": control.help,
+    }
+
+
+def _values(surface: ControlSurface, instance: str) -> dict[str, float]:
+    names = [name for name in surface.controls(instance) if name in INPUTS_BY_NAME]
+    return {name: round(surface.value(instance, name), 3) for name in names}
+
+
+def _meters(surface: ControlSurface, instance: str) -> dict[str, float]:
+    meters = surface.meters(instance)
+    return {
+        name: round(float(values[0]), DECIMALS.get(name, 0))
+        for name, values in meters.items()
+        if name != LEFT_OUT
+    }

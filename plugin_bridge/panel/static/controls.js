@@ -1,0 +1,161 @@
+// The controls of the selected sound: numbers, what is heard, bypass, instruments.
+
+const ROWS = [
+  { name: "azimuth", step: 0.5, unit: "°" },
+  { name: "width", step: 1, unit: "°" },
+  { name: "mix", step: 1, unit: "%", scale: 100 },
+  { name: "gain", step: 0.5, unit: "dB" },
+  { name: "strength", step: 1, unit: "%", scale: 100, timbre: true },
+  { name: "timbre_morph", step: 1, unit: "%", scale: 100, timbre: true },
+];
+const HEARD = {
+  target: { mode: 0, mix: 1, bypass: 0 },
+  residual: { mode: 1, mix: 1, bypass: 0 },
+  mixture: { bypass: 1 },
+};
+
+export class Controls {
+  #rows = [];
+  #known = "-";
+
+  constructor(surface, undo) {
+    Object.assign(this, { surface, undo });
+    this.side = document.getElementById("side");
+    this.instruments = document.getElementById("instruments");
+    this.bypass = document.getElementById("bypass");
+    this.hear = [...document.querySelectorAll("[data-hear]")];
+    for (const button of this.hear) {
+      button.addEventListener("click", () => this.listen(button.dataset.hear));
+    }
+    this.bypass.addEventListener("click", () => this.toggleBypass());
+    this.instruments.addEventListener("keydown", (event) => this.#walk(event));
+  }
+
+  listen(what) {
+    this.undo.set(HEARD[what]);
+  }
+
+  toggleBypass() {
+    this.undo.set({ bypass: this.surface.value("bypass") ? 0 : 1 });
+  }
+
+  update() {
+    const { surface } = this;
+    this.side.hidden = !surface.selected;
+    if (!surface.selected || !surface.controls.azimuth) return;
+    if (!this.#rows.length) this.#makeRows();
+    document.getElementById("name").textContent = surface.selected;
+    for (const row of this.#rows) this.#show(row);
+    const heard = this.#heard();
+    for (const button of this.hear) {
+      button.setAttribute("aria-pressed", button.dataset.hear === heard);
+    }
+    const bypassed = surface.value("bypass") === 1;
+    this.bypass.setAttribute("aria-pressed", bypassed);
+    this.bypass.classList.toggle("changed", !bypassed && !this.#isDry());
+    this.bypass.querySelector(".text").textContent = bypassed ? "Bypassed" : "Bypass";
+    this.#showInstruments();
+  }
+
+  #isDry() {
+    return this.surface.value("mix") === 0 && this.surface.value("gain") === 0;
+  }
+
+  #heard() {
+    const { surface } = this;
+    if (surface.value("bypass")) return "mixture";
+    if (surface.value("mix") < 1) return "";
+    return surface.value("mode") ? "residual" : "target";
+  }
+
+  #makeRows() {
+    const parent = document.getElementById("numbers");
+    for (const { name, step, unit, scale = 1, timbre } of ROWS) {
+      const { low, high, title, help } = this.surface.controls[name];
+      const row = document.createElement("div");
+      row.className = "number";
+      row.title = help;
+      const id = `number-${name}`;
+      row.innerHTML = `<label></label><input type="range"><span class="typed"><input
+        type="number" inputmode="decimal"><span aria-hidden="true"></span></span>`;
+      const [label, range, , number, sign] = row.querySelectorAll("label,input,span");
+      label.textContent = title.replace("Timbre ", "");
+      label.htmlFor = number.id = id;
+      sign.textContent = unit;
+      for (const input of [range, number]) {
+        Object.assign(input, { min: low * scale, max: high * scale, step: input === range ? step : "any" });
+      }
+      range.setAttribute("aria-label", `${title}, slider`);
+      range.addEventListener("input", () => this.undo.set({ [name]: range.value / scale }, name));
+      number.addEventListener("change", () => this.#type(name, number, scale));
+      row.addEventListener("dblclick", (event) => {
+        if (event.target === range) this.undo.set({ [name]: this.surface.controls[name].default });
+      });
+      parent.append(row);
+      this.#rows.push({ name, scale, range, number, row, timbre });
+    }
+  }
+
+  #type(name, number, scale) {
+    const value = number.value === "" ? NaN : number.valueAsNumber / scale;
+    if (Number.isFinite(value)) this.undo.set({ [name]: value });
+    this.#show(this.#rows.find((row) => row.name === name), true);
+  }
+
+  #show({ name, scale, range, number, row, timbre }, typed = false) {
+    const value = Math.round(this.surface.value(name) * scale * 100) / 100;
+    row.hidden = Boolean(timbre) && !this.surface.fact("instruments");
+    if (range.valueAsNumber !== value) range.value = value;
+    if ((typed || document.activeElement !== number) && number.valueAsNumber !== value) {
+      number.value = value;
+    }
+    const { low, high } = this.surface.controls[name];
+    range.style.setProperty("--filled", `${(value / scale - low) / (high - low) * 100}%`);
+  }
+
+  #showInstruments() {
+    const { surface, instruments } = this;
+    const known = surface.fact("instruments");
+    if (known !== this.#known) {
+      this.#known = known;
+      document.getElementById("no-instruments").hidden = known !== "";
+      instruments.hidden = known === "";
+      this.#makeInstruments(known ? ["any", ...known.split(",")] : []);
+    }
+    const chosen = surface.value("instrument");
+    for (const button of instruments.children) {
+      const checked = Number(button.dataset.number) === chosen;
+      button.setAttribute("aria-checked", checked);
+      button.tabIndex = checked ? 0 : -1;
+    }
+  }
+
+  #makeInstruments(names) {
+    const { choices } = this.surface.controls.instrument;
+    this.instruments.replaceChildren(...names.map((name) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("role", "radio");
+      button.dataset.number = choices.indexOf(name);
+      button.textContent = name.replaceAll("_", " ");
+      button.addEventListener("click", () => this.#choose(button));
+      return button;
+    }));
+  }
+
+  #choose(button) {
+    this.undo.set({ instrument: Number(button.dataset.number) });
+    button.focus();
+  }
+
+  // Arrows walk through the instruments, as they do in any group of radio buttons.
+  #walk(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const all = [...this.instruments.children];
+    const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+    if (next) this.#choose(next);
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}

@@ -1,0 +1,163 @@
+// Puts the page together: one surface, shown and moved by several parts.
+
+import { Controls } from "./controls.js";
+import { Field } from "./field.js";
+import { COLOURS, Handles } from "./handles.js";
+import { Picture } from "./picture.js";
+import { Surface } from "./surface.js";
+import { Truth } from "./truth.js";
+import { Undo } from "./undo.js";
+
+const at = (id) => document.getElementById(id);
+const surface = new Surface();
+const undo = new Undo(surface);
+const picture = new Picture();
+const field = new Field(picture, at("field"), at("trace"));
+const handles = new Handles(surface, undo, picture, at("plot"), at("handles"));
+const controls = new Controls(surface, undo);
+const truth = new Truth(surface, picture, at("truth"));
+const LISTEN = { 1: "target", 2: "residual", 3: "mixture" };
+let isDue = false;
+let isNew = false;
+
+// Draw at the screen's pace, and only when something has changed.
+function draw() {
+  isDue = false;
+  showStatus();
+  showTabs();
+  handles.update();
+  controls.update();
+  truth.update();
+  if (!isNew) return;
+  isNew = false;
+  field.drawField();
+  field.drawTrace(surface.value("azimuth"));
+}
+
+function due() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(draw);
+}
+
+function showStatus() {
+  const [state, text, notice] = status();
+  const shown = at("status");
+  if (shown.textContent !== text) shown.textContent = text;
+  shown.dataset.state = state;
+  if (at("notice").textContent !== notice) at("notice").textContent = notice;
+  document.body.classList.toggle("idle", state !== "on");
+}
+
+function status() {
+  if (surface.refused) return ["off", "Refused", `The panel refuses: ${surface.refused}.`];
+  if (!surface.connected) return ["off", "No panel", "The panel does not answer. It is asked again until it does."];
+  if (!surface.engine) return ["off", "No engine", "The engine is not there. It starts with the first plugin, or by: stemsteer serve"];
+  if (!surface.instances.length) return ["wait", "No track", "There is no track yet: put Stemsteer on a track of your DAW."];
+  return ["on", "Connected", ""];
+}
+
+function showTabs() {
+  const parent = at("instances");
+  const names = surface.instances;
+  if (parent.dataset.names !== JSON.stringify(names)) {
+    parent.dataset.names = JSON.stringify(names);
+    parent.replaceChildren(...names.map(makeTab));
+  }
+  for (const tab of parent.children) {
+    const selected = tab.dataset.name === surface.selected;
+    tab.setAttribute("aria-selected", selected);
+    tab.tabIndex = selected ? 0 : -1;
+  }
+}
+
+function makeTab(name, index) {
+  const tab = document.createElement("button");
+  tab.type = "button";
+  tab.className = `colour-${index % COLOURS}`;
+  tab.dataset.name = name;
+  tab.textContent = name;
+  tab.setAttribute("role", "tab");
+  tab.addEventListener("click", () => surface.select(name));
+  return tab;
+}
+
+function neighbour(step) {
+  const { instances, selected } = surface;
+  const place = instances.indexOf(selected) + step + instances.length;
+  surface.select(instances[place % instances.length] ?? "");
+  document.querySelector('[role="tab"][aria-selected="true"]')?.focus();
+}
+
+function showColours() {
+  const index = Math.max(surface.instances.indexOf(surface.selected), 0) % COLOURS;
+  document.body.dataset.colour = index;
+  const style = getComputedStyle(document.body);
+  field.colours(style.getPropertyValue("--rest"), style.getPropertyValue(`--colour-${index}`));
+  at("side").className = `colour-${index}`;
+}
+
+function showScales() {
+  const { bands_hz } = surface.fixed;
+  if (!bands_hz || at("frequencies").childElementCount) return;
+  const low = Math.log(bands_hz[0]);
+  const range = Math.log(bands_hz.at(-1)) - low;
+  at("frequencies").append(...[100, 200, 500, 1000, 2000, 5000, 10000].map((hz) => {
+    const mark = document.createElement("span");
+    mark.textContent = hz < 1000 ? hz : `${hz / 1000} k`;
+    mark.style.bottom = `${(Math.log(hz) - low) / range * 100}%`;
+    return mark;
+  }));
+  at("azimuths").append(...[-45, -30, -15, 0, 15, 30, 45].map((degrees) => {
+    const mark = document.createElement("span");
+    mark.textContent = { "-45": "L", 0: "C", 45: "R" }[degrees] ?? `${Math.abs(degrees)}°`;
+    mark.style.left = `${(degrees + 45) / 0.9}%`;
+    return mark;
+  }));
+}
+
+surface.addEventListener("change", () => {
+  if (surface.fixed.bands_hz) picture.start(surface.fixed);
+  showScales();
+  due();
+});
+surface.addEventListener("select", () => {
+  if (picture.columns) {
+    picture.clear();
+    field.clear();
+  }
+  showColours();
+});
+surface.addEventListener("picture", ({ detail }) => {
+  if (picture.take(detail)) isNew = true;
+  due();
+});
+undo.addEventListener("change", () => {
+  at("undo").disabled = !undo.canUndo;
+  at("redo").disabled = !undo.canRedo;
+});
+at("undo").addEventListener("click", () => undo.undo());
+at("redo").addEventListener("click", () => undo.redo());
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input");
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
+    event.shiftKey ? undo.redo() : undo.undo();
+    event.preventDefault();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || !surface.selected) return;
+  const onTab = event.target.matches('[role="tab"]');
+  if (event.key in LISTEN) controls.listen(LISTEN[event.key]);
+  else if (event.key.toLowerCase() === "b") controls.toggleBypass();
+  else if (onTab && event.key === "ArrowRight") neighbour(1);
+  else if (onTab && event.key === "ArrowLeft") neighbour(-1);
+  else if (!handles.key(event)) return;
+  event.preventDefault();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showColours);
+addEventListener("resize", () => { isNew = picture.columns > 0; due(); });
+
+showColours();
+due();
+surface.connect();

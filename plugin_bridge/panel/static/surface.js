@@ -1,0 +1,155 @@
+// The surface as this browser sees it: what the server tells, and what is moved here.
+
+const RETRY_MS = [300, 600, 1200, 2000];
+const SEND_MS = 8; // between two messages while a control is dragged
+const HELD_MS = 400; // after a touch, what the server tells of a control may still be older
+
+export class Surface extends EventTarget {
+  connected = false; // to the panel
+  engine = false; // what plays is there
+  instances = [];
+  values = {};
+  meters = {};
+  facts = {};
+  controls = {};
+  fixed = {};
+  selected = "";
+  #socket = null;
+  #attempts = 0;
+  #held = new Map(); // "instance control" → time until which the server is not believed
+  #moves = {};
+  #timer = 0;
+  #sent = 0;
+
+  connect() {
+    const socket = new WebSocket(`ws://${location.host}/ws`);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    socket.onopen = () => {
+      if (location.hash.length > 1) socket.send(JSON.stringify({ token: location.hash.slice(1) }));
+    };
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") this.#take(JSON.parse(data));
+      else this.dispatchEvent(new CustomEvent("picture", { detail: data }));
+    };
+    socket.onclose = ({ code, reason }) => {
+      this.connected = this.engine = false;
+      this.refused = code === 1008 ? reason : "";
+      this.#changed();
+      const wait = RETRY_MS[Math.min(this.#attempts++, RETRY_MS.length - 1)];
+      setTimeout(() => this.connect(), code === 1008 ? 5000 : wait);
+    };
+  }
+
+  value(name, instance = this.selected) {
+    return this.values[instance]?.[name] ?? this.controls[name]?.default ?? 0;
+  }
+
+  meter(name) {
+    return this.meters[this.selected]?.[name];
+  }
+
+  fact(name) {
+    return this.facts[this.selected]?.[name] ?? "";
+  }
+
+  // Move a control here, and tell the server.
+  set(name, value, instance = this.selected) {
+    const { low, high, kind } = this.controls[name];
+    value = Math.min(Math.max(value, low), high);
+    value = kind === "float" ? Math.round(value * 1000) / 1000 : Math.round(value);
+    (this.values[instance] ??= {})[name] = value;
+    (this.#moves[instance] ??= {})[name] = value;
+    this.#held.set(`${instance} ${name}`, performance.now() + HELD_MS);
+    const due = this.#sent + SEND_MS - performance.now();
+    if (due <= 0) this.#send();
+    else this.#timer ||= setTimeout(() => this.#send(), due);
+    this.#changed();
+  }
+
+  select(instance) {
+    if (instance === this.selected) return;
+    this.selected = instance;
+    this.#show();
+    this.dispatchEvent(new Event("select"));
+    this.#changed();
+  }
+
+  #show() {
+    if (this.connected) this.#socket.send(JSON.stringify({ show: this.selected }));
+  }
+
+  #send() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    if (!this.connected) {
+      this.#moves = {};
+      return;
+    }
+    this.#sent = performance.now();
+    this.#socket.send(JSON.stringify({ set: this.#moves }));
+    this.#moves = {};
+  }
+
+  #take(message) {
+    const all = "controls" in message;
+    if (all) {
+      const { controls, bands_hz, azimuths, floor_db, top_db } = message;
+      Object.assign(this, { controls, fixed: { bands_hz, azimuths, floor_db, top_db } });
+      this.connected = true;
+      this.#attempts = 0;
+      this.values = this.meters = this.facts = {};
+    }
+    if ("connected" in message) this.engine = message.connected;
+    if (message.instances) this.instances = message.instances;
+    for (const part of ["meters", "facts"]) this[part] = merged(this[part], message[part] ?? {});
+    this.values = merged(this.values, this.#believed(message.values ?? {}));
+    if (all) this.#show();
+    if (!this.instances.includes(this.selected)) this.select(this.instances[0] ?? "");
+    this.#changed();
+  }
+
+  // The values that the server tells, without those that are being moved here.
+  #believed(told) {
+    const now = performance.now();
+    const believed = {};
+    for (const [instance, values] of Object.entries(told)) {
+      believed[instance] = {};
+      for (const [name, value] of Object.entries(values)) {
+        const held = (this.#held.get(`${instance} ${name}`) ?? 0) > now;
+        believed[instance][name] = held ? this.value(name, instance) : value;
+        if (held) this.#recall(instance, name, value);
+      }
+    }
+    return believed;
+  }
+
+  // Take a value that was told during a touch once the touch is over, if nothing came since.
+  #recall(instance, name, value) {
+    const key = `${instance} ${name}`;
+    clearTimeout(this.#recalls.get(key));
+    this.#recalls.set(key, setTimeout(() => this.#settle(instance, name, value), HELD_MS));
+  }
+  #recalls = new Map();
+
+  #settle(instance, name, value) {
+    if ((this.#held.get(`${instance} ${name}`) ?? 0) > performance.now()) {
+      this.#recall(instance, name, value);
+    } else if (this.values[instance]) {
+      this.values[instance][name] = value;
+      this.#changed();
+    }
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+function merged(old, news) {
+  const all = { ...old };
+  for (const [instance, values] of Object.entries(news)) {
+    all[instance] = { ...old[instance], ...values };
+  }
+  return all;
+}

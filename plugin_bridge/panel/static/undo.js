@@ -1,0 +1,55 @@
+// What was done here can be undone: values before and after each gesture.
+
+const TOGETHER_MS = 700; // steps of the same controls in this time are one gesture
+const MOST = 200;
+
+export class Undo extends EventTarget {
+  #done = [];
+  #undone = [];
+
+  constructor(surface) {
+    super();
+    this.surface = surface;
+  }
+
+  get canUndo() { return this.#done.length > 0; }
+  get canRedo() { return this.#undone.length > 0; }
+
+  // Set controls as one step that can be undone; a drag is a row of steps with the same key.
+  set(values, key = "") {
+    const { surface } = this;
+    const instance = surface.selected;
+    if (!instance) return;
+    const before = Object.fromEntries(Object.keys(values).map((n) => [n, surface.value(n)]));
+    const last = this.#done.at(-1);
+    const now = performance.now();
+    const goes_on = last && key && last.key === key && last.instance === instance
+      && now - last.time < TOGETHER_MS;
+    if (goes_on) {
+      last.time = now;
+      last.before = { ...before, ...last.before };
+    } else {
+      this.#done.push({ instance, key, before, after: {}, time: now });
+      if (this.#done.length > MOST) this.#done.shift();
+    }
+    this.#undone = [];
+    for (const [name, value] of Object.entries(values)) surface.set(name, value);
+    const step = this.#done.at(-1);
+    for (const name of Object.keys(step.before)) step.after[name] = surface.value(name);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  undo() { this.#move(this.#done, this.#undone, "before"); }
+  redo() { this.#move(this.#undone, this.#done, "after"); }
+
+  #move(from, to, which) {
+    const step = from.pop();
+    if (!step) return;
+    to.push({ ...step, key: "" });
+    if (this.surface.instances.includes(step.instance)) this.surface.select(step.instance);
+    for (const [name, value] of Object.entries(step[which])) {
+      this.surface.set(name, value, step.instance);
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+}

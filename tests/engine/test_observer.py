@@ -1,0 +1,124 @@
+"""The engine seen from another process: its tracks come and go, are moved, and are heard."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from plugin_bridge.control.servers import attend_until
+from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.observer import EngineObserver, _receive
+from plugin_bridge.paths import engine_socket
+from tests.support.serve_process import play
+
+
+@contextlib.contextmanager
+def observed():
+    with contextlib.closing(EngineObserver()) as engine:
+        yield engine
+
+
+def attend(engine, condition, what="it"):
+    """Attend to an observer until a condition holds."""
+    deadline_s = time.monotonic() + 10
+
+    def ended():
+        assert time.monotonic() < deadline_s, what
+        return condition()
+
+    attend_until(ended, [engine], print)
+
+
+def test_tracks_are_seen_as_they_come_and_go_and_moved(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    with observed() as engine:
+        attend(engine, lambda: engine.connected)
+        assert engine.instances == ()
+        track = PluginClient(label="guitar", offline=True)
+        other = PluginClient(offline=True)
+        attend(engine, lambda: len(engine.instances) == 2 and engine.facts("guitar").get("tier"))
+        assert engine.facts("guitar")["tier"] == "live"
+        play(track, 8, gain=-3.0)
+        attend(engine, lambda: engine.value("guitar", "gain") == -3, "the plugin's own value")
+        engine.set_value("guitar", "gain", -20.0)
+        assert engine.value("guitar", "gain") == -20  # at once, although nobody has taken it yet
+        attend(engine, lambda: engine.due_in_s() > 1e9, "it is sent")
+        time.sleep(0.05)
+        np.testing.assert_allclose(play(track, 8, gain=-3.0)[-256:], 0.1, atol=1e-5)
+        assert engine.value("track_2", "gain") == 0
+        other.close()
+        attend(engine, lambda: engine.instances == ("guitar",))
+
+
+def test_what_is_heard_is_mixture_target_and_residual_of_one_moment(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(label="guitar", offline=True)
+    with observed() as engine:
+        attend(engine, lambda: engine.instances)
+        assert engine.sound("guitar") is None
+        noise = np.random.default_rng(1).standard_normal((2, 512)).astype(np.float32)
+        for _ in range(20):
+            track.push(noise, mix=0.5, gain=-12.0)
+            assert track.wait(track.position - 256)
+        attend(engine, lambda: engine.sound("guitar") is not None)
+        sound = engine.sound("guitar")
+        np.testing.assert_allclose(sound.target, sound.mixture, atol=1e-5)  # before mix and gain
+        np.testing.assert_allclose(sound.target + sound.residual, sound.mixture, atol=1e-6)
+        assert sound.mixture.shape == (2, 2048)
+        assert np.abs(sound.mixture).max() > 1
+        assert track.position - 2048 < sound.end <= track.position
+
+
+def test_an_observer_outlives_the_engine_and_finds_the_next_one(engine_sandbox):
+    with observed() as engine:
+        assert not engine.connected
+        pid = engine_sandbox.start(engine_sandbox.identity)
+        attend(engine, lambda: engine.connected)
+        track = PluginClient(label="guitar", offline=True)
+        attend(engine, lambda: engine.instances)
+        os.kill(pid, signal.SIGKILL)
+        attend(engine, lambda: not engine.connected)
+        assert engine.instances == ()
+        assert engine.meters("guitar") == {}
+        assert engine.sound("guitar") is None
+        track.close()
+        engine_sandbox.start(engine_sandbox.identity)
+        attend(engine, lambda: engine.connected)
+
+
+def test_an_observer_cannot_write_into_the_memory_of_a_track(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    PluginClient(label="guitar", offline=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(str(engine_socket()))
+        connection.send(b'{"ask": "observe"}')
+        message, fds = _receive(connection)
+        assert [entry["name"] for entry in json.loads(message)["instances"]] == ["guitar"]
+        assert len(fds) == 2
+        for fd in fds:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.write(fd, b"x")
+            os.close(fd)
+
+
+@pytest.mark.parametrize(
+    "message", [b"x", b"[]", b'{"set": [1]}', b'{"set": [[[], [], 1]]}', b'{"set": [["guitar"]]}']
+)
+def test_an_observer_that_sends_nonsense_is_dropped_and_the_engine_goes_on(engine_sandbox, message):
+    engine_sandbox.start(engine_sandbox.identity)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(10)
+        connection.connect(str(engine_socket()))
+        connection.send(b'{"ask": "observe"}')
+        assert json.loads(connection.recv(65_536)) == {"instances": []}
+        connection.send(b'{"set": [["nobody", "gain", 1], ["guitar", "nothing", 1]]}')  # is let be
+        connection.send(message)
+        assert connection.recv(65_536) == b""
+    assert engine_sandbox.instances() == []

@@ -1,0 +1,257 @@
+"""The panel's server: what a browser is told, what it may move, and who is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import random
+import time
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from plugin_bridge.control.servers import running
+from plugin_bridge.control.surface import MemorySurface, Sound
+from plugin_bridge.panel.picture import N_AZIMUTHS, N_BANDS
+from plugin_bridge.panel.server import PanelOptions
+from plugin_bridge.panel.shown import changes
+from realtime.errors import StemsteerError
+
+
+class Playing(MemorySurface):
+    """A surface with meters and a sound that goes on with every look."""
+
+    end = 0
+
+    def meters(self, instance):
+        return {"level_target": (-12.3456,), "directions": (0.5, 0.5), "dropouts": (3.0,)}
+
+    def facts(self, instance):
+        return {"model": "panorama"}
+
+    def sound(self, instance):
+        self.end += 1
+        noise = np.full((2, 2048), 0.1, np.float32)
+        return Sound(self.end, 44_100, noise, noise, 0 * noise)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    surface, reports = Playing(["guitar", "lead vocals"]), []
+    with running(PanelOptions(port=0).open(surface, reports.append), reports.append) as server:
+        yield server, surface
+    assert reports == []
+
+
+def browser(server, **options):
+    return connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=10, **options)
+
+
+def next_text(socket, wanted=lambda message: True):
+    """The next message of text that is wanted."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        data = socket.recv(timeout=10)
+        if isinstance(data, str) and wanted(json.loads(data)):
+            return json.loads(data)
+    raise AssertionError("no such message")
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def request(server, path="/", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest("GET", path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer, b"" if answer.status == 101 else answer.read()
+
+
+def code_of_the_end(socket):
+    """The code with which the server ends a connection."""
+    with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012  (which of them sees it is chance)
+        while True:
+            socket.recv(timeout=10)
+    return closed.value.rcvd.code
+
+
+def test_a_browser_is_told_everything_once(panel):
+    with browser(panel[0]) as socket:
+        told = next_text(socket)
+    assert told["instances"] == ["guitar", "lead vocals"]
+    assert told["connected"] is True
+    assert told["controls"]["azimuth"]["low"] == -45
+    assert told["values"]["guitar"]["width"] == 20
+    assert told["meters"]["guitar"] == {"level_target": -12.3, "dropouts": 3}
+    assert told["facts"]["guitar"] == {"model": "panorama"}
+    assert len(told["bands_hz"]) == N_BANDS + 1
+
+
+def test_what_one_moves_the_others_are_told_and_nothing_else(panel):
+    server, surface = panel
+    with browser(server) as one, browser(server) as two:
+        next_text(one), next_text(two)
+        one.send(json.dumps({"set": {"guitar": {"azimuth": -30.5}}}))
+        assert next_text(two) == {"values": {"guitar": {"azimuth": -30.5}}}
+        assert surface.value("guitar", "azimuth") == -30.5
+        surface.set_value("lead vocals", "gain", -6.0)  # automation, say
+        assert next_text(one, lambda m: "lead vocals" in m["values"]) == {
+            "values": {"lead vocals": {"gain": -6}}
+        }
+
+
+def test_pictures_are_sent_of_what_a_browser_shows_alone(panel):
+    with browser(panel[0]) as socket:
+        next_text(socket)
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.2)
+        socket.send(json.dumps({"show": "guitar"}))
+        pictures = [socket.recv(timeout=10) for _ in range(3)]
+    assert {len(picture) for picture in pictures} == {16 + 2 * N_BANDS * N_AZIMUTHS}
+    assert len(set(pictures)) == 3  # each is of another moment
+
+
+def test_values_out_of_range_are_clamped_and_what_is_not_there_is_left_out(panel):
+    server, surface = panel
+    with browser(server) as socket:
+        next_text(socket)
+        moves = {"guitar": {"width": 1e9, "nothing": 1, "connected": 0}, "nobody": {"mix": 0}}
+        socket.send(json.dumps({"set": moves}))
+        until(lambda: surface.value("guitar", "width") == 90)
+        socket.send(json.dumps({"set": {"guitar": {"instrument": 7.6}}}))
+        until(lambda: surface.value("guitar", "instrument") == 8)
+    assert ("guitar", "nothing") not in surface._values
+    assert ("guitar", "connected") not in surface._values
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["", "no JSON", "[]", "1", '{"set": 1}', '{"set": {"guitar": 1}}',
+     '{"set": {"guitar": {"mix": "1"}}}', '{"set": {"guitar": {"mix": NaN}}}',
+     '{"set": {"guitar": {"mix": 1e999}}}',
+     '{"set": {"guitar": {"mix": true}}}', '{"a": [[[[[[]]]]]]}', '{"show": "' + 5000 * "x" + '"}'],
+)  # fmt: skip
+def test_nonsense_ends_the_connection_and_nothing_else(panel, message):
+    server, surface = panel
+    before = dict(surface._values)
+    with browser(server) as socket:
+        next_text(socket)
+        socket.send(message)
+        assert code_of_the_end(socket) == 1008
+    assert surface._values == before
+    with browser(server) as socket:
+        assert next_text(socket)["connected"]
+
+
+def test_random_bytes_do_no_harm(panel):
+    chance = random.Random(17)
+    for _ in range(20):
+        with browser(panel[0]) as socket:
+            noise = chance.randbytes(chance.randrange(200))
+            socket.send(noise if chance.random() < 0.5 else noise.decode("latin-1"))
+    with browser(panel[0]) as socket:
+        assert next_text(socket)["connected"]
+
+
+def test_a_browser_that_sends_too_much_is_shown_out(panel):
+    with browser(panel[0]) as socket:
+        next_text(socket)
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(1000):
+                socket.send('{"set": {"guitar": {"mix": 1}}}')
+        assert code_of_the_end(socket) == 1008
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+)
+def test_pages_of_elsewhere_are_refused(panel, headers):
+    server, _ = panel
+    assert request(server, **headers)[0].status == 403
+    assert request(server, "/ws", **UPGRADE, **headers)[0].status == 403
+    assert (
+        request(server, "/ws", **UPGRADE, Origin=f"http://127.0.0.1:{server.port}")[0].status == 101
+    )
+
+
+def test_the_page_may_load_nothing_from_elsewhere(panel):
+    answer, body = request(panel[0])
+    assert answer.status == 200
+    policy = answer.getheader("Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; script-src 'self'")
+    assert answer.getheader("X-Content-Type-Options") == "nosniff"
+    assert b"http" not in body.replace(b"http-equiv", b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../server.py", "/..%2fserver.py", "/%2e%2e/hub.py", "/static/index.html", "//etc/passwd",
+     "/index.html%00.js", "/ws", "/nothing.js", "/" + 3000 * "a"],
+)  # fmt: skip
+def test_no_path_reaches_a_file_that_is_not_the_pages(panel, path):
+    answer, body = request(panel[0], path)
+    assert answer.status in (404, 403)
+    assert len(body) < 100
+
+
+def test_a_token_opens_where_others_can_reach():
+    with pytest.raises(ValueError, match="lets others in"):
+        PanelOptions("0.0.0.0")
+    options = PanelOptions.with_token("0.0.0.0", 0, None)
+    assert len(options.token) > 16
+    assert options.address(9980).endswith(f":9980/#{options.token}")
+    surface = MemorySurface(["guitar"])
+    with running(options.open(surface, print), print) as server:
+        for first in ({"set": {"guitar": {"mix": 0}}}, {"token": "guess"}, {"token": 1}):
+            with browser(server) as socket:
+                socket.send(json.dumps(first))
+                assert code_of_the_end(socket) == 1008
+        assert surface.value("guitar", "mix") == 1
+        with browser(server) as socket:
+            socket.send(json.dumps({"token": options.token}))
+            assert next_text(socket)["instances"] == ["guitar"]
+
+
+def test_a_port_in_use_is_said(panel):
+    with pytest.raises(StemsteerError, match="choose another with --port"):
+        PanelOptions(port=panel[0].port).open(MemorySurface(["a"]), print)
+
+
+def test_sixteen_browsers_are_served_and_not_one_more(panel):
+    sockets = [browser(panel[0]) for _ in range(16)]
+    try:
+        for socket in sockets:
+            next_text(socket)
+        with browser(panel[0]) as late:
+            assert code_of_the_end(late) == 1013
+    finally:
+        for socket in sockets:
+            socket.close()
+    until(lambda: panel[0].due_in_s() > 1e9)  # nobody looks: nothing is due
+
+
+def test_changes_are_what_differs():
+    before = {"a": {"x": 1, "y": 2}, "b": [1], "c": 3}
+    assert changes(before, {"a": {"x": 1, "y": 5}, "b": [1], "c": 3}) == {"a": {"y": 5}}
+    assert changes(before, before) == {}
+    assert changes({}, before) == before
+    assert changes(before, {"a": {}, "b": [], "c": 3}) == {"b": []}
