@@ -17,7 +17,7 @@ from tests.support.models import source_model
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ENDLESS = ("bench", "serve", "status", "live", "plugin", "record", "osc", "catalogue")
+ENDLESS = ("bench", "serve", "status", "live", "plugin", "record", "osc", "panel", "catalogue")
 """Or tried elsewhere."""
 
 
