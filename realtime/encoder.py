@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ DEFAULT, FOLDER = "listen", "encoders"
 SHORTEST_S, LONGEST_S = 0.25, 30.0
 SILENT = 1e-5
 """RMS below which a clip is silence."""
+LEAST_FRAMES = 0.25
+"""Share of the frames of a separated target that is encoded at least."""
+SOUNDING = 0.01
+"""Power, over the mean of the frames, from which on a frame sounds."""
 
 
 @dataclass(frozen=True)
@@ -98,29 +103,69 @@ class OnnxEncoder:
         ValueError if it is not of one or two channels, has samples that are no numbers, is
         silent, or is not `SHORTEST_S` to `LONGEST_S` long. StemsteerError if the encoder fails.
         """
-        spec = self.spec
-        if audio.ndim != 2 or audio.shape[0] not in (1, 2):
-            raise ValueError(f"audio of shape {audio.shape}: expected one or two channels")
-        seconds = audio.shape[1] / spec.sample_rate
-        if not SHORTEST_S <= seconds <= LONGEST_S:
-            raise ValueError(f"{seconds:.2f} s: expected {SHORTEST_S:g} to {LONGEST_S:g} s")
-        if not np.isfinite(audio).all():
-            raise ValueError("the clip has samples that are no numbers")
-        if np.sqrt(np.mean(np.square(audio))) < SILENT:
-            raise ValueError("the clip is silent: choose a stretch in which the sound is heard")
+        self._check_sounds(audio)
+        return self._encode(self._spectra(audio))
+
+    def encode_separated(
+        self, target: NDArray[np.float32], residual: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Give the timbre (size,) of what a separator has taken, beside all else it left.
+
+        What the target is not sounds in it, too, but little where the target is the louder: those
+        frames are encoded, and no others; `dominated` says which.
+
+        Raises
+        ------
+        ValueError as `encode`.
+        """
+        self._check_sounds(target)
+        spectra, others = self._spectra(target), self._spectra(residual)
+        kept = dominated(*(np.square(np.abs(part)).sum((1, 2)) for part in (spectra, others)))
+        return self._encode(spectra[kept])
+
+    def _spectra(self, audio: NDArray[np.float32]) -> NDArray[np.complex64]:
+        self._check(audio)
         both = np.ascontiguousarray(np.broadcast_to(audio, (2, audio.shape[1])), np.float32)
-        spectra = analyse(both, self._window, spec.hop)[:, :, : spec.bins]
+        return analyse(both, self._window, self.spec.hop)[:, :, : self.spec.bins]
+
+    def _encode(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         parts = np.ascontiguousarray(spectra).view(np.float32)
         parts = parts.reshape(*spectra.shape, 2)
         try:
             timbre: NDArray[np.float32] = self._session.run(["timbre"], {"spectrum": parts})[0]
         except Exception as error:  # onnxruntime raises a dozen classes of its own
             raise StemsteerError(f"{self.path} cannot run: {error}") from error
-        if timbre.shape != (spec.size,) or abs(float(np.linalg.norm(timbre)) - 1) > 0.01:
+        if timbre.shape != (self.spec.size,) or abs(float(np.linalg.norm(timbre)) - 1) > 0.01:
             raise StemsteerError(
-                f"{self.path} gives no unit vector of {spec.size} numbers, as its spec says"
+                f"{self.path} gives no unit vector of {self.spec.size} numbers, as its spec says"
             )
         return timbre
+
+    def _check_sounds(self, audio: NDArray[np.float32]) -> None:
+        self._check(audio)
+        if np.sqrt(np.mean(np.square(audio))) < SILENT:
+            raise ValueError("the clip is silent: choose a stretch in which the sound is heard")
+
+    def _check(self, audio: NDArray[np.float32]) -> None:
+        if audio.ndim != 2 or audio.shape[0] not in (1, 2):
+            raise ValueError(f"audio of shape {audio.shape}: expected one or two channels")
+        seconds = audio.shape[1] / self.spec.sample_rate
+        if not SHORTEST_S <= seconds <= LONGEST_S:
+            raise ValueError(f"{seconds:.2f} s: expected {SHORTEST_S:g} to {LONGEST_S:g} s")
+        if not np.isfinite(audio).all():
+            raise ValueError("the clip has samples that are no numbers")
+
+
+def dominated(target: NDArray[np.float32], residual: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return in which frames a target of power (frames,) sounds and is louder than the residual.
+
+    At least a quarter of the frames, those in which it dominates most.
+    """
+    sounds = target > SOUNDING * target.mean()
+    ratio = np.where(sounds, target / (residual + 1e-12), 0)
+    kept: NDArray[np.bool_] = ratio > 1
+    kept[np.argsort(-ratio, kind="stable")[: math.ceil(LEAST_FRAMES * ratio.size)]] = True
+    return kept
 
 
 def load_encoder(name: str = DEFAULT) -> OnnxEncoder:

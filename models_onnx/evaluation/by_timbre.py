@@ -114,17 +114,25 @@ def questions(
 
 
 def again(
-    encoder: OnnxEncoder, asked: Sequence[Question], estimates: Floats, ways: Sequence[str]
+    encoder: OnnxEncoder,
+    mixture: Floats,
+    asked: Sequence[Question],
+    estimates: Floats,
+    ways: Sequence[str],
 ) -> list[Question]:
-    """Ask once more, with the timbres of what was separated."""
+    """Ask once more, with the timbres of what was separated from a mixture."""
     found = []
     for way in ways:
         for question, estimate in zip(asked, estimates, strict=True):
             if question.way != FIRST.get(way) or question.index < 0:
                 continue
-            heard = _loudest(estimate, LEARNED_S) if way == "learned" else estimate
             try:
-                timbre = encoder.encode(heard)
+                if way == "learned":
+                    heard = _loudest(estimate, LEARNED_S)
+                    rest = mixture[:, heard] - estimate[:, heard]
+                    timbre = encoder.encode_separated(estimate[:, heard], rest)
+                else:
+                    timbre = encoder.encode(estimate)
             except ValueError:  # silent
                 continue
             nothing = np.zeros_like(timbre)
@@ -132,11 +140,12 @@ def again(
     return found
 
 
-def _loudest(audio: Floats, seconds: float) -> Floats:
-    """Return the loudest stretch of a length, of those a quarter of it apart."""
+def _loudest(audio: Floats, seconds: float) -> slice:
+    """Return where the loudest stretch of a length is, of those a quarter of it apart."""
     count = min(audio.shape[1], round(seconds * RATE_HZ))
     starts = range(0, audio.shape[1] - count + 1, max(1, count // 4))
-    return max((audio[:, a : a + count] for a in starts), key=lambda c: float(np.square(c).sum()))
+    places = (slice(a, a + count) for a in starts)
+    return max(places, key=lambda place: float(np.square(audio[:, place]).sum()))
 
 
 def _heard(encoder: OnnxEncoder, clip: Floats | None) -> Floats | None:
@@ -211,7 +220,7 @@ def evaluate(
         if not asked:
             continue
         estimates = separated(model, tier, scene.mixture, asked)
-        more = again(encoder, asked, estimates, ways)
+        more = again(encoder, scene.mixture, asked, estimates, ways)
         if more:
             estimates = np.concatenate([estimates, separated(model, tier, scene.mixture, more)])
         for q, estimate in zip([*asked, *more], estimates, strict=True):

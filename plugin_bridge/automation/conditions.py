@@ -18,6 +18,7 @@ from plugin_bridge.control.target_conditions import (
     TargetValues,
     has_own_sources,
 )
+from plugin_bridge.control.target_timbres import TargetTimbres
 from realtime.conditions import Conditions
 from realtime.spec import ModelSpec, Tier
 from realtime.stft import Audio
@@ -69,6 +70,7 @@ class LaneConditions:
         instruments: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self._model, self._instruments = model, instruments or {}
+        self.timbres = model.timbres if model else TargetTimbres(0)
         self.lanes, self.targets, self.tier, self.sample_rate = lanes, targets, tier, sample_rate
         self.origin = 0
         """Where sample 0 of the stream lies in the lanes; a stream that starts anew moves it."""
@@ -95,7 +97,8 @@ class LaneConditions:
                 instruments=np.stack(shares, axis=1),
                 morph=self._of_all("timbre_morph", times_s),
                 strength=self._of_all("strength", times_s),
-            )
+            ),
+            times_s,
         )
 
     def _of_all(self, name: str, times_s: Times) -> NDArray[np.float32]:
@@ -197,28 +200,29 @@ def conditions_of(
     targets: Sequence[Target],
     tier: Tier,
     sample_rate: float,
-    timbres: Mapping[str, TimbrePair] | None = None,
+    examples: Mapping[str, TimbrePair] | None = None,
 ) -> LaneConditions:
     """Return what a model is told of targets: their lanes, else what they begin with.
 
     Parameters
     ----------
     tier : of the separator, at its sample rate.
-    timbres : of the examples of targets, by name.
+    examples : timbres of the examples of targets, by name.
 
     Raises
     ------
     ValueError if a target asks for an instrument or has examples, and the model knows none.
     """
-    pairs = timbres or {}
+    pairs = examples or {}
     told = None
     if has_own_sources(spec) or "timbre" in spec.conditions:
         numbered = [(k, pairs.get(target.name, TimbrePair())) for k, target in enumerate(targets)]
-        told = TargetConditions(
-            spec,
+        timbres = TargetTimbres(
+            spec.conditions.get("timbre", 0),
             {k: pair.like for k, pair in numbered if pair.like is not None},
             {k: pair.unlike for k, pair in numbered if pair.unlike is not None},
         )
+        told = TargetConditions(spec, timbres)
     elif asking := [t.name for t in targets if t.instruments or t.by_timbre]:
         raise ValueError(
             f"model {spec.name!r} knows directions alone, {asking[0]!r} asks for an instrument: "

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.automation.move_log import MoveLog
+from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import INPUTS_BY_NAME, Facts, Meters, Sound
+from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange
+from plugin_bridge.control.timbres_live import LiveTimbres
 
 KEPT_S = 0.15
 """Of the past of a moved lane so much stays: more than smoothing and half a window reach."""
@@ -32,6 +35,7 @@ class LiveLanes:
     parameters : controls of plugins on a stem, by target, as ``plugin/parameter``.
     meters, sound : give the meters and the newest sound of a target.
     facts : of all targets.
+    timbres : of the targets; None if there are none to be had.
     log : where the lanes are recorded, `MoveLog.start`ed with `lanes_at_start`.
     """
 
@@ -48,12 +52,14 @@ class LiveLanes:
         meters: Callable[[str], Meters] = lambda instance: {},
         sound: Callable[[str], Sound | None] = lambda instance: None,
         facts: Facts | None = None,
+        timbres: LiveTimbres | None = None,
         log: MoveLog | None = None,
     ) -> None:
         self.instances = tuple(instances)
         self._automation, self._rest, self._frame_s = automation, rest, frame_s
         self._parameters, self._meters, self._log = parameters or {}, meters, log
         self._sound, self._facts = sound, facts or {}
+        self._timbres = timbres or LiveTimbres(())
         self._lock = threading.Lock()
         self._moves: dict[Key, float] = {}  # since the last frame
         self._values: dict[Key, float] = {}  # of what has been moved
@@ -82,6 +88,22 @@ class LiveLanes:
 
     def sound(self, instance: str) -> Sound | None:
         return self._sound(instance)
+
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        return ACTIONS
+
+    @property
+    def requests(self) -> RequestQueue:
+        return self._timbres.requests
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        return self._timbres.words(instance)
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        self._timbres.change(change)
+
+    def listen(self, instance: str, seconds: float) -> None:
+        self._timbres.listen(instance, seconds)
 
     def commit_moves(self, time_s: float) -> None:
         """Put what was moved since the last frame into its lanes; called for every frame."""

@@ -21,12 +21,16 @@ from plugin_bridge.cli.options import Force, ListenOptions
 from plugin_bridge.cli.panel import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
+from plugin_bridge.control.actions import ACTIONS
+from plugin_bridge.control.timbre_requests import Request
 
 if TYPE_CHECKING:
     from plugin_bridge.control.servers import ServerSettings
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live.session import LiveSession, LiveSettings
     from realtime.model import Model
+
+LEARN = ACTIONS["learn"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +113,10 @@ def live(
     shown: BesidePanelOptions,
     tier: Annotated[str, typer.Option(help="live, studio or, of panorama, direct.")] = "live",
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
+    learn_s: Annotated[
+        float | None,
+        typer.Option("--learn", min=LEARN.low, max=LEARN.high, metavar="SECONDS", help=LEARN.help),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.01, help="End after so long.  [with Ctrl-C]")
     ] = None,
@@ -146,8 +154,10 @@ def live(
             force=files.force,
         )
         session = _session(model, settings, files)
-        if osc or shown.panel:
-            stack.enter_context(_servers(session, listen if osc else None, shown))
+        stack.enter_context(_servers(session, listen if osc else None, shown))
+        if learn_s is not None:
+            for target in targets:
+                session.surface.requests.put(Request(target.name, "learn", (learn_s,)))
         if midi.midi is not None:
             stack.enter_context(_midi_input(session, midi.midi, midi.midi_map))
         _run(session, settings, card, files, reader, seconds)
@@ -169,11 +179,14 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
 def _servers(
     session: LiveSession, listen: ListenOptions | None, shown: BesidePanelOptions
 ) -> Iterator[None]:
+    """Run beside the sound what makes timbres, and OSC and the panel if they are asked for."""
     from plugin_bridge.control.server_process import ServerProcess
+    from plugin_bridge.timbre.service import TimbreSettings
 
-    settings: list[ServerSettings] = [listen.settings()] if listen else []
+    osc: list[ServerSettings] = [listen.settings()] if listen else []
     panel = shown.settings() if shown.panel else None
-    with ServerProcess(session.surface, [*settings, *([panel] if panel else [])]) as servers:
+    settings = [*osc, TimbreSettings(), *([panel] if panel else [])]
+    with ServerProcess(session.surface, settings) as servers:
         if listen:
             typer.echo(f"listening for OSC on {listen.bind} port {servers.ports[0]}", err=True)
         if panel:

@@ -168,16 +168,19 @@ def timbres_of(targets: Sequence[Target], spec: ModelSpec) -> dict[str, TimbrePa
     from plugin_bridge.control.target import TimbrePair
     from plugin_bridge.timbre import TimbreLibrary
     from plugin_bridge.timbre.query import timbre_of
+    from plugin_bridge.timbre.vector import check_apart
     from realtime.encoder import load_encoder
 
     encoder, library = load_encoder(spec.encoder), TimbreLibrary()
     pairs = {}
     for target in asking:
         like, unlike = (
-            timbre_of(examples, encoder, library).vector if examples else None
+            timbre_of(examples, encoder, library) if examples else None
             for examples in (target.like, target.unlike)
         )
-        pairs[target.name] = TimbrePair(like, unlike)
+        if like and unlike:
+            check_apart(like, unlike)
+        pairs[target.name] = TimbrePair(*(one.vector if one else None for one in (like, unlike)))
     return pairs
 
 

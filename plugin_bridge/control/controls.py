@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from plugin_bridge.control.actions import ACTIONS
+
 Kind = Literal["float", "choice", "switch", "count"]
 
 INSTRUMENTS = (
@@ -181,7 +183,10 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )  # fmt: skip
 BY_NAME = {control.name: control for control in CONTROLS}
-INPUTS = tuple(control for control in CONTROLS if not control.output)
+INPUTS = tuple(c for c in CONTROLS if not c.output and c.name not in ACTIONS)
+"""Controls that have a value to set; what `ACTIONS` has, is a switch in the plugin alone."""
+ALIASES = {"morph": "timbre_morph"}
+"""Other names of controls in OSC."""
 HOST_ONLY = ("latency_mode", "offline")
 """Controls that only a plugin's host can set, since it has to know."""
 REMOTE_CONTROLS = {control.name: control for control in INPUTS if control.name not in HOST_ONLY}

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import ControlSurface, Facts, MemorySurface, Meters, Sound
+from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
 
 GATHER_S = 0.002
 """What is moved within this time goes over together."""
@@ -35,6 +37,22 @@ class Snapshot:
     values: Values
     meters: Mapping[str, Meters]
     sounds: Mapping[str, Sound | None]
+
+
+@dataclass(frozen=True)
+class TimbreWords:
+    """What an instance begins with; see `ControlSurface.timbres`."""
+
+    instance: str
+    words: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Listen:
+    """The arguments of `ControlSurface.listen`."""
+
+    instance: str
+    seconds: float
 
 
 class SurfaceProxy(MemorySurface):
@@ -56,6 +74,8 @@ class SurfaceProxy(MemorySurface):
         self._moves: Values = {}  # since the last that went over
         self._shown = Snapshot({}, {}, {})
         self._heard: set[str] = set()  # instances whose sound has been asked since then
+        self._timbres: dict[str, dict[str, str]] = {}
+        self._changes: list[TimbreChange | Listen] = []  # since the last that went over
         self._asked, self._received_s, self._sent_s = False, 0.0, -math.inf
         self.closed = threading.Event()
 
@@ -84,13 +104,29 @@ class SurfaceProxy(MemorySurface):
             self._asked = True
         return self._shown.sounds.get(instance)
 
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        return ACTIONS
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        return self._timbres.get(instance, {})
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        with self._lock:
+            self._changes.append(change)
+            words = self._timbres.get(change.instance, {})
+            self._timbres[change.instance] = {**words, change.slot: change.words}
+
+    def listen(self, instance: str, seconds: float) -> None:
+        with self._lock:
+            self._changes.append(Listen(instance, seconds))
+
     def fileno(self) -> int:
         """Return the descriptor on which the other side answers."""
         return self._pipe.fileno()
 
     def due_in_s(self) -> float:
         """Return the time until what has been moved or asked is to go over."""
-        pause_s = GATHER_S if self._moves or self._asked else REFRESH_S
+        pause_s = GATHER_S if self._moves or self._asked or self._changes else REFRESH_S
         return self._sent_s + pause_s - time.monotonic()
 
     def attend(self) -> None:
@@ -106,14 +142,23 @@ class SurfaceProxy(MemorySurface):
                     moves, self._moves = self._moves, {}
                     asked, self._asked = self._asked or not moves, False
                     heard, self._heard = self._heard, set()
+                    changes, self._changes = self._changes, []
+                for change in changes:
+                    self._pipe.send(change)
                 self._sent_s = time.monotonic()
                 self._pipe.send((moves, heard if asked else None))
         except (EOFError, OSError):
             self.closed.set()
 
-    def _take(self, snapshot: Snapshot | None) -> None:
+    def _take(self, snapshot: Snapshot | TimbreWords | Request | Heard | None) -> None:
         if snapshot is None:
             self.closed.set()
+            return
+        if isinstance(snapshot, TimbreWords):
+            self._timbres[snapshot.instance] = dict(snapshot.words)
+            return
+        if isinstance(snapshot, (Request, Heard)):
+            self.requests.put(snapshot)
             return
         self._shown = snapshot
         with self._lock:
@@ -123,16 +168,31 @@ class SurfaceProxy(MemorySurface):
 
 
 def relay(surface: ControlSurface, pipe: Connection) -> None:
-    """Apply moves that come from a `SurfaceProxy`, and answer with a snapshot when asked.
+    """Apply what comes from a `SurfaceProxy`, and answer with a snapshot when asked.
 
-    Returns when the other side says that it ends. Raises EOFError or OSError if it does not say so.
+    What is asked here of timbres, and heard, goes over with the answers. Returns when the other
+    side says that it ends. Raises EOFError or OSError if it does not say so.
     """
+    for instance in surface.instances:
+        pipe.send(TimbreWords(instance, surface.timbres(instance)))
     while (message := pipe.recv()) is not None:
+        for item in surface.requests.take_all():
+            pipe.send(item)
+        if isinstance(message, (TimbreChange, Listen)):
+            _apply(surface, message)
+            continue
         moves, heard = message
         for (instance, name), value in moves.items():
             surface.set_value(instance, name, value)
         if heard is not None:
             pipe.send(snapshot_of(surface, heard))
+
+
+def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:
+    if isinstance(change, TimbreChange):
+        surface.change_timbre(change)
+    else:
+        surface.listen(change.instance, change.seconds)
 
 
 def snapshot_of(surface: ControlSurface, heard: Iterable[str] = ()) -> Snapshot:

@@ -136,8 +136,8 @@ def _serve(pipe: Connection) -> None:
     finally:
         for server in servers:
             server.stop()
-    for server in servers:
-        print_report(server.summary())
+    for words in filter(None, (server.summary() for server in servers)):
+        print_report(words)
     with contextlib.suppress(OSError):  # the process that plays has ended, too
         pipe.send(None)
 

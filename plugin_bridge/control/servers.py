@@ -43,13 +43,13 @@ class Server(Attended, Protocol):
 
     @property
     def port(self) -> int:
-        """Return the port on which it listens."""
+        """Return the port on which it listens; 0: nowhere."""
 
     def stop(self) -> None:
         """Release its port, and end what it has started."""
 
     def summary(self) -> str:
-        """Return what came in, in a line."""
+        """Return what came in, in a line; empty if there is nothing to tell."""
 
 
 class ServerSettings(Protocol):

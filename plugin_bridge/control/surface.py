@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from plugin_bridge.control.actions import Action
 from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
+from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange
 from realtime.stft import Audio
 
 Move = tuple[str, str, float]  # instance, control, value
@@ -63,6 +65,25 @@ class ControlSurface(Protocol):
     def sound(self, instance: str) -> Sound | None:
         """Return the newest sound, to be shown; None where it is not known."""
 
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        """Return what else can be asked of an instance, by `requests`."""
+
+    @property
+    def requests(self) -> RequestQueue:
+        """Return what has been asked and not been done."""
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        """Return its timbres in words: `encoder` of its model, and what `like` and `unlike` are."""
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        """Give an instance another timbre, to which the sound crosses over.
+
+        Raises ValueError if its model takes none of that size.
+        """
+
+    def listen(self, instance: str, seconds: float) -> None:
+        """Let a `Heard` follow on `requests`, when the instance has sounded for so long."""
+
 
 @functools.lru_cache(1024)
 def osc_name(name: str) -> str:
@@ -70,12 +91,32 @@ def osc_name(name: str) -> str:
     return _NOT_IN_ADDRESS.sub("_", name) or "_"
 
 
-class MemorySurface:
+class WithoutTimbres:
+    """The part of a surface where nothing sounds that could have a timbre."""
+
+    def __init__(self) -> None:
+        self.requests = RequestQueue()
+
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        return {}
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        return {}
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        raise ValueError("nothing sounds here that could have a timbre")
+
+    def listen(self, instance: str, seconds: float) -> None:
+        raise ValueError("nothing sounds here that could be learned")
+
+
+class MemorySurface(WithoutTimbres):
     """A surface that only keeps the values."""
 
     connected = True
 
     def __init__(self, instances: Sequence[str]) -> None:
+        super().__init__()
         self.instances = tuple(instances)
         self._lock = threading.Lock()
         self._values: dict[tuple[str, str], float] = {}

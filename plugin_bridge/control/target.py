@@ -73,6 +73,12 @@ class Target:
         return tuple(INSTRUMENTS.index(name) for name in self.instruments) or (0,)
 
     @property
+    def example_words(self) -> dict[str, str]:
+        """Return what its examples are, in words, by slot."""
+        given = {"like": self.like, "unlike": self.unlike}
+        return {slot: ", ".join(examples) for slot, examples in given.items() if examples}
+
+    @property
     def by_timbre(self) -> bool:
         """Return whether an example says what it is."""
         return bool(self.like or self.unlike)

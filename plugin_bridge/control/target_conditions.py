@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import INSTRUMENTS, MAX_INSTRUMENTS
+from plugin_bridge.control.target_timbres import TargetTimbres
 from realtime.conditions import Conditions
 from realtime.spec import ModelSpec
 
@@ -64,30 +65,18 @@ class TargetConditions:
     ----------
     spec : of the model; what it takes decides which conditions are made: ``direction``,
         ``timbre`` and ``against``, or ``sources`` where it has sources of its own.
-    like, unlike : by number of the target, the unit vector (size,) to which `morph` leads, and
-        the one of what is not wanted; of the model's encoder.
+    timbres : the examples of the targets; none if None.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        like: Mapping[int, Floats] | None = None,
-        unlike: Mapping[int, Floats] | None = None,
-    ) -> None:
+    def __init__(self, spec: ModelSpec, timbres: TargetTimbres | None = None) -> None:
         self._sizes = dict(spec.conditions) or {"sources": len(spec.targets), "direction": 2}
-        self._like, self._unlike = dict(like or {}), dict(unlike or {})
         self._sources = _table(INSTRUMENTS, _one_hot(spec.targets), len(spec.targets))
         size = spec.conditions.get("timbre", 0)
         self._classes = _table(INSTRUMENTS, spec.classes, size)
-        for vector in (*self._like.values(), *self._unlike.values()):
-            if vector.shape != (size,):
-                raise ValueError(
-                    f"a timbre has {vector.size} numbers, model {spec.name!r} takes {size}: make "
-                    "it anew with the model's encoder"
-                )
+        self.timbres = TargetTimbres(size) if timbres is None else timbres
 
-    def __call__(self, values: TargetValues) -> Conditions:
-        """Return the conditions (F, T, size) by name."""
+    def __call__(self, values: TargetValues, times_s: NDArray[np.float64]) -> Conditions:
+        """Return the conditions (F, T, size) by name, of frames at these times (F,)."""
         made: dict[str, Floats] = {}
         if "direction" in self._sizes:
             made["direction"] = np.stack([values.azimuth_deg, values.width_deg], axis=-1)
@@ -95,43 +84,49 @@ class TargetConditions:
             shares = values.instruments @ self._sources
             made["sources"] = shares * values.strength[..., None]
         if "timbre" in self._sizes:
-            made["timbre"] = self._timbre(values)
+            made["timbre"] = self._timbre(values, times_s)
         if "against" in self._sizes:
             made["against"] = np.zeros((*values.strength.shape, self._sizes["against"]), np.float32)
-            for target, vector in self._unlike.items():
-                made["against"][:, target] = values.strength[:, target, None] * vector
+            for target, vectors in self.timbres.at("unlike", times_s).items():
+                made["against"][:, target] = values.strength[:, target, None] * vectors
         return made
 
-    def _timbre(self, values: TargetValues) -> Floats:
+    def _timbre(self, values: TargetValues, times_s: NDArray[np.float64]) -> Floats:
         """Return the timbres (F, T, size): unit vectors times the strength, zeros where free."""
         timbre: Floats = values.instruments @ self._classes
         timbre /= np.maximum(np.linalg.norm(timbre, axis=-1, keepdims=True), 1)  # of a family
-        for target, vector in self._like.items():
-            named = timbre[:, target]
-            free = 1 - np.minimum(np.linalg.norm(named, axis=-1, keepdims=True), 1)
-            way = np.maximum(values.morph[:, target, None], free)
-            timbre[:, target] = _toward(named, vector, way)
+        for target, vectors in self.timbres.at("like", times_s).items():
+            timbre[:, target] = _toward(timbre[:, target], vectors, values.morph[:, target, None])
         timbre *= values.strength[..., None]
         return timbre
 
 
-def _toward(start: Floats, end: Floats, way: Floats) -> Floats:
-    """Return rows of vectors a share of the way to `end` (F, size), on the great circle.
+def _toward(named: Floats, like: Floats, morph: Floats) -> Floats:
+    """Return rows of vectors on the great circle from those of names to those of examples.
 
-    Where there is no start, `end` itself.
+    Each has a length of 1, or less while it comes or goes, and counts by that; where there is one
+    of them alone, it is that one. `morph` (F, 1) leads from the first to the second.
     """
-    length = np.linalg.norm(start, axis=-1, keepdims=True)
-    unit = np.divide(start, length, out=np.broadcast_to(end, start.shape).copy(),
-                     where=length > _TINY)  # fmt: skip
-    cosine = np.clip(np.sum(unit * end, axis=-1, keepdims=True), -1, 1)
-    angle = np.arccos(cosine)
+    name_length, like_length = _length(named), _length(like)
+    start, end = named / np.maximum(name_length, _TINY), like / np.maximum(like_length, _TINY)
+    toward_like = like_length * np.maximum(morph, 1 - name_length)
+    toward_name = name_length * (1 - like_length * morph)
+    way = toward_like / np.maximum(toward_like + toward_name, _TINY)
+    angle = np.arccos(np.clip(np.sum(start * end, axis=-1, keepdims=True), -1, 1))
     sine = np.sin(angle)
-    linear = sine < _TINY
+    linear = (sine < _TINY) | (way <= 0) | (way >= 1)
     safe = np.where(linear, 1, sine)
     first = np.where(linear, 1 - way, np.sin((1 - way) * angle) / safe)
     second = np.where(linear, way, np.sin(way * angle) / safe)
-    row: Floats = (first * unit + second * end).astype(np.float32)
+    length = np.minimum(name_length + (1 - name_length) * like_length, 1)
+    row: Floats = (length * (first * start + second * end)).astype(np.float32)
     return row
+
+
+def _length(vectors: Floats) -> Floats:
+    """Return the lengths (F, 1) of rows, at most 1."""
+    length: Floats = np.minimum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1)
+    return length
 
 
 def one_instrument(number: int, frames: int, targets: int) -> Floats:

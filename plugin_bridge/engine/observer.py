@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
-from plugin_bridge.control.surface import Facts, Meters, Sound
+from plugin_bridge.control.surface import Facts, Meters, Sound, WithoutTimbres
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
@@ -42,10 +42,11 @@ class _Instance:
     facts: Facts
 
 
-class EngineObserver:
+class EngineObserver(WithoutTimbres):
     """A `ControlSurface` of the engine on this machine; a thread has to `attend` to it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()
         self._idle, self._silent = socket.socketpair()  # to sleep on while there is no engine
         self._connection: socket.socket | None = None

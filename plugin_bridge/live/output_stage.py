@@ -11,6 +11,7 @@ from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.metering import HISTOGRAM_SAMPLES, StemLevels, direction_histogram
 from plugin_bridge.control.sound_history import SoundHistory
 from plugin_bridge.control.surface import Meters, Sound
+from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
 from realtime.stft import Audio
@@ -31,6 +32,7 @@ class OutputStage:
     ----------
     conditions : of the separator; the levels are theirs, too.
     tap : called in the processor's thread for every hop; must not wait.
+    timbres : get the stems as they are separated.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class OutputStage:
         conditions: LaneConditions,
         mixer: StemMixer | None = None,
         tap: Tap | None = None,
+        timbres: LiveTimbres | None = None,
     ) -> None:
+        self._timbres = timbres
         self.separator, self.conditions, self.mixer, self._tap = separator, conditions, mixer, tap
         self.sample_rate, self.channels = separator.sample_rate, separator.channels
         self.block_multiple = separator.block_multiple
@@ -68,6 +72,8 @@ class OutputStage:
         self.conditions.origin = self._n_kept - self._n_fed
         stems = self.separator.process(block)
         self._history.put(block, stems)
+        if self._timbres:
+            self._timbres.put(stems)
         first = self._n_fed - self.separator.latency
         self._n_fed += block.shape[1]
         if self.mixer:

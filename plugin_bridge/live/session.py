@@ -15,6 +15,7 @@ from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.target_conditions import facts_of, has_own_sources
+from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.output_stage import OutputStage
@@ -64,6 +65,12 @@ class LiveSession:
         chains = _load(settings)
         folder = settings.record_folder
         self.moves = MoveLog(folder / LANES_FILE, force=settings.force) if folder else None
+        timbres = LiveTimbres(
+            names,
+            settings.sample_rate,
+            model.spec.encoder if "timbre" in model.spec.conditions else "",
+            {target.name: target.example_words for target in settings.targets},
+        )
         self.surface = LiveLanes(
             settings.automation,
             names,
@@ -73,6 +80,7 @@ class LiveSession:
             meters=self._meters,
             sound=lambda target: self.output_stage.sound(target),
             facts=facts_of(model.spec, settings.tier, settings.sample_rate),
+            timbres=timbres,
             log=self.moves,
         )
         conditions = conditions_of(
@@ -83,6 +91,7 @@ class LiveSession:
             settings.sample_rate,
             settings.timbres,
         )
+        timbres.conditions = conditions.timbres
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block_multiple=tier.hop,
             conditions=conditions, select=has_own_sources(model.spec), wait=False,
@@ -97,7 +106,7 @@ class LiveSession:
             StemRecorder(folder, stems, settings.sample_rate, 2, settings.force) if folder else None
         )
         self.output_stage = OutputStage(
-            separator, conditions, mixer, self.recorder.put if self.recorder else None
+            separator, conditions, mixer, self.recorder.put if self.recorder else None, timbres
         )
         self.processor = ThreadedProcessor(
             self.output_stage, max_block=settings.block, slack=settings.slack

@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from plugin_bridge.control.controls import Control
+from plugin_bridge.control.actions import Action
+from plugin_bridge.control.controls import ALIASES, Control
 from plugin_bridge.control.surface import ControlSurface, Move, osc_name
+from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.osc.counters import Counters
 from plugin_bridge.osc.patterns import is_pattern, matches
 
@@ -41,11 +43,16 @@ class Namespace:
         self.surface, self.counters, self._strict = surface, counters, strict
         self.units = 0.0
 
-    def set(self, address: str, arguments: Sequence[Any]) -> None:
-        """Apply a message to every control that its address matches."""
-        found = list(self._controls(address))
-        if not found:
+    def set(self, address: str, arguments: Sequence[Any], *, is_own: bool = True) -> None:
+        """Apply a message to every control and action that its address matches.
+
+        `is_own`: it comes from this machine, so it may name files.
+        """
+        found, asked = list(self._controls(address)), list(self._actions(address))
+        if not found and not asked:
             self.counters.count_fault("unknown_address", f"no control at {address}")
+        for instance, action in asked:
+            self._ask(instance, action, arguments, is_own)
         for instance, control, norm in found:
             self._set(address, instance, control, norm, arguments)
 
@@ -54,6 +61,11 @@ class Namespace:
         replies: list[Reply] = [
             (address_of(instance, control.name), (self.value(instance, control, norm),))
             for instance, control, norm in self._controls(address)
+        ]
+        replies += [
+            (address_of(instance, action.name), (words,))
+            for instance, action in self._actions(address)
+            if (words := self.surface.timbres(instance).get(action.name)) is not None
         ]
         self.units += len(replies) / REPLIES_PER_UNIT
         return replies
@@ -96,46 +108,72 @@ class Namespace:
     def _set(
         self, address: str, instance: str, control: Control, norm: bool, arguments: Sequence[Any]
     ) -> None:
-        value = _number(control, arguments)
-        if value is None:
-            words = f"{address} has {list(arguments)!r}, expected one number, {control.range}"
-            self.counters.count_fault("wrong_type", words)
-        elif norm and not math.isnan(value):
+        try:
+            value = _number(control, arguments)
+        except ValueError as error:
+            self.counters.count_fault("wrong_type", f"{address}: {error}")
+            return
+        if norm and not math.isnan(value):
             value = control.low + value * (control.high - control.low)
             self.apply_move((instance, control.name, value))
         else:
             self.apply_move((instance, control.name, value))
 
+    def _ask(self, instance: str, action: Action, arguments: Sequence[Any], is_own: bool) -> None:
+        """Put an action on the surface's requests, which somebody beside the audio does."""
+        self.units += 1
+        try:
+            checked = action.check(arguments)
+        except ValueError as error:
+            self.counters.count_fault("wrong_type", f"{instance}: {error}")
+            return
+        if self.surface.requests.put(Request(instance, action.name, checked, is_own)):
+            self.counters.applied += 1
+        else:
+            words = f"{instance}: {action.name} is left out, since so much was asked before it"
+            self.counters.count_fault("too_many", words)
+
     def _controls(self, address: str) -> Iterator[tuple[str, Control, bool]]:
         """Yield instance, control and whether a share is meant, for what an address matches."""
+        for instance, name_part in self._instances(address):
+            name_part, norm = name_part.removesuffix("/norm"), name_part.endswith("/norm")
+            name_part = ALIASES.get(name_part, name_part)
+            controls = self.surface.controls(instance)
+            if not is_pattern(name_part):
+                if name_part in controls:
+                    yield instance, controls[name_part], norm
+                continue
+            for control in controls.values():
+                if self._matches(name_part, control.name):
+                    yield instance, control, norm
+
+    def _actions(self, address: str) -> Iterator[tuple[str, Action]]:
+        """Yield instance and action for what an address matches, without a pattern for actions."""
+        for instance, name_part in self._instances(address):
+            if action := self.surface.actions(instance).get(name_part):
+                yield instance, action
+
+    def _instances(self, address: str) -> Iterator[tuple[str, str]]:
+        """Yield the instances that an address matches, with what follows in it."""
         root, _, rest = address.lstrip("/").partition("/")
         instance_part, _, name_part = rest.partition("/")
         if root != ROOT or not name_part:
             return
-        name_part, norm = name_part.removesuffix("/norm"), name_part.endswith("/norm")
         for number, instance in enumerate(self.surface.instances, 1):
             if self._matches(instance_part, osc_name(instance)) or instance_part == str(number):
-                controls = self.surface.controls(instance)
-                if not is_pattern(name_part):
-                    if name_part in controls:
-                        yield instance, controls[name_part], norm
-                    continue
-                for control in controls.values():
-                    if self._matches(name_part, control.name):
-                        yield instance, control, norm
+                yield instance, name_part
 
     def _matches(self, pattern: str, name: str) -> bool:
         self.units += 1 / MATCHES_PER_UNIT if is_pattern(pattern) else 0
         return matches(pattern, name)
 
 
-def _number(control: Control, arguments: Sequence[Any]) -> float | None:
-    if len(arguments) != 1:
-        return None
-    (value,) = arguments
-    if isinstance(value, str):
-        try:
+def _number(control: Control, arguments: Sequence[Any]) -> float:
+    """Return the one number, or word, of a message. Raises ValueError if it is none."""
+    if len(arguments) == 1:
+        (value,) = arguments
+        if isinstance(value, str):
             return control.parse(value)
-        except ValueError:
-            return None
-    return float(value) if isinstance(value, (int, float)) else None
+        if isinstance(value, (int, float)):
+            return float(value)
+    raise ValueError(f"it has {list(arguments)!r}, expected one number, {control.range}")

@@ -13,16 +13,17 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from plugin_bridge.control.controls import METERS, Control
+from plugin_bridge.control.actions import Action
+from plugin_bridge.control.controls import ALIASES, METERS, Control
 from plugin_bridge.control.surface import ControlSurface, osc_name
 from plugin_bridge.osc.http_guard import GuardedHandler, GuardedServer
 from plugin_bridge.osc.namespace import ROOT
 from plugin_bridge.osc.server import OscServer
 from realtime.errors import StemsteerError
 
-READ, READ_WRITE = 1, 3
+READ, WRITE, READ_WRITE = 1, 2, 3
 ATTRIBUTES = ("ACCESS", "CLIPMODE", "DESCRIPTION", "RANGE", "TYPE", "UNIT", "VALUE")
-_UNITS = {"deg": "angle.degree", "dB": "gain.db"}
+_UNITS = {"deg": "angle.degree", "dB": "gain.db", "s": "time.second"}
 Node = dict[str, Any]
 
 
@@ -130,6 +131,13 @@ def _instance(surface: ControlSurface, instance: str) -> Node:
     node = _folder(path, {})
     for name, control in surface.controls(instance).items():
         _place(node, name, _leaf(f"{path}/{name}", control, float(surface.value(instance, name))))
+    for alias, name in ALIASES.items():
+        if (meant := surface.controls(instance).get(name)) is not None:
+            value = float(surface.value(instance, name))
+            _place(node, alias, _leaf(f"{path}/{alias}", meant, value))
+    words = surface.timbres(instance)
+    for name, action in surface.actions(instance).items():
+        _place(node, name, _action_leaf(f"{path}/{name}", action, words.get(name, "")))
     shown = surface.meters(instance)
     for meter in METERS:
         if meter.name in shown:
@@ -165,3 +173,12 @@ def _leaf(path: str, control: Control, value: float) -> Node:
     if control.unit in _UNITS:
         leaf["UNIT"] = [_UNITS[control.unit]]
     return leaf
+
+
+def _action_leaf(path: str, action: Action, words: str) -> Node:
+    leaf: Node = {"FULL_PATH": path, "DESCRIPTION": action.help}
+    if action.is_text:
+        return {**leaf, "TYPE": "s", "ACCESS": READ_WRITE, "VALUE": [words]}
+    bounds = [{"MIN": action.low, "MAX": action.high}]
+    unit = {"UNIT": [_UNITS[action.unit]]} if action.unit in _UNITS else {}
+    return {**leaf, "TYPE": "f", "ACCESS": WRITE, "RANGE": bounds, **unit}

@@ -45,12 +45,20 @@ class AllowList:
         self._networks = [_network(name) for name in networks]
 
     def __contains__(self, host: str) -> bool:
-        address = ipaddress.ip_address(host.partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address  # so a socket of both kinds sees IPv4
-        if address.is_loopback:
-            return True
-        return any(address in network for network in self._networks)
+        address = _address(host)
+        return address.is_loopback or any(address in network for network in self._networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address that a packet came from is one of this machine alone."""
+    return _address(host).is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address  # so a socket of both kinds sees IPv4
+    return address
 
 
 def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

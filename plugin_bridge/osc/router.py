@@ -12,7 +12,7 @@ from plugin_bridge.osc.counters import Counters
 from plugin_bridge.osc.dialects import OscDialects
 from plugin_bridge.osc.namespace import REPLIES_PER_UNIT, ROOT, Namespace, Reply
 from plugin_bridge.osc.packets import Message, encode
-from plugin_bridge.osc.rate_limit import Address
+from plugin_bridge.osc.rate_limit import Address, is_loopback
 from plugin_bridge.osc.subscriptions import FASTEST_HZ, Subscriptions
 
 DEFAULT_HZ = 30.0
@@ -62,7 +62,7 @@ class Router:
         elif verb in ("subscribe", "unsubscribe"):
             self._subscribe(verb, message, sender)
         else:
-            self.namespace.set(address, arguments)
+            self.namespace.set(address, arguments, is_own=is_loopback(sender[0]))
 
     def _apply_dialect(self, message: Message, sender: Address) -> None:
         address = message.address

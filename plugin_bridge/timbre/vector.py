@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 UNIT_WITHIN = 1e-3
 """How far the length of a vector may be from 1; it is then made exactly 1."""
+SAME = 0.99
+"""Cosine from which on two timbres are taken for one."""
 OPPOSITE = 1e-3
 """Sine of the angle below which two vectors count as parallel."""
 
@@ -77,6 +79,15 @@ def mean(timbres: Sequence[Timbre], sources: Sequence[str] = ()) -> Timbre:
     told = tuple(sources) or tuple(s for t in timbres for s in t.sources)
     unit = (middle / length).astype(np.float32)
     return Timbre(unit, timbres[0].encoder, max(0.0, 1 - length), told)
+
+
+def check_apart(like: Timbre, unlike: Timbre) -> None:
+    """Raise ValueError if what is wanted and what is not are one and the same timbre."""
+    if like.encoder == unlike.encoder and like.likeness(unlike) > SAME:
+        raise ValueError(
+            f"what is wanted ({', '.join(like.sources)}) and what is not "
+            f"({', '.join(unlike.sources)}) sound the same: give another example of one of them"
+        )
 
 
 def morph(start: Timbre, end: Timbre, share: float) -> Timbre:

@@ -3,19 +3,26 @@
 import numpy as np
 import pytest
 
+from plugin_bridge.control import target_conditions
 from plugin_bridge.control.controls import INSTRUMENTS, MAX_INSTRUMENTS
-from plugin_bridge.control.target_conditions import (
-    TargetConditions,
-    TargetValues,
-    known_instruments,
-    one_instrument,
-)
+from plugin_bridge.control.target_conditions import TargetValues, known_instruments, one_instrument
+from plugin_bridge.control.target_timbres import CROSSING_S, CrossingVector, TargetTimbres
 from realtime.spec import ModelSpec, Tier
 
 LIVE = {"live": Tier(window=1024, synthesis=512, hop=256)}
 VOCALS, DRUMS, GUITAR = (INSTRUMENTS.index(name) for name in ("vocals", "drums", "guitar"))
 Z = {"vocals": (1.0, 0.0, 0.0), "drums": (0.0, 1.0, 0.0)}
 QUERY = np.array([0, 0, 1], np.float32)
+
+
+class TargetConditions(target_conditions.TargetConditions):
+    """The conditions, with examples as they are at the start; at times a hop apart."""
+
+    def __init__(self, spec, like=None, unlike=None):
+        super().__init__(spec, TargetTimbres(spec.conditions.get("timbre", 0), like, unlike))
+
+    def __call__(self, values, start_s=0.0):
+        return super().__call__(values, start_s + 0.0058 * np.arange(len(values.morph)))
 
 
 def timbre_spec():
@@ -99,7 +106,7 @@ def test_what_is_not_wanted_is_told_to_its_target_alone():
 
 
 def test_a_timbre_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="2 numbers, model 't' takes 3"):
+    with pytest.raises(ValueError, match="2 numbers, the model takes 3"):
         TargetConditions(timbre_spec(), like={0: np.ones(2, np.float32)})
 
 
@@ -117,3 +124,56 @@ def test_a_family_is_the_sum_of_its_sources_and_the_middle_of_its_timbres():
     np.testing.assert_array_equal(made["sources"], [[[1, 1]]])
     made = TargetConditions(timbre_spec())(values(family))
     np.testing.assert_allclose(made["timbre"], [[[0.5**0.5, 0.5**0.5, 0]]], rtol=1e-6)
+
+
+def frames(count, instrument=0, **fixed):
+    return values(one_instrument(instrument, count, 1), **fixed)
+
+
+def test_a_timbre_given_while_the_sound_runs_is_reached_in_fifty_milliseconds():
+    told = TargetConditions(timbre_spec(), like={0: np.array([0, 1, 0], np.float32)})
+    assert told(frames(10))["timbre"][:, 0].tolist() == [[0, 1, 0]] * 10
+    told.timbres.set(0, "like", QUERY)
+    made = told(frames(20), start_s=1.0)["timbre"][:, 0]
+    np.testing.assert_array_equal(made[0], [0, 1, 0])
+    arrived = int(np.ceil(CROSSING_S / 0.0058))
+    np.testing.assert_allclose(made[arrived:], np.tile(QUERY, (20 - arrived, 1)), atol=1e-6)
+    assert np.abs(np.diff(made, axis=0)).max() < 1.5 / arrived
+
+
+@pytest.mark.parametrize(("instrument", "morph"), [(0, 0.0), (VOCALS, 1.0), (VOCALS, 0.5)])
+def test_a_first_timbre_comes_and_goes_without_a_jump(instrument, morph):
+    told = TargetConditions(timbre_spec())
+    before = told(frames(1, instrument, morph=morph))["timbre"][0, 0]
+    told.timbres.set(0, "like", QUERY)
+    come = told(frames(12, instrument, morph=morph), start_s=1.0)["timbre"][:, 0]
+    told.timbres.set(0, "like", None)
+    gone = told(frames(12, instrument, morph=morph), start_s=2.0)["timbre"][:, 0]
+    for path in (come, gone):
+        assert np.linalg.norm(np.diff(path, axis=0), axis=1).max() < 0.3
+        assert (np.linalg.norm(path, axis=1) <= 1 + 1e-6).all()
+    np.testing.assert_allclose(come[0], before, atol=1e-6)
+    np.testing.assert_allclose(gone[0], come[-1], atol=1e-6)
+    np.testing.assert_allclose(gone[-1], before, atol=1e-6)
+
+
+def test_a_counter_example_given_while_the_sound_runs_crosses_over_too():
+    told = TargetConditions(timbre_spec())
+    told(frames(1))
+    told.timbres.set(0, "unlike", QUERY)
+    made = told(frames(12), start_s=1.0)["against"][:, 0, 2]
+    assert made[0] == 0
+    assert made[-1] == 1
+    assert (np.diff(made) >= 0).all()
+    with pytest.raises(ValueError, match="5 numbers, the model takes 3"):
+        told.timbres.set(0, "like", np.ones(5, np.float32))
+
+
+def test_a_vector_that_is_set_twice_on_its_way_goes_on_from_where_it_is():
+    track = CrossingVector(np.zeros(1, np.float32))
+    track.set(np.ones(1, np.float32))
+    half = track.at(np.array([0.0, CROSSING_S / 2]))[-1, 0]
+    track.set(np.zeros(1, np.float32))
+    path = track.at(CROSSING_S * np.array([0.5, 1.0, 1.5]))[:, 0]
+    assert half == pytest.approx(0.5)
+    assert path == pytest.approx([0.5, 0.25, 0.0])

@@ -157,6 +157,10 @@ def test_what_was_separated_is_heard_and_asked_for_again() -> None:
             heard.append(clip)
             return np.array([1.0, 0.0], np.float32)
 
+        def encode_separated(self, target: np.ndarray, residual: np.ndarray) -> np.ndarray:
+            assert np.allclose(target + residual, 0.75)
+            return self.encode(target)
+
     heard: list[np.ndarray] = []
     nothing = np.zeros(2, np.float32)
     asked = [
@@ -167,7 +171,13 @@ def test_what_was_separated_is_heard_and_asked_for_again() -> None:
     estimates = np.zeros((3, 2, 4 * RATE_HZ), np.float32)
     estimates[0, :, 2 * RATE_HZ :] = 0.5
     estimates[2] = 0.1
-    more = again(Ear(), asked, estimates, ("direction", "learned", "iterative"))
+    more = again(
+        Ear(),
+        np.full((2, 4 * RATE_HZ), 0.75),
+        asked,
+        estimates,
+        ("direction", "learned", "iterative"),
+    )
     assert [(q.way, q.index, q.direction) for q in more] == [
         ("learned", 0, (0.0, 90.0)),
         ("iterative", 0, (0.0, 90.0)),

@@ -113,7 +113,7 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
         assert info["OSC_IP"] == "127.0.0.1"
         _, whole = fetch(query.port, "/")
         guitar = whole["CONTENTS"]["stemsteer"]["CONTENTS"]["guitar"]["CONTENTS"]
-        assert list(guitar) == [control.name for control in INPUTS]
+        assert list(guitar) == [*(control.name for control in INPUTS), "morph"]
         azimuth = guitar["azimuth"]
         assert azimuth["RANGE"] == [{"MIN": -45, "MAX": 45}]
         assert (azimuth["TYPE"], azimuth["ACCESS"]) == ("f", 3)

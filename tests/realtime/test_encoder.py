@@ -10,7 +10,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from realtime import model
-from realtime.encoder import ENCODER_KEY, FOLDER, EncoderSpec, OnnxEncoder, load_encoder
+from realtime.encoder import (
+    ENCODER_KEY,
+    FOLDER,
+    EncoderSpec,
+    OnnxEncoder,
+    dominated,
+    load_encoder,
+)
 from realtime.errors import StemsteerError
 from realtime.model import OnnxModel
 from realtime.spec import Tier
@@ -140,3 +147,10 @@ def test_an_encoder_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert load_encoder("powers-2").path.stem == "powers", "a model says the identity"
     with pytest.raises(StemsteerError, match="no encoder 'ears'"):
         load_encoder("ears")
+
+
+def test_frames_are_learned_from_where_the_target_dominates_and_a_quarter_at_least():
+    target = np.array([1, 1, 0.001, 1, 1, 1, 1, 1], np.float32)
+    residual = np.array([0.1, 2, 0, 2, 0.5, 2, 2, 2], np.float32)
+    assert dominated(target, residual).tolist() == [True, *[False] * 3, True, *[False] * 3]
+    assert dominated(target, residual + 9).sum() == 2

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
-from plugin_bridge.control.surface import Facts, Meters, Sound, osc_name
+from plugin_bridge.control.surface import Facts, Meters, Sound, WithoutTimbres, osc_name
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 from plugin_bridge.engine.shared.instance_view import InstanceView
 
 
-class InstanceSurface:
+class InstanceSurface(WithoutTimbres):
     """A `ControlSurface` whose instances come and go.
 
     An instance is called by its label, without one like its track in the host, else ``track_2``;
@@ -22,6 +22,7 @@ class InstanceSurface:
     connected = True
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()  # the daemon adds and removes, OSC looks
         self._numbers: dict[str, int] = {}
         self._workers: dict[str, WorkerProcess] = {}

@@ -215,7 +215,7 @@ class RingProcessor:
         )
         positions = positions.astype(np.int64) + self._from
         if self._told is not None:
-            return self._told(self._target_values(positions))
+            return self._told(self._target_values(positions), positions / self.ring.rate_hz)
         ends = int(positions[0]), int(positions[-1])
         constant = self._timeline.constant_between(*ends, DIRECTION_IDS)
         values = (

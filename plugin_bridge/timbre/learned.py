@@ -1,0 +1,45 @@
+"""Learn a timbre from what a target sounds like while it is pointed at by its direction."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.control.timbre_requests import Heard
+from plugin_bridge.files.clip import resampled
+from plugin_bridge.timbre.vector import Timbre
+from realtime.encoder import EncoderSpec
+from realtime.stft import Audio
+
+QUIET_DB = -60.0
+"""RMS of the target below which there is nothing to learn from."""
+
+
+class SeparatedEncoder(Protocol):
+    """What makes a timbre of a separated target; see `realtime.encoder.OnnxEncoder`."""
+
+    spec: EncoderSpec
+
+    def encode_separated(self, target: Audio, residual: Audio) -> NDArray[np.float32]: ...
+
+
+def learned_timbre(heard: Heard, encoder: SeparatedEncoder) -> Timbre:
+    """Return the timbre of what was heard of a target.
+
+    Raises
+    ------
+    ValueError if the target was hardly heard, or the sound is too short.
+    """
+    level_db = 10 * math.log10(float(np.mean(np.square(heard.target))) + 1e-12)
+    if level_db < QUIET_DB:
+        raise ValueError(
+            f"it sounded at {level_db:.0f} dB, too quiet to learn from: let it play, and ask again"
+        )
+    rates = round(heard.sample_rate), encoder.spec.sample_rate
+    sounds = (resampled(sound, *rates) for sound in (heard.target, heard.residual))
+    vector = encoder.encode_separated(*sounds)
+    seconds = heard.target.shape[1] / heard.sample_rate
+    return Timbre(vector, encoder.spec.encoder, sources=(f"learned in {seconds:.2g} s",))

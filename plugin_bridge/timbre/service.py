@@ -1,0 +1,154 @@
+"""Timbres on request, while sound runs: reads and encodes examples, and what was listened to.
+
+It works in a thread of its own, beside the audio: in the process of the servers of `live`, or in
+the engine's daemon. What is wrong with a request is told in a line, and the sound goes on as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from dataclasses import dataclass
+
+from plugin_bridge.control.servers import Report
+from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.control.timbre_requests import Heard, Request, Slot, TimbreChange
+from plugin_bridge.timbre.learned import learned_timbre
+from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.query import timbre_of
+from plugin_bridge.timbre.vector import Timbre, check_apart
+from realtime.encoder import OnnxEncoder, load_encoder
+from realtime.errors import StemsteerError
+
+STOP_S = 5.0
+LONGEST_WORDS = 200
+
+
+@dataclass(frozen=True)
+class TimbreSettings:
+    """Settings of a `TimbreService`, which has none; goes to another process by pickle."""
+
+    def open(self, surface: ControlSurface, report: Report) -> TimbreService:
+        """Return the service, which works already."""
+        return TimbreService(surface, report)
+
+
+class TimbreService:
+    """Does what is asked on the requests of a surface; a `Server` that listens nowhere.
+
+    Parameters
+    ----------
+    report : told in a sentence what was done, or why it was not.
+    """
+
+    name, port = "timbres", 0
+
+    def __init__(self, surface: ControlSurface, report: Report) -> None:
+        self._surface, self._report = surface, report
+        self._library = TimbreLibrary()
+        self._encoders: dict[str, OnnxEncoder] = {}
+        self._made: dict[tuple[str, Slot], Timbre] = {}
+        self._n_done = self._n_refused = 0
+        self._idle, self._other = socket.socketpair()  # never readable: the thread needs nobody
+        self._thread = threading.Thread(target=self._run, name="stemsteer-timbres", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """Return a descriptor on which nothing comes."""
+        return self._idle.fileno()
+
+    def due_in_s(self) -> float:
+        """Return infinity: there is nothing to attend to."""
+        return math.inf
+
+    def attend(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Let the thread end after what it does now."""
+        self._surface.requests.put(None)
+        self._thread.join(STOP_S)
+        self._idle.close()
+        self._other.close()
+
+    def summary(self) -> str:
+        """Return how many timbres were made, empty if none was asked for."""
+        if not self._n_done and not self._n_refused:
+            return ""
+        return f"{self._n_done} timbres changed, {self._n_refused} requests refused"
+
+    def _run(self) -> None:
+        while (item := self._surface.requests.get()) is not None:
+            what = "learn" if isinstance(item, Heard) else item.action
+            try:
+                self._do(item)
+            except (StemsteerError, ValueError) as error:
+                self._n_refused += 1
+                self._report(f"{item.instance}: {what}: {error}")
+            except Exception as error:  # the net: what nobody has foreseen costs one request
+                self._n_refused += 1
+                self._report(f"{item.instance}: a fault of Stemsteer itself at {what}: {error!r}")
+
+    def _do(self, item: Request | Heard) -> None:
+        if isinstance(item, Heard):
+            seconds = item.target.shape[1] / item.sample_rate
+            learned = learned_timbre(item, self._encoder(item.instance))
+            self._change(item.instance, "like", learned, f"learned, {seconds:.2g} s")
+            return
+        encoder = self._encoder(item.instance)
+        if item.action == "learn":
+            (seconds,) = item.arguments
+            self._surface.listen(item.instance, float(seconds))
+            self._report(f"{item.instance}: listening for {float(seconds):g} s")
+            return
+        slot: Slot = "unlike" if item.action == "unlike" else "like"
+        examples = [str(text) for text in item.arguments if text]
+        self._check_names(item, examples)
+        timbre = timbre_of(examples, encoder, self._library) if examples else None
+        self._change(item.instance, slot, timbre, ", ".join(examples)[:LONGEST_WORDS])
+
+    def _encoder(self, instance: str) -> OnnxEncoder:
+        """Return the encoder of the model of an instance.
+
+        Raises StemsteerError if the model takes no timbre, or its encoder is not here.
+        """
+        name = self._surface.timbres(instance).get("encoder", "")
+        if not name:
+            raise StemsteerError(
+                "its model takes no timbre: choose one that does, as --model steer"
+            )
+        if name not in self._encoders:
+            self._encoders[name] = load_encoder(name)
+        return self._encoders[name]
+
+    def _check_names(self, request: Request, examples: list[str]) -> None:
+        """Raise StemsteerError for what another machine may not ask, or what nothing is wanted of.
+
+        A file that another machine names is not opened: its answers would tell what there is.
+        """
+        unknown = set(examples) - set(self._library.names())
+        if unknown and not request.names_files:
+            raise StemsteerError(
+                f"{min(unknown)!r} is no timbre of the library, and files are named from this "
+                "machine alone: keep it by `stemsteer timbres add` first"
+            )
+        told = self._surface.timbres(request.instance)
+        is_named = self._surface.value(request.instance, "instrument") or told.get("instruments")
+        if request.action == "unlike" and examples and not (told.get("like") or is_named):
+            raise StemsteerError(
+                "there is an example of what is not wanted and none of what is: send like or "
+                "instrument first"
+            )
+
+    def _change(self, instance: str, slot: Slot, timbre: Timbre | None, words: str) -> None:
+        other = self._made.get((instance, "unlike" if slot == "like" else "like"))
+        if timbre is not None and other is not None:
+            check_apart(timbre, other)
+        vector = None if timbre is None else timbre.vector
+        self._surface.change_timbre(TimbreChange(instance, slot, vector, words))
+        self._made.pop((instance, slot), None)
+        if timbre is not None:
+            self._made[instance, slot] = timbre
+        self._n_done += 1
+        self._report(f"{instance}: {slot}: {words or 'none any more'}")

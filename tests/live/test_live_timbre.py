@@ -1,0 +1,121 @@
+"""Timbres live: given by OSC or learned while the sound goes on, which crosses over to them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.control.target import Target
+from plugin_bridge.control.timbre_requests import Heard, TimbreChange
+from plugin_bridge.live.session import LiveSession, LiveSettings
+from plugin_bridge.osc.packets import encode
+from realtime import load_model
+from tests.support.livesound import RATE, panned, play, start
+from tests.support.models import timbre_model
+from tests.support.timbres import sound
+
+SIZE = 4
+FIRST = np.eye(1, SIZE, dtype=np.float32)[0]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The target is the mixture, less the square of the first number of its timbre."""
+    return load_model(timbre_model(tmp_path / "t.onnx", {"drums": (0.0, 1.0, 0.0, 0.0)}))
+
+
+def test_a_timbre_given_to_running_sound_crosses_over_without_a_click_or_a_new_start(model):
+    mixture = panned(0, RATE)
+    targets = [Target("guitar", 0.0, 90.0)]
+    with LiveSession(model, LiveSettings(targets, RATE, slack=8192)) as session:
+        latency, half = session.processor.latency, RATE // 2
+        before = play(session, mixture[:, :half])
+        session.surface.change_timbre(TimbreChange("guitar", "like", FIRST, "silence"))
+        heard = np.concatenate([before, play(session, mixture[:, half:])], axis=1)
+        assert session.surface.timbres("guitar") == {"encoder": "listen", "like": "silence"}
+        assert session.processor.counters.jumps == 0
+        assert session.output_stage.separator.frame == RATE // 256
+    dry = mixture[:, : RATE - latency]
+    wet = heard[:, latency:]
+    steps = slice(half - 2048, half + 4096)
+    share = np.convolve((wet * dry).sum(0), np.ones(256), "same")[steps]
+    share /= np.convolve((dry * dry).sum(0), np.ones(256), "same")[steps]
+    np.testing.assert_allclose(wet[:, : half - 4096], dry[:, : half - 4096], atol=2e-6)
+    assert np.abs(wet[:, half + 4096 :]).max() < 1e-5
+    there = np.flatnonzero((share > 0.05) & (share < 0.95))
+    assert 0.02 * RATE < np.ptp(there) < 0.06 * RATE, "it takes fifty milliseconds"
+    assert (np.diff(share) < 0.02).all(), "it only falls"
+
+
+def test_what_is_listened_to_is_the_target_and_what_is_left(model):
+    mixture = panned(0, RATE)
+    with LiveSession(model, LiveSettings([Target("a", 0.0, 90.0)], RATE, slack=8192)) as session:
+        session.surface.listen("a", 0.5)
+        play(session, mixture)
+        (heard,) = session.surface.requests.take_all()
+    assert isinstance(heard, Heard)
+    assert heard.target.shape == (2, RATE // 2)
+    np.testing.assert_allclose(heard.target[:, 256:], mixture[:, : RATE // 2 - 256], atol=2e-6)
+    assert np.abs(heard.residual).max() < 1e-5
+
+
+@pytest.mark.realtime
+def test_like_and_learn_by_osc_change_what_is_heard(tmp_path):
+    """Two sounds from two directions; one is learned by its direction, which is then let go."""
+    rng = np.random.default_rng(5)
+    bass, drums = (sound(rng, name, 8 * RATE) for name in ("bass", "drums"))
+    mixture = np.stack([bass + 0.2 * drums, 0.2 * bass + drums]).astype(np.float32)
+    soundfile.write(tmp_path / "mix.wav", mixture.T, RATE, subtype="FLOAT")
+    alone = np.stack([bass, 0.2 * bass]).astype(np.float32)
+    soundfile.write(tmp_path / "bass.wav", alone.T[: 3 * RATE], RATE, subtype="FLOAT")
+    process = start(
+        "live", "--input-file", tmp_path / "mix.wav", "--record", tmp_path / "take",
+        "--azimuth", -34, "--width", 15, "--model", "steer", "--port", 0, "--slack", 16384,
+    )  # fmt: skip
+    words, errors = [], process.stderr
+    threading.Thread(target=lambda: words.extend(errors), daemon=True).start()
+
+    def said(pattern):
+        until_s = time.monotonic() + 20
+        while not (found := re.search(pattern, "".join(words))):
+            assert time.monotonic() < until_s, "".join(words)
+            time.sleep(0.02)
+        return found
+
+    port = int(said(r"port (\d+)")[1])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
+        hand.connect(("127.0.0.1", port))
+        hand.send(encode("/stemsteer/target/learn", (1.0,)))
+        said("target: listening for 1 s")
+        said("target: like: learned, 1 s")
+        hand.send(encode("/stemsteer/target/like", (str(tmp_path / "no.wav"),)))
+        said("target: like: .*no.wav")
+        hand.send(encode("/stemsteer/target/like", (str(tmp_path / "bass.wav"),)))
+        said("target: like: .*bass.wav\n")
+    process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    said("2 timbres changed, 1 requests refused")
+
+
+@pytest.mark.realtime
+def test_learn_is_an_option_and_needs_no_osc(tmp_path):
+    soundfile.write(tmp_path / "in.wav", panned(-30, 2 * RATE).T, RATE, subtype="FLOAT")
+    process = start(
+        "live", "--input-file", tmp_path / "in.wav", "--azimuth", -30, "--model", "steer",
+        "--no-osc", "--learn", 0.5, "--slack", 16384,
+    )  # fmt: skip
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert "target: like: learned, 0.5 s" in words
+    process = start(
+        "live", "--input-file", tmp_path / "in.wav", "--model", "panorama", "--no-osc", "--learn", 1
+    )
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert "target: learn: its model takes no timbre" in words

@@ -1,0 +1,193 @@
+"""Timbres asked for while sound runs: examples, learning, and a line for what is wrong."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.control.actions import ACTIONS
+from plugin_bridge.control.surface import MemorySurface
+from plugin_bridge.control.timbre_requests import Heard, Request, SoundCapture
+from plugin_bridge.timbre.learned import learned_timbre
+from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.service import TimbreService
+from plugin_bridge.timbre.vector import Timbre
+from realtime.encoder import load_encoder
+from tests.support.timbres import sound
+
+RATE = 44_100
+ENCODER = load_encoder()
+
+
+class Playing(MemorySurface):
+    """A surface of one guitar whose model takes timbres; it keeps what it is given."""
+
+    def __init__(self, encoder=ENCODER.spec.encoder):
+        super().__init__(["guitar"])
+        self.words, self.changes, self.listened = {"encoder": encoder}, [], []
+
+    def timbres(self, instance):
+        return self.words
+
+    def change_timbre(self, change):
+        self.changes.append(change)
+        self.words = {**self.words, change.slot: change.words}
+
+    def listen(self, instance, seconds):
+        self.listened.append((instance, seconds))
+
+
+class Service:
+    """A service on a surface; `ask` waits for its sentence."""
+
+    def __init__(self, surface):
+        self.surface, self.told = surface, []
+        self.service = TimbreService(surface, self.told.append)
+
+    def ask(self, action, *arguments, **options):
+        return self.put(Request("guitar", action, arguments, **options))
+
+    def put(self, item):
+        count, until_s = len(self.told), time.monotonic() + 20
+        self.surface.requests.put(item)
+        while len(self.told) == count:
+            assert time.monotonic() < until_s, "nothing was said"
+            time.sleep(0.005)
+        return self.told[-1]
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    own = Service(Playing())
+    yield own
+    own.service.stop()
+
+
+def stereo(name, seconds=2.0):
+    mono = sound(np.random.default_rng(3), name, int(seconds * RATE))
+    return np.stack([mono, mono]).astype(np.float32)
+
+
+@pytest.fixture
+def bass(tmp_path):
+    soundfile.write(tmp_path / "bass.wav", stereo("bass").T, RATE, subtype="FLOAT")
+    return str(tmp_path / "bass.wav")
+
+
+def test_an_example_becomes_the_timbre_and_an_empty_text_takes_it_back(service, bass):
+    assert service.ask("like", f"{bass}@0-1.5") == f"guitar: like: {bass}@0-1.5"
+    change = service.surface.changes[-1]
+    expected = ENCODER.encode(stereo("bass")[:, : int(1.5 * RATE)])
+    np.testing.assert_allclose(change.vector, expected, atol=1e-4)
+    assert service.ask("like", "") == "guitar: like: none any more"
+    assert service.surface.changes[-1].vector is None
+    assert service.service.summary() == "2 timbres changed, 0 requests refused"
+
+
+def test_a_name_of_the_library_serves_as_an_example_from_another_machine_too(service, bass):
+    vector = np.eye(1, ENCODER.spec.size, dtype=np.float32)[0]
+    TimbreLibrary().save("mine", Timbre(vector, ENCODER.spec.encoder))
+    service.ask("like", "mine", names_files=False)
+    np.testing.assert_array_equal(service.surface.changes[-1].vector, vector)
+    said = service.ask("like", bass, names_files=False)
+    assert "files are named from this machine alone" in said
+    assert len(service.surface.changes) == 1
+
+
+def test_learning_listens_and_goes_by_what_was_heard(service):
+    assert service.ask("learn", 2.0) == "guitar: listening for 2 s"
+    assert service.surface.listened == [("guitar", 2.0)]
+    target, residual = stereo("bass"), stereo("drums")
+    target[:, :RATE] = 0.7 * residual[:, :RATE]  # where the target does not play
+    said = service.put(Heard("guitar", target, residual, RATE))
+    assert said == "guitar: like: learned, 2 s"
+    learned = service.surface.changes[-1].vector
+    alone = ENCODER.encode(stereo("bass")[:, RATE:])
+    assert learned @ alone > 0.95 > ENCODER.encode(target) @ alone
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 96_000])
+def test_what_is_heard_at_another_rate_is_learned_as_well(rate_hz):
+    tone = np.sin(2 * np.pi * 300 * np.arange(2 * rate_hz) / rate_hz).astype(np.float32)
+    nothing = np.zeros((2, 2 * rate_hz), np.float32)
+    there = learned_timbre(Heard("x", np.stack([tone, tone]), nothing, rate_hz), ENCODER)
+    tone = np.sin(2 * np.pi * 300 * np.arange(2 * RATE) / RATE).astype(np.float32)
+    assert there.vector @ ENCODER.encode(np.stack([tone, tone])) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "words"),
+    [
+        ("like", ["no.wav"], "no.wav"),
+        ("like", ["SHORT"], "0.10 s: expected 0.25 to 30 s"),
+        ("like", ["SILENT"], "the clip is silent"),
+        ("like", ["TEXT"], "text.wav"),
+        ("like", ["BASS@5-6"], "the file ends at 2.00 s"),
+        ("like", ["other"], "made by the encoder else"),
+        ("unlike", ["BASS"], "none of what is: send like or instrument first"),
+        ("like", ["plus", "minus"], "contradict each other"),
+    ],
+)
+def test_a_bad_example_is_told_in_a_line_and_the_timbre_stays(
+    service, bass, tmp_path, action, arguments, words
+):
+    files = {name: str(tmp_path / f"{name.lower()}.wav") for name in ("SHORT", "SILENT", "TEXT")}
+    soundfile.write(files["SHORT"], np.full(4410, 0.1), RATE)
+    soundfile.write(files["SILENT"], np.zeros(RATE), RATE)
+    (tmp_path / "text.wav").write_text("no sound")
+    library, one = TimbreLibrary(), np.eye(1, ENCODER.spec.size, dtype=np.float32)[0]
+    library.save("other", Timbre(one, "else"))
+    library.save("plus", Timbre(one, ENCODER.spec.encoder))
+    library.save("minus", Timbre(-one, ENCODER.spec.encoder))
+    for name, path in {**files, "BASS": bass}.items():
+        arguments = [argument.replace(name, path) for argument in arguments]
+    said = service.ask(action, *arguments)
+    assert words in said
+    assert said.startswith(f"guitar: {action}: ")
+    assert "\n" not in said
+    assert not service.surface.changes
+
+
+def test_the_same_sound_cannot_be_wanted_and_not_wanted(service, bass):
+    service.ask("like", bass)
+    assert "sound the same: give another example" in service.ask("unlike", f"{bass}@0-1.9")
+    assert len(service.surface.changes) == 1
+
+
+def test_silence_is_not_learned(service):
+    quiet = 1e-5 * stereo("bass")
+    assert "too quiet to learn from" in service.put(Heard("guitar", quiet, quiet, RATE))
+    assert not service.surface.changes
+
+
+def test_a_model_that_takes_no_timbre_is_told():
+    own = Service(Playing(encoder=""))
+    for action, argument in (("like", "x.wav"), ("learn", 1.0)):
+        assert "its model takes no timbre: choose one that does" in own.ask(action, argument)
+    own.service.stop()
+
+
+def test_actions_take_texts_or_a_number_in_range():
+    assert ACTIONS["like"].check(["a", "b"]) == ("a", "b")
+    assert ACTIONS["learn"].check([2]) == (2.0,)
+    for name, arguments in (
+        ("like", []), ("like", [1.0]), ("like", ["a"] * 17), ("learn", ["x"]), ("learn", []),
+        ("learn", [0.1]), ("learn", [11.0]), ("learn", [float("nan")]), ("learn", [1.0, 2.0]),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"{name} has .*, expected"):
+            ACTIONS[name].check(arguments)
+
+
+def test_a_capture_keeps_what_comes_from_when_it_was_asked():
+    capture, sound_of = SoundCapture(), np.arange(10, dtype=np.float32)
+    assert not capture.put(np.ones((2, 3)), np.ones((2, 3)))
+    capture.begin(np.zeros((5, 4), np.float32))
+    filled = [capture.put(np.tile(sound_of[k : k + 2], (2, 1)), np.zeros((2, 2)))
+              for k in range(0, 10, 2)]  # fmt: skip
+    assert filled == [False, False, True, False, False]
+    assert capture.take()[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert capture.take() is None
