@@ -25,6 +25,7 @@ VERBS = {
         "main",
         "measure separation by name and example",
     ),
+    "peers": ("models_onnx.evaluation.peers", "main", "compare speed and memory with others"),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""
