@@ -26,6 +26,9 @@ def bench(
     osc: Annotated[
         bool, typer.Option("--osc", help="Instead: what OSC costs beside live sound.")
     ] = False,
+    panel: Annotated[
+        bool, typer.Option("--panel", help="Instead: what the panel costs beside live sound.")
+    ] = False,
     stages: Annotated[
         bool, typer.Option("--stages", help="Instead: what a track costs beside the separator.")
     ] = False,
@@ -42,6 +45,9 @@ def bench(
         return
     if osc:
         _bench_osc(names[0] if names else "panorama", seconds, as_json)
+        return
+    if panel:
+        _bench_panel(names[0] if names else "panorama", seconds, as_json)
         return
     if stages:
         _bench_stages(names or ["panorama"], hops, as_json)
@@ -94,6 +100,27 @@ def _bench_osc(name: str, seconds: float, as_json: bool) -> None:
         f"memory {r.memory_before_mb:.1f} MB before, {r.memory_after_mb:.1f} MB after\n"
         f"message to sound, beside the latency: median {r.delay_median_ms:.1f} ms, "
         f"p99 {r.delay_p99_ms:.1f} ms; one hop is {r.hop_ms:.1f} ms"
+    )
+
+
+def _bench_panel(name: str, seconds: float, as_json: bool) -> None:
+    """Print how soon the panel moves the sound and shows it, and what it costs."""
+    from plugin_bridge.diagnostics.panel_load import MANY, bench_panel
+    from realtime import load_model
+
+    r = bench_panel(load_model(name, "live"), seconds)
+    if as_json:
+        typer.echo(json.dumps(vars(r), indent=2))
+        return
+    typer.echo(
+        f"hand to sound, beside the latency: median {r.hand_median_ms:.1f} ms, "
+        f"p95 {r.hand_p95_ms:.1f} ms\n"
+        f"sound to picture, beside the latency: median {r.picture_median_ms:.1f} ms, "
+        f"p95 {r.picture_p95_ms:.1f} ms; {r.pictures_hz:.1f} pictures a second\n"
+        f"the panel's process: {r.share_of_one:.1%} of a core with one browser, "
+        f"{r.share_of_many:.1%} with {MANY}\n"
+        f"late of {r.blocks} blocks: {r.late_alone} without a browser, {r.late_with_one} with one, "
+        f"{r.late_with_many} with {MANY}"
     )
 
 

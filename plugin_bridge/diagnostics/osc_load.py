@@ -59,24 +59,33 @@ class OscBench:
 
 
 class PacedCard(threading.Thread):
-    """Plays ones into a session at the pace of a card; while `keeps`, the output is kept."""
+    """Plays ones, or another `loop`, into a session at the pace of a card.
+
+    While `keeps`, the output is kept. `loop` is (2, whole blocks).
+    """
 
     def __init__(self, session: LiveSession) -> None:
         super().__init__(daemon=True)
         self._session, self._quit = session, False
+        self.loop = np.ones((2, BLOCK), np.float32)
         self.begun_s, self.keeps = time.perf_counter(), True
         self.played: list[NDArray[np.float32]] = []
 
     def run(self) -> None:
-        ones, number = np.ones((2, BLOCK), np.float32), 0
+        number = 0
         while not self._quit:
             due_s = self.begun_s + number * BLOCK / RATE_HZ
             time.sleep(max(0.0, due_s - time.perf_counter()))
-            sound, number = self._session.process(ones)[0], number + 1
+            first = number * BLOCK % self.loop.shape[1]
+            sound, number = (
+                self._session.process(self.loop[:, first : first + BLOCK])[0],
+                number + 1,
+            )
             if self.keeps:
                 self.played.append(sound.copy())
 
     def stop(self) -> None:
+        """End it, and wait for that."""
         self._quit = True
         self.join()
 
@@ -92,17 +101,17 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
         card = PacedCard(session)
         card.start()
         time.sleep(2)
-        delays_ms = _delays_ms(session, card, port)
+        delays_ms = _osc_delays_ms(session, card, port)
         card.keeps = False
-        late_alone, cost_alone_s = _watched(session, servers.pid, lambda: time.sleep(seconds))
+        late_alone, cost_alone_s = watched(session, servers.pid, lambda: time.sleep(seconds))
         with _subscribed(port):
             time.sleep(1)
-            late, cost_s = _watched(session, servers.pid, lambda: time.sleep(seconds))
+            late, cost_s = watched(session, servers.pid, lambda: time.sleep(seconds))
         with _flooded(port, min(5.0, seconds)) as count:  # what is made once
             count.recv()
         memory_mb = _memory_mb(servers.pid)
         with _flooded(port, seconds) as count:
-            late_in_flood, _ = _watched(session, servers.pid, lambda: time.sleep(seconds))
+            late_in_flood, _ = watched(session, servers.pid, lambda: time.sleep(seconds))
             messages = count.recv()
         memory_after_mb = _memory_mb(servers.pid)
         card.stop()
@@ -123,25 +132,39 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
     )
 
 
-def _delays_ms(session: LiveSession, card: PacedCard, port: int) -> list[float]:
-    """Return the times from messages that move the level to its change, minus the latency."""
-    sent = []
+def _osc_delays_ms(session: LiveSession, card: PacedCard, port: int) -> list[float]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        for number in range(MOVES):
-            time.sleep(SETTLED_S + random.uniform(0, 0.02))
-            packet = encode("/stemsteer/target/gain", (-20.0 * (number % 2 == 0),))
-            sent.append(time.perf_counter() - card.begun_s)
-            client.sendto(packet, ("127.0.0.1", port))
-        time.sleep(SETTLED_S)
+
+        def send(gain_db: float) -> None:
+            client.sendto(encode("/stemsteer/target/gain", (gain_db,)), ("127.0.0.1", port))
+
+        return delays_ms(session, card, send)
+
+
+def delays_ms(
+    session: LiveSession, card: PacedCard, send: Callable[[float], None], moves: int = MOVES
+) -> list[float]:
+    """Return the times from moves of the gain to the change of the sound, minus the latency.
+
+    Parameters
+    ----------
+    send : moves the gain of the target, in dB, from outside.
+    """
+    sent = []
+    for number in range(moves):
+        time.sleep(SETTLED_S + random.uniform(0, 0.02))
+        sent.append(time.perf_counter() - card.begun_s)
+        send(-20.0 * (number % 2 == 0))
+    time.sleep(SETTLED_S)
     sound = np.concatenate(list(card.played))
-    delays_ms = []
+    delays = []
     for sent_s in sent:
         first = int(sent_s * RATE_HZ)
         after = sound[first : first + int(SETTLED_S * RATE_HZ)]
         changed = np.flatnonzero(np.abs(after - after[0]) > LEAST_CHANGE)
         late = int(changed[0]) if changed.size else after.size
-        delays_ms.append(1000 * (late - session.processor.latency) / RATE_HZ)
-    return delays_ms
+        delays.append(1000 * (late - session.processor.latency) / RATE_HZ)
+    return delays
 
 
 @contextlib.contextmanager
@@ -153,11 +176,13 @@ def _subscribed(port: int) -> Iterator[None]:
         subscriber.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
 
 
-def _watched(session: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
+def watched(session: LiveSession, pid: int, run: Callable[[], None]) -> tuple[int, float]:
     """Return late blocks and processor time of both processes while something runs."""
-    late, began_s = session.processor.counters.late_blocks, _processor_s(pid)
+    late = session.processor.counters.late_blocks
+    began_s = time.process_time() + processor_s(pid)
     run()
-    return session.processor.counters.late_blocks - late, _processor_s(pid) - began_s
+    took_s = time.process_time() + processor_s(pid) - began_s
+    return session.processor.counters.late_blocks - late, took_s
 
 
 @contextlib.contextmanager
@@ -187,10 +212,10 @@ def _flood(port: int, seconds: float, count: Connection) -> None:
     count.send(sent)
 
 
-def _processor_s(pid: int) -> float:
-    """Return the processor time of this process and that one."""
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process, in steps of the kernel's clock."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mb(pid: int) -> float:

@@ -1,8 +1,9 @@
 // Draws the field, azimuth by frequency, and below it azimuth by time.
 
-const RANGE = 0.42; // of the level's range that is drawn below the loudest cell
-const REST = 0.5; // how bright is what is not taken
+const RANGE = 0.4; // of the level's range that is drawn below the loudest cell
+const REST = 0.62; // how bright is what is not taken
 const TRACE_ROWS = 240;
+const FINE = 3; // of a column, in the trace
 
 export class Field {
   constructor(picture, field, trace) {
@@ -10,6 +11,7 @@ export class Field {
     this.field = field;
     this.trace = trace;
     this.cells = document.createElement("canvas");
+    this.row = document.createElement("canvas"); // the newest of the lines
     this.lines = document.createElement("canvas");
     this.rest = this.taken = [0, 0, 0];
   }
@@ -21,11 +23,10 @@ export class Field {
 
   clear() {
     this.lines.width = this.lines.width; // forget what was drawn
-    this.drawField();
-    this.#scale(this.trace, this.lines);
+    this.draw();
   }
 
-  drawField() {
+  draw() {
     const { columns, rows, mean, peak, share, top } = this.picture;
     if (!columns) return;
     const image = this.#image(this.cells, columns, rows);
@@ -40,21 +41,22 @@ export class Field {
     }
     this.cells.getContext("2d").putImageData(image, 0, 0);
     this.#scale(this.field, this.cells);
+    this.#scale(this.trace, this.lines);
   }
 
   // Add the newest moment on top of the trace; `azimuth_deg` is where the handle is.
-  drawTrace(azimuth_deg) {
+  addMoment(azimuth_deg) {
     const { columns, line, lineShare } = this.picture;
     if (!columns) return;
     const { lines } = this;
-    if (lines.width !== columns || lines.height !== TRACE_ROWS) {
-      Object.assign(lines, { width: columns, height: TRACE_ROWS });
+    if (lines.width !== FINE * columns || lines.height !== TRACE_ROWS) {
+      Object.assign(lines, { width: FINE * columns, height: TRACE_ROWS });
     }
     const context = lines.getContext("2d");
     context.globalCompositeOperation = "copy";
     context.drawImage(lines, 0, 1);
     context.globalCompositeOperation = "source-over";
-    const image = context.createImageData(columns, 1);
+    const image = this.#image(this.row, columns, 1);
     let highest = 1e-9;
     for (const power of line) highest = Math.max(highest, power);
     this.loudest = Math.max(highest, (this.loudest ?? 0) * 0.98);
@@ -62,10 +64,11 @@ export class Field {
       const level = (line[column] / this.loudest) ** 0.35;
       this.#paint(image.data, 4 * column, level < 0.15 ? 0 : level, lineShare[column]);
     }
-    const at = 4 * Math.round((azimuth_deg + 45) * (columns - 1) / 90);
-    image.data.set([...this.taken, 255], at);
-    context.putImageData(image, 0, 0);
-    this.#scale(this.trace, lines);
+    this.row.getContext("2d").putImageData(image, 0, 0);
+    context.clearRect(0, 0, lines.width, 1);
+    context.drawImage(this.row, 0, 0, lines.width, 1);
+    context.fillStyle = `rgb(${this.taken})`;
+    context.fillRect(((azimuth_deg + 45) / 90 * (columns - 1) + 0.5) * FINE - 0.5, 0, 1, 1);
   }
 
   #paint(data, at, level, share) {
@@ -90,7 +93,7 @@ export class Field {
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     // the centres of the outermost columns lie on the edges: hard left and hard right
-    const half = width / (source.width - 1) / 2;
+    const half = width / (this.picture.columns - 1) / 2;
     context.drawImage(source, -half, 0, width + 2 * half, height);
   }
 }

@@ -30,8 +30,7 @@ function draw() {
   truth.update();
   if (!isNew) return;
   isNew = false;
-  field.drawField();
-  field.drawTrace(surface.value("azimuth"));
+  field.draw();
 }
 
 function due() {
@@ -129,7 +128,9 @@ surface.addEventListener("select", () => {
   showColours();
 });
 surface.addEventListener("picture", ({ detail }) => {
-  if (picture.take(detail)) isNew = true;
+  if (!picture.take(detail)) return;
+  field.addMoment(surface.value("azimuth"));
+  isNew = true;
   due();
 });
 undo.addEventListener("change", () => {

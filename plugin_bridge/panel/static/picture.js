@@ -1,7 +1,8 @@
 // A picture as the server sends it, and what is kept of those before: means, peaks, and time.
 
 const HEADER_BYTES = 16;
-const MEAN = 0.12; // weight of a new picture in the mean: about the last second counts
+const RISE = 0.4; // weight of a new picture in the mean where it is louder,
+const SINK = 0.035; // and where it is not: about the last second counts
 const FALL = 0.985; // of a peak that is held, from picture to picture
 const SLOW = 0.01; // weight in the profile in which directions are looked for
 const DIP = 0.25; // how far the profile falls on both sides of a direction that stands out
@@ -57,7 +58,7 @@ export class Picture {
     let highest = 0;
     for (let k = 0; k < levels.length; k++) {
       const level = levels[k] / 255;
-      mean[k] += (level > mean[k] ? 3 * MEAN : MEAN) * (level - mean[k]);
+      mean[k] += (level > mean[k] ? RISE : SINK) * (level - mean[k]);
       peak[k] = Math.max(peak[k] * FALL, level);
       if (levels[k]) share[k] += 0.3 * (shares[k] / 255 - share[k]);
       if (mean[k] > highest) highest = mean[k];
