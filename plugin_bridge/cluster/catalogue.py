@@ -138,9 +138,10 @@ def run_catalogue(
     began_s = time.monotonic()
     with Manifest(work.out) as manifest:
         prepare_folder(work.attempts)
-        for record in kept_records(work.attempts):  # of a run that was killed
-            _enter(manifest, work, record)
         latest = read_manifest(work.out)
+        for record in kept_records(work.attempts):  # of a run that was killed
+            _enter(manifest, work, record, known=latest.get(record.song) == record)
+            latest[record.song] = record
         plan = make_plan(songs, latest, work, retry_failed=settings.retry_failed)
         summary = Summary(manifest.path, kept=len(plan.kept), failed=list(plan.failed))
         del latest, songs  # a catalogue may be large: what is to do is in the plan
@@ -161,9 +162,10 @@ def run_catalogue(
     return summary
 
 
-def _enter(manifest: Manifest, work: Work, record: Record) -> None:
-    """Write a record into the manifest, and forget how it came to be."""
-    manifest.append(record)
+def _enter(manifest: Manifest, work: Work, record: Record, *, known: bool = False) -> None:
+    """Write a record into the manifest unless it is there, and forget how it came to be."""
+    if not known:
+        manifest.append(record)
     attempts = Attempts(work.attempts, Song(record.song, Path(record.input)).key, work.run)
     if record.state == DONE:
         attempts.forget()

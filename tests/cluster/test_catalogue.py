@@ -190,6 +190,17 @@ def test_a_record_that_a_killed_run_did_not_write_down_is_not_lost(workers, musi
     assert [line["song"] for line in lines(out)].count("a.flac") == 1
 
 
+def test_a_record_that_a_killed_run_did_write_down_is_not_written_again(workers, music, tmp_path):
+    out = tmp_path / "stems"
+    record = catalogue(music, workers, settings_for(out)).done[0]
+    (out / FOLDER).mkdir()
+    key = next(song.key for song in find_songs(music, out) if song.name == record.song)
+    Attempts(out / FOLDER, key, "1").keep(record)
+    catalogue(music, None, settings_for(out))
+    assert [line["song"] for line in lines(out)].count(record.song) == 1
+    assert not (out / FOLDER).exists()
+
+
 def test_two_runs_on_one_manifest_are_refused(music, tmp_path):
     out = tmp_path / "stems"
     out.mkdir()
