@@ -126,8 +126,7 @@ def faults(folder: Path, count: int, broken: int) -> bool:
     problems += list(different(music, out, sorted(good)))
     if {failed["song"] for failed in report["failed"]} != bad or second.returncode != 1:
         problems.append("not the broken songs are named")
-    if list(out.rglob(".*")):
-        problems.append("something hidden is left")
+    problems += [f"{path} is left" for path in out.rglob(".*")]
     print(f"songs {count}, of which broken {broken}; workers killed {killer.kills + again.kills}")
     print(f"killed as a whole after {known} songs; the next was done {resumed_s:.1f} s after start")
     for part, seen in (("before", killer), ("after", again)):

@@ -83,8 +83,9 @@ class Attempts:
 
     def forget(self) -> None:
         """Remove all that was left; the song is in the manifest."""
-        for path in self.folder.glob(f"{self._key}.*"):
-            path.unlink(missing_ok=True)
+        for pattern in (f"{self._key}.*", f".{self._key}.*"):  # also what `keep` left half written
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def _tries(self) -> list[Path]:
         return sorted(self.folder.glob(f"{self._key}.{self._run}.*"))

@@ -167,14 +167,13 @@ def _enter(manifest: Manifest, work: Work, record: Record, *, known: bool = Fals
     if not known:
         manifest.append(record)
     attempts = Attempts(work.attempts, Song(record.song, Path(record.input)).key, work.run)
+    _remove_half(work, record.song, attempts)
     if record.state == DONE:
         attempts.forget()
-    else:
-        _remove_half(work, record.song, attempts)
 
 
 def _remove_half(work: Work, name: str, attempts: Attempts) -> None:
-    """Remove the hidden files of a song that was not done, and the folders that then are empty.
+    """Remove hidden files that a process left of a song, and the folders that then are empty.
 
     Where a process was killed, some files may have their names: they stay, and stay known as ours.
     """

@@ -22,6 +22,7 @@ MOST_TRIES = 3
 BACK_OFF_S = 2.0  # before the second try; twice as long before each further one
 _TICK_S = 0.2
 _MEND_S = 1.0
+_RESULT_S = 5.0
 _GRACE_S = 20.0  # for songs in work to be left, each at its next block
 
 
@@ -83,8 +84,12 @@ class _Flow:
             future = self._ended.get(timeout=_TICK_S)
         except queue.Empty:
             return None
-        job, tries = self._running.pop(future)
+        job, tries = self._running[future]
         record = _result(future, self._work, job)
+        if record is None:
+            self._ended.put(future)
+            return None
+        del self._running[future]
         if record.state != AGAIN:
             return record
         if tries < MOST_TRIES:
@@ -123,10 +128,15 @@ def run_jobs(
         interrupt.raise_if_noted()
 
 
-def _result(future: Future, work: Work, job: Job) -> Record:
-    """Return the record of a future, or what its loss says of the song."""
+def _result(future: Future, work: Work, job: Job) -> Record | None:
+    """Return the record of a future, or what its loss says of the song.
+
+    None if it is not here yet: it was on a worker that has ended, and another one gives it again.
+    """
     try:
-        result: Any = future.result()
+        result: Any = future.result(timeout=_RESULT_S)
+    except TimeoutError:
+        return None
     except Exception as error:  # the worker is gone, has another version ...
         words = f"{type(error).__name__}: {error}"
         return replace(failed(work, job, words), state=AGAIN)

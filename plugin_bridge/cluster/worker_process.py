@@ -18,7 +18,8 @@ def main() -> None:
     # Pages of HTTP and a sampler of the stack, a hundred times a second, are of no use here.
     dask.config.set({"distributed.worker.profile.enabled": False})
     dask.config.set({"distributed.worker.http.routes": []})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its lost ends are no news
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # lost workers are replaced
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_work(told["address"], told["security"], told["folder"]))
 

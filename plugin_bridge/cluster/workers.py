@@ -35,7 +35,8 @@ class LocalWorkers:
 
     def __init__(self, count: int) -> None:
         dask.config.set({"distributed.scheduler.allowed-failures": 1_000_000})
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # lost workers are replaced
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # lost workers are replaced
         self._folder = tempfile.mkdtemp(prefix="stemsteer-catalogue-")
         self._security = Security.temporary()
         seen = importlib.util.find_spec("bokeh") is not None  # which shows the dashboard

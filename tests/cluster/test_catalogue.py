@@ -143,10 +143,10 @@ def test_a_song_that_ends_its_process_twice_is_set_aside_and_no_other_song_is(
 
 
 def test_a_song_that_takes_too_long_is_named_and_its_worker_replaced(workers, music, tmp_path):
-    write_long_song(music / "long.wav", 60)
-    summary = catalogue(music, workers, settings_for(tmp_path / "stems", limit_s=1.0))
+    write_long_song(music / "long.wav", 240)
+    summary = catalogue(music, workers, settings_for(tmp_path / "stems", limit_s=4.0))
     failed = {record.song: record.error for record in summary.failed}
-    assert "not done within 1 s" in failed["long.wav"]
+    assert "not done within 4 s" in failed["long.wav"]
     assert len(summary.done) == 3
 
 
@@ -188,6 +188,22 @@ def test_a_record_that_a_killed_run_did_not_write_down_is_not_lost(workers, musi
     again = catalogue(music, None, settings_for(out))
     assert (again.kept, len(again.failed)) == (3, 1)
     assert [line["song"] for line in lines(out)].count("a.flac") == 1
+
+
+def test_what_a_killed_worker_left_of_a_song_is_gone_when_it_is_done(workers, tmp_path):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    write_song(music / "a.flac")
+    (song,) = find_songs(music, out)
+    (out / song.name).mkdir(parents=True)
+    (out / FOLDER).mkdir()
+    Attempts(out / FOLDER, song.key, "1").begin()
+    half = out / FOLDER / f".{song.key}.result.1.part"
+    part = out / song.name / f".target.flac.{os.getpid()}.part"  # as long as it is a zombie
+    for file in (half, part, out / song.name / "target.flac"):
+        file.touch()
+    assert len(catalogue(music, workers, settings_for(out)).done) == 1
+    assert left_over(out) == ["a.flac", "a.flac/residual.flac", "a.flac/target.flac",
+                              "manifest.jsonl"]  # fmt: skip
 
 
 def test_a_record_that_a_killed_run_did_write_down_is_not_written_again(workers, music, tmp_path):
