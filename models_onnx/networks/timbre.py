@@ -86,6 +86,10 @@ class TimbreSteer(nn.Module):
         """Return unit vectors of the classes, (classes, size)."""
         return functional.normalize(self.classes, dim=-1)
 
+    def heard(self) -> dict[str, Tensor]:
+        """Return the weights of the encoder and the vectors of the classes, by name."""
+        return {k: v for k, v in self.state_dict().items() if not k.startswith("steer.")}
+
     def scores(self, timbres: Tensor) -> Tensor:
         """Return logits of the classes of timbres (n, size): (n, classes)."""
         return SHARPNESS * timbres @ self.names().T

@@ -1,9 +1,10 @@
 """Begin `steer` with long windows from weights of the live one: every cell becomes two.
 
 ``python -m models_onnx widen steer.onnx --config studio --out DIR`` writes a checkpoint for
-``python -m models_onnx train steer --config studio --init DIR``. What was learned for a cell holds
-for both halves of it: weights that read cells are halved and stand twice, weights that write them
-stand twice. More numbers a band begin as they are drawn.
+``python -m models_onnx train steer --config studio --init DIR``; with ``--network timbre``, from a
+checkpoint of ``train-timbre``, one for that command. What was learned for a cell holds for both
+halves of it: weights that read cells are halved and stand twice, weights that write them stand
+twice. More numbers a band begin as they are drawn.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import typer
 from torch import Tensor
 
 from models_onnx.networks import checkpoints, registry
-from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer, SteerConfig
+from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer
+from models_onnx.networks.timbre import TimbreSteer
 from realtime.errors import StemsteerError
 
-LIVE = SteerConfig()
+LIVE = {"steer": "small", "timbre": "live"}
+"""Configuration of each network that is widened."""
 
 
 def widen(network: Steer, narrow: Mapping[str, Tensor]) -> None:
@@ -57,6 +60,11 @@ def widen(network: Steer, narrow: Mapping[str, Tensor]) -> None:
                 weight[:, :inner] = writing(narrow[name])
             elif name == "decode.bias":
                 weight.copy_(writing(narrow[name]))
+            elif name == "film.inner":  # (bands, code, scales and shifts of the hidden numbers)
+                for part, learned in zip(
+                    weight.chunk(2, -1), narrow[name].chunk(2, -1), strict=True
+                ):
+                    part[..., :inner] = learned
             else:
                 weight.copy_(narrow[name])
 
@@ -65,18 +73,24 @@ def main(
     init: Annotated[Path, typer.Argument(help="checkpoint or exported file of the live network")],
     out: Annotated[Path, typer.Option(help="folder for the checkpoint")],
     config: Annotated[str, typer.Option(help="of the network with long windows")] = "studio",
+    kind: Annotated[str, typer.Option("--network", help="steer or timbre")] = "steer",
     seed: Annotated[int, typer.Option(help="of what begins as drawn")] = 0,
 ) -> None:
     """Write a checkpoint to begin a training with."""
     if (out / checkpoints.FILE).exists():
         raise StemsteerError(f"{out / checkpoints.FILE} is there already: give another --out")
     torch.manual_seed(seed)
-    live = Steer(LIVE)
+    live, _, _ = registry.build(kind, LIVE.get(kind, ""))
     registry.load_weights(live, init)
-    network, spec, about = registry.build("steer", config)
-    assert isinstance(network, Steer)
+    network, spec, about = registry.build(kind, config)
     try:
-        widen(network, live.state_dict())
+        if isinstance(network, TimbreSteer) and isinstance(live, TimbreSteer):
+            network.load_state_dict(live.heard(), strict=False)
+            widen(network.steer, live.steer.state_dict())
+        elif isinstance(network, Steer):
+            widen(network, live.state_dict())
+        else:
+            raise ValueError(f"{kind} has no cells")
     except ValueError as error:
         raise StemsteerError(f"{config!r} is not a configuration to widen to: {error}") from error
     weights = network.state_dict()

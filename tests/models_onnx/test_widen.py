@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models_onnx.networks import checkpoints, registry
+from models_onnx.networks import checkpoints, registry, timbre
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import PLACES
@@ -44,7 +44,7 @@ def test_both_halves_of_a_cell_do_what_the_cell_did():
 
 
 def test_a_shipped_file_becomes_a_checkpoint_for_studio(tmp_path):
-    main(WEIGHTS / "steer.onnx", tmp_path, "studio", 0)
+    main(WEIGHTS / "steer.onnx", tmp_path, "studio", "steer", 0)
     network, spec, _ = registry.build("steer", "studio")
     registry.load_weights(network, tmp_path)
     assert spec.tier("studio") == load_model("steer", "studio").spec.tier("studio")
@@ -55,3 +55,34 @@ def test_cells_that_are_not_half_as_wide_are_refused():
     narrow = steer.Steer(TINY)
     with pytest.raises(ValueError, match="expected twice 8"):
         widen(steer.Steer(TINY), narrow.state_dict())
+
+
+def test_a_network_that_is_told_timbres_keeps_what_they_do_and_its_encoder(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    tiny = timbre.CONFIGS["tiny"]
+    wide = replace(tiny, steer=replace(tiny.steer, window=4096, synthesis=4096, hop=1024))
+    configs = {"live": tiny, "studio": wide}
+    monkeypatch.setitem(
+        registry.NETWORKS, "timbre", (timbre.TimbreSteer, timbre.TimbreConfig, configs, timbre.spec)
+    )
+    live, _, about = registry.build("timbre", "live")
+    with torch.no_grad():
+        live.steer.film.inner.normal_()
+    weights = live.state_dict()
+    (tmp_path / "live").mkdir()
+    checkpoints.save(
+        tmp_path / "live",
+        {
+            "step": 0, "elapsed_s": 0.0, "network": weights, "average": weights, "about": about,
+            "data": [], "tier": "live", "spec": "{}", "commit": "",
+        },
+    )  # fmt: skip
+    main(tmp_path / "live", tmp_path / "wide", "studio", "timbre", 0)
+    studio, _, _ = registry.build("timbre", "studio")
+    registry.load_weights(studio, tmp_path / "wide")
+    inner = tiny.steer.inner
+    for mine, learned in zip(
+        studio.steer.film.inner.chunk(2, -1), live.steer.film.inner.chunk(2, -1), strict=True
+    ):
+        torch.testing.assert_close(mine[..., :inner], learned)
+    torch.testing.assert_close(studio.names(), live.names())
