@@ -26,6 +26,11 @@ VERBS = {
         "measure separation by name and example",
     ),
     "peers": ("models_onnx.evaluation.peers", "main", "compare speed and memory with others"),
+    "evaluate-scan": (
+        "models_onnx.evaluation.scan_table",
+        "main",
+        "measure what scan finds, and when",
+    ),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""

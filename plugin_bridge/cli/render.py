@@ -11,6 +11,7 @@ import typer
 from plugin_bridge.cli.console import print_table, say, warn
 from plugin_bridge.cli.options import AsJson, Force, Input
 from plugin_bridge.cli.progress import progress_bar
+from plugin_bridge.cli.quality import check_quality_file, print_quality, write_quality
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 
@@ -71,6 +72,10 @@ def render(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
     ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.json", help="Say how good each stem seems to be."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the sound of an instrument or a direction, and what is left of the mix, as files."""
@@ -83,12 +88,17 @@ def render(
     ):
         lanes = wanted.lanes(source.sample_rate)
         model, settings = options.settings(wanted, sounds, lanes)
+        if quality is not None:
+            check_quality_file(quality, path, settings)
         folder = out or Path(f"{path.stem}-stems")
         report = render(source, model, settings, folder, progress=progress)
+    judged = write_quality(quality, path, report) if quality is not None else None
     if as_json:
         typer.echo(report.to_json())
     else:
         _print_stems(report)
+        if judged is not None:
+            print_quality(judged)
     for note in sounds.notes():
         say(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,10 @@ from plugin_bridge.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from plugin_bridge.offline.scan import StereoField
+
+THROUGHOUT = 0.95  # of the time
+MOST_STRETCHES = 4
+"""More are counted, not printed."""
 
 
 def scan(
@@ -51,7 +56,15 @@ def scan(
 def _peaks_as_json(field: StereoField) -> str:
     from plugin_bridge.files.targets import target_fields
 
-    entries = [{**target_fields(peak.target), "level_db": peak.level_db} for peak in field.peaks()]
+    entries = [
+        {
+            **target_fields(peak.target),
+            "spread_deg": peak.spread_deg,
+            "level_db": peak.level_db,
+            "sure": peak.sure,
+        }
+        for peak in field.peaks
+    ]
     return json.dumps(entries, indent=2)
 
 
@@ -62,10 +75,26 @@ def _print_field(field: StereoField) -> None:
             f"{peak.target.azimuth_deg:+g}°",
             f"{peak.target.width_deg:g}°",
             f"{peak.level_db:.1f}",
+            f"{peak.sure:.0%}",
+            when(peak.target.stretches_s, field.duration_s),
         )
-        for peak in field.peaks()
+        for peak in field.peaks
     ]
-    print_table(("name", "azimuth", "width", "level dB"), rows)
+    print_table(("name", "azimuth", "width", "level dB", "sure", "heard"), rows)
     typer.echo(
         f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
     )
+
+
+def when(stretches_s: Sequence[tuple[float, float]], duration_s: float) -> str:
+    """Return stretches of time in words."""
+    if sum(end - start for start, end in stretches_s) >= THROUGHOUT * duration_s:
+        return "throughout"
+    shown = [f"{_clock(start)}–{_clock(end)}" for start, end in stretches_s[:MOST_STRETCHES]]
+    more = len(stretches_s) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _clock(time_s: float) -> str:
+    minutes, seconds = divmod(round(time_s), 60)
+    return f"{minutes}:{seconds:02}"

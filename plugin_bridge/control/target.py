@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +28,13 @@ class Target:
     morph : how far from the instrument towards the examples, 0 to 1.
     like, unlike : examples of what is wanted and of what is not: files, stretches of files, or
         names of the user's library of timbres.
+    stretches_s : start and end of the stretches of a file in which it sounds; none: throughout.
 
     Raises
     ------
     ValueError if the name does not do for a file, the direction is none, an instrument is not in
-    the table, the strength is out of range, or there is only an example of what is not wanted.
+    the table, the strength is out of range, there is only an example of what is not wanted, or a
+    stretch does not end after its start.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Target:
     morph: float = 1.0
     like: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
+    stretches_s: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not is_usable(self.name):
@@ -59,6 +63,12 @@ class Target:
                 f"{self.name}: there is an example of what is not wanted and none of what is: "
                 "give --like or --instrument too"
             )
+        for start_s, end_s in self.stretches_s:
+            if not 0 <= start_s < end_s < math.inf:
+                raise ValueError(
+                    f"{self.name}: a stretch is {start_s:g} to {end_s:g} s, expected a start of 0 "
+                    "or more and an end after it"
+                )
 
     @property
     def values(self) -> dict[str, float]:

@@ -25,7 +25,8 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
 
     Fields are those of `Target`: azimuth_deg and width_deg, which may be left out beside an
     instrument or an example, since the sound may then be anywhere; instrument, a word or a list
-    of them; like and unlike, examples; strength and morph. Other fields are left aside.
+    of them; like and unlike, examples; strength and morph; stretches_s, pairs of start and end
+    outside of which it is silent. Other fields are left aside.
 
     Raises
     ------
@@ -60,6 +61,7 @@ def target_fields(target: Target) -> dict[str, Any]:
     fields = dataclasses.asdict(target)
     fields["instrument"] = list(fields.pop("instruments"))
     usual = {"instrument": [], "strength": 1.0, "morph": 1.0, "like": (), "unlike": ()}
+    usual |= {"stretches_s": ()}
     return {name: value for name, value in fields.items() if value != usual.get(name, ...)}
 
 
@@ -88,7 +90,21 @@ def _parsed(fields: dict[str, Any]) -> Target:
         float(fields.get("morph", 1.0)),
         like,
         unlike,
+        _stretches(fields),
     )
+
+
+def _stretches(fields: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    """Return the stretches of a target. Raises ValueError if they are not pairs of numbers."""
+    given = fields.get("stretches_s", [])
+    pairs = given if isinstance(given, list) else [given]
+    if not all(isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in pairs):
+        raise ValueError(f"stretches_s is {given!r:.80}, expected pairs as [[12.5, 20], [60, 75]]")
+    return tuple((float(start), float(end)) for start, end in pairs)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _words(fields: dict[str, Any], name: str) -> tuple[str, ...]:

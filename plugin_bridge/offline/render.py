@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.automation import Automation, LaneConditions, conditions_of
 from plugin_bridge.control.target import Target, TimbrePair
@@ -23,6 +22,7 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.offline.presence import Pairs, within_stretches
 from plugin_bridge.offline.report import Report, StemReport
 from plugin_bridge.offline.wiener import wiener_filtered
 from realtime import Separator
@@ -33,8 +33,6 @@ from realtime.stft import Audio
 MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
 MIX = "mix"  # the file of the sum of all stems
-Pairs = Iterator[tuple[Audio, NDArray[np.float32]]]
-"""Mixture (channels, n) and stems (stems, channels, n), in step with each other."""
 Progress = Callable[[int], None]
 """Told how many more samples are done."""
 
@@ -160,8 +158,9 @@ def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
 def separated(plan: RenderPlan, blocks: Iterator[Audio]) -> Pairs:
     """Yield pairs of mixture and stems, refined if that is wanted, of blocks (channels, n)."""
     pairs = aligned_stems(blocks, plan.separator)
-    passes = plan.settings.wiener_passes
-    return wiener_filtered(pairs, passes, plan.separator.sample_rate) if passes else pairs
+    passes, rate_hz = plan.settings.wiener_passes, plan.separator.sample_rate
+    refined = wiener_filtered(pairs, passes, rate_hz) if passes else pairs
+    return within_stretches(refined, [t.stretches_s for t in plan.settings.targets], rate_hz)
 
 
 def render(

@@ -14,12 +14,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plugin_bridge.control.text import printable
-from plugin_bridge.offline.scan import AZIMUTH_DEG, STEP_DEG, Peak, StereoField, smooth
+from plugin_bridge.offline.peaks import Peak
+from plugin_bridge.offline.scan import StereoField
+from plugin_bridge.offline.stokes import AZIMUTH_DEG, STEP_DEG
+from plugin_bridge.offline.votes import smooth
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
 BACKGROUND, FOREGROUND, GREY, ACCENT = "#101218", "#e8e6e3", "#7d8290", "#ffb454"
 RANGE_DB = 34.0
+MAX_ROWS = 400  # of the field over time; more than a screen shows
 TICKS_DEG = (-45, -30, -15, 0, 15, 30, 45)
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -47,7 +51,7 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
             2, 1, sharex=True, gridspec_kw={"height_ratios": (2, 3), "hspace": 0.05}
         )
         figure.subplots_adjust(left=0.075, right=0.975, top=0.86, bottom=0.075)
-        peaks = field.peaks()
+        peaks = field.peaks
         _draw_whole(above, field, peaks)
         _draw_over_time(below, field, peaks)
         figure.text(0.075, 0.95, _short(printable(title)), fontsize=15, fontweight="bold")
@@ -95,7 +99,7 @@ def _draw_whole(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
 def _draw_over_time(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
     half = STEP_DEG / 2
     axes.imshow(
-        _db(np.apply_along_axis(smooth, 1, field.over_time)),
+        _db(smooth(_rows(field.over_time))),
         aspect="auto",
         cmap=_colours(),
         vmin=-RANGE_DB,
@@ -104,16 +108,23 @@ def _draw_over_time(axes: Axes, field: StereoField, peaks: list[Peak]) -> None:
         interpolation="bilinear",
     )
     for target in (peak.target for peak in peaks):
-        for edge_deg in (-target.width_deg / 2, target.width_deg / 2):
-            axes.axvline(target.azimuth_deg + edge_deg, color=FOREGROUND, alpha=0.3, linewidth=0.7)
+        edges_deg = [target.azimuth_deg + side * target.width_deg / 2 for side in (-1, 1)]
+        for stretch in target.stretches_s:
+            axes.vlines(edges_deg, *stretch, color=FOREGROUND, alpha=0.5, linewidth=0.9)
     names = {-45: "−45°\nhard left", 0: "0°\ncentre", 45: "+45°\nhard right"}
     axes.set_xticks(TICKS_DEG, [names.get(t, _degrees(t)) for t in TICKS_DEG])
     first, *_, last = axes.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")
-    axes.set_ylabel("time, s")
+    axes.set(ylabel="time, s", xlim=(-46, 46))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _rows(over_time: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum columns of a field to `MAX_ROWS` or fewer."""
+    size = -(-len(over_time) // MAX_ROWS)
+    return np.asarray(np.add.reduceat(over_time, np.arange(0, len(over_time), size), axis=0))
 
 
 def _colours() -> LinearSegmentedColormap:

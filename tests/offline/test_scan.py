@@ -10,8 +10,10 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
+from plugin_bridge.cli.scan import when
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline import scan
+from plugin_bridge.offline.stokes import AZIMUTH_DEG
 
 RATE_HZ = 44_100
 
@@ -51,9 +53,7 @@ def field_of(path):
     [(-45,), (45,), (0,), (-33.3,), (-45, 45), (-30, 0, 30), (-40, -12, 7, 21), (-20, -10, 35)],
 )
 def test_panned_sources_are_found_within_two_degrees_and_nothing_else(tmp_path, azimuths_deg):
-    found = [
-        p.target.azimuth_deg for p in field_of(write(tmp_path / "a.wav", azimuths_deg)).peaks()
-    ]
+    found = [p.target.azimuth_deg for p in field_of(write(tmp_path / "a.wav", azimuths_deg)).peaks]
     assert len(found) == len(azimuths_deg)
     assert np.abs(np.array(found) - azimuths_deg).max() <= 2
 
@@ -63,7 +63,7 @@ def test_a_hard_panned_source_that_leaks_inverted_is_still_hard_panned(tmp_path)
     for channels, azimuth_deg in (([1, -0.001], -45), ([-0.001, 1], 45)):
         soundfile.write(tmp_path / "a.wav", sound[:, None] * channels, RATE_HZ, subtype="FLOAT")
         field = field_of(tmp_path / "a.wav")
-        assert [peak.target.azimuth_deg for peak in field.peaks()] == [azimuth_deg]
+        assert [peak.target.azimuth_deg for peak in field.peaks] == [azimuth_deg]
         assert field.out_of_phase < 0.01
 
 
@@ -71,17 +71,17 @@ def test_a_sound_shorter_than_a_window_is_seen(tmp_path):
     sound = np.zeros((3000, 2))
     sound[-200:] = pan(melody(0, 1)[:200], 20)
     soundfile.write(tmp_path / "a.wav", sound, RATE_HZ)
-    assert [peak.target.azimuth_deg for peak in field_of(tmp_path / "a.wav").peaks()] == [20]
+    assert [peak.target.azimuth_deg for peak in field_of(tmp_path / "a.wav").peaks] == [20]
 
 
 @pytest.mark.parametrize("rate_hz", [32_000, 96_000])
 def test_sources_are_found_at_every_sample_rate(tmp_path, rate_hz):
-    peaks = field_of(write(tmp_path / "a.wav", (-25, 15), rate_hz=rate_hz)).peaks()
+    peaks = field_of(write(tmp_path / "a.wav", (-25, 15), rate_hz=rate_hz)).peaks
     assert [round(p.target.azimuth_deg) for p in peaks] == pytest.approx([-25, 15], abs=2)
 
 
 def test_neighbours_keep_out_of_each_others_way(tmp_path):
-    left, right = field_of(write(tmp_path / "a.wav", (-5, 7))).peaks()
+    left, right = field_of(write(tmp_path / "a.wav", (-5, 7))).peaks
     assert left.target.width_deg <= 13
     assert right.target.width_deg <= 13
 
@@ -90,11 +90,80 @@ def test_the_field_over_time_shows_when_a_source_sounds(tmp_path):
     first, second = pan(melody(0, 4), -30), pan(melody(1, 4), 30)
     soundfile.write(tmp_path / "a.wav", np.concatenate([first, second]), RATE_HZ)
     field = field_of(tmp_path / "a.wav")
-    left = field.over_time[:, scan.AZIMUTH_DEG < 0].sum(1)
-    right = field.over_time[:, scan.AZIMUTH_DEG > 0].sum(1)
+    left = field.over_time[:, AZIMUTH_DEG < 0].sum(1)
+    right = field.over_time[:, AZIMUTH_DEG > 0].sum(1)
     half = len(left) // 2
     assert left[: half - 1].sum() > 0.95 * left.sum()
     assert right[half + 1 :].sum() > 0.95 * right.sum()
+
+
+def write_parts(path, parts, seconds):
+    """Write melodies at (azimuth, level, start, end), beside noise of a room that is everywhere."""
+    song = np.random.default_rng(9).normal(0, 1e-4, (seconds * RATE_HZ, 2))
+    for seed, (azimuth_deg, level, start_s, end_s) in enumerate(parts):
+        part = pan(melody(seed, end_s - start_s, level), azimuth_deg)
+        song[start_s * RATE_HZ : end_s * RATE_HZ] += part
+    soundfile.write(path, song, RATE_HZ, subtype="PCM_24")
+    return path
+
+
+def test_a_source_of_ten_seconds_is_found_with_when(tmp_path):
+    parts = [(0, 0.1, 0, 90), (-20, 0.05, 0, 90), (28, 0.05, 40, 50)]
+    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 90)).peaks
+    surest = sorted(peaks, key=lambda peak: -peak.sure)[:3]
+    left, centre, brief = sorted(surest, key=lambda peak: peak.target.azimuth_deg)
+    assert [p.target.azimuth_deg for p in (left, centre, brief)] == [-20, 0, 28]
+    assert {p.target.azimuth_deg for p in peaks if p.sure > 0.75} == {-20, 0, 28}
+    ((start_s, end_s),) = brief.target.stretches_s
+    assert start_s == pytest.approx(40, abs=2.5)
+    assert end_s == pytest.approx(50, abs=2.5)
+    assert left.target.stretches_s == ((0, 90),)
+    assert brief.level_db > -12  # where it is heard
+
+
+def test_a_weak_source_beside_a_loud_centre_is_found(tmp_path):
+    parts = [(0, 0.2, 0, 60), (-27, 0.2 * 10 ** (-16 / 20), 0, 60)]
+    weak, centre = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks
+    assert weak.target.azimuth_deg == pytest.approx(-27, abs=1)
+    assert weak.sure > 0.7
+    assert centre.level_db > weak.level_db + 10
+
+
+def test_several_stretches_are_told_apart(tmp_path):
+    parts = [(0, 0.1, 0, 60), (30, 0.08, 5, 20), (30, 0.08, 40, 55)]
+    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks
+    stretches_s = peaks[-1].target.stretches_s
+    assert np.ravel(stretches_s) == pytest.approx([5, 20, 40, 55], abs=2.5)
+
+
+def test_a_source_that_is_spread_is_wider_than_a_point(tmp_path):
+    spectrum = np.fft.rfft(melody(0, 30))
+    band = (np.linspace(0, RATE_HZ / 2, spectrum.size) / 150).astype(int)
+    azimuths_deg = np.random.default_rng(1).uniform(-36, -24, band[-1] + 1)
+    theta = np.radians(azimuths_deg[band] + 45)
+    wide = np.fft.irfft(spectrum * [np.cos(theta), np.sin(theta)], axis=1).T
+    soundfile.write(tmp_path / "a.wav", wide + pan(melody(50, 30), 20), RATE_HZ, subtype="PCM_24")
+    *wide_peaks, point_peak = field_of(tmp_path / "a.wav").peaks
+    assert point_peak.target.azimuth_deg == 20
+    assert all(-38 <= peak.target.azimuth_deg <= -22 for peak in wide_peaks)
+    assert max(peak.spread_deg for peak in wide_peaks) > 2 * point_peak.spread_deg
+
+
+def test_memory_and_the_field_do_not_grow_with_the_length(tmp_path):
+    lengths = {}
+    for seconds in (60, 900):
+        low = np.zeros((seconds * 32_000, 2), np.int16)
+        low[:, 0] = np.tile(np.arange(-500, 500), seconds * 32)
+        soundfile.write(tmp_path / "a.wav", low, 32_000)
+        lengths[seconds] = len(field_of(tmp_path / "a.wav").over_time)
+    assert lengths == {60: 300, 900: 1800}
+    assert scan.COLUMNS[1] == 4096  # columns of 1.8 s in two hours
+
+
+def test_scan_says_in_words_when_a_source_is_heard():
+    assert when([(0.0, 99.0)], 100) == "throughout"
+    assert when([(12.4, 20.0), (61.0, 75.5)], 100) == "0:12–0:20, 1:01–1:16"
+    assert when([(k, k + 1.0) for k in range(0, 60, 10)], 100).endswith("0:30–0:31 and 2 more")
 
 
 def test_independent_channels_are_diffuse_and_inverted_ones_out_of_phase(tmp_path):
@@ -109,13 +178,13 @@ def test_independent_channels_are_diffuse_and_inverted_ones_out_of_phase(tmp_pat
 
 def test_a_mono_file_is_in_the_centre(tmp_path):
     soundfile.write(tmp_path / "a.wav", melody(0, 2), RATE_HZ)
-    (peak,) = field_of(tmp_path / "a.wav").peaks()
+    (peak,) = field_of(tmp_path / "a.wav").peaks
     assert (peak.target.name, peak.target.azimuth_deg) == ("centre", 0)
 
 
 def test_silence_has_no_peaks(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((1000, 2)), RATE_HZ)
-    assert field_of(tmp_path / "a.wav").peaks() == []
+    assert field_of(tmp_path / "a.wav").peaks == []
 
 
 def test_what_scan_prints_goes_straight_into_render(tmp_path):

@@ -1,0 +1,64 @@
+"""`stemsteer render --report`: how good the stems of a render seem to be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from plugin_bridge.cli.console import print_table, say
+
+if TYPE_CHECKING:
+    from plugin_bridge.offline.render import RenderSettings
+    from plugin_bridge.offline.report import Report
+    from plugin_bridge.offline.stem_quality import RenderQuality
+
+
+def check_quality_file(path: Path, source: Path, settings: RenderSettings) -> None:
+    """Raise BadParameter or StemsteerError if there can be no report, before anything is done."""
+    from plugin_bridge.files.stem_files import check_writable
+
+    if settings.mode != "isolate" or settings.chains:
+        raise typer.BadParameter(
+            "a report compares stems with their mix: leave --chain and --mode remove out",
+            param_hint="'--report'",
+        )
+    check_writable(path, source, settings.force)
+
+
+def write_quality(path: Path, source: Path, report: Report) -> RenderQuality:
+    """Judge the stems of a render, and write what was found as JSON."""
+    from plugin_bridge.offline.stem_quality import judge_stems
+    from realtime.atomic import atomic_write
+
+    *targets, residual = report.stems
+    judged = judge_stems(
+        source,
+        [(stem.name, Path(stem.path), stem.azimuth_deg, stem.width_deg) for stem in targets],
+        Path(residual.path),
+    )
+    with atomic_write(path) as hidden:
+        hidden.write_text(json.dumps({"input": str(source), **asdict(judged)}, indent=2) + "\n")
+    return judged
+
+
+def print_quality(judged: RenderQuality) -> None:
+    """Print what a report says."""
+    rows = []
+    for stem in judged.stems:
+        cells = (
+            stem.expected_sdr_db,
+            stem.leakage_db,
+            stem.left_behind_db,
+            stem.level_difference_error_db,
+        )
+        shown = ["" if c is None else f"{c:.1f}" for c in cells]
+        rows.append((stem.name, *shown, f"{stem.active:.0%}", stem.verdict))
+    print_table(
+        ("stem", "expected SDR dB", "leakage dB", "left dB", "ΔILD dB", "active", "how sure"), rows
+    )
+    null = "exactly" if judged.null_db is None else f"within {judged.null_db:.0f} dB"
+    say(f"the stems add up to the mix {null}")

@@ -1,0 +1,116 @@
+"""Stems are judged by what is in their files, without knowing what is true."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+from plugin_bridge.offline.stem_quality import judge_stems
+
+RATE_HZ = 44_100
+
+
+def noise(seed, low, high, seconds=4):
+    """Noise of a band of frequencies, shares of half the rate."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(seconds * RATE_HZ))
+    place = np.linspace(0, 1, spectrum.size)
+    return 0.1 * np.fft.irfft(spectrum * ((place > low) & (place < high)), seconds * RATE_HZ)
+
+
+def pan(sound, azimuth_deg):
+    theta = np.radians(azimuth_deg + 45)
+    return np.stack([np.cos(theta) * sound, np.sin(theta) * sound], axis=1)
+
+
+def judge(folder, mixture, stem, azimuth_deg=-30.0, width_deg=20.0):
+    sounds = {"mix": mixture, "stem": stem, "residual": mixture - stem}
+    for name, sound in sounds.items():
+        soundfile.write(folder / f"{name}.wav", sound, RATE_HZ, subtype="FLOAT")
+    target = ("stem", folder / "stem.wav", azimuth_deg, width_deg)
+    return judge_stems(folder / "mix.wav", [target], folder / "residual.wav")
+
+
+OWN, OTHER = pan(noise(0, 0.05, 0.3), -30), pan(noise(1, 0.4, 0.6), 20)
+
+
+def test_a_stem_that_is_the_source_is_clear(tmp_path):
+    found = judge(tmp_path, OWN + OTHER, OWN)
+    (stem,) = found.stems
+    assert stem.verdict == "clear"
+    assert stem.expected_sdr_db > 20
+    assert stem.leakage_db < -20
+    assert stem.left_behind_db is None or stem.left_behind_db < -40
+    assert stem.level_difference_error_db < 0.1
+    assert stem.active == 1
+    assert found.null_db < -120
+
+
+def test_what_leaks_is_said_with_where_it_comes_from(tmp_path):
+    (stem,) = judge(tmp_path, OWN + OTHER, OWN + OTHER).stems
+    assert stem.leakage_db == pytest.approx(-3, abs=2)
+    assert stem.leakage_azimuth_deg == pytest.approx(20, abs=1)
+    assert "comes from elsewhere, mostly +20°" in stem.verdict
+
+
+def test_what_stays_behind_is_said(tmp_path):
+    (stem,) = judge(tmp_path, OWN + OTHER, 0.4 * OWN).stems
+    assert stem.left_behind_db == pytest.approx(20 * np.log10(0.6), abs=0.5)
+    assert "stayed in the rest" in stem.verdict
+    assert stem.expected_sdr_db < 5
+
+
+def test_an_image_that_was_moved_is_measured(tmp_path):
+    moved = OWN * [1, 10 ** (3 / 20)]
+    (stem,) = judge(tmp_path, OWN + OTHER, moved).stems
+    assert stem.level_difference_error_db == pytest.approx(3, abs=0.1)
+
+
+def test_a_silent_stem_is_called_silent(tmp_path):
+    (stem,) = judge(tmp_path, OWN + OTHER, 0 * OWN).stems
+    assert stem.verdict.startswith("silent")
+    assert (stem.expected_sdr_db, stem.leakage_db, stem.active) == (None, None, 0)
+
+
+def test_activity_is_the_share_of_the_time(tmp_path):
+    half = OWN.copy()
+    half[len(half) // 2 :] = 0
+    (stem,) = judge(tmp_path, half + OTHER, half).stems
+    assert stem.active == pytest.approx(0.5, abs=0.03)
+
+
+def test_stems_that_do_not_add_up_are_seen(tmp_path):
+    for name, sound in {"mix": OWN + OTHER, "stem": OWN, "residual": 0.99 * OTHER}.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE_HZ, subtype="FLOAT")
+    target = ("stem", tmp_path / "stem.wav", -30.0, 20.0)
+    found = judge_stems(tmp_path / "mix.wav", [target], tmp_path / "residual.wav")
+    assert found.null_db == pytest.approx(-42, abs=2)
+
+
+def test_render_writes_and_prints_a_report(tmp_path):
+    soundfile.write(tmp_path / "song.wav", OWN + OTHER, RATE_HZ, subtype="PCM_24")
+    command = ["render", str(tmp_path / "song.wav"), "--azimuth", "-30", "--model", "panorama"]
+    command += ["--out", str(tmp_path / "out"), "--report", str(tmp_path / "report.json")]
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 0, done.output
+    assert "how sure" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["null_db"] is None
+    assert report["stems"][0]["verdict"].split(";")[0] in ("clear", "good")
+    again = CliRunner().invoke(cli.app, [*command, "--out", str(tmp_path / "more")])
+    assert again.exit_code == 1
+    assert "is there already" in again.stderr
+    assert not (tmp_path / "more").exists()
+
+
+def test_a_report_of_stems_that_are_no_parts_of_the_mix_is_refused(tmp_path):
+    soundfile.write(tmp_path / "song.wav", OWN, RATE_HZ)
+    command = ["render", str(tmp_path / "song.wav"), "--azimuth", "0", "--mode", "remove"]
+    done = CliRunner().invoke(cli.app, [*command, "--report", str(tmp_path / "report.json")])
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert "leave --chain and --mode remove out" in said
