@@ -6,13 +6,20 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.options import Force
 from plugin_bridge.cli.osc import wait_for_interrupt
+from plugin_bridge.cli.sounds import SoundOptions, timbres_of
+from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
+    from plugin_bridge.control.surface import ControlSurface
+    from plugin_bridge.control.target import Target
+    from plugin_bridge.live.session import LiveSession
     from plugin_bridge.panel.server import PanelOptions
 
 DEFAULT_PORT = 9980  # `panel.server` has the same; to import it for `--help` would take long
@@ -44,16 +51,33 @@ class BesidePanelOptions:
 
 
 def panel(
+    wanted: TargetOptions,
+    sounds: SoundOptions,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Audio file to try.  [the tracks]")
+    ] = None,
     port: Port = DEFAULT_PORT,
     bind: Bind = "127.0.0.1",
     token: Token = None,
     open_it: Open = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the stems of FILE.  [<its name>-stems]")
+    ] = None,
+    force: Force = False,
 ) -> None:
-    """Show the tracks of the engine in a browser, to see and to move them there; Ctrl-C ends it.
+    """Show the tracks of the engine in a browser, or a file, and move them there; Ctrl-C ends it.
 
-    It may be started before the engine, and stays when that is started anew.
+    It may be started before the engine, and stays when that is started anew. A file is played and
+    heard in the browser, and its stems can be written as the handles are then; the options of
+    sounds and directions are for it.
     """
-    with engine_panel(panel_settings(bind, port, token), open_it):
+    settings = panel_settings(bind, port, token)
+    if path is None:
+        running = engine_panel(settings, open_it)
+    else:
+        trial = FileTrial(path, wanted, sounds, out or Path(f"{path.stem}-stems"), force)
+        running = file_panel(settings, open_it, trial)
+    with running:
         wait_for_interrupt()
 
 
@@ -71,6 +95,84 @@ def engine_panel(settings: PanelOptions, open_it: bool) -> Iterator[None]:
                 yield
         finally:
             typer.echo(server.summary(), err=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileTrial:
+    """A file that is tried, and where its stems go."""
+
+    path: Path
+    wanted: TargetOptions
+    sounds: SoundOptions
+    folder: Path
+    force: bool
+
+    def session(self) -> LiveSession:
+        """Return a session for it; a model is chosen as `live` does."""
+        from plugin_bridge.files.audio_reader import AudioReader
+        from plugin_bridge.live.session import LiveSession, LiveSettings
+
+        with AudioReader(self.path) as reader:
+            rate_hz = reader.sample_rate
+        lanes = self.wanted.lanes(rate_hz)
+        model, targets = chosen(self.wanted, self.sounds, lanes, "live", centre=True)
+        timbres = timbres_of(targets, model.spec)
+        settings = LiveSettings(
+            targets, rate_hz, automation=lanes, chains=self.wanted.chains(), timbres=timbres
+        )
+        return LiveSession(model, settings)
+
+    def write(self, surface: ControlSurface) -> str:
+        """Write the stems as the controls are now; return where, in words."""
+        from plugin_bridge.files.audio_reader import AudioReader
+        from plugin_bridge.offline.render import RenderSettings, render
+
+        with AudioReader(self.path) as source:
+            lanes = self.wanted.lanes(source.sample_rate)
+            model, targets = chosen(self.wanted, self.sounds, lanes, "offline", centre=True)
+            moved = [moved_target(target, surface) for target in targets]
+            timbres = timbres_of(targets, model.spec)
+            settings = RenderSettings(
+                moved, chains=self.wanted.chains(), timbres=timbres, force=self.force
+            )
+            report = render(source, model, settings, self.folder)
+        names = ", ".join(Path(stem.path).name for stem in report.stems)
+        return f"written to {self.folder}: {names}"
+
+
+def moved_target(target: Target, surface: ControlSurface) -> Target:
+    """Return a target as its controls are now."""
+    from plugin_bridge.control.controls import INSTRUMENTS
+
+    value = {name: surface.value(target.name, name) for name in surface.controls(target.name)}
+    number = round(value["instrument"])
+    return dataclasses.replace(
+        target,
+        azimuth_deg=value["azimuth"],
+        width_deg=value["width"],
+        instruments=(INSTRUMENTS[number],) if number else target.instruments,
+        strength=value["strength"],
+        morph=value["timbre_morph"],
+    )
+
+
+@contextlib.contextmanager
+def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Iterator[None]:
+    """Run the panel of a file on a thread; print its address, and at the end what came in."""
+    from plugin_bridge.control.servers import running
+    from plugin_bridge.live.file_player import FilePlayer
+
+    session = trial.session()
+    surface = session.surface
+    with contextlib.ExitStack() as stack:
+        server = settings.open(surface, _report)
+        stack.callback(lambda: typer.echo(server.summary(), err=True))
+        stack.enter_context(running(server, _report))
+        player = FilePlayer(session, trial.path, server.hear, lambda: trial.write(surface))
+        stack.callback(player.close)
+        server.player = player
+        announce(settings, server.port, open_it)
+        yield
 
 
 def panel_settings(bind: str, port: int, token: str | None) -> PanelOptions:

@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plugin_bridge.automation import Automation, conditions_of
 from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
@@ -115,7 +118,10 @@ class LiveSession:
 
     def process(self, block: Audio) -> Audio:
         """Take a block (2, n) and return what is to be played; never wait or raise."""
-        stems = self.processor.process(block)
+        return self.played(self.processor.process(block))
+
+    def played(self, stems: NDArray[np.float32]) -> Audio:
+        """Return what is to be played (2, n) of stems (stems, 2, n)."""
         played: Audio = (stems if self._plays_all else stems[:-1]).sum(0)
         return played
 

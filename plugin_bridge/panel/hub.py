@@ -18,6 +18,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from plugin_bridge.panel.player import check_order
 from realtime.json_reader import read_json_object
 
 MAX_CLIENTS = 16
@@ -26,7 +27,11 @@ MAX_MESSAGES = 400
 """From one browser in a second: a hand moves a control at most at the rate of the screen."""
 TOKEN_S = 5.0
 POLICY, LATER = 1008, 1013  # codes of the protocol (RFC 6455, section 7.4)
+MAX_SOUNDS = 64
+"""Blocks that wait for a listener; of one that is slower, the rest is left out."""
 Move = tuple[str, str, float]
+Order = dict[str, float]
+"""To the player; see `check_order`."""
 
 
 @dataclass(eq=False)
@@ -54,7 +59,8 @@ class Hub:
     def __init__(self, token: str, wake: Callable[[], None]) -> None:
         self._token, self._wake = token, wake
         self._clients: set[Client] = set()
-        self.inbox: queue.SimpleQueue[Move] = queue.SimpleQueue()
+        self._listeners: set[Client] = set()
+        self.inbox: queue.SimpleQueue[Move | Order] = queue.SimpleQueue()
         self.n_refused = self.n_seen = 0
 
     @property
@@ -74,24 +80,15 @@ class Hub:
 
     async def serve(self, socket: WebSocket) -> None:
         """Attend to a browser until it goes."""
-        await socket.accept()
-        if not await self._is_trusted(socket):
-            self.n_refused += 1
-            await socket.close(POLICY, "a token is needed: open the address that was printed")
-            return
-        if len(self._clients) >= MAX_CLIENTS:
-            await socket.close(LATER, f"{MAX_CLIENTS} browsers are connected already")
-            return
-        client = Client(socket)
-        sender = asyncio.create_task(_send(client))
-        self._clients.add(client)
-        self.n_seen += 1
-        self._wake()
-        try:
-            await self._listen(client)
-        finally:
-            self._clients.discard(client)
-            sender.cancel()
+        if client := await self._accept(socket, self._clients):
+            self.n_seen += 1
+            self._wake()
+            await self._attend(client, self._clients)
+
+    async def serve_sound(self, socket: WebSocket) -> None:
+        """Send what is heard to a browser until it goes."""
+        if client := await self._accept(socket, self._listeners):
+            await self._attend(client, self._listeners)
 
     def deliver(self, news: str, everything: str, pictures: Mapping[str, bytes]) -> None:
         """Tell every browser the news, or everything where it has missed some.
@@ -113,6 +110,34 @@ class Hub:
                 client.outbox.append(pictures[client.shows])
             if client.outbox:
                 client.ready.set()
+
+    def deliver_sound(self, block: bytes) -> None:
+        """Send a block of sound to all who listen."""
+        for listener in self._listeners:
+            if len(listener.outbox) < MAX_SOUNDS:
+                listener.outbox.append(block)
+                listener.ready.set()
+
+    async def _accept(self, socket: WebSocket, others: set[Client]) -> Client | None:
+        """Return a browser that may come in; None if it was refused."""
+        await socket.accept()
+        if not await self._is_trusted(socket):
+            self.n_refused += 1
+            await socket.close(POLICY, "a token is needed: open the address that was printed")
+            return None
+        if len(others) >= MAX_CLIENTS:
+            await socket.close(LATER, f"{MAX_CLIENTS} browsers are connected already")
+            return None
+        return Client(socket)
+
+    async def _attend(self, client: Client, others: set[Client]) -> None:
+        sender = asyncio.create_task(_send(client))
+        others.add(client)
+        try:
+            await self._listen(client)
+        finally:
+            others.discard(client)
+            sender.cancel()
 
     async def _is_trusted(self, socket: WebSocket) -> bool:
         if not self._token:
@@ -149,6 +174,8 @@ class Hub:
     def _take(self, client: Client, message: Mapping[str, Any]) -> None:
         if "show" in message:
             client.shows = str(message["show"])
+        if "player" in message:
+            self.inbox.put(check_order(message["player"]))
         moves = message.get("set", {})
         if not isinstance(moves, dict):
             raise ValueError("set is no object of instances")
@@ -167,12 +194,13 @@ async def _send(client: Client) -> None:
         while True:
             await client.ready.wait()
             client.ready.clear()
-            for message in client.outbox:
+            while client.outbox:
+                message = client.outbox[0]
                 if isinstance(message, str):
                     await client.socket.send_text(message)
                 else:
                     await client.socket.send_bytes(message)
-            client.outbox.clear()
+                del client.outbox[0]
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import uvicorn
 
 from plugin_bridge.control.servers import Report
@@ -26,9 +27,11 @@ from plugin_bridge.panel.picture import (
     PictureMaker,
     band_edges_hz,
 )
+from plugin_bridge.panel.player import Player, give_order
 from plugin_bridge.panel.shown import Shown, changes, controls_table, shown
 from plugin_bridge.panel.web import make_app
 from realtime.errors import StemsteerError
+from realtime.stft import Audio
 
 DEFAULT_PORT = 9980
 LOOPBACK = "127.0.0.1"
@@ -121,6 +124,8 @@ class PanelServer:
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
         self._makers: dict[tuple[float, int], PictureMaker] = {}
         self.n_moves = 0
+        self.player: Player | None = None
+        """What plays a file here, where one is tried."""
         self._thread.start()
         if not self._started.wait(START_S):
             raise StemsteerError("the web server of the panel did not start in time")
@@ -139,7 +144,11 @@ class PanelServer:
             while self._bell.recv(4096):
                 pass
         while not self._hub.inbox.empty():
-            self._move(*self._hub.inbox.get_nowait())
+            item = self._hub.inbox.get_nowait()
+            if isinstance(item, tuple):
+                self._move(*item)
+            elif self.player is not None:
+                give_order(self.player, item)
         if not self._hub.n_clients or time.monotonic() < self._next_s:
             return
         if self._asked:
@@ -150,6 +159,12 @@ class PanelServer:
             for instance in self._hub.wanted:
                 self._surface.sound(instance)
         self._asked = not self._asked
+
+    def hear(self, sound: Audio) -> None:
+        """Let browsers hear a block (2, n); from any thread."""
+        assert self._loop is not None
+        block = np.ascontiguousarray(sound.T, np.float32).tobytes()
+        self._loop.call_soon_threadsafe(self._hub.deliver_sound, block)
 
     def stop(self) -> None:
         """Release the port and end the web server."""
@@ -174,6 +189,8 @@ class PanelServer:
 
     def _tell(self) -> None:
         now = shown(self._surface)
+        if self.player is not None:
+            now["player"] = dict(self.player.state())
         news = changes(self._told, now)
         self._told = now
         everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""

@@ -52,6 +52,7 @@ def make_app(hub: Hub) -> ASGIApp:
     routes = [
         Route("/", serve_file),
         WebSocketRoute("/ws", hub.serve),
+        WebSocketRoute("/sound", hub.serve_sound),
         Route("/{name}", serve_file),
     ]
     return Guard(Starlette(routes=routes))

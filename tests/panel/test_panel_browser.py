@@ -12,6 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from plugin_bridge.cli.panel import FileTrial, file_panel
+from plugin_bridge.cli.sounds import SoundOptions
+from plugin_bridge.cli.targets import TargetOptions
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.engine.client import PluginClient
@@ -65,13 +68,14 @@ def open_page(chromium):
     with contextlib.ExitStack() as stack:
         complaints = []
 
-        def opened(server, viewport=WINDOW, **options):
+        def opened(server, viewport=WINDOW, script="", **options):
             context = stack.enter_context(chromium.new_context(viewport=viewport, **options))
             page = context.new_page()
             page.set_default_timeout(10_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-            page.goto(f"http://127.0.0.1:{server.port}/")
+            page.add_init_script(script)
+            page.goto(server if isinstance(server, str) else f"http://127.0.0.1:{server.port}/")
             page.get_by_role("status").get_by_text("Connected").wait_for()
             return page
 
@@ -292,3 +296,36 @@ def test_an_engine_that_is_killed_is_missed_and_found_again(engine_sandbox, chro
             handle(page).wait_for()
             page.get_by_role("status").get_by_text("Connected").wait_for()
             track.close()
+
+
+HEAR = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to) {
+    if (!window.ear && to === this.context.destination) {
+        window.ear = new AnalyserNode(this.context);
+        connect.call(this, window.ear);
+    }
+    return connect.apply(this, arguments);
+};
+window.loudness = () => {
+    const samples = new Float32Array(2048);
+    window.ear.getFloatTimeDomainData(samples);
+    return Math.max(...samples.map(Math.abs));
+};
+"""
+
+
+def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):
+    folder = tmp_path / "stems"
+    trial = FileTrial(song, TargetOptions(model="panorama"), SoundOptions(), folder, False)
+    with file_panel(PanelOptions(port=0), False, trial):
+        page = open_page(capsys.readouterr().err.split("panel: ")[1].split()[0], script=HEAR)
+        page.get_by_role("button", name="Play").click()
+        until(lambda: page.evaluate("window.ear ? loudness() : 0") > 0.01, "it is heard")
+        page.get_by_role("button", name="Pause").click()
+        until(lambda: page.evaluate("loudness()") == 0, "it is silent")
+        page.get_by_role("slider", name="Position").fill("4.5")
+        page.get_by_text("0:04 / 0:05").wait_for()
+        page.get_by_role("button", name="Write stems").click()
+        page.get_by_text("written to").wait_for()
+    assert sorted(path.name for path in folder.iterdir()) == ["residual.wav", "target.wav"]

@@ -13,6 +13,7 @@ export class Surface extends EventTarget {
   facts = {};
   controls = {};
   fixed = {};
+  player = null; // where a file is tried
   selected = "";
   #socket = null;
   #attempts = 0;
@@ -75,6 +76,11 @@ export class Surface extends EventTarget {
     this.#changed();
   }
 
+  // Order the player to play, seek or write.
+  order(order) {
+    if (this.connected) this.#socket.send(JSON.stringify({ player: order }));
+  }
+
   #show() {
     if (this.connected) this.#socket.send(JSON.stringify({ show: this.selected }));
   }
@@ -102,6 +108,7 @@ export class Surface extends EventTarget {
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
+    if (message.player) this.player = { ...this.player, ...message.player };
     for (const part of ["meters", "facts"]) this[part] = merged(this[part], message[part] ?? {});
     this.values = merged(this.values, this.#believed(message.values ?? {}));
     if (all) this.#show();

@@ -47,9 +47,11 @@ export class Truth {
     const { surface, picture } = this;
     const { null_db, correlation, difference_db } = picture;
     const rate = Number(surface.fact("rate_hz")) || 44_100;
-    const latency = surface.meter("latency");
-    const dropouts = surface.meter("dropouts");
-    const load = surface.meter("load");
+    // a file that is tried waits for its sound, so it has none of these
+    const meter = (name) => (surface.player ? undefined : surface.meter(name));
+    const latency = meter("latency");
+    const dropouts = meter("dropouts");
+    const load = meter("load");
     const texts = {
       null: db(null_db),
       target: db(surface.meter("level_target")),

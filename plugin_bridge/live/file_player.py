@@ -1,0 +1,132 @@
+"""A file played through a session by itself: it starts, stops and goes elsewhere when it is told.
+
+Unlike a sound card it can wait: a block that takes long comes late, and nothing is played dry.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.live.session import LiveSession
+from realtime.errors import StemsteerError
+from realtime.stft import Audio
+
+LEAD_S = 0.15
+"""By so much sound is made before it is due: what the way to a browser and its buffer take."""
+HOPS = 4  # of the model, in a block
+
+
+class FilePlayer:
+    """Plays a file through the output stage of a session, over and over.
+
+    Parameters
+    ----------
+    path : of a file that `AudioReader` reads, at the session's rate.
+    hear : called with every block (2, n) that is to be heard, in the player's thread.
+    write : writes the stems as the controls are now, and returns where, in words.
+
+    Raises
+    ------
+    StemsteerError for a file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        session: LiveSession,
+        path: Path,
+        hear: Callable[[Audio], None],
+        write: Callable[[], str],
+    ) -> None:
+        self._session, self._path, self._hear, self._write = session, path, hear, write
+        self._rate_hz = session.output_stage.sample_rate
+        self._size = HOPS * session.output_stage.tier.hop
+        with AudioReader(path) as reader:
+            self.duration_s = reader.n_samples / self._rate_hz
+        self._wake, self._ended = threading.Event(), False
+        self._playing, self._position, self._sought = False, 0, 0  # samples
+        self._moved = True  # the file is to be read from `_sought` on
+        self._writing, self._message = False, ""
+        self._thread = threading.Thread(target=self._run, name="stemsteer-player", daemon=True)
+        self._thread.start()
+
+    def play(self, wanted: bool) -> None:
+        """Play, or stand still."""
+        self._playing = wanted
+        self._wake.set()
+
+    def seek(self, seconds: float) -> None:
+        """Go on from there."""
+        share = min(max(seconds, 0.0), self.duration_s)
+        self._position = self._sought = int(share * self._rate_hz)
+        self._moved = True
+
+    def write(self) -> None:
+        """Write the stems, on a thread of their own; one time after the other."""
+        if not self._writing:
+            self._writing, self._message = True, "writing the stems"
+            threading.Thread(target=self._run_write, name="stemsteer-write", daemon=True).start()
+
+    def state(self) -> Mapping[str, object]:
+        """Return what is shown of it."""
+        return {
+            "file": self._path.name,
+            "playing": self._playing,
+            "position_s": round(self._position / self._rate_hz, 1),
+            "duration_s": round(self.duration_s, 1),
+            "rate_hz": self._rate_hz,
+            "writing": self._writing,
+            "message": self._message,
+        }
+
+    def close(self) -> None:
+        """End it."""
+        self._ended = True
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due_s, blocks = 0.0, iter(())  # type: float, Iterator[Audio]
+        while not self._ended:
+            if not self._playing:
+                self._wake.wait()
+                self._wake.clear()
+                continue
+            try:
+                if self._moved:
+                    self._moved, blocks = False, self._blocks(self._sought)
+                block = next(blocks, None)
+                if block is None:
+                    self.seek(0.0)
+                    continue
+                stems = self._session.output_stage.process(block)
+            except StemsteerError as error:
+                self._playing, self._moved, self._message = False, True, str(error)
+                continue
+            if not self._moved:
+                self._position += block.shape[1]
+            due_s = max(due_s, time.monotonic() - LEAD_S) + block.shape[1] / self._rate_hz
+            self._hear(self._session.played(stems))
+            time.sleep(max(0.0, due_s - time.monotonic()))
+
+    def _blocks(self, first: int) -> Iterator[Audio]:
+        """Yield whole blocks (2, n) of the file from a sample on, the last filled with silence."""
+        with AudioReader(self._path) as reader:
+            skipped = first // self._size
+            for block in itertools.islice(reader.blocks(self._size), skipped, None):
+                stereo = np.broadcast_to(block, (2, block.shape[1]))
+                yield np.pad(stereo, ((0, 0), (0, self._size - block.shape[1])))
+
+    def _run_write(self) -> None:
+        try:
+            self._message = self._write()
+        except (StemsteerError, ValueError, OSError) as error:
+            self._message = str(error)
+        finally:
+            self._writing = False

@@ -1,0 +1,159 @@
+"""A file that is tried in the panel: played, heard in the browser, moved, and its stems written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from websockets.sync.client import connect
+
+from plugin_bridge.cli.panel import FileTrial, file_panel
+from plugin_bridge.cli.sounds import SoundOptions
+from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.control.target import Target
+from plugin_bridge.live.file_player import FilePlayer
+from plugin_bridge.live.session import LiveSession, LiveSettings
+from plugin_bridge.panel.player import check_order
+from plugin_bridge.panel.server import PanelOptions
+from realtime import load_model
+from realtime.errors import StemsteerError
+
+PORT_LINE = "panel: http://127.0.0.1:"
+
+
+def until(condition, what="it"):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def player(song):
+    """A player of five seconds, and what is heard of it."""
+    settings = LiveSettings([Target("target", -30.0, 25.0)], 44_100)
+    session, heard, written = LiveSession(load_model("panorama"), settings), [], []
+
+    def write():
+        written.append(session.surface.value("target", "azimuth"))
+        if len(written) > 1:
+            raise StemsteerError("the folder is full")
+        return "written"
+
+    with contextlib.closing(FilePlayer(session, song, heard.append, write)) as made:
+        yield made, session, heard
+
+
+def test_nothing_is_heard_until_it_plays_and_nothing_after_it_stops(player):
+    made, _, heard = player
+    time.sleep(0.1)
+    assert heard == []
+    made.play(True)
+    until(lambda: made.state()["position_s"] > 0.3)
+    made.play(False)
+    time.sleep(0.2)
+    n_heard = len(heard)
+    time.sleep(0.3)
+    assert len(heard) == n_heard
+    assert {block.shape for block in heard} == {(2, 1024)}
+
+
+def test_it_plays_at_the_pace_of_the_clock(player):
+    made, _, heard = player
+    made.play(True)
+    until(lambda: heard)
+    began_s, before = time.monotonic(), len(heard)
+    time.sleep(1.0)
+    played_s = (len(heard) - before) * 1024 / 44_100
+    assert played_s < time.monotonic() - began_s + 0.25
+
+
+def test_it_goes_where_it_is_told_and_begins_again_at_the_end(player):
+    made, _, _ = player
+    made.seek(4.8)
+    assert made.state()["position_s"] == 4.8
+    made.play(True)
+    until(lambda: made.state()["position_s"] < 1, "it has begun again")
+    made.seek(1e9)
+    made.seek(-3)
+    assert made.state()["position_s"] < 1
+
+
+def test_what_is_heard_is_the_target_where_the_handle_is(player):
+    made, session, heard = player
+    session.surface.set_value("target", "azimuth", -30.0)
+    made.play(True)
+    until(lambda: len(heard) > 60)
+    left, right = np.concatenate(heard[30:60], axis=1)
+    assert np.std(left) > 3 * np.std(right)  # the chord at -30 degrees alone
+    session.surface.set_value("target", "azimuth", 25.0)
+    until(lambda: len(heard) > 130)
+    left, right = np.concatenate(heard[100:130], axis=1)
+    assert np.std(right) > 2 * np.std(left)
+
+
+def test_writing_says_what_became_of_it(player):
+    made, _, _ = player
+    made.write()
+    until(lambda: made.state()["message"] == "written")
+    made.write()
+    until(lambda: made.state()["message"] == "the folder is full")
+    assert not made.state()["writing"]
+
+
+@pytest.mark.parametrize("order", [None, {}, {"play": "1"}, {"open": 1}, {"play": 1, "seek": 1}])
+def test_an_order_that_is_none_is_refused(order):
+    with pytest.raises(ValueError, match="expected one of play, seek and write"):
+        check_order(order)
+
+
+@contextlib.contextmanager
+def tried(song, folder, capsys, **wanted):
+    """The panel of a file, as `stemsteer panel FILE` runs it; gives the number of its port."""
+    trial = FileTrial(song, TargetOptions(**wanted), SoundOptions(), folder, False)
+    with file_panel(PanelOptions(port=0), False, trial):
+        yield int(capsys.readouterr().err.split(PORT_LINE)[1].split("/")[0])
+
+
+def test_a_file_is_heard_moved_and_written_by_a_browser(song, tmp_path, capsys):
+    folder = tmp_path / "stems"
+    with (
+        tried(song, folder, capsys, azimuths=["guitar=-30"], model="panorama") as port,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+        connect(f"ws://127.0.0.1:{port}/sound") as sound,
+    ):
+        told = json.loads(socket.recv())
+        assert told["player"]["duration_s"] == 5
+        assert told["instances"] == ["guitar"]
+        socket.send(json.dumps({"player": {"play": 1}}))
+        assert len(sound.recv(timeout=20)) == 1024 * 2 * 4
+        socket.send(json.dumps({"player": {"play": 0}, "set": {"guitar": {"azimuth": 25}}}))
+        socket.send(json.dumps({"player": {"write": 1}}))
+        message = ""
+        while not message.startswith("written to"):
+            data = socket.recv(timeout=20)
+            if isinstance(data, str):
+                message = json.loads(data).get("player", {}).get("message", message)
+    mixture, _ = soundfile.read(song)
+    guitar, _ = soundfile.read(folder / "guitar.wav")
+    residual, _ = soundfile.read(folder / "residual.wav")
+    np.testing.assert_array_equal(guitar + residual, mixture)
+    assert np.std(guitar[:, 1]) > 2 * np.std(guitar[:, 0])  # where the handle was, not the option
+
+
+def test_a_slow_listener_costs_the_others_nothing(song, tmp_path, capsys):
+    with (
+        tried(song, tmp_path / "stems", capsys, model="panorama") as port,
+        connect(f"ws://127.0.0.1:{port}/sound"),  # never reads
+        connect(f"ws://127.0.0.1:{port}/sound") as sound,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+    ):
+        socket.send(json.dumps({"player": {"play": 1}}))
+        for _ in range(80):
+            assert sound.recv(timeout=20)
+    assert not [t for t in threading.enumerate() if t.name == "stemsteer-player"]
