@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ def serve(
     from plugin_bridge.automation import read_automation
     from plugin_bridge.engine.daemon.daemon import serve as run
     from plugin_bridge.engine.daemon.instances import InstanceSurface
+    from plugin_bridge.timbre.service import TimbreService
     from realtime import find_model
 
     find_model(model)  # what is wrong is told here, not to every plugin
@@ -49,11 +51,18 @@ def serve(
         read_automation(automation, 44_100)
     surface = InstanceSurface()
     with contextlib.ExitStack() as stack:
+        stack.callback(TimbreService(surface, _report).stop)
         if osc:
             stack.enter_context(osc_server(surface, listen))
         if shown.panel:
             stack.enter_context(engine_panel(shown.settings(), shown.panel_open))
         run(model, surface, automation)
+
+
+def _report(words: str) -> None:
+    """Tell what became of a timbre that was asked for, and keep it in the engine's log."""
+    logging.getLogger("stemsteer.engine").info("%s", words)
+    typer.echo(f"stemsteer: {printable(words)}", err=True)
 
 
 def status(as_json: AsJson = False) -> None:
@@ -75,12 +84,23 @@ def _describe(answer: dict[str, Any]) -> str:
     if answer["instances"]:
         lines.append(
             f"{'track':16} {'host':12} {'format':6} {'model':10} {'rate':>6} {'block':>5} "
-            f"{'latency':>7} {'load':>5} {'dropouts':>8} {'worst hop':>9}"
+            f"{'latency':>7} {'load':>5} {'dropouts':>8} {'worst hop':>12}  sound"
         )
     for i in answer["instances"]:
         lines.append(
             f"{printable(i['name']):16.16} {printable(i['host']):12.12} {i['format']:6} "
             f"{printable(i['model'] or answer['model']):10.10} {i['rate_hz']:6d} {i['block']:5d} "
-            f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:6.1f} ms"
+            f"{i['latency']:7d} {i['load']:5.1%} {i['dropouts']:8d} {i['worst_hop_ms']:9.1f} ms  "
+            f"{_sound(i)}"
         )
     return "\n".join(lines)
+
+
+def _sound(instance: dict[str, Any]) -> str:
+    """Return what the sound of a track is: its instrument, and its examples."""
+    timbres = instance["timbres"]
+    words = [instance["instrument"]]
+    words += [f"{slot} {timbres[slot]}" for slot in ("like", "unlike") if timbres[slot]]
+    if fault := instance.get("timbre_fault"):
+        words.append(f"({fault})")
+    return printable(", ".join(words))

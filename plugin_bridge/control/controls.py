@@ -181,6 +181,10 @@ CONTROLS: tuple[Control, ...] = (
         13, "load", "Load", "float", 0, 1, 0, "", 0.0, None,
         "share of real time that the engine needs", output=True,
     ),
+    Control(
+        14, "learn", "Learn", "switch", 0, 1, 0, "", 0.0, None,
+        "switched on: listen to the sound for two seconds, then go by its timbre",
+    ),
 )  # fmt: skip
 BY_NAME = {control.name: control for control in CONTROLS}
 INPUTS = tuple(c for c in CONTROLS if not c.output and c.name not in ACTIONS)

@@ -28,6 +28,9 @@ class PluginClient:
     latency : samples from input to output, as the plugin reports it.
     model : name of the model, empty for the engine's own.
     offline : whether nobody listens, so that the engine leaves nothing out.
+    timbres : what the project keeps of them, as the engine told.
+
+    `messages` are those of the engine that `attached` has read.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class PluginClient:
         label: str = "",
         track: str = "",
         offline: bool = False,
+        timbres: str = "",
         timeout_s: float = 15.0,
     ) -> None:
         self.latency = latency
@@ -69,7 +73,9 @@ class PluginClient:
             "block": block,
             "latency": latency,
             "outputs": outputs,
+            "timbres": timbres,
         }
+        self.messages: list[str] = []
         self._socket = self._say_hello(timeout_s)
 
     def _say_hello(self, timeout_s: float) -> socket.socket:
@@ -144,7 +150,11 @@ class PluginClient:
     def attached(self) -> bool:
         """Return whether the engine still holds the ring."""
         with contextlib.suppress(BlockingIOError):
-            return self._socket.recv(512) != b""
+            while message := self._socket.recv(1 << 16).decode():
+                self.messages.append(message)
+                if message.startswith("keep "):
+                    self.hello["timbres"] = message.removeprefix("keep ")
+            return False
         return True
 
     def close(self) -> None:

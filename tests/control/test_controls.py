@@ -41,6 +41,7 @@ FIXED = [  # what is in users' projects: lines may be added, none may change
     (11, "connected", 0, 1, 0),
     (12, "dropouts", 0, 1_000_000, 0),
     (13, "load", 0, 1, 0),
+    (14, "learn", 0, 1, 0),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ def free_port() -> int:
 class ServeProcess:
     """An engine that listens for OSC, and a client that talks to it."""
 
-    def __init__(self, own: EngineSandbox, *options: str) -> None:
+    def __init__(self, own: EngineSandbox, *options: str, model: str | Path | None = None) -> None:
         self.port = free_port()
-        own.start(own.identity, "--osc", "--osc-port", str(self.port), *options)
+        own.start(model or own.identity, "--osc", "--osc-port", str(self.port), *options)
         self.client = SimpleUDPClient("127.0.0.1", self.port)
 
     def ask(self, address: str, *arguments: object) -> list[tuple[str, tuple[object, ...]]]:

@@ -106,6 +106,7 @@ class EngineDaemon:
                     self._drop_observer(peer)
             elif (worker := self._workers[peer]).read_message():
                 self._observers.tell()
+                self._surface.pass_heard(worker)
             else:
                 self._release(worker)
         except Exception:
@@ -188,7 +189,7 @@ class EngineDaemon:
         except BaseException:  # it has ended meanwhile: no track of nobody is left on the surface
             self._release(worker)
             raise
-        log.info("instance %d: %s", worker.pid, hello)
+        log.info("instance %d: %s", worker.pid, {k: v for k, v in hello.items() if k != "timbres"})
 
     def _release(self, worker: WorkerProcess) -> None:
         """Remove an instance and let its process end; keep what is overridden for the next one."""

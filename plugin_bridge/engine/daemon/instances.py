@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
-from plugin_bridge.control.surface import Facts, Meters, Sound, WithoutTimbres, osc_name
+from plugin_bridge.control.surface import Facts, Meters, Sound, osc_name
+from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange, heard
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 from plugin_bridge.engine.shared.instance_view import InstanceView
 
 
-class InstanceSurface(WithoutTimbres):
+class InstanceSurface:
     """A `ControlSurface` whose instances come and go.
 
     An instance is called by its label, without one like its track in the host, else ``track_2``;
@@ -22,7 +24,7 @@ class InstanceSurface(WithoutTimbres):
     connected = True
 
     def __init__(self) -> None:
-        super().__init__()
+        self.requests = RequestQueue()
         self._lock = threading.Lock()  # the daemon adds and removes, OSC looks
         self._numbers: dict[str, int] = {}
         self._workers: dict[str, WorkerProcess] = {}
@@ -78,6 +80,34 @@ class InstanceSurface(WithoutTimbres):
     def _view(self, instance: str) -> InstanceView | None:
         worker = self._workers.get(instance)
         return InstanceView(worker.page, worker.ring) if worker and worker.ring else None
+
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        return ACTIONS
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        worker = self._workers.get(instance)
+        return worker.timbres if worker else {}
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        self._worker(change.instance).change_timbre(change.slot, change.vector, change.words)
+
+    def listen(self, instance: str, seconds: float) -> None:
+        self._worker(instance).listen(seconds)
+
+    def pass_heard(self, worker: WorkerProcess) -> None:
+        """Put on the requests what an instance has listened to, if it has."""
+        rows = worker.take_heard()
+        if rows is None or worker.ring is None:
+            return
+        for name, known in self._workers.items():
+            if known is worker:
+                self.requests.put(heard(name, rows, worker.ring.rate_hz))
+
+    def _worker(self, instance: str) -> WorkerProcess:
+        """Return the process of an instance. Raises ValueError if it is gone."""
+        if (worker := self._workers.get(instance)) is None:
+            raise ValueError("the track is not there any more")
+        return worker
 
     def _number(self, uuid: str) -> int:
         """Return the number that an instance had, or the lowest free one."""

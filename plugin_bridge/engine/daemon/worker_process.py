@@ -11,10 +11,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
+from plugin_bridge.control.timbre_requests import SLOTS, Slot
 from plugin_bridge.engine.shared.control_page import ControlPage
+from plugin_bridge.engine.shared.heard_memory import read_rows
+from plugin_bridge.engine.shared.kept_timbres import KEEP, LISTEN, KeptTimbres
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import own_process
+from realtime.errors import StemsteerError
 
 MODULE = "plugin_bridge.engine.worker"
 FIGURES = (
@@ -60,6 +68,8 @@ class WorkerProcess:
         self._ring_inode = 0
         self._loaded = False
         self._facts: dict[str, Any] = {}
+        self._kept = KeptTimbres()
+        self._heard: NDArray[np.float32] | None = None
 
     @property
     def pid(self) -> int:
@@ -87,19 +97,69 @@ class WorkerProcess:
         """
         self._ring_inode = os.fstat(fds[0]).st_ino
         self._ring_fd = os.dup(fds[0])
+        with contextlib.suppress(StemsteerError):  # the audio process tells it
+            self._kept = KeptTimbres.from_text(self.hello["timbres"])
         socket.send_fds(self.connection, [json.dumps(self.hello).encode()], fds)
 
     def read_message(self) -> bool:
         """Read one message from the process; return False at its end."""
-        message = b""
+        message, fds = b"", list[int]()
         with contextlib.suppress(OSError):
-            message = self.connection.recv(MESSAGE_BYTES)
+            message, fds, _, _ = socket.recv_fds(self.connection, MESSAGE_BYTES, 1)
         self._loaded = True
-        if message.startswith(b"{"):
-            self._facts |= json.loads(message)
-        elif message:
-            log.error("instance %d: %s", self.pid, message.decode(errors="replace"))
+        try:
+            if message.startswith(b"{"):
+                self._take(json.loads(message), fds)
+            elif message:
+                log.error("instance %d: %s", self.pid, message.decode(errors="replace"))
+        finally:
+            for fd in fds:
+                os.close(fd)
         return bool(message)
+
+    def _take(self, facts: dict[str, Any], fds: list[int]) -> None:
+        samples = facts.pop("heard", 0)
+        if samples and fds:
+            self._heard = read_rows(fds[0], samples)
+        if fault := facts.get("timbre_fault"):
+            log.warning("instance %d: %s", self.pid, fault)
+            self._kept = KeptTimbres()
+        self._facts |= facts
+
+    def take_heard(self) -> NDArray[np.float32] | None:
+        """Return the rows (samples, 4) that it has listened to, once; None if there are none."""
+        heard, self._heard = self._heard, None
+        return heard
+
+    def listen(self, seconds: float) -> None:
+        """Let it listen to its target for so long."""
+        self._tell(LISTEN + f"{seconds:g}".encode())
+
+    def change_timbre(self, slot: Slot, vector: NDArray[np.float32] | None, words: str) -> None:
+        """Give it another timbre; its plugin is told what the project is to keep."""
+        kept = self._kept.changed(self.encoder, slot, vector, words)
+        self._tell(KEEP + kept.to_text().encode())
+        self._kept = kept
+        self._facts["timbre_fault"] = ""
+
+    def _tell(self, message: bytes) -> None:
+        try:
+            self.connection.send(message, socket.MSG_DONTWAIT)
+        except OSError as error:
+            raise StemsteerError(f"its audio process does not listen: {error.strerror}") from error
+
+    @property
+    def encoder(self) -> str:
+        """Return the encoder of its model, empty if that takes no timbre or is not known yet."""
+        return str(self._facts.get("encoder", ""))
+
+    @property
+    def timbres(self) -> dict[str, str]:
+        """Return its timbres in words; see `ControlSurface.timbres`."""
+        words: dict[str, str] = {"encoder": self.encoder}
+        for slot, told in self._kept.words.items():
+            words[slot] = told
+        return words
 
     def is_for(self, uuid: str) -> bool:
         """Return whether it serves that instance for a host that is alive.
@@ -137,7 +197,11 @@ class WorkerProcess:
         """Return what `stemsteer status` tells of an instance."""
         assert self.ring is not None
         figures = {name: self.ring[name] for name in (*FIGURES, "offline")}
-        return {**self.hello, **self._facts, **figures, "worker": self.pid}
+        told = {**self.hello, **self._facts, **figures, "worker": self.pid}
+        number = round(self.page.value(BY_NAME["instrument"].id))
+        instrument = INSTRUMENTS[number] if number < len(INSTRUMENTS) else str(number)
+        words = {slot: self._kept.words.get(slot, "") for slot in SLOTS}
+        return {**told, "instrument": instrument, "timbres": words}
 
     def close(self) -> None:
         """Close what it reads, so that it ends by itself; once."""

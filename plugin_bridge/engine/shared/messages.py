@@ -46,6 +46,8 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
         raise StemsteerError(f"hello: the model {_shown(model)} is no model's name")
+    timbres = hello.get("timbres")
+    checked["timbres"] = timbres if isinstance(timbres, str) else ""  # the audio process reads it
     uuid = str(hello.get("uuid", ""))
     checked["uuid"] = uuid if _UUID.fullmatch(uuid) else secrets.token_hex(16)
     return {**checked, "model": model}

@@ -22,6 +22,7 @@ from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
+from plugin_bridge.engine.worker.timbres import InstanceTimbres
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import OnnxModel, StemsteerError, load_model
 
@@ -56,7 +57,8 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             page = ControlPage(page_fd)
             lanes = _lanes(lanes_file, ring.rate_hz, hello["name"], hello["number"])
             timeline = ControlTimeline(ring, lanes, page.overrides())
-            processor = RingProcessor(ring, model, tier, timeline, page)
+            timbres = InstanceTimbres(model.spec, ring.rate_hz, hello["timbres"])
+            processor = RingProcessor(ring, model, tier, timeline, page, timbres)
             _prepare(processor)
         except (StemsteerError, ValueError) as error:
             _send(plugin, f"error {error}")
@@ -64,10 +66,14 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             return
         facts = {"model": name, "tier": tier, "hop": processor.hop}
         instruments = ",".join(known_instruments(model.spec))
-        _send(daemon, json.dumps({**facts, "instruments": instruments}))
+        encoder = model.spec.encoder if "timbre" in model.spec.conditions else ""
+        told = {"instruments": instruments, "encoder": encoder, "timbre_fault": timbres.fault}
+        _send(daemon, json.dumps({**facts, **told}))
         _send(plugin, f"ok {hello['uuid']}")
+        if timbres.fault:
+            _send(plugin, timbres.fault)
         try:
-            _run(processor, plugin, daemon)
+            _run(processor, timbres, plugin, daemon)
         except RingTaken:
             pass
         except Exception as error:
@@ -107,7 +113,12 @@ def _prepare(processor: RingProcessor) -> None:
     gc.disable()  # nothing here makes cycles
 
 
-def _run(processor: RingProcessor, plugin: socket.socket, daemon: socket.socket) -> None:
+def _run(
+    processor: RingProcessor,
+    timbres: InstanceTimbres,
+    plugin: socket.socket,
+    daemon: socket.socket,
+) -> None:
     ring = processor.ring
     offline = None
     checked_s = 0.0
@@ -119,8 +130,15 @@ def _run(processor: RingProcessor, plugin: socket.socket, daemon: socket.socket)
         if now_s - checked_s < CHECK_S:
             continue
         checked_s = now_s
-        if _is_closed(plugin) or _is_closed(daemon):
+        message = _received(daemon)
+        if message == b"" or _received(plugin) == b"":
             return
+        try:
+            if message and (news := timbres.take(message)):
+                _send(plugin, news.decode())
+            timbres.attend(daemon)
+        except (StemsteerError, ValueError, OSError) as error:
+            _send(daemon, f"a timbre was not taken: {error}")
         if bool(ring["offline"]) != offline:
             offline = bool(ring["offline"])
             _schedule(realtime=not offline)
@@ -135,15 +153,16 @@ def _schedule(realtime: bool) -> None:
         )
 
 
-def _is_closed(peer: socket.socket) -> bool:
+def _received(peer: socket.socket) -> bytes | None:
+    """Return a message if there is one, empty at the end of the connection."""
     try:
-        return peer.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT) == b""
+        return peer.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
     except BlockingIOError:
-        return False
+        return None
     except OSError:
-        return True
+        return b""
 
 
 def _send(peer: socket.socket, text: str) -> None:
     with contextlib.suppress(OSError):
-        peer.send(text.encode()[:500])
+        peer.send(text.encode()[:_MESSAGE_BYTES])

@@ -19,6 +19,7 @@ from plugin_bridge.control.target_conditions import (
 )
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.ring import CAPACITY, SharedRing
+from plugin_bridge.engine.worker.timbres import InstanceTimbres
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
@@ -81,6 +82,7 @@ class RingProcessor:
     ----------
     timeline : of the instance's controls.
     page : where controls are requested from outside, and meters are published.
+    timbres : of the target; None: none.
     """
 
     def __init__(
@@ -90,13 +92,15 @@ class RingProcessor:
         tier: str,
         timeline: ControlTimeline,
         page: ControlPage,
+        timbres: InstanceTimbres | None = None,
     ) -> None:
+        self._timbres = timbres or InstanceTimbres(model.spec, ring.rate_hz, "")
         self.ring = ring
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
         self._scale = max(1, round(ring.rate_hz / 44_100))
         select = has_own_sources(model.spec)
         by_name = select or "timbre" in model.spec.conditions
-        self._told = TargetConditions(model.spec) if by_name else None
+        self._told = TargetConditions(model.spec, self._timbres.conditions) if by_name else None
         self._sizes = model.spec.conditions
         self._separator = Separator(
             model,
@@ -165,13 +169,17 @@ class RingProcessor:
     def _process(self, hops: int) -> None:
         begun_s = time.perf_counter()
         ring, samples = self.ring, hops * self.hop
+        learns = self._timeline.learns
         self._timeline.update(self._start)
+        if self._timeline.learns != learns:
+            self._timbres.ask_to_learn()
         for control, value in self._page.take_requests():
             self._timeline.override(control, value, self.position)
         block = ring.read(ring.input, self.position, samples)
         separates_s = time.perf_counter()
         target, residual = stems = self._separator.process(block)
         separated_s = time.perf_counter() - separates_s
+        self._timbres.put(target, residual)
         self.position += samples
 
         last = self.position - self._separator.latency

@@ -20,6 +20,7 @@ from plugin_bridge.engine.worker.segments import Segments
 SHORTEST_RAMP = 256  # samples; faster changes click
 _BYPASS = BY_NAME["bypass"].id
 _INSTRUMENT = BY_NAME["instrument"].id
+_LEARN = BY_NAME["learn"].id
 _ALL = tuple(range(VALUES))
 
 Positions = NDArray[np.int64]
@@ -56,6 +57,7 @@ class ControlTimeline:
         self._overridden = np.zeros(VALUES, np.bool_)
         self._segments = Segments()
         self.changes = 0  # of any value, counted
+        self.learns = 0  # times that the plugin's switch was switched on
         self._settle()
 
     def update(self, start: int) -> None:
@@ -186,6 +188,7 @@ class ControlTimeline:
         begins = self._host_values is None
         moved = np.zeros(VALUES, np.bool_) if begins else values != self._host_values
         self._host_values = values
+        self.learns += int(moved[_LEARN] and values[_LEARN] > 0.5)
         self._overridden &= ~moved
         row = self._append(position, max(int(record["samples"]), SHORTEST_RAMP))
         segments = self._segments

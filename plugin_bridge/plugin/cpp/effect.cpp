@@ -51,6 +51,8 @@ void Effect::set_value(uint32_t id, double value) {
 std::string Effect::property(const std::string& key) const {
     if (key == "uuid" && greeted_)
         return link_.uuid();
+    if (key == "timbres")
+        return link_.timbres();
     const auto found = properties_.find(key);
     return found == properties_.end() ? "" : found->second;
 }
@@ -60,6 +62,8 @@ void Effect::set_property(const std::string& key, const std::string& value) {
     if (found == properties_.end())
         return;
     found->second = valid_utf8(value);
+    if (key == "timbres")
+        link_.set_timbres(found->second);
     const std::string& policy = properties_["offline_policy"];
     policy_ = policy == "dry"       ? Wishes::kDry
               : policy == "silence" ? Wishes::kSilence

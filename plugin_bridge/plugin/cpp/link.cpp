@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <vector>
 
 #include "paths.h"
 #include "text.h"
@@ -25,6 +26,8 @@ namespace stemsteer {
 namespace {
 
 constexpr int kRetry_ms = 250;       // between two looks for an engine
+constexpr size_t kMessageBytes = 1 << 16;
+constexpr char kKeep[] = "keep ";  // begins a message with the timbres that the project is to keep
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kRestart_s = 10;    // between two autostarts
 constexpr double kQuiet_s = 10;      // after a message on the desktop
@@ -60,8 +63,8 @@ std::string to_json(const Hello& hello) {
                   unsigned(hello.rate_hz + 0.5), hello.block, hello.latency, hello.outputs);
     return "{\"hello\":1,\"uuid\":" + quoted(hello.uuid) + ",\"label\":" + quoted(hello.label) +
            ",\"track\":" + quoted(hello.track) + ",\"model\":" + quoted(hello.model) +
-           ",\"host\":" + quoted(host_name()) + ",\"format\":" + quoted(hello.format) + "," +
-           numbers + "}";
+           ",\"host\":" + quoted(host_name()) + ",\"format\":" + quoted(hello.format) +
+           ",\"timbres\":" + quoted(hello.timbres) + "," + numbers + "}";
 }
 
 // Connect to a socket that is ours and is listened to by ourselves. -1: there is none.
@@ -256,6 +259,17 @@ std::string Link::uuid() const {
     return hello_.uuid;
 }
 
+std::string Link::timbres() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return timbres_;
+}
+
+void Link::set_timbres(const std::string& text) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stale_ |= text != timbres_;
+    timbres_ = text;
+}
+
 void Link::work() {
     sigset_t all;
     sigfillset(&all);
@@ -294,6 +308,7 @@ bool Link::shake_hands() {
         if (ring_fd_ < 0)
             return false;
         hello_.latency = stream_.latency();
+        hello_.timbres = timbres_;
         hello = to_json(hello_);
         fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
         stale_ = false;
@@ -340,22 +355,33 @@ bool Link::is_answered(char* answer, size_t bytes) {
 
 // Stay while the engine is there and what it was told is true. Its death closes the socket.
 void Link::stay() {
+    std::vector<char> text(kMessageBytes);
     while (!quit_) {
         pollfd events[] = {{socket_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
         poll(events, 2, kRetry_ms);
         eventfd_t ignored;
         eventfd_read(wake_fd_, &ignored);
-        char text[512] = {};
-        const ssize_t got = recv(socket_, text, sizeof text - 1, MSG_DONTWAIT);
+        const ssize_t got = recv(socket_, text.data(), text.size() - 1, MSG_DONTWAIT);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return;
-        if (got > 0)
-            log_line(std::string("engine: ") + text);
+        if (got > 0) {
+            text[got] = 0;
+            hear(text.data());
+        }
         report_losses();
         const std::lock_guard<std::mutex> lock(mutex_);
         if (stale_ || stream_.latency() != hello_.latency)
             return;
     }
+}
+
+// Take what the engine says: timbres for the project, else something to be read by people.
+void Link::hear(const char* text) {
+    constexpr size_t begin = sizeof kKeep - 1;
+    if (std::strncmp(text, kKeep, begin) != 0)
+        return log_line(std::string("engine: ") + text);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    timbres_ = valid_utf8(text + begin);
 }
 
 void Link::pause(int time_ms) {

@@ -12,7 +12,7 @@ namespace stemsteer {
 
 // What the engine is told of an instance.
 struct Hello {
-    std::string uuid, label, track, model, format;
+    std::string uuid, label, track, model, format, timbres;
     double rate_hz = 0;
     uint32_t block = 0, latency = 0, outputs = 2;
 };
@@ -35,6 +35,11 @@ public:
     // The name under which the engine knows the instance; a copy of a track gets a new one.
     std::string uuid() const;
 
+    // The timbres that a project keeps: a text of the engine, which alone reads it. An engine that
+    // has made new ones tells them; one that is set is told to the engine.
+    std::string timbres() const;
+    void set_timbres(const std::string& text);
+
 private:
     void work();
     bool shake_hands();
@@ -45,12 +50,14 @@ private:
     void close_ring();
     void report_losses();
     std::string called() const;
+    void hear(const char* text);
 
     Stream& stream_;
     Presence& presence_;
-    mutable std::mutex mutex_;  // guards hello_, ring and stale_; never taken in the audio thread
+    // Guards hello_, timbres_, ring and stale_; never taken in the audio thread.
+    mutable std::mutex mutex_;
     Hello hello_;
-    std::string asked_uuid_;
+    std::string asked_uuid_, timbres_;
     void* memory_ = nullptr;
     size_t bytes_ = 0;
     double ring_rate_hz_ = 0;

@@ -20,6 +20,7 @@ constexpr PropertyInfo kProperties[] = {
     {"label", "Label", ""},
     {"model", "Model", ""},
     {"offline_policy", "Offline policy: wait, dry or silence", "wait"},
+    {"timbres", "Timbres that were learned or given", ""},
 };
 constexpr uint32_t kPropertyCount = sizeof kProperties / sizeof *kProperties;
 

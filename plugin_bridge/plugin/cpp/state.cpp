@@ -38,7 +38,8 @@ void take_value(const std::string& symbol, const std::string& number, State& sta
 }  // namespace
 
 std::map<std::string, std::string> initial_properties() {
-    return {{"schema", "1"}, {"uuid", ""}, {"label", ""}, {"model", ""}, {"offline_policy", "wait"}};
+    return {{"schema", "1"}, {"uuid", ""}, {"label", ""}, {"model", ""}, {"offline_policy", "wait"},
+            {"timbres", ""}};
 }
 
 float legal_value(const Control& control, double value) {

@@ -18,7 +18,7 @@ struct State {
     float values[kControlCount] = {};  // by id; those of outputs are not kept
 };
 
-// The properties of a new instance: schema, uuid, label, model and offline_policy.
+// The properties of a new instance: schema, uuid, label, model, offline_policy and timbres.
 std::map<std::string, std::string> initial_properties();
 
 std::string write_state(const State& state);

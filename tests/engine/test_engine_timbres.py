@@ -1,0 +1,163 @@
+"""Timbres on a track: given by OSC or learned by the plugin's switch, and kept by the project."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.shared.heard_memory import read_rows, shared_rows
+from plugin_bridge.engine.shared.kept_timbres import MAX_TEXT, KeptTimbres
+from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.vector import Timbre
+from realtime import StemsteerError, load_model
+from realtime.encoder import load_encoder
+from tests.support.engine_sandbox import noise, until
+from tests.support.models import timbre_model
+from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+
+ENCODER = load_encoder()
+SIZE = ENCODER.spec.size
+FIRST = np.eye(1, SIZE, dtype=np.float32)[0]
+SECOND = np.eye(2, SIZE, dtype=np.float32)[1]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The target is the mixture, less the square of the first number of its timbre."""
+    return timbre_model(tmp_path / "t.onnx", {"drums": tuple(SECOND.tolist())})
+
+
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    own = TimbreLibrary()
+    own.save("silence", Timbre(FIRST, ENCODER.spec.encoder))
+    own.save("plain", Timbre(SECOND, ENCODER.spec.encoder))
+    return own
+
+
+def kept(vector=FIRST, encoder="listen"):
+    return KeptTimbres().changed(encoder, "like", vector, "mine").to_text()
+
+
+def say_hello_again(track):
+    track._socket.close()
+    track._socket = track._say_hello(15.0)
+
+
+def given(engine_sandbox, track, words):
+    """Wait until the track has a timbre, and its plugin has the text to keep."""
+    until(lambda: engine_sandbox.instances()[0]["timbres"]["like"] == words, words)
+    until(lambda: track.attached and any(m.startswith("keep ") for m in track.messages), "kept")
+
+
+def test_a_timbre_by_osc_crosses_over_and_is_kept_through_a_crash(engine_sandbox, model, library):
+    server = ServeProcess(engine_sandbox, model=model)
+    track = PluginClient(label="a", offline=True)
+    np.testing.assert_allclose(play(track, 8, width=90)[2048:], 1, atol=1e-5)
+    server.client.send_message("/stemsteer/a/like", "silence")
+    given(engine_sandbox, track, "silence")
+    assert server.ask("/stemsteer/get", "/stemsteer/a/like") == [
+        ("/stemsteer/a/like", ("silence",))
+    ]
+    y = play(track, 20, width=90)
+    assert np.abs(np.diff(y)).max() < 0.005, "no click"
+    assert y[0] > 0.9, "it begins where the sound was"
+    assert np.abs(y[int(0.06 * 44_100) + BLOCK :]).max() < 1e-5
+    hops = engine_sandbox.busiest()["jumps"]
+    os.kill(engine_sandbox.workers()[0], signal.SIGKILL)
+    say_hello_again(track)
+    assert np.abs(play(track, 20, width=90)[2048:]).max() < 1e-5, "the project keeps it"
+    server.client.send_message("/stemsteer/a/like", "")
+    until(lambda: not engine_sandbox.instances()[0]["timbres"]["like"], "taken back")
+    np.testing.assert_allclose(play(track, 20, width=90)[-512:], 1, atol=1e-5)
+    assert hops == engine_sandbox.busiest()["jumps"] == 0
+    until(lambda: track.attached and track.hello["timbres"] == "", "nothing is kept")
+
+
+def test_the_plugins_switch_learns_what_it_hears_in_two_seconds(engine_sandbox, model, library):
+    engine_sandbox.start(model)
+    track = PluginClient(label="a", offline=True)
+    x = noise(3 * 44_100)
+    track.push(x[:, :BLOCK], width=90)
+
+    def feed(first, seconds, learn):
+        for at in range(first, first + int(seconds * 44_100), BLOCK):
+            track.push(x[:, at : at + BLOCK], width=90, learn=learn)
+            assert track.wait(track.position - BLOCK - HOP)
+
+    feed(BLOCK, 0.2, 0)
+    feed(8820, 0.2, 1)  # the request is seen within a tenth of a second
+    import time
+
+    time.sleep(0.3)
+    feed(17_640, 2.5, 0)
+    given(engine_sandbox, track, "learned, 2 s")
+    learned = KeptTimbres.from_text(track.hello["timbres"])
+    assert learned.vectors["like"] @ ENCODER.encode(x[:, 22_050:110_250]) > 0.9
+    assert "track" not in learned.to_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (kept(encoder="another"), "made by the encoder another"),
+        (kept(np.ones(1, np.float32)), "has 1 numbers, t takes 64"),
+        ("{", "are damaged"),
+        ('{"encoder": "listen", "like": {"vector": "AAAA"}}', "are damaged"),
+        ("x" * (MAX_TEXT + 1), "are damaged"),
+    ],
+)
+def test_what_a_project_keeps_and_cannot_be_used_is_told_and_not_lost(
+    engine_sandbox, model, text, words
+):
+    engine_sandbox.start(model)
+    track = PluginClient(label="a", offline=True, timbres=text)
+    np.testing.assert_allclose(play(track, 8, width=90)[2048:], 1, atol=1e-5)
+    until(lambda: track.attached and track.messages, "the plugin is told")
+    assert words in track.messages[0]
+    assert not track.messages[0].startswith("keep")
+    assert track.hello["timbres"] == text
+    assert words in engine_sandbox.instances()[0]["timbre_fault"]
+
+
+def test_a_model_that_takes_no_timbre_says_so_and_plays(engine_sandbox, library):
+    server = ServeProcess(engine_sandbox)
+    track = PluginClient(label="a", offline=True, timbres=kept())
+    np.testing.assert_allclose(play(track, 4)[-256:], 1, atol=1e-6)
+    until(lambda: track.attached and track.messages, "the plugin is told")
+    assert "identity takes no timbre: what the project keeps is unused" in track.messages[0]
+    server.client.send_message("/stemsteer/a/like", "silence")
+    until(lambda: "takes no timbre: choose one" in engine_sandbox.engine_log.read_text(), "told")
+    assert track.hello["timbres"] == kept()
+
+
+def test_the_text_that_a_project_keeps_comes_back_as_it_was():
+    made = KeptTimbres().changed("e", "like", FIRST, "solo.wav@1-3\x1b")
+    made = made.changed("e", "unlike", SECOND, "drums")
+    again = KeptTimbres.from_text(made.to_text())
+    np.testing.assert_array_equal(again.vectors["like"], FIRST)
+    np.testing.assert_array_equal(again.vectors["unlike"], SECOND)
+    assert again.words == {"like": "solo.wav@1-3", "unlike": "drums"}
+    assert len(made.to_text()) < MAX_TEXT
+    assert set(again.changed("f", "like", SECOND, "").vectors) == {"like"}, "of one encoder"
+    assert again.changed("e", "like", None, "").changed("e", "unlike", None, "").to_text() == ""
+
+
+def test_rows_are_read_from_memory_that_holds_them():
+    fd, rows = shared_rows(10)
+    rows[:] = np.arange(40).reshape(10, 4)
+    np.testing.assert_array_equal(read_rows(fd, 9), rows[:9])
+    for samples in (0, -1, 11):
+        with pytest.raises(ValueError, match="the memory has 160 bytes"):
+            read_rows(fd, samples)
+    os.close(fd)
+
+
+def test_a_model_of_another_encoder_is_checked(model):
+    with pytest.raises(StemsteerError, match="learn or give them anew"):
+        KeptTimbres.from_text(kept(encoder="x")).check(load_model(model).spec)
