@@ -88,7 +88,7 @@ class Control:
         word = text.strip().lower()
         if word in self.choices:
             return float(self.choices.index(word))
-        if self.choices is INSTRUMENTS and not _is_number(word):
+        if self.name == "instrument" and not _is_number(word):
             from plugin_bridge.control.instruments import number_of  # which reads this table
 
             return float(number_of(text))

@@ -54,6 +54,11 @@ def _one(example: str, encoder: Encoder, library: TimbreLibrary) -> Timbre:
     clip = Clip.parse(example)
     if not clip.path.exists() and example in library.names():
         return _of_library(example, encoder, library)
+    if not clip.path.exists() and not clip.path.suffix:
+        there = ", ".join(library.names()) or "none yet"
+        raise StemsteerError(
+            f"{example!r} is neither a file nor a timbre of the library; there are {there}"
+        )
     audio = clip.read(encoder.spec.sample_rate, LONGEST_S)
     try:
         return Timbre(encoder.encode(audio), encoder.spec.encoder, sources=(str(clip),))

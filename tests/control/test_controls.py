@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import math
+import pickle
 import re
 import subprocess
 import sys
@@ -95,6 +96,10 @@ def test_values_out_of_range_are_clamped_or_refused():
 
 def test_words_stand_for_choices_and_switches():
     assert control("instrument").parse("Guitar") == INSTRUMENTS.index("guitar")
+    elsewhere = pickle.loads(pickle.dumps(control("instrument")))  # in the process of the servers
+    assert elsewhere.parse("singer") == INSTRUMENTS.index("vocals")
+    with pytest.raises(ValueError, match="did you mean guitar"):
+        elsewhere.parse("guitr")
     assert control("mode").parse("remove") == 1
     assert control("bypass").parse("on") == 1
     assert control("azimuth").parse(" -30 ") == -30

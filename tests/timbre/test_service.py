@@ -123,6 +123,7 @@ def test_what_is_heard_at_another_rate_is_learned_as_well(rate_hz):
     ("action", "arguments", "words"),
     [
         ("like", ["no.wav"], "no.wav"),
+        ("like", ["nobody"], "neither a file nor a timbre of the library; there are minus, other"),
         ("like", ["SHORT"], "0.10 s: expected 0.25 to 30 s"),
         ("like", ["SILENT"], "the clip is silent"),
         ("like", ["TEXT"], "text.wav"),

@@ -162,7 +162,7 @@ CHECK(any_transport_is_taken) {
 CHECK(a_state_brings_back_every_property) {
     Plugin plugin;
     Properties properties = saved(plugin);
-    REQUIRE(properties.size() == 5, "%zu properties", properties.size());
+    REQUIRE(properties.size() == 6, "%zu properties", properties.size());
     const LV2_URID label = urid_of("urn:distrho:label"), policy = urid_of("urn:distrho:offline_policy");
     REQUIRE(properties.count(label) && properties.count(policy), "another key");
     properties[label] = std::string("Gitarre \xc3\xa4\0", 11);
