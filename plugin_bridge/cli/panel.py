@@ -161,6 +161,7 @@ def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Itera
     """Run the panel of a file on a thread; print its address, and at the end what came in."""
     from plugin_bridge.control.servers import running
     from plugin_bridge.live.file_player import FilePlayer
+    from plugin_bridge.timbre.service import TimbreSettings
 
     session = trial.session()
     surface = session.surface
@@ -168,6 +169,7 @@ def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Itera
         server = settings.open(surface, _report)
         stack.callback(lambda: typer.echo(server.summary(), err=True))
         stack.enter_context(running(server, _report))
+        stack.callback(TimbreSettings().open(surface, _report).stop)
         player = FilePlayer(session, trial.path, server.hear, lambda: trial.write(surface))
         stack.callback(player.close)
         server.player = player

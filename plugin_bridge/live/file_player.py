@@ -113,6 +113,7 @@ class FilePlayer:
                 self._position += block.shape[1]
             due_s = max(due_s, time.monotonic() - LEAD_S) + block.shape[1] / self._rate_hz
             self._hear(self._session.played(stems))
+            _ = self._session.surface.requests  # what was listened to goes on its way to be learned
             time.sleep(max(0.0, due_s - time.monotonic()))
 
     def _blocks(self, first: int) -> Iterator[Audio]:

@@ -18,6 +18,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from plugin_bridge.control.actions import ACTIONS
+from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.panel.player import check_order
 from realtime.json_reader import read_json_object
 
@@ -60,7 +62,7 @@ class Hub:
         self._token, self._wake = token, wake
         self._clients: set[Client] = set()
         self._listeners: set[Client] = set()
-        self.inbox: queue.SimpleQueue[Move | Order] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Move | Order | Request] = queue.SimpleQueue()
         self.n_refused = self.n_seen = 0
 
     @property
@@ -176,6 +178,8 @@ class Hub:
             client.shows = str(message["show"])
         if "player" in message:
             self.inbox.put(check_order(message["player"]))
+        if "ask" in message:
+            self.inbox.put(_request(message["ask"]))
         moves = message.get("set", {})
         if not isinstance(moves, dict):
             raise ValueError("set is no object of instances")
@@ -201,6 +205,19 @@ async def _send(client: Client) -> None:
                 else:
                     await client.socket.send_bytes(message)
                 del client.outbox[0]
+
+
+def _request(asked: Any) -> Request:
+    """Return what a browser asks of a timbre: instance, action, arguments.
+
+    It may name timbres of the library, and no file. Raises ValueError if it is nothing of it.
+    """
+    if not isinstance(asked, list) or len(asked) < 3 or not isinstance(asked[0], str):
+        raise ValueError("ask: expected an instance, an action and its arguments")
+    instance, name, *arguments = asked
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise ValueError(f"ask: expected one of {', '.join(ACTIONS)}")
+    return Request(instance, name, ACTIONS[name].check(arguments), names_files=False)
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import uvicorn
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
-from plugin_bridge.panel.hub import Hub
+from plugin_bridge.control.timbre_requests import Request
+from plugin_bridge.panel.hub import Hub, Move, Order
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
     N_AZIMUTHS,
@@ -144,11 +145,7 @@ class PanelServer:
             while self._bell.recv(4096):
                 pass
         while not self._hub.inbox.empty():
-            item = self._hub.inbox.get_nowait()
-            if isinstance(item, tuple):
-                self._move(*item)
-            elif self.player is not None:
-                give_order(self.player, item)
+            self._take(self._hub.inbox.get_nowait())
         if not self._hub.n_clients or time.monotonic() < self._next_s:
             return
         if self._asked:
@@ -178,6 +175,16 @@ class PanelServer:
         hub = self._hub
         refused = f", {hub.n_refused} refused" if hub.n_refused else ""
         return f"panel: {hub.n_seen} connections of browsers, {self.n_moves} moves{refused}"
+
+    def _take(self, item: Move | Order | Request) -> None:
+        """Do what a browser has sent."""
+        if isinstance(item, Request):
+            if item.instance in self._surface.instances:
+                self._surface.requests.put(item)
+        elif isinstance(item, tuple):
+            self._move(*item)
+        elif self.player is not None:
+            give_order(self.player, item)
 
     def _move(self, instance: str, name: str, value: float) -> None:
         """Set a control; what is not there, as a track that has just gone, is left out."""

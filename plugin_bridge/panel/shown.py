@@ -24,7 +24,8 @@ def controls_table() -> Table:
 def shown(surface: ControlSurface) -> Shown:
     """Return all that is told of a surface, but for pictures.
 
-    Keys: ``connected``, ``instances``, and by instance ``values``, ``meters`` and ``facts``.
+    Keys: ``connected``, ``instances``, and by instance ``values``, ``meters``, ``facts`` and
+    ``timbres``.
     """
     instances = list(surface.instances)
     return {
@@ -33,6 +34,7 @@ def shown(surface: ControlSurface) -> Shown:
         "values": {name: _values(surface, name) for name in instances},
         "meters": {name: _meters(surface, name) for name in instances},
         "facts": {name: dict(surface.facts(name)) for name in instances},
+        "timbres": {name: _timbres(surface, name) for name in instances},
     }
 
 
@@ -69,6 +71,13 @@ def _row(control: Control) -> dict[str, Any]:
 def _values(surface: ControlSurface, instance: str) -> dict[str, float]:
     names = [name for name in surface.controls(instance) if name in INPUTS_BY_NAME]
     return {name: round(surface.value(instance, name), 3) for name in names}
+
+
+def _timbres(surface: ControlSurface, instance: str) -> dict[str, str]:
+    """Return the words of its timbres, and what can be asked of them."""
+    words = surface.timbres(instance)
+    actions = surface.actions(instance) if words.get("encoder") else ()
+    return {"like": words.get("like", ""), "actions": ",".join(actions)}
 
 
 def _meters(surface: ControlSurface, instance: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ import pytest
 from plugin_bridge.control.servers import attend_until
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.observer import EngineObserver, _receive
+from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.paths import engine_socket
 from tests.support.serve_process import play
 
@@ -122,3 +123,21 @@ def test_an_observer_that_sends_nonsense_is_dropped_and_the_engine_goes_on(engin
         connection.send(message)
         assert connection.recv(65_536) == b""
     assert engine_sandbox.instances() == []
+
+
+def test_the_newest_stems_are_told_once_there_are_enough_since_a_jump():
+    page = ControlPage()
+    with contextlib.closing(page):
+        seen = ControlPage(page.fd, writable=False)
+        numbers = np.arange(40_000, dtype=np.float32)
+        for end in range(500, 40_000, 500):
+            page.publish_stems(np.broadcast_to(numbers[end - 500 : end], (2, 2, 500)), end)
+            newest = seen.newest_stems(2048)
+            if end < 2048:
+                assert newest is None
+                continue
+            stems, told_end = newest
+            assert told_end == end
+            np.testing.assert_array_equal(stems[1, 0], numbers[end - 2048 : end])
+        page.publish_stems(np.zeros((2, 2, 500), np.float32), 90_000)  # the stream has jumped
+        assert seen.newest_stems(2048) is None

@@ -15,6 +15,7 @@ from playwright.sync_api import sync_playwright
 from plugin_bridge.cli.panel import FileTrial, file_panel
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.engine.client import PluginClient
@@ -31,6 +32,12 @@ class Playing(MemorySurface):
     """Two sounds; at -30 degrees there is a tone, which is taken."""
 
     end = 0
+
+    def actions(self, instance):
+        return ACTIONS
+
+    def timbres(self, instance):
+        return {"encoder": "listen", "like": "solo"}
 
     def meters(self, instance):
         figures = {"level_target": -12.3, "level_residual": -20.0, "latency": 1024, "load": 0.25}
@@ -211,6 +218,17 @@ def test_instruments_are_chosen_by_their_buttons_and_by_arrows(panel, open_page)
     choices.nth(0).press("ArrowRight")
     until(lambda: surface.value("guitar", "instrument") == 4)
     assert page.get_by_role("radio", checked=True).inner_text() == "piano"
+
+
+def test_a_timbre_is_learned_and_forgotten_by_a_press(panel, open_page):
+    server, surface = panel
+    page = open_page(server)
+    page.get_by_text("solo", exact=True).wait_for()
+    page.get_by_role("button", name="Learn").click()
+    page.get_by_role("button", name="Forget").click()
+    asked = []
+    until(lambda: asked.extend(surface.requests.take_all()) or len(asked) == 2)
+    assert [(each.action, each.arguments) for each in asked] == [("learn", (2.0,)), ("like", ("",))]
 
 
 def test_the_field_shows_what_is_taken_and_the_meters_what_is_so(panel, open_page):

@@ -146,6 +146,23 @@ def test_a_file_is_heard_moved_and_written_by_a_browser(song, tmp_path, capsys):
     assert np.std(guitar[:, 1]) > 2 * np.std(guitar[:, 0])  # where the handle was, not the option
 
 
+def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
+    with (
+        tried(song, tmp_path / "stems", capsys, azimuths=["guitar=-30"], model="steer") as port,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+    ):
+        assert json.loads(socket.recv())["timbres"]["guitar"] == {
+            "like": "",
+            "actions": "like,unlike,learn",
+        }
+        socket.send(json.dumps({"ask": ["guitar", "learn", 0.5], "player": {"play": 1}}))
+        learned = ""
+        while not learned:
+            data = json.loads(socket.recv(timeout=30))
+            learned = data.get("timbres", {}).get("guitar", {}).get("like", "")
+    assert learned == "learned, 0.5 s"
+
+
 def test_a_slow_listener_costs_the_others_nothing(song, tmp_path, capsys):
     with (
         tried(song, tmp_path / "stems", capsys, model="panorama") as port,

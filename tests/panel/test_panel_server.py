@@ -134,9 +134,25 @@ def test_values_out_of_range_are_clamped_and_what_is_not_there_is_left_out(panel
     assert ("guitar", "connected") not in surface._values
 
 
+def test_a_timbre_is_asked_for_by_names_of_the_library_alone(panel):
+    server, surface = panel
+    with browser(server) as socket:
+        next_text(socket)
+        for asked in (["guitar", "learn", 2], ["guitar", "like", "solo"], ["nobody", "learn", 2]):
+            socket.send(json.dumps({"ask": asked}))
+        requests = []
+        until(lambda: requests.extend(surface.requests.take_all()) or len(requests) == 2)
+    assert [(r.instance, r.action, r.arguments) for r in requests] == [
+        ("guitar", "learn", (2.0,)),
+        ("guitar", "like", ("solo",)),
+    ]
+    assert not any(request.names_files for request in requests)
+
+
 @pytest.mark.parametrize(
     "message",
-    ["", "no JSON", "[]", "1", '{"set": 1}', '{"set": {"guitar": 1}}',
+    ["", '{"ask": 1}', '{"ask": ["guitar", "learn", 1e9]}', '{"ask": ["guitar", "open", "x"]}',
+     '{"player": {"open": 1}}', "no JSON", "[]", "1", '{"set": 1}', '{"set": {"guitar": 1}}',
      '{"set": {"guitar": {"mix": "1"}}}', '{"set": {"guitar": {"mix": NaN}}}',
      '{"set": {"guitar": {"mix": 1e999}}}',
      '{"set": {"guitar": {"mix": true}}}', '{"a": [[[[[[]]]]]]}', '{"show": "' + 5000 * "x" + '"}'],

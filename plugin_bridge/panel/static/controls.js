@@ -8,6 +8,7 @@ const ROWS = [
   { name: "strength", step: 1, unit: "%", scale: 100, timbre: true },
   { name: "timbre_morph", step: 1, unit: "%", scale: 100, timbre: true },
 ];
+const LEARN_S = 2;
 const HEARD = {
   target: { mode: 0, mix: 1, bypass: 0 },
   residual: { mode: 1, mix: 1, bypass: 0 },
@@ -28,6 +29,10 @@ export class Controls {
       button.addEventListener("click", () => this.listen(button.dataset.hear));
     }
     this.bypass.addEventListener("click", () => this.toggleBypass());
+    this.learn = document.getElementById("learn");
+    this.learn.title = `Listens to the sound as it is taken now for ${LEARN_S} s, then goes by its timbre`;
+    this.learn.addEventListener("click", () => this.#learn());
+    document.getElementById("forget").addEventListener("click", () => surface.ask("like", ""));
     this.instruments.addEventListener("keydown", (event) => this.#walk(event));
   }
 
@@ -55,6 +60,7 @@ export class Controls {
     this.bypass.classList.toggle("changed", !bypassed && !this.#isDry());
     this.bypass.querySelector(".text").textContent = bypassed ? "Bypassed" : "Bypass";
     this.#showInstruments();
+    this.#showExample();
   }
 
   #isDry() {
@@ -128,6 +134,21 @@ export class Controls {
       button.setAttribute("aria-checked", checked);
       button.tabIndex = checked ? 0 : -1;
     }
+  }
+
+  #showExample() {
+    const { surface } = this;
+    document.getElementById("example").hidden = !surface.timbre("actions").includes("learn");
+    const words = surface.timbre("like");
+    const shown = document.getElementById("words");
+    if (shown.textContent !== words) shown.textContent = words;
+    document.getElementById("forget").hidden = !words;
+  }
+
+  #learn() {
+    this.surface.ask("learn", LEARN_S);
+    this.learn.classList.add("listening");
+    setTimeout(() => this.learn.classList.remove("listening"), 1000 * LEARN_S);
   }
 
   #makeInstruments(names) {

@@ -11,6 +11,7 @@ export class Surface extends EventTarget {
   values = {};
   meters = {};
   facts = {};
+  timbres = {};
   controls = {};
   fixed = {};
   player = null; // where a file is tried
@@ -76,6 +77,15 @@ export class Surface extends EventTarget {
     this.#changed();
   }
 
+  timbre(name) {
+    return this.timbres[this.selected]?.[name] ?? "";
+  }
+
+  // Ask something of the timbre of the selected sound.
+  ask(action, ...values) {
+    if (this.connected) this.#socket.send(JSON.stringify({ ask: [this.selected, action, ...values] }));
+  }
+
   // Order the player to play, seek or write.
   order(order) {
     if (this.connected) this.#socket.send(JSON.stringify({ player: order }));
@@ -104,12 +114,12 @@ export class Surface extends EventTarget {
       Object.assign(this, { controls, fixed: { bands_hz, azimuths, floor_db, top_db } });
       this.connected = true;
       this.#attempts = 0;
-      this.values = this.meters = this.facts = {};
+      this.values = this.meters = this.facts = this.timbres = {};
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
     if (message.player) this.player = { ...this.player, ...message.player };
-    for (const part of ["meters", "facts"]) this[part] = merged(this[part], message[part] ?? {});
+    for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
     this.values = merged(this.values, this.#believed(message.values ?? {}));
     if (all) this.#show();
     if (!this.instances.includes(this.selected)) this.select(this.instances[0] ?? "");
