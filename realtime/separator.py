@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from realtime.blocks import Fifo, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.masks import apply_masks, bounded_masks, dry_masks, to_bins
-from realtime.model import Model
+from realtime.model import Model, ModelStream
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
 from realtime.stft import Audio, Spectra, analyse, synthesise, windows
+from realtime.turns import TakingTurns
 
 RESIDUAL = "residual"
 MAX_FRAMES = 32  # a call of the model takes at most so many: what it touches stays in the cache
@@ -70,7 +71,7 @@ class Separator:
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
-        self._stream = model.stream(len(model.spec.targets) if select else len(names))
+        self._stream = self._begin(model, len(model.spec.targets) if select else len(names))
         self._sliding = SlidingMasks(model, self.tier) if self.tier.runs else None
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
@@ -169,6 +170,11 @@ class Separator:
         self._ahead = np.zeros((tier.lookahead, 2, tier.bins), np.complex64)
         self._delayed = Fifo((2,), zeros=tier.latency)
         self._carry = np.zeros((2 * (stems - 1), tier.synthesis - tier.hop), np.float32)
+
+    def _begin(self, model: Model, targets: int) -> ModelStream:
+        if self.tier.turns == 1:
+            return model.stream(targets)
+        return TakingTurns([model.stream(targets) for _ in range(self.tier.turns)])
 
     def _feed(self, samples: Audio) -> None:
         """Separate as many whole hops as there are with these samples (2, n)."""

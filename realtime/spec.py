@@ -74,6 +74,8 @@ class Tier:
     hop : samples between frames; synthesis is a multiple of it, at least 2 hops.
     lookahead : frames by which the masks lag behind the spectrum.
     runs : for a model that sees a stretch of sound at once; None: it steps frame by frame.
+    turns : hops between the frames that a state of the model links: with 2, the states of every
+        other frame are those of a stream of their own, as the model was trained on longer hops.
     """
 
     window: int
@@ -81,6 +83,7 @@ class Tier:
     hop: int
     lookahead: int = 0
     runs: Runs | None = None
+    turns: int = 1
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.window < self.synthesis or self.lookahead < 0:
@@ -89,6 +92,8 @@ class Tier:
             raise ValueError(f"synthesis must be a multiple of two hops: {self}")
         if self.window % 2:
             raise ValueError(f"window must be even: {self}")
+        if self.turns < 1 or (self.runs and self.turns > 1):
+            raise ValueError(f"turns must be 1 or more, and 1 for a model that runs: {self}")
         if self.runs and self.runs.age < -self.lookahead:
             raise ValueError(f"masks of age {self.runs.age} need as much look-ahead: {self}")
 
@@ -112,7 +117,7 @@ class Tier:
         if hop % 1 or synthesis % 1 or window % 1 or step % 1:
             raise ValueError(f"{self} does not scale by {factor} to whole samples")
         runs = replace(self.runs, step=int(step)) if self.runs else None
-        return Tier(int(window), int(synthesis), int(hop), self.lookahead, runs)
+        return Tier(int(window), int(synthesis), int(hop), self.lookahead, runs, self.turns)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Tier:

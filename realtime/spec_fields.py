@@ -10,6 +10,7 @@ MAX_SPEC_BYTES = 4_000_000
 MAX_RATE_HZ = 768_000
 MAX_WINDOW = 1 << 16
 MAX_LOOKAHEAD = 1024
+MAX_TURNS = 16
 MAX_SIZE = 4096  # of a condition
 MAX_TARGETS = 256
 _TEXT = ("name", "mask_axes", "description", "licence", "encoder")
@@ -66,6 +67,7 @@ def _check_tier(name: str, tier: Any) -> None:
     for field, least in (("window", 2), ("synthesis", 2), ("hop", 1)):
         _check_whole(f"{field} of the tier {name!r}", tier.get(field), least, MAX_WINDOW)
     _check_whole(f"lookahead of the tier {name!r}", tier.get("lookahead", 0), 0, MAX_LOOKAHEAD)
+    _check_whole(f"turns of the tier {name!r}", tier.get("turns", 1), 1, MAX_TURNS)
     runs = tier.get("runs")
     if runs is not None and not isinstance(runs, dict):
         raise ValueError(f"runs of the tier {name!r} are {_short(runs)}, expected their fields")

@@ -303,5 +303,5 @@ def test_a_model_with_several_sources_is_not_for_a_plugin():
 def test_a_model_that_is_not_quick_enough_is_refused_with_what_to_do(engine_sandbox):
     engine_sandbox.start()
     assert PluginClient(latency=512, block=128).attached
-    with pytest.raises(StemsteerError, match="steer needs a latency of 640 samples for blocks of"):
-        PluginClient(latency=512, block=128, model="steer")
+    with pytest.raises(StemsteerError, match="steer needs a latency of 8320 samples for blocks of"):
+        PluginClient(latency=512, block=128, model="steer-studio")

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -111,9 +111,13 @@ CONFIGS = {
 
 def spec(config: SteerConfig) -> ModelSpec:
     names = ["studio", "offline"] if config.lookahead else ["live", "studio", "offline"]
+    tiers = dict.fromkeys(names, config.tier)
+    if config.tier.synthesis == 2 * config.tier.hop and not config.lookahead:  # half the latency
+        shorter = replace(config.tier, synthesis=config.tier.hop, hop=config.tier.hop // 2, turns=2)
+        tiers = {"direct": shorter, **tiers}
     return ModelSpec(
         name="steer",
-        tiers=dict.fromkeys(names, config.tier),
+        tiers=tiers,
         conditions={"direction": 2} | dict.fromkeys(TIMBRES, config.timbre)
         if config.timbre
         else {"direction": 2},
