@@ -74,6 +74,11 @@ class RequestQueue:
             return False
         return True
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to take."""
+        return self._queue.empty()
+
     def get(self) -> Request | Heard | None:
         """Wait for the next item and return it."""
         return self._queue.get()

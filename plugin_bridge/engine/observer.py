@@ -17,8 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
-from plugin_bridge.control.surface import Facts, Meters, Sound, WithoutTimbres
+from plugin_bridge.control.surface import Facts, Meters, Sound
+from plugin_bridge.control.timbre_requests import Request, RequestQueue, TimbreChange
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
@@ -40,13 +42,14 @@ class _Instance:
     pid: int
     view: InstanceView
     facts: Facts
+    timbres: Mapping[str, str]
 
 
-class EngineObserver(WithoutTimbres):
+class EngineObserver:
     """A `ControlSurface` of the engine on this machine; a thread has to `attend` to it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.requests = RequestQueue()
         self._lock = threading.Lock()
         self._idle, self._silent = socket.socketpair()  # to sleep on while there is no engine
         self._connection: socket.socket | None = None
@@ -92,13 +95,26 @@ class EngineObserver(WithoutTimbres):
         seen = self._instances.get(instance)
         return seen.view.sound() if seen else None
 
+    def actions(self, instance: str) -> Mapping[str, Action]:
+        return ACTIONS
+
+    def timbres(self, instance: str) -> Mapping[str, str]:
+        seen = self._instances.get(instance)
+        return seen.timbres if seen else {}
+
+    def change_timbre(self, change: TimbreChange) -> None:
+        raise ValueError("timbres of tracks are made where the engine is")
+
+    def listen(self, instance: str, seconds: float) -> None:
+        raise ValueError("tracks are listened to where the engine is")
+
     def fileno(self) -> int:
         """Return the descriptor of the connection, or of one on which nothing comes."""
         return (self._connection or self._idle).fileno()
 
     def due_in_s(self) -> float:
         """Return the time until moves are to go over, or the engine is to be looked for."""
-        if self._connection and not self._moves:
+        if self._connection and not self._moves and self.requests.is_empty:
             return math.inf
         return self._next_s - time.monotonic()
 
@@ -159,10 +175,14 @@ class EngineObserver(WithoutTimbres):
                 view = known.view if known and known.pid == pid else _view(page_fd, ring_fd)
             except (StemsteerError, OSError, ValueError):
                 continue  # it is just going
-            instances[name] = _Instance(pid, view, dict(entry["facts"]))
+            instances[name] = _Instance(pid, view, dict(entry["facts"]), dict(entry["timbres"]))
         self._instances = instances
 
     def _send(self, connection: socket.socket) -> None:
+        for item in self.requests.take_all():
+            if isinstance(item, Request):
+                asked = [item.instance, item.action, *item.arguments]
+                connection.send(json.dumps({"ask": asked}).encode())
         if not self._moves or time.monotonic() < self._next_s:
             return
         with self._lock:

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from plugin_bridge.control.servers import attend_until
+from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.daemon.instances import InstanceSurface
+from plugin_bridge.engine.daemon.observers import Observers
 from plugin_bridge.engine.observer import EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.paths import engine_socket
@@ -123,6 +126,35 @@ def test_an_observer_that_sends_nonsense_is_dropped_and_the_engine_goes_on(engin
         connection.send(message)
         assert connection.recv(65_536) == b""
     assert engine_sandbox.instances() == []
+
+
+def test_what_an_observer_asks_of_a_timbre_is_done_where_the_engine_is(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(label="guitar", offline=True)
+    with observed() as engine:
+        attend(engine, lambda: engine.instances)
+        assert engine.timbres("guitar").get("encoder", "") == ""
+        engine.requests.put(Request("guitar", "learn", (1.0,)))
+        refused = "guitar: learn: its model takes no timbre"
+        attend(engine, lambda: refused in engine_sandbox.engine_log.read_text(), "it is refused")
+    track.close()
+
+
+def test_an_observer_names_no_files():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    surface = InstanceSurface()
+    surface._workers = {"guitar": None}
+    observers = Observers(surface)
+    observers._peers[theirs] = b""
+    theirs.setblocking(False)
+    with ours, theirs:
+        ours.send(b'{"ask": ["guitar", "like", "/etc/passwd"]}')
+        ours.send(b'{"ask": ["nobody", "like", "solo"]}')
+        assert observers.read(theirs)
+        (request,) = surface.requests.take_all()
+        assert request == Request("guitar", "like", ("/etc/passwd",), names_files=False)
+        ours.send(b'{"ask": ["guitar", "learn", 1e9]}')
+        assert not observers.read(theirs)
 
 
 def test_the_newest_stems_are_told_once_there_are_enough_since_a_jump():

@@ -88,6 +88,7 @@ class EngineDaemon:
                 for key, _ in self._selector.select(ENDING_S / 20 if self._ending else 0.2):
                     self._handle(key.fileobj)
                 self._drop_idle()
+                self._observers.tell()
                 self._reap_ended()
                 if all(worker.is_loaded for worker in self._workers.values()):
                     self._reserve.fill()
@@ -185,7 +186,6 @@ class EngineDaemon:
         try:
             peer.setblocking(True)
             worker.assign([ring_fd, peer.fileno()])
-            self._observers.tell()
         except BaseException:  # it has ended meanwhile: no track of nobody is left on the surface
             self._release(worker)
             raise

@@ -15,7 +15,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.controls import REMOTE_CONTROLS
+from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.worker_process import log
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, read_message
@@ -30,7 +32,7 @@ class Observers:
 
     def __init__(self, surface: InstanceSurface) -> None:
         self._surface = surface
-        self._peers: set[socket.socket] = set()
+        self._peers: dict[socket.socket, bytes] = {}  # with what each was told last
 
     def __contains__(self, peer: object) -> bool:
         return peer in self._peers
@@ -43,12 +45,12 @@ class Observers:
         if len(self._peers) >= MAX_OBSERVERS:
             raise StemsteerError(f"{MAX_OBSERVERS} panels are connected already")
         peer.setblocking(False)
-        self._peers.add(peer)
+        self._peers[peer] = b""
         self._tell(peer)
 
     def tell(self) -> None:
-        """Tell all of them the instances; one that does not read is dropped."""
-        for peer in self._peers:
+        """Tell all of them the instances, where that is news; who does not read is dropped."""
+        for peer in self:
             self._tell(peer)
 
     def read(self, peer: socket.socket) -> bool:
@@ -68,10 +70,12 @@ class Observers:
 
     def remove(self, peer: socket.socket) -> None:
         """Forget an observer and close its socket."""
-        self._peers.discard(peer)
+        self._peers.pop(peer, None)
         peer.close()
 
     def _apply(self, message: dict[str, Any]) -> None:
+        if "ask" in message:
+            self._ask(message["ask"])
         moves = message.get("set")
         for move in moves if isinstance(moves, list) else ():
             if not _is_move(move):
@@ -80,15 +84,38 @@ class Observers:
             if instance in self._surface.instances and name in REMOTE_CONTROLS:
                 self._surface.set_value(instance, name, REMOTE_CONTROLS[name].clamp(value))
 
+    def _ask(self, asked: object) -> None:
+        """Put on the requests what is asked of a timbre; files cannot be named by this way."""
+        if not isinstance(asked, list) or len(asked) < 2 or asked[1] not in tuple(ACTIONS):
+            raise StemsteerError("ask is not [instance, action, ...]")
+        instance, name, *arguments = asked
+        try:
+            request = Request(
+                str(instance), name, ACTIONS[name].check(arguments), names_files=False
+            )
+        except ValueError as error:
+            raise StemsteerError(str(error)) from error
+        if instance in self._surface.instances:
+            self._surface.requests.put(request)
+
     def _tell(self, peer: socket.socket) -> None:
+        workers = self._surface.workers()
+        entries = [
+            {"name": name, "pid": w.pid, "facts": w.facts, "timbres": w.timbres}
+            for name, w in workers
+        ]
+        news = json.dumps(entries).encode()
+        if news == self._peers[peer]:
+            return
+        self._peers[peer] = news
         fds: list[int] = []
         try:
-            entries = []
-            for name, worker in self._surface.workers():
+            present = []
+            for entry, (_, worker) in zip(entries, workers, strict=True):
                 with contextlib.suppress(OSError):  # it is just going
                     fds += worker.read_only_fds()
-                    entries.append({"name": name, "pid": worker.pid, "facts": worker.facts})
-            socket.send_fds(peer, [json.dumps({"instances": entries}).encode()], fds)
+                    present.append(entry)
+            socket.send_fds(peer, [json.dumps({"instances": present}).encode()], fds)
         except OSError:  # it does not read, or has gone; `read` sees the end
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
