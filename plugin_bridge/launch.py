@@ -32,12 +32,29 @@ def own_process(module: str, *arguments: object, ends_with_parent: bool = False)
         (Linux only); else it has to notice by itself.
     """
     options = [END_WITH, str(os.getpid())] if ends_with_parent else []
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         start = [os.path.abspath(sys.executable), RUN_MODULE]
     else:
         start = [os.path.abspath(sys.executable), "-I", os.path.abspath(__file__)]
         options += [USER_SITE] if site.ENABLE_USER_SITE else []
     return [*start, *options, module, *map(str, arguments)]
+
+
+def own_command(*words: object) -> list[str]:
+    """Return the command line that runs the command `stemsteer` with some words."""
+    if is_frozen():
+        return [os.path.abspath(sys.executable), *map(str, words)]
+    return [sys.executable, "-m", "plugin_bridge.cli", *map(str, words)]
+
+
+def is_frozen() -> bool:
+    """Return whether this is the frozen application, which has no Python beside it."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def frozen_folder() -> str | None:
+    """Return the folder of what the frozen application carries; None from Python."""
+    return str(getattr(sys, "_MEIPASS", "")) or None if is_frozen() else None
 
 
 def run_module(words: Sequence[str]) -> None:

@@ -54,6 +54,15 @@ def test_a_frozen_application_is_told_which_module_to_run(monkeypatch):
     assert command == [os.path.abspath(sys.executable), launch.RUN_MODULE, MODULE, "meters"]
 
 
+def test_the_frozen_application_is_its_own_command_and_carries_the_plugins(monkeypatch):
+    assert launch.own_command("serve")[1:] == ["-m", "plugin_bridge.cli", "serve"]
+    assert launch.frozen_folder() is None
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "_MEIPASS", "/opt/stemsteer/_internal", raising=False)
+    assert launch.own_command("serve") == [os.path.abspath(sys.executable), "serve"]
+    assert launch.frozen_folder() == "/opt/stemsteer/_internal"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_process_ends_with_its_parent_whatever_it_is_doing():
     program = """

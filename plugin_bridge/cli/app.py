@@ -32,7 +32,7 @@ try:
     )
     from plugin_bridge.cli.errors import ErrorBoundary
     from plugin_bridge.cli.options import grouped
-    from plugin_bridge.launch import RUN_MODULE, run_module
+    from plugin_bridge.launch import RUN_MODULE, is_frozen, run_module
 except KeyboardInterrupt:  # Ctrl-C before the boundary of errors is there
     print("stemsteer: stopped", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
@@ -74,7 +74,7 @@ _add(osc.osc, osc.record, live.live, panel.panel)
 
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         import multiprocessing
 
         multiprocessing.freeze_support()

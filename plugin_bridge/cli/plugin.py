@@ -16,7 +16,7 @@ def install(
         Path | None, typer.Option(help="Folder of bundles that are built already.")
     ] = None,
 ) -> None:
-    """Build the plugin, put it into your plugin folders, and let it start the engine."""
+    """Put the plugin into your plugin folders, built here if need be; it starts the engine."""
     from plugin_bridge.plugin.install import install as run
     from plugin_bridge.plugin.install import unit_file
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plugin_bridge.engine.client import PluginClient, ask_status
+from plugin_bridge.launch import own_command
 from realtime.errors import StemsteerError
 
 RATE_HZ, BLOCK, LATENCY = 44_100, 512, 1024
@@ -87,8 +87,7 @@ def _engine(model: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="stemsteer-load-") as folder:
         before = dict(os.environ)
         os.environ.update({"STEMSTEER_SOCKET": f"{folder}/engine.sock", "XDG_STATE_HOME": folder})
-        command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", model]
-        with subprocess.Popen(command) as engine:
+        with subprocess.Popen(own_command("serve", "--model", model)) as engine:
             try:
                 _await_answer(engine)
                 yield

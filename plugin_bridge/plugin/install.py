@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from plugin_bridge.engine.client import ask_status
+from plugin_bridge.launch import frozen_folder, own_command
 from plugin_bridge.paths import autostart_file, config_folder
 from plugin_bridge.plugin.bounces import last_loss, plugin_log
 from realtime.errors import StemsteerError
@@ -45,19 +45,21 @@ def unit_file() -> Path:
 
 
 def engine_command() -> list[str]:
-    """Return the command that runs the engine from this environment."""
-    return [sys.executable, "-m", "plugin_bridge.cli", "serve"]
+    """Return the command that runs the engine from this environment, or this application."""
+    return own_command("serve")
 
 
 def install(prebuilt: Path | None = None) -> list[Path]:
-    """Build the plugin, or take it from the folder `prebuilt`; returns what was written.
+    """Copy the plugin into the user's folders; returns what was written.
+
+    It comes from the folder `prebuilt`, from the frozen application, or is built.
 
     Raises
     ------
     StemsteerError if it cannot be built, or the folder lacks a bundle.
     """
     with tempfile.TemporaryDirectory(prefix="stemsteer-plugin-") as folder:
-        source = prebuilt or _build(Path(folder))
+        source = prebuilt or _carried() or _build(Path(folder))
         missing = [name for name in bundles() if not (source / name).exists()]
         if missing:
             raise StemsteerError(f"{source} lacks {', '.join(missing)}: build it with make")
@@ -100,6 +102,12 @@ def state() -> list[tuple[str, str, str]]:
     remedy = f"render that song again, see {plugin_log()}" if loss else ""
     checks.append(("bounces", loss or "none has lost its engine since yesterday", remedy))
     return checks
+
+
+def _carried() -> Path | None:
+    """Return the folder of the plugins that the frozen application carries."""
+    inside = frozen_folder()
+    return Path(inside) / "plugins" if inside else None
 
 
 def _build(folder: Path) -> Path:
