@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.keys import HELP as KEYS_HELP
+from plugin_bridge.cli.keys import KeyActions, single_keys
 from plugin_bridge.cli.live_display import (
     print_devices,
     print_midi_inputs,
@@ -244,8 +246,12 @@ def _play_card(
         )
         console = Console(stderr=True)
         until_s = time.monotonic() + (seconds if seconds is not None else 1e9)
-        with Display(console=console, transient=True) as display:
+        keys = KeyActions(session.surface)
+        with single_keys() as terminal, Display(console=console, transient=True) as display:
+            if terminal is not None:
+                typer.echo(KEYS_HELP, err=True)
             while time.monotonic() < until_s:
+                keys.attend(terminal)
                 if console.is_terminal:
                     display.update(table(session, flags))
                 time.sleep(0.1)

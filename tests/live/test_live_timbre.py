@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge.automation import Automation, conditions_of
+from plugin_bridge.cli.keys import KeyActions, single_keys
+from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.control.target import Target
-from plugin_bridge.control.timbre_requests import Heard, TimbreChange
+from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
-from realtime import load_model
+from realtime import Separator, load_model
 from tests.support.livesound import RATE, panned, play, start
 from tests.support.models import timbre_model
 from tests.support.timbres import sound
@@ -28,6 +32,13 @@ FIRST = np.eye(1, SIZE, dtype=np.float32)[0]
 def model(tmp_path):
     """The target is the mixture, less the square of the first number of its timbre."""
     return load_model(timbre_model(tmp_path / "t.onnx", {"drums": (0.0, 1.0, 0.0, 0.0)}))
+
+
+@pytest.fixture
+def quick_model(tmp_path):
+    """A model that takes the timbres of the encoder that is shipped, and costs little."""
+    size = load_model("steer").spec.conditions["timbre"]
+    return timbre_model(tmp_path / "quick.onnx", {"drums": (0.0, 1.0) + (0.0,) * (size - 2)})
 
 
 def test_a_timbre_given_to_running_sound_crosses_over_without_a_click_or_a_new_start(model):
@@ -65,9 +76,54 @@ def test_what_is_listened_to_is_the_target_and_what_is_left(model):
     assert np.abs(heard.residual).max() < 1e-5
 
 
+def switched(old, new, azimuth_deg, width_deg):
+    """What `steer` makes of two sounds while a timbre changes to another, and without the change.
+
+    The change is in the middle; the largest second differences around it and elsewhere are what a
+    click would be in.
+    """
+    model, rng, hops = load_model("steer", "live"), np.random.default_rng(5), 400
+    bass, drums = (sound(rng, name, hops * 256) for name in ("bass", "drums"))
+    mixture = 0.5 * np.stack([bass + 0.2 * drums, 0.2 * bass + drums]).astype(np.float32)
+    vectors = {name: np.array(z, np.float32) for name, z in model.spec.classes.items()}
+    outputs = []
+    for changes in ({0: old}, {0: old, hops // 2: new}):
+        tier = model.spec.tier_at("live", RATE)
+        targets = [Target("a", azimuth_deg, width_deg)]
+        conditions = conditions_of(model.spec, Automation(), targets, tier, RATE)
+        separator = Separator(
+            model, RATE, targets=["a"], tier="live", block_multiple=256, conditions=conditions
+        )
+        parts = []
+        for hop in range(hops):
+            if hop in changes:
+                conditions.timbres.set(0, "like", vectors.get(changes[hop]))
+            parts.append(separator.process(mixture[:, hop * 256 : hop * 256 + 256])[0])
+        outputs.append(np.concatenate(parts, axis=1))
+    return outputs, hops // 2 * 256
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "direction"),
+    [
+        ("bass", "drums", (0.0, 90.0)),
+        ("", "bass", (0.0, 90.0)),
+        ("bass", "", (0.0, 90.0)),
+        ("", "bass", (-34.0, 15.0)),
+    ],
+)
+def test_separated_sound_crosses_over_to_another_timbre_without_a_click(old, new, direction):
+    (before, after), at = switched(old, new, *direction)
+    np.testing.assert_array_equal(after[:, :at], before[:, :at])
+    assert np.abs(after[:, at + 2560 :] - before[:, at + 2560 :]).max() > 1e-3, "it has changed"
+    jumps = np.abs(np.diff(after, n=2)).max(0)
+    around, elsewhere = jumps[at - 512 : at + 4096], np.delete(jumps, slice(at - 512, at + 4096))
+    assert around.max() < 1.2 * elsewhere[8192:].max()
+
+
 @pytest.mark.realtime
-def test_like_and_learn_by_osc_change_what_is_heard(tmp_path):
-    """Two sounds from two directions; one is learned by its direction, which is then let go."""
+def test_like_and_learn_by_osc_while_a_file_plays(tmp_path, quick_model):
+    """Real packets, while real files are read and sound is listened to beside the audio."""
     rng = np.random.default_rng(5)
     bass, drums = (sound(rng, name, 8 * RATE) for name in ("bass", "drums"))
     mixture = np.stack([bass + 0.2 * drums, 0.2 * bass + drums]).astype(np.float32)
@@ -76,7 +132,7 @@ def test_like_and_learn_by_osc_change_what_is_heard(tmp_path):
     soundfile.write(tmp_path / "bass.wav", alone.T[: 3 * RATE], RATE, subtype="FLOAT")
     process = start(
         "live", "--input-file", tmp_path / "mix.wav", "--record", tmp_path / "take",
-        "--azimuth", -34, "--width", 15, "--model", "steer", "--port", 0, "--slack", 16384,
+        "--azimuth", -34, "--width", 15, "--model", quick_model, "--port", 0, "--slack", 16384,
     )  # fmt: skip
     words, errors = [], process.stderr
     threading.Thread(target=lambda: words.extend(errors), daemon=True).start()
@@ -104,10 +160,10 @@ def test_like_and_learn_by_osc_change_what_is_heard(tmp_path):
 
 
 @pytest.mark.realtime
-def test_learn_is_an_option_and_needs_no_osc(tmp_path):
+def test_learn_is_an_option_and_needs_no_osc(tmp_path, quick_model):
     soundfile.write(tmp_path / "in.wav", panned(-30, 2 * RATE).T, RATE, subtype="FLOAT")
     process = start(
-        "live", "--input-file", tmp_path / "in.wav", "--azimuth", -30, "--model", "steer",
+        "live", "--input-file", tmp_path / "in.wav", "--azimuth", -30, "--model", quick_model,
         "--no-osc", "--learn", 0.5, "--slack", 16384,
     )  # fmt: skip
     _, words = process.communicate(timeout=60)
@@ -119,3 +175,25 @@ def test_learn_is_an_option_and_needs_no_osc(tmp_path):
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words
     assert "target: learn: its model takes no timbre" in words
+
+
+def test_keys_of_the_terminal_ask_the_chosen_target():
+    surface = MemorySurface(["guitar", "voice"])
+    ours, terminal = os.openpty()
+    with single_keys(terminal) as fd:
+        keys = KeyActions(surface)
+        os.write(ours, b"l2f9x")
+        time.sleep(0.05)
+        keys.attend(fd)
+    keys.attend(None)
+    assert surface.requests.take_all() == [
+        Request("guitar", "learn", (2.0,)),
+        Request("voice", "like", ("",)),
+    ]
+    os.close(ours)
+    os.close(terminal)
+
+
+def test_without_a_terminal_there_are_no_keys():
+    with single_keys() as fd:
+        assert fd is None

@@ -32,7 +32,7 @@ CHECK(unknown_parameters_are_refused_everywhere) {
     Plugin plugin;
     char text[64];
     double value;
-    for (const clap_id id : {14u, 100u, 100000000u, UINT32_MAX}) {
+    for (const clap_id id : {15u, 100u, 100000000u, UINT32_MAX}) {
         REQUIRE(!plugin.params->get_value(plugin.plugin, id, &value), "get_value(%u)", id);
         REQUIRE(!plugin.params->value_to_text(plugin.plugin, id, 0, text, sizeof text), "text of %u", id);
         REQUIRE(!plugin.params->text_to_value(plugin.plugin, id, "1", &value), "value of %u", id);
