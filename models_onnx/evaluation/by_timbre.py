@@ -115,12 +115,15 @@ def questions(
 
 def again(
     encoder: OnnxEncoder,
-    mixture: Floats,
+    scene: TimbreScene,
     asked: Sequence[Question],
     estimates: Floats,
     ways: Sequence[str],
 ) -> list[Question]:
-    """Ask once more, with the timbres of what was separated from a mixture."""
+    """Ask once more, with the timbres of what was separated.
+
+    To learn, one listens where the source plays: in its loudest two seconds.
+    """
     found = []
     for way in ways:
         for question, estimate in zip(asked, estimates, strict=True):
@@ -128,8 +131,8 @@ def again(
                 continue
             try:
                 if way == "learned":
-                    heard = _loudest(estimate, LEARNED_S)
-                    rest = mixture[:, heard] - estimate[:, heard]
+                    heard = _loudest(scene.images[question.index], LEARNED_S)
+                    rest = scene.mixture[:, heard] - estimate[:, heard]
                     timbre = encoder.encode_separated(estimate[:, heard], rest)
                 else:
                     timbre = encoder.encode(estimate)
@@ -220,7 +223,7 @@ def evaluate(
         if not asked:
             continue
         estimates = separated(model, tier, scene.mixture, asked)
-        more = again(encoder, scene.mixture, asked, estimates, ways)
+        more = again(encoder, scene, asked, estimates, ways)
         if more:
             estimates = np.concatenate([estimates, separated(model, tier, scene.mixture, more)])
         for q, estimate in zip([*asked, *more], estimates, strict=True):

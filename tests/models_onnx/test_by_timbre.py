@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.evaluation.by_timbre import Question, again, main, measure, separated
-from models_onnx.evaluation.timbre_scenes import made_scenes, real_songs
+from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry
 from models_onnx.training.run import Plan, Run
@@ -171,18 +171,17 @@ def test_what_was_separated_is_heard_and_asked_for_again() -> None:
     estimates = np.zeros((3, 2, 4 * RATE_HZ), np.float32)
     estimates[0, :, 2 * RATE_HZ :] = 0.5
     estimates[2] = 0.1
-    more = again(
-        Ear(),
-        np.full((2, 4 * RATE_HZ), 0.75),
-        asked,
-        estimates,
-        ("direction", "learned", "iterative"),
-    )
+    images = np.zeros((2, 2, 4 * RATE_HZ), np.float32)
+    images[0, :, int(1.5 * RATE_HZ) : int(3.5 * RATE_HZ)] = 0.2
+    mixture = np.full((2, 4 * RATE_HZ), 0.75, np.float32)
+    scene = TimbreScene("s", mixture, ("bass", "drums"), images, lambda name, number: None)
+    more = again(Ear(), scene, asked, estimates, ("direction", "learned", "iterative"))
     assert [(q.way, q.index, q.direction) for q in more] == [
         ("learned", 0, (0.0, 90.0)),
         ("iterative", 0, (0.0, 90.0)),
     ]
-    assert np.array_equal(heard[0], estimates[0, :, 2 * RATE_HZ :]), "the loudest two seconds"
+    expected = estimates[0, :, int(1.5 * RATE_HZ) : int(3.5 * RATE_HZ)]
+    assert np.array_equal(heard[0], expected), "the two seconds in which the source is loudest"
     assert heard[1].shape == (2, 4 * RATE_HZ)
 
 
