@@ -16,6 +16,11 @@ VERBS = {
     "demo-song": ("models_onnx.data.rendering.commands", "demo_song", "render the bundled song"),
     "train": ("models_onnx.training.train", "main", "train steer"),
     "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
+    "fit-heard": (
+        "models_onnx.training.fit_heard",
+        "main",
+        "fit the classifier of the instruments that scan hears",
+    ),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),

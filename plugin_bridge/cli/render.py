@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import print_table, say, warn
+from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
 from plugin_bridge.cli.progress import progress_bar
 from plugin_bridge.cli.quality import check_quality_file, print_quality, write_quality
@@ -87,6 +88,8 @@ def render(
         progress_bar(source) as progress,
     ):
         lanes = wanted.lanes(source.sample_rate)
+        if sounds.all_sources and wanted.model is None and can_hear():
+            sounds = all_heard(path, sounds)
         model, settings = options.settings(wanted, sounds, lanes)
         if quality is not None:
             check_quality_file(quality, path, settings)

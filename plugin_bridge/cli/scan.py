@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import print_table
+from plugin_bridge.cli.hearing import can_hear, heard_in
 from plugin_bridge.cli.options import Input
 from plugin_bridge.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from plugin_bridge.offline.scan import StereoField
+    from plugin_bridge.timbre.heard import Heard
 
 THROUGHOUT = 0.95  # of the time
 MOST_STRETCHES = 4
@@ -28,10 +30,18 @@ def scan(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a picture there is.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the peaks as `render --targets` takes them.")
+        bool, typer.Option("--json", help="Print the directions as `render --targets` takes them.")
     ] = False,
+    instruments: Annotated[
+        bool | None,
+        typer.Option(
+            "--instruments/--no-instruments",
+            help="Say which instruments are heard; with --json instead of the directions.  "
+            "[yes, without --json]",
+        ),
+    ] = None,
 ) -> None:
-    """Show what comes from where in a mix: the directions that stand out."""
+    """Show what comes from where in a mix, and which instruments are heard, when, how surely."""
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.offline.scan import scan
@@ -47,10 +57,16 @@ def scan(
         from plugin_bridge.offline.scan_plot import plot as draw
 
         draw(field, path.name, plot)
+    hears = instruments or (instruments is None and not as_json and can_hear())
+    heard = heard_in(path) if hears else []
     if as_json:
-        typer.echo(_peaks_as_json(field))
-    else:
-        _print_field(field)
+        typer.echo(_heard_as_json(heard) if instruments else _peaks_as_json(field))
+        return
+    _print_field(field)
+    if heard:
+        _print_heard(heard, field.duration_s)
+    elif hears:
+        typer.echo("no instrument is heard surely enough to be named")
 
 
 def _peaks_as_json(field: StereoField) -> str:
@@ -84,6 +100,24 @@ def _print_field(field: StereoField) -> None:
     typer.echo(
         f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
     )
+
+
+def _heard_as_json(heard: Sequence[Heard]) -> str:
+    entries = [
+        {
+            "name": one.instrument,
+            "instrument": [one.instrument],
+            "stretches_s": one.stretches_s,
+            "sure": one.sure,
+        }
+        for one in heard
+    ]
+    return json.dumps(entries, indent=2)
+
+
+def _print_heard(heard: Sequence[Heard], duration_s: float) -> None:
+    rows = [(one.instrument, f"{one.sure:.0%}", when(one.stretches_s, duration_s)) for one in heard]
+    print_table(("instrument", "sure", "heard"), rows)
 
 
 def when(stretches_s: Sequence[tuple[float, float]], duration_s: float) -> str:

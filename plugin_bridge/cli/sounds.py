@@ -71,7 +71,12 @@ class SoundOptions:
         typer.Option(help=f"From the instrument to the example, {MORPH.range}.  [1]"),
     ] = None
     all_sources: Annotated[
-        bool, typer.Option("--all", help="Every source that the model has, one file each.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Every instrument that is heard, one file each; of a --model with sources of its "
+            "own, these.",
+        ),
     ] = False
 
     def sounds(self) -> dict[str, Sound]:

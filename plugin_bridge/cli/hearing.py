@@ -1,0 +1,57 @@
+"""The instruments that are heard in a file: for `scan`, and for `render --all`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from plugin_bridge.cli.sounds import SoundOptions
+    from plugin_bridge.timbre.heard import Heard
+
+BLOCK_S = 4.0
+
+
+def heard_in(path: Path) -> list[Heard]:
+    """Return the instruments that are heard in a file, the surest first."""
+    from plugin_bridge.files.audio_reader import AudioReader
+    from plugin_bridge.timbre.heard import instruments_heard, load_classifier
+    from realtime.encoder import load_encoder
+
+    encoder = load_encoder()
+    classifier = load_classifier(encoder.spec)
+    with AudioReader(path) as source:
+        rate_hz = source.sample_rate
+        blocks = source.blocks(round(BLOCK_S * rate_hz))
+        duration_s = source.n_samples / rate_hz
+        return instruments_heard(blocks, duration_s, rate_hz, encoder, classifier)
+
+
+def can_hear() -> bool:
+    """Return whether an encoder and its classifier of instruments are here."""
+    from plugin_bridge.timbre.heard import load_classifier
+    from realtime.encoder import load_encoder
+    from realtime.errors import StemsteerError
+
+    try:
+        load_classifier(load_encoder().spec)
+    except StemsteerError:
+        return False
+    return True
+
+
+def all_heard(path: Path, sounds: SoundOptions) -> SoundOptions:
+    """Return the options that ask for every instrument heard in a file, one file each.
+
+    Raises BadParameter if none is heard surely enough.
+    """
+    names = [heard.instrument for heard in heard_in(path)]
+    if not names:
+        raise typer.BadParameter(
+            f"no instrument is heard in {path} surely enough: name one with --instrument",
+            param_hint="'--all'",
+        )
+    return dataclasses.replace(sounds, words=names, all_sources=False)
