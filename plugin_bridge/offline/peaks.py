@@ -28,7 +28,7 @@ Stretches = tuple[tuple[float, float], ...]
 
 VOTE_S = 1.0
 SHORTEST_S = 6.0  # of the stretches of time that are tried
-LEAST_SCORE = 5.0
+LEAST_SCORE, SHORT_SCORE, SHORT = 5.0, 7.5, 30  # of few columns chance itself is little known
 SURE_AT, SURE_SLOPE = 4.0, 1.5  # score at which half of what is found is there, and how it rises
 APART_DEG = 3.0
 WHOLE_FLOOR_DB, WHOLE_DIP = -12.0, 0.2  # of a maximum over all time, which needs no votes
@@ -69,8 +69,9 @@ def find_peaks(over_time: Doubles, duration_s: float) -> list[Peak]:
     scores = best_scores(near_votes, round(SHORTEST_S / column_s))
     whole = smooth(grouped.sum(0))
     found = dict.fromkeys(_whole_maxima(whole), 0.0)
+    least = SHORT_SCORE if len(grouped) < SHORT else LEAST_SCORE
     for index in _separate(scores):
-        if scores[index] >= LEAST_SCORE:
+        if scores[index] >= least:
             beside = [k for k in found if abs(k - index) <= APART_DEG / STEP_DEG]
             found[beside[0] if beside else index] = float(scores[index])
     loudest = sorted(found, key=lambda k: (-found[k], -whole[k]))[:MAX_PEAKS]
