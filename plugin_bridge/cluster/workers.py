@@ -38,6 +38,7 @@ class LocalWorkers:
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # lost workers are replaced
         self._folder = tempfile.mkdtemp(prefix="stemsteer-catalogue-")
+        dask.config.set({"temporary-directory": self._folder})  # else locks are left in /tmp
         self._security = Security.temporary()
         seen = importlib.util.find_spec("bokeh") is not None  # which shows the dashboard
         if not seen:
