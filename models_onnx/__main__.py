@@ -31,6 +31,11 @@ VERBS = {
         "measure separation by name and example",
     ),
     "peers": ("models_onnx.evaluation.peers", "main", "compare speed and memory with others"),
+    "evaluate-report": (
+        "models_onnx.evaluation.quality_table",
+        "main",
+        "measure how well render --report knows how good stems are",
+    ),
     "evaluate-scan": (
         "models_onnx.evaluation.scan_table",
         "main",

@@ -1,0 +1,94 @@
+"""Judge the judge: ``python -m models_onnx evaluate-report --data SONGS``.
+
+`render --report` says how sure a stem is without knowing what is true. On scenes whose sources are
+known, what it expects stands beside the true SI-SDR.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import soundfile
+import typer
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from models_onnx.data.collections import open_collection
+from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
+from models_onnx.data.stems import RATE_HZ
+from models_onnx.evaluation.metrics import si_sdr_db
+from models_onnx.evaluation.systems import separate
+from plugin_bridge.offline.stem_quality import GRADES, StemQuality, judge_stems
+from realtime.model import Model, load_model
+
+WIDTH_DEG = 25.0
+TIER = "offline"
+CERTAIN_DB = 99.0
+"""Stands for an expectation that has no end: every bin is the stem's alone."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stem: what was expected of it, what is true, and the word for it."""
+
+    expected_db: float
+    true_db: float
+    grade: str
+
+
+def judged(model: Model, scene: EvaluationScene, folder: Path) -> Iterator[Judged]:
+    """Separate the sources of a scene, and judge the stems as files."""
+    estimates = separate(model, TIER, scene.mixture, list(scene.azimuth_deg), WIDTH_DEG)
+    for k in scene.targets():
+        sounds = {"mix": scene.mixture, "stem": estimates[k], "rest": scene.mixture - estimates[k]}
+        for name, sound in sounds.items():
+            soundfile.write(folder / f"{name}.wav", sound.T, RATE_HZ, subtype="FLOAT")
+        target = ("stem", folder / "stem.wav", float(scene.azimuth_deg[k]), WIDTH_DEG)
+        found = judge_stems(folder / "mix.wav", [target], folder / "rest.wav").stems[0]
+        yield _row(found, si_sdr_db(estimates[k], scene.images[k]))
+
+
+def _row(found: StemQuality, true_db: float) -> Judged:
+    expected_db = CERTAIN_DB if found.expected_sdr_db is None else found.expected_sdr_db
+    return Judged(expected_db, true_db, found.verdict.split(";")[0].split(":")[0])
+
+
+def table(rows: dict[str, list[Judged]]) -> Table:
+    """Return the rank correlation of each model, and the true SI-SDR by grade."""
+    grades = [word for _, word in GRADES]
+    out = Table(title="true SI-SDR, dB, median, of stems that the report calls so")
+    for title in ("", "stems", "rank correlation", *grades):
+        out.add_column(title, justify="right" if title else "left")
+    for name, own in rows.items():
+        expected, true = [row.expected_db for row in own], [row.true_db for row in own]
+        cells = []
+        for grade in grades:
+            values = [row.true_db for row in own if row.grade == grade]
+            cells.append(f"{np.median(values):.1f} ({len(values)})" if values else "–")
+        rank = float(spearmanr(expected, true).statistic)
+        out.add_row(name, str(len(own)), f"{rank:.2f}", *cells)
+    return out
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="songs that no training has met")],
+    model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
+    count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 8,
+    seconds: Annotated[float, typer.Option(min=1.0, help="length of a scene")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
+) -> None:
+    """Print how well the report of a render knows how good its stems are."""
+    songs = open_collection(data, as_recorded=True)
+    scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
+    rows: dict[str, list[Judged]] = {}
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
+        for name in model or ["panorama", "steer"]:
+            loaded = load_model(name, TIER)
+            rows[name] = [row for s in scenes for row in judged(loaded, s, Path(folder))]
+    Console(width=120).print(table(rows))
