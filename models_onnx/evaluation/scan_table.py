@@ -104,7 +104,9 @@ def evaluate(scenes: Iterator[ScanScene], count: int) -> Iterator[Row]:
     for scene in track(scenes, "scenes", console=Console(stderr=True), total=count):
         field = measure_field([scene.mixture], scene.mixture.shape[1], RATE_HZ)
         whole = ((0.0, scene.seconds),)
-        over_time = [Found(p.target.azimuth_deg, p.target.stretches_s, p.sure) for p in field.peaks]
+        over_time = [
+            Found(p.target.azimuth_deg, p.target.stretches_s, p.sure) for p in field.peaks()
+        ]
         yield from judge(NEW, scene, over_time)
         over_all = [Found(azimuth_deg, whole, 1.0) for azimuth_deg in whole_peaks(field.level)]
         yield from judge(OLD, scene, over_all)

@@ -79,7 +79,7 @@ def _peaks_as_json(field: StereoField) -> str:
             "level_db": peak.level_db,
             "sure": peak.sure,
         }
-        for peak in field.peaks
+        for peak in field.peaks()
     ]
     return json.dumps(entries, indent=2)
 
@@ -94,7 +94,7 @@ def _print_field(field: StereoField) -> None:
             f"{peak.sure:.0%}",
             when(peak.target.stretches_s, field.duration_s),
         )
-        for peak in field.peaks
+        for peak in field.peaks()
     ]
     print_table(("name", "azimuth", "width", "level dB", "sure", "heard"), rows)
     typer.echo(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +50,6 @@ class StereoField:
         """Return the level (directions,) over the whole duration."""
         return np.asarray(self.over_time.sum(0))
 
-    @cached_property
     def peaks(self) -> list[Peak]:
         """Return the directions that stand out, from left to right."""
         return find_peaks(self.over_time, self.duration_s)

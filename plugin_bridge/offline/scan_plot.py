@@ -51,7 +51,7 @@ def plot(field: StereoField, title: str, path: str | os.PathLike[str]) -> None:
             2, 1, sharex=True, gridspec_kw={"height_ratios": (2, 3), "hspace": 0.05}
         )
         figure.subplots_adjust(left=0.075, right=0.975, top=0.86, bottom=0.075)
-        peaks = field.peaks
+        peaks = field.peaks()
         _draw_whole(above, field, peaks)
         _draw_over_time(below, field, peaks)
         figure.text(0.075, 0.95, _short(printable(title)), fontsize=15, fontweight="bold")

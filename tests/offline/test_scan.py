@@ -53,7 +53,9 @@ def field_of(path):
     [(-45,), (45,), (0,), (-33.3,), (-45, 45), (-30, 0, 30), (-40, -12, 7, 21), (-20, -10, 35)],
 )
 def test_panned_sources_are_found_within_two_degrees_and_nothing_else(tmp_path, azimuths_deg):
-    found = [p.target.azimuth_deg for p in field_of(write(tmp_path / "a.wav", azimuths_deg)).peaks]
+    found = [
+        p.target.azimuth_deg for p in field_of(write(tmp_path / "a.wav", azimuths_deg)).peaks()
+    ]
     assert len(found) == len(azimuths_deg)
     assert np.abs(np.array(found) - azimuths_deg).max() <= 2
 
@@ -63,7 +65,7 @@ def test_a_hard_panned_source_that_leaks_inverted_is_still_hard_panned(tmp_path)
     for channels, azimuth_deg in (([1, -0.001], -45), ([-0.001, 1], 45)):
         soundfile.write(tmp_path / "a.wav", sound[:, None] * channels, RATE_HZ, subtype="FLOAT")
         field = field_of(tmp_path / "a.wav")
-        assert [peak.target.azimuth_deg for peak in field.peaks] == [azimuth_deg]
+        assert [peak.target.azimuth_deg for peak in field.peaks()] == [azimuth_deg]
         assert field.out_of_phase < 0.01
 
 
@@ -71,17 +73,17 @@ def test_a_sound_shorter_than_a_window_is_seen(tmp_path):
     sound = np.zeros((3000, 2))
     sound[-200:] = pan(melody(0, 1)[:200], 20)
     soundfile.write(tmp_path / "a.wav", sound, RATE_HZ)
-    assert [peak.target.azimuth_deg for peak in field_of(tmp_path / "a.wav").peaks] == [20]
+    assert [peak.target.azimuth_deg for peak in field_of(tmp_path / "a.wav").peaks()] == [20]
 
 
 @pytest.mark.parametrize("rate_hz", [32_000, 96_000])
 def test_sources_are_found_at_every_sample_rate(tmp_path, rate_hz):
-    peaks = field_of(write(tmp_path / "a.wav", (-25, 15), rate_hz=rate_hz)).peaks
+    peaks = field_of(write(tmp_path / "a.wav", (-25, 15), rate_hz=rate_hz)).peaks()
     assert [round(p.target.azimuth_deg) for p in peaks] == pytest.approx([-25, 15], abs=2)
 
 
 def test_neighbours_keep_out_of_each_others_way(tmp_path):
-    left, right = field_of(write(tmp_path / "a.wav", (-5, 7))).peaks
+    left, right = field_of(write(tmp_path / "a.wav", (-5, 7))).peaks()
     assert left.target.width_deg <= 13
     assert right.target.width_deg <= 13
 
@@ -109,7 +111,7 @@ def write_parts(path, parts, seconds):
 
 def test_a_source_of_ten_seconds_is_found_with_when(tmp_path):
     parts = [(0, 0.1, 0, 90), (-20, 0.05, 0, 90), (28, 0.05, 40, 50)]
-    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 90)).peaks
+    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 90)).peaks()
     surest = sorted(peaks, key=lambda peak: -peak.sure)[:3]
     left, centre, brief = sorted(surest, key=lambda peak: peak.target.azimuth_deg)
     assert [p.target.azimuth_deg for p in (left, centre, brief)] == [-20, 0, 28]
@@ -123,7 +125,7 @@ def test_a_source_of_ten_seconds_is_found_with_when(tmp_path):
 
 def test_a_weak_source_beside_a_loud_centre_is_found(tmp_path):
     parts = [(0, 0.2, 0, 60), (-27, 0.2 * 10 ** (-16 / 20), 0, 60)]
-    weak, centre = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks
+    weak, centre = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks()
     assert weak.target.azimuth_deg == pytest.approx(-27, abs=1)
     assert weak.sure > 0.7
     assert centre.level_db > weak.level_db + 10
@@ -131,7 +133,7 @@ def test_a_weak_source_beside_a_loud_centre_is_found(tmp_path):
 
 def test_several_stretches_are_told_apart(tmp_path):
     parts = [(0, 0.1, 0, 60), (30, 0.08, 5, 20), (30, 0.08, 40, 55)]
-    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks
+    peaks = field_of(write_parts(tmp_path / "a.wav", parts, 60)).peaks()
     stretches_s = peaks[-1].target.stretches_s
     assert np.ravel(stretches_s) == pytest.approx([5, 20, 40, 55], abs=2.5)
 
@@ -143,7 +145,7 @@ def test_a_source_that_is_spread_is_wider_than_a_point(tmp_path):
     theta = np.radians(azimuths_deg[band] + 45)
     wide = np.fft.irfft(spectrum * [np.cos(theta), np.sin(theta)], axis=1).T
     soundfile.write(tmp_path / "a.wav", wide + pan(melody(50, 30), 20), RATE_HZ, subtype="PCM_24")
-    *wide_peaks, point_peak = field_of(tmp_path / "a.wav").peaks
+    *wide_peaks, point_peak = field_of(tmp_path / "a.wav").peaks()
     assert point_peak.target.azimuth_deg == 20
     assert all(-38 <= peak.target.azimuth_deg <= -22 for peak in wide_peaks)
     assert max(peak.spread_deg for peak in wide_peaks) > 2 * point_peak.spread_deg
@@ -178,13 +180,13 @@ def test_independent_channels_are_diffuse_and_inverted_ones_out_of_phase(tmp_pat
 
 def test_a_mono_file_is_in_the_centre(tmp_path):
     soundfile.write(tmp_path / "a.wav", melody(0, 2), RATE_HZ)
-    (peak,) = field_of(tmp_path / "a.wav").peaks
+    (peak,) = field_of(tmp_path / "a.wav").peaks()
     assert (peak.target.name, peak.target.azimuth_deg) == ("centre", 0)
 
 
 def test_silence_has_no_peaks(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((1000, 2)), RATE_HZ)
-    assert field_of(tmp_path / "a.wav").peaks == []
+    assert field_of(tmp_path / "a.wav").peaks() == []
 
 
 def test_what_scan_prints_goes_straight_into_render(tmp_path):
