@@ -66,3 +66,28 @@ class Fifo:
         data = self._data if fits else np.zeros((*self._data.shape[:-1], 2 * need), np.float32)
         data[..., :held] = self._data[..., self._start : self._end].copy()
         self._data, self._start, self._end = data, 0, held
+
+
+class FrameDelay:
+    """Spectra that wait for the masks of a model that looks ahead.
+
+    Equation: what comes out is what went in `frames` frames before, zeros at first.
+    """
+
+    def __init__(self, frames: int, shape: tuple[int, ...]) -> None:
+        self._held: NDArray[np.complex64] = np.zeros((frames, *shape), np.complex64)
+        self._oldest = 0
+
+    def exchange(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """Take frames (n, *shape) and give as many, of before."""
+        held, frames = len(self._held), len(spectra)
+        if not held:
+            return spectra
+        before, done = np.empty_like(spectra), 0
+        while done < frames:  # round the ring, as often as the frames need
+            size = min(frames - done, held - self._oldest)
+            place, part = slice(self._oldest, self._oldest + size), slice(done, done + size)
+            before[part] = self._held[place]
+            self._held[place] = spectra[part]
+            self._oldest, done = (self._oldest + size) % held, done + size
+        return before

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import WIDTH_DEG, Conditions
+from realtime.masks import apply_masks
 from realtime.spec import MASK_AXES, ModelSpec
 from realtime.stft import Spectra
 
@@ -57,21 +58,35 @@ class SourceSelection:
         """Return the sizes of the conditions that tell each target its sources and direction."""
         return {SOURCES: self._sources, DIRECTION: 2}
 
-    def filters(
+    def estimates(
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
-    ) -> NDArray[np.float32]:
-        """Return the filters (frames, targets, 4, bins) in the direction of each target.
+    ) -> Spectra:
+        """Return the spectra of the targets (frames, targets, 2, bins).
+
+        Frames whose targets come from anywhere need no filter: it would be the masks again.
 
         Parameters
         ----------
         masks : (frames, sources, axes, bins).
-        spectra : (frames, 2, bins), those that the filters are for.
+        spectra : (frames, 2, bins) of the mixture.
         conditions : ``sources`` (frames, targets, sources), 0 to 1 and at most 1 in all;
             ``direction`` (frames, targets, 2).
         """
         weights, direction = conditions[SOURCES], conditions[DIRECTION]
         rest = np.maximum(0, 1 - weights.sum(-1))[..., None, None]
         chosen = np.einsum("fts,fsab->ftab", weights, masks) + rest
+        anywhere = (direction[..., 1] >= WIDTH_DEG[1]).all(1)
+        if anywhere.all():
+            return apply_masks(chosen, spectra, None)
+        filters = self._filters(chosen, spectra, direction)
+        estimates = apply_masks(filters, spectra, direction[..., 0])
+        estimates[anywhere] = apply_masks(chosen[anywhere], spectra[anywhere], None)
+        return estimates
+
+    def _filters(
+        self, chosen: NDArray[np.float32], spectra: Spectra, direction: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the filters (frames, targets, 4, bins) in the direction of each target."""
         theta = np.deg2rad(direction[..., :1] + np.float32(45))
         along, across = _direction_masks(spectra, theta, direction[..., 1:])
         left, right = chosen[:, :, 0], chosen[:, :, self._axes - 1]

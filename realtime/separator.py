@@ -7,17 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.blocks import Fifo, adapter_delay, check_block
+from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.masks import apply_masks, bounded_masks, dry_masks, to_bins
 from realtime.model import Model, ModelStream
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
-from realtime.stft import Audio, Spectra, analyse, synthesise, windows
+from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
 from realtime.turns import TakingTurns
 
 RESIDUAL = "residual"
-MAX_FRAMES = 32  # a call of the model takes at most so many: what it touches stays in the cache
 MAX_SAMPLE = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
 
 
@@ -167,7 +166,7 @@ class Separator:
         self._input = Fifo((2,))
         self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block_multiple))
         self._history = np.zeros((2, tier.window - tier.hop), np.float32)
-        self._ahead = np.zeros((tier.lookahead, 2, tier.bins), np.complex64)
+        self._ahead = FrameDelay(tier.lookahead, (2, tier.bins))
         self._delayed = Fifo((2,), zeros=tier.latency)
         self._carry = np.zeros((2 * (stems - 1), tier.synthesis - tier.hop), np.float32)
 
@@ -197,12 +196,12 @@ class Separator:
         self.frame += frames
         told = {} if self._selection else conditions
         masks = self._masks(samples, spectra, told)
-        spectra = self._await_masks(spectra)
+        spectra = self._ahead.exchange(spectra)
         if self._selection:
-            masks = self._selection.filters(masks, spectra, conditions)
+            estimates = self._selection.estimates(masks, spectra, conditions)
             self.activity = self._selection.activity(self.activity, conditions)
-
-        estimates = apply_masks(masks, spectra, self._azimuth_deg(conditions))
+        else:
+            estimates = apply_masks(masks, spectra, self._azimuth_deg(conditions))
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
         flat = estimates.reshape(frames, 2 * targets, -1)
         out[:-1] = synthesise(flat, synthesis_window, hop, self._carry).reshape(targets, 2, -1)
@@ -233,14 +232,6 @@ class Separator:
             return real[:, :, :wanted]
         return np.pad(real, ((0, 0), (0, 0), (0, wanted - bins), (0, 0)))
 
-    def _await_masks(self, spectra: Spectra) -> Spectra:
-        """Delay the spectra by the model's look-ahead."""
-        if not self.tier.lookahead:
-            return spectra
-        queue = np.concatenate([self._ahead, spectra])
-        self._ahead = queue[spectra.shape[0] :]
-        return queue[: spectra.shape[0]]
-
     def _sane(self, block: Audio) -> Audio:
         """Return two channels of finite samples; silence and count what is not finite."""
         stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
@@ -264,8 +255,7 @@ class Separator:
         return to_bins(masks, self.tier.bins)
 
     def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:
-        steered = self.spec.mask_axes == "steered" or self._selection is not None
-        return conditions["direction"][..., 0] if steered else None
+        return conditions["direction"][..., 0] if self.spec.mask_axes == "steered" else None
 
     def _index_of(self, target: str | int) -> int:
         if target in self.targets:

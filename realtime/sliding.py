@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
 from realtime.spec import MASK_AXES, Tier
-from realtime.stft import Audio, Spectra, analyse
+from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse
 
 Masks = NDArray[np.float32]  # ([frames,] targets, axes, bins)
 
@@ -166,12 +166,21 @@ class _StretchSpectra:
         fresh = self._fresh if known else self._whole
         ahead = np.zeros((2, self._partial * self._step), np.float32)
         newest = np.concatenate([sound[:, (self._whole - fresh) * self._step :], ahead], axis=1)
-        frames = analyse(newest, self._window, self._step)[..., : self._bins]
-        frames = np.pad(frames, ((0, 0), (0, 0), (0, self._bins - frames.shape[2])))
+        frames = np.zeros((self._whole + self._partial, 2, self._bins), np.complex64)
         if spectra is not None and known:
-            frames = np.concatenate([spectra[fresh:], frames])
+            frames[: self._whole - fresh] = spectra[fresh:]
+        self._analyse(newest, frames[self._whole - fresh :])
         self._kept[run % self._turns] = ((stream, run), frames[: self._whole])
         return np.ascontiguousarray(frames).view(np.float32).reshape(*frames.shape, 2)
+
+    def _analyse(self, sound: Audio, into: Spectra) -> None:
+        """Put the frames of `sound` into an array, a few at once: those stay in the cache."""
+        for first in range(0, len(into), MAX_FRAMES):
+            part = into[first : first + MAX_FRAMES]
+            size = self._window.size + (len(part) - 1) * self._step
+            samples = sound[:, first * self._step :][:, :size]
+            found = analyse(samples, self._window, self._step)[..., : self._bins]
+            part[..., : found.shape[2]] = found
 
 
 def hann(size: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from realtime.spec import Tier
 
 Audio = NDArray[np.float32]  # (channels, samples)
 Spectra = NDArray[np.complex64]  # (frames, channels, bins)
+MAX_FRAMES = 32  # at once, at most: what a call touches stays in the cache
 
 
 def windows(tier: Tier) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

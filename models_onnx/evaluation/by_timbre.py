@@ -32,7 +32,8 @@ from realtime.conditions import Conditions
 from realtime.encoder import LONGEST_S, OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
-from realtime.separator import MAX_FRAMES, Separator
+from realtime.separator import Separator
+from realtime.stft import MAX_FRAMES
 
 Floats = NDArray[np.float32]
 FREE, WIDTH_DEG, PEER_WIDTH_DEG = (0.0, 90.0), 20.0, 30.0

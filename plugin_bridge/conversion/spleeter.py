@@ -21,22 +21,28 @@ from realtime.spec import ModelSpec, Runs, Tier
 WINDOW, STEP, BINS = 4096, 1024, 1024
 LEVELS = 6
 SLIDING = 64  # frames, the fewest that the strides allow
-PIECE, CONTEXT = 448, 32  # frames offline, and how many on either side of those that serve
+PIECE = 448  # frames offline
+BEFORE, BEHIND = 31, 32  # of these, frames on either side of those that serve
 EPSILON = 1e-3  # of the batch norm
+_SLOPE = 0.2  # of the leaky ReLU below zero
 _TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd outputs
 _REACH = 3  # columns at the left of an upsampled stretch that lack an input
-TIERS = {
+LIVE_TIERS = {
     "live": Tier(WINDOW, 512, 256, runs=Runs(SLIDING, STEP, every=6, age=3, partial=2)),
     "studio": Tier(WINDOW, 1024, 512, 5, Runs(SLIDING, STEP, every=3, age=-3, partial=2)),
     "lookahead": Tier(WINDOW, 2048, 512, 11, Runs(SLIDING, STEP, every=4, age=-9, partial=1)),
+}
+OFFLINE_TIERS = {
     "offline": Tier(
         WINDOW,
         WINDOW,
         STEP,
-        PIECE - CONTEXT - 1,
-        Runs(PIECE, STEP, every=PIECE - 2 * CONTEXT, age=1 + CONTEXT - PIECE, fade=CONTEXT),
+        PIECE - BEFORE - 1,
+        Runs(PIECE, STEP, every=PIECE - BEFORE - BEHIND, age=1 + BEFORE - PIECE, fade=BEHIND),
     ),
 }
+"""Its pieces begin where the original's do: the first frame that is centred in the sound is the
+65th of the first piece, and the strides of the levels fall on every 64th."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,13 @@ class UNet:
 def convert(
     networks: Mapping[str, UNet], path: Path, spec: ModelSpec, *, half: bool = True
 ) -> None:
-    """Write the model of the networks of `spec.targets`; the file appears whole.
+    """Write a model of networks, of which the first are those of `spec.targets`; it appears whole.
 
     One network's output is the mask of its source. Several have theirs squared and divided by the
     sum over the sources, as the original does.
     """
+    if list(networks)[: len(spec.targets)] != list(spec.targets):
+        raise ValueError(f"networks of {list(networks)}, expected {list(spec.targets)} first")
     graph = Graph(half=half)
     newest = graph.add("Cast", "newest", to=7)
     parts = [graph.add("Gather", "spectrum", graph.integer(k), axis=3) for k in (0, 1)]
@@ -77,10 +85,11 @@ def convert(
     # (frames, 2, bins) to (1, 2, frames, bins)
     magnitude = graph.add("Unsqueeze", graph.add("Transpose", size, perm=[1, 0, 2]),
                           graph.integers(0))  # fmt: skip
-    outputs = [_factors(graph, networks[name], magnitude, newest) for name in spec.targets]
-    masks = graph.add("Concat", *outputs, axis=0) if len(outputs) > 1 else outputs[0]
+    outputs = [_factors(graph, network, magnitude, newest) for network in networks.values()]
+    masks = outputs[0]
     if len(outputs) > 1:
-        masks = _shared(graph, masks)
+        masks = _shared(graph, graph.add("Concat", *outputs, axis=0))
+        masks = graph.add("Slice", masks, graph.integers(0), graph.integers(len(spec.targets)))
     masks = graph.add("Transpose", masks, perm=[2, 0, 1, 3])  # (frames, targets, 2, bins)
     graph.save(
         path,
@@ -103,7 +112,7 @@ def _factors(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
     value = magnitude
     for level in range(1, LEVELS + 1):
         skips.append(net.down(value, level))  # (1, channels, frames / 2^level, bins / 2^level)
-        value = net.normalised(skips[-1], f"down{level}_act.0", after=False)
+        value = net.normalised(skips[-1], level)
     columns = _columns(graph, newest)
     value = net.up(_last(graph, skips[-1], columns[0]), 1)
     for step in range(2, LEVELS + 1):
@@ -173,8 +182,10 @@ class _Layers:
         else:
             phases = [self._convolved(value, part, bias) for part in parts]
             joined = self._graph.add("Concat", *phases, axis=1)
-        value = self._graph.add("DepthToSpace", joined, blocksize=2, mode="DCR")
-        return self.normalised(value, f"up{step}.3", after=True)
+        activated = self._graph.add("Elu" if self._elu else "Relu", joined)
+        factor, shift = self._norm(f"up{step}.3")
+        value = self._scaled(activated, np.tile(factor, 4), np.tile(shift, 4))
+        return self._graph.add("DepthToSpace", value, blocksize=2, mode="DCR")
 
     def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
         """A convolution that begins at the input before, and leaves the size as it is."""
@@ -184,26 +195,35 @@ class _Layers:
             kernel_shape=[rows, columns], pads=[1, 1, rows - 2, columns - 2],
         )  # fmt: skip
 
-    def normalised(self, value: str, name: str, *, after: bool) -> str:
-        """Batch norm, and the activation before or after it."""
+    def normalised(self, value: str, level: int) -> str:
+        """Batch norm of a level on the way down, and its activation.
+
+        The leaky ReLU is max(0, 0.8 z) + 0.2 z: convolutions and sums stay in the layout of ONNX
+        Runtime's convolutions, its own LeakyRelu does not.
+        """
+        factor, shift = self._norm(f"down{level}_act.0")
+        if self._elu:
+            return self._graph.add("Elu", self._scaled(value, factor, shift))
+        above = self._scaled(value, (1 - _SLOPE) * factor, (1 - _SLOPE) * shift)
+        below = self._scaled(value, _SLOPE * factor, _SLOPE * shift)
+        return self._graph.add("Add", below, self._graph.add("Relu", above))
+
+    def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Factor and shift of a batch norm."""
         mean, variance, scale, shift = (
             self._arrays[f"{name}.{part}"]
             for part in ("running_mean", "running_var", "weight", "bias")
         )
         factor = scale / np.sqrt(variance + EPSILON)
-        steps = [("Mul", factor), ("Add", shift - mean * factor)]
-        if after:
-            value = self._activated(value, after=True)
-        for operator, numbers in steps:
-            value = self._graph.add(operator, value, self._graph.floats(numbers[:, None, None]))
-        return value if after else self._activated(value, after=False)
+        return factor, shift - mean * factor
 
-    def _activated(self, value: str, *, after: bool) -> str:
-        if self._elu:
-            return self._graph.add("Elu", value)
-        if after:
-            return self._graph.add("Relu", value)
-        return self._graph.add("LeakyRelu", value, alpha=0.2)
+    def _scaled(
+        self, value: str, factor: NDArray[np.float32], shift: NDArray[np.float32]
+    ) -> str:
+        """Each channel times a factor plus a shift, as a convolution."""
+        kernel = self._graph.floats(factor[:, None, None, None])
+        return self._graph.add("Conv", value, kernel, self._graph.floats(shift),
+                               kernel_shape=[1, 1], group=factor.size)  # fmt: skip
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

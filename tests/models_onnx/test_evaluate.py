@@ -30,7 +30,7 @@ from models_onnx.evaluation.systems import oracle, separate, separate_with_activ
 from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
 from realtime.model import WEIGHTS
-from realtime.separator import MAX_FRAMES
+from realtime.stft import MAX_FRAMES
 from tests.support.engine_sandbox import absent
 from tests.support.fakes import FakeModel, fake_spec, identity
 from tests.support.tones import draw_scene, tones

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from realtime.masks import apply_masks
 from realtime.selection import SourceSelection
 from realtime.separator import Separator
 from tests.support.contract import verify_streaming
@@ -30,8 +29,7 @@ def conditions(weights, azimuth_deg=0.0, width_deg=90.0):
 
 
 def applied(selection, masks, x, told):
-    filters = selection.filters(masks, x, told)
-    return apply_masks(filters, x, told["direction"][..., 0])
+    return selection.estimates(masks, x, told)
 
 
 def source_masks(axes, seed=1):
