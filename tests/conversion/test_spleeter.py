@@ -13,7 +13,8 @@ from tests.support.unet import ReferenceUNet, random_weights
 
 
 def two_sources():
-    return ModelSpec("two", spleeter.TIERS, {}, "channels", bins=1024, targets=("vocals", "other"))
+    tiers = spleeter.OFFLINE_TIERS
+    return ModelSpec("two", tiers, {}, "channels", bins=1024, targets=("vocals", "other"))
 
 
 def spectrum(frames, seed=0):
@@ -63,6 +64,17 @@ def test_several_sources_share_by_their_squares(tmp_path):
     masks = load_model(tmp_path / "two.onnx").run(spectrum(64), 64)
     squares = np.stack([factors(w, spectrum(64)) ** 2 for w in networks.values()], axis=1)
     np.testing.assert_allclose(masks, squares / squares.sum(1, keepdims=True), atol=1e-4)
+
+
+def test_a_network_beside_the_targets_only_takes_its_share(tmp_path):
+    networks = {name: spleeter.UNet(random_weights(k)) for k, name in enumerate(("vocals", "rest"))}
+    spleeter.convert(networks, tmp_path / "one.onnx", spleeter_spec("offline"), half=False)
+    masks = load_model(tmp_path / "one.onnx").run(spectrum(64), 64)
+    voice, rest = (factors(n.weights, spectrum(64)) ** 2 for n in networks.values())
+    np.testing.assert_allclose(masks[:, 0], voice / (voice + rest), atol=1e-4)
+    with pytest.raises(ValueError, match=r"\['rest', 'vocals'\].*first"):
+        swapped = dict(reversed(networks.items()))
+        spleeter.convert(swapped, tmp_path / "one.onnx", spleeter_spec("offline"))
 
 
 def test_half_precision_keeps_the_file_small_and_the_masks_near(converted, tmp_path):
