@@ -15,7 +15,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.timbre_scenes import TimbreScene, real_songs
 from plugin_bridge.conversion.sources import spleeter_networks, spleeter_spec

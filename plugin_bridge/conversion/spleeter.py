@@ -68,12 +68,23 @@ class UNet:
 
 
 def convert(
-    networks: Mapping[str, UNet], path: Path, spec: ModelSpec, *, half: bool = True
+    networks: Mapping[str, UNet],
+    path: Path,
+    spec: ModelSpec,
+    *,
+    half: bool = True,
+    softmax: bool = False,
 ) -> None:
     """Write a model of networks, of which the first are those of `spec.targets`; it appears whole.
 
     One network's output is the mask of its source. Several have theirs squared and divided by the
     sum over the sources, as the original does.
+
+    Parameters
+    ----------
+    half : whether weights are stored in float16.
+    softmax : whether the networks' outputs are exponents that the sources share, as in the five
+        stems, and not factors of their own.
     """
     if list(networks)[: len(spec.targets)] != list(spec.targets):
         raise ValueError(f"networks of {list(networks)}, expected {list(spec.targets)} first")
@@ -85,10 +96,11 @@ def convert(
     # (frames, 2, bins) to (1, 2, frames, bins)
     magnitude = graph.add("Unsqueeze", graph.add("Transpose", size, perm=[1, 0, 2]),
                           graph.integers(0))  # fmt: skip
-    outputs = [_factors(graph, network, magnitude, newest) for network in networks.values()]
-    masks = outputs[0]
+    outputs = [_logits(graph, network, magnitude, newest) for network in networks.values()]
+    masks = graph.add("Concat", *outputs, axis=0) if len(outputs) > 1 else outputs[0]
+    masks = graph.add("Softmax", masks, axis=0) if softmax else graph.add("Sigmoid", masks)
     if len(outputs) > 1:
-        masks = _shared(graph, graph.add("Concat", *outputs, axis=0))
+        masks = _shared(graph, masks)
         masks = graph.add("Slice", masks, graph.integers(0), graph.integers(len(spec.targets)))
     masks = graph.add("Transpose", masks, perm=[2, 0, 1, 3])  # (frames, targets, 2, bins)
     graph.save(
@@ -105,8 +117,8 @@ def _shared(graph: Graph, factors: str) -> str:
     return graph.add("Div", squares, graph.add("ReduceSum", squares, graph.integers(0)))
 
 
-def _factors(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
-    """Factors (1, 2, newest, bins) of the newest frames of magnitudes (1, 2, frames, bins)."""
+def _logits(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
+    """Logits (1, 2, newest, bins) of the newest frames of magnitudes (1, 2, frames, bins)."""
     net = _Layers(graph, network)
     skips: list[str] = []
     value = magnitude
@@ -122,7 +134,7 @@ def _factors(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
     weight, bias = net.weights("up7.0")
     value = graph.add("Conv", value, weight, bias, kernel_shape=[4, 4], dilations=[2, 2],
                       pads=[3, 3, 3, 3])  # fmt: skip
-    return _last(graph, graph.add("Sigmoid", value), newest)
+    return _last(graph, value, newest)
 
 
 def _columns(graph: Graph, newest: str) -> list[str]:
@@ -217,9 +229,7 @@ class _Layers:
         factor = scale / np.sqrt(variance + EPSILON)
         return factor, shift - mean * factor
 
-    def _scaled(
-        self, value: str, factor: NDArray[np.float32], shift: NDArray[np.float32]
-    ) -> str:
+    def _scaled(self, value: str, factor: NDArray[np.float32], shift: NDArray[np.float32]) -> str:
         """Each channel times a factor plus a shift, as a convolution."""
         kernel = self._graph.floats(factor[:, None, None, None])
         return self._graph.add("Conv", value, kernel, self._graph.floats(shift),

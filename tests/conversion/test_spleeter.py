@@ -72,8 +72,8 @@ def test_a_network_beside_the_targets_only_takes_its_share(tmp_path):
     masks = load_model(tmp_path / "one.onnx").run(spectrum(64), 64)
     voice, rest = (factors(n.weights, spectrum(64)) ** 2 for n in networks.values())
     np.testing.assert_allclose(masks[:, 0], voice / (voice + rest), atol=1e-4)
+    swapped = dict(reversed(networks.items()))
     with pytest.raises(ValueError, match=r"\['rest', 'vocals'\].*first"):
-        swapped = dict(reversed(networks.items()))
         spleeter.convert(swapped, tmp_path / "one.onnx", spleeter_spec("offline"))
 
 

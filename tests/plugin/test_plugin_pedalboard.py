@@ -11,7 +11,9 @@ import pytest
 from pythonosc.udp_client import SimpleUDPClient
 
 from realtime import Separator, load_model
+from realtime.spec import Tier
 from tests.support.engine_sandbox import built_plugin, level_db, noise, panned, until
+from tests.support.models import LIVE, source_model
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
@@ -135,6 +137,40 @@ def test_the_reported_latency_is_the_measured_one(engine_sandbox, mode, latency)
     # Without a reset, pedalboard holds back as many frames as the plugin reports.
     assert x.shape[1] - y.shape[1] == latency
     assert int(np.argmax(np.abs(y[0]))) == 5000
+
+
+@pytest.mark.parametrize(
+    ("latency", "tier"), [(1024, "live"), (4096, "studio"), (8192, "lookahead")]
+)
+def test_an_instrument_acts_and_crosses_over_when_it_is_moved(
+    engine_sandbox, tmp_path, latency, tier
+):
+    tiers = {
+        "live": LIVE,
+        "studio": Tier(4096, 1024, 512, 5),
+        "lookahead": Tier(4096, 2048, 512, 11),
+    }
+    shares = {"vocals": 0.5, "drums": 0.25}
+    engine_sandbox.start(source_model(tmp_path / "known.onnx", shares, tiers=tiers))
+    plugin, block = load(), 512
+    plugin.latency_mode, plugin.width_deg, plugin.instrument = str(latency), 90, "vocals"
+    x = noise(80 * block)
+    plugin.process(x, RATE_HZ, buffer_size=block)  # so that the host learns of the mode
+    plugin.process(x[:, :0], RATE_HZ, reset=True)
+    parts = []
+    for at in range(0, x.shape[1], block):
+        if at == x.shape[1] // 2:
+            plugin.instrument = "drums"
+        part = x[:, at : at + block]
+        parts.append(plugin.process(part, RATE_HZ, buffer_size=block, reset=False))
+    y = np.concatenate(parts, axis=1)
+    assert x.shape[1] - y.shape[1] == latency
+    assert engine_sandbox.busiest()["tier"] == tier
+    share = (y * x[:, : y.shape[1]]).sum(0) / np.square(x[:, : y.shape[1]]).sum(0)
+    half = x.shape[1] // 2
+    np.testing.assert_allclose(share[2048 : half - 2048], 0.5, atol=1e-3)
+    np.testing.assert_allclose(share[half + 2048 :], 0.25, atol=1e-3)
+    assert 0.24 < share[half - 2048 :].min() < share[half - 2048 :].max() < 0.51, "nothing between"
 
 
 def test_the_state_comes_back_with_every_control(engine_sandbox):

@@ -16,11 +16,17 @@ LIVE = Tier(window=2048, synthesis=512, hop=256)
 OFFLINE = Tier(window=4096, synthesis=4096, hop=1024)
 
 
-def source_model(path: Path, sources: Mapping[str, float], **fields: Any) -> Path:
+def source_model(
+    path: Path,
+    sources: Mapping[str, float],
+    *,
+    tiers: Mapping[str, Tier] = {"live": LIVE, "offline": OFFLINE},
+    **fields: Any,
+) -> Path:
     """Write a model with sources of its own, each of them the mixture times a number."""
     spec = ModelSpec(
         name=path.stem,
-        tiers={"live": LIVE, "offline": OFFLINE},
+        tiers=tiers,
         conditions={},
         mask_axes="mixture",
         targets=tuple(sources),

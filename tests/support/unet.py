@@ -28,12 +28,14 @@ def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 class ReferenceUNet(nn.Module):
-    """Magnitudes (batch, 2, frames, bins) to factors of the same shape."""
+    """Magnitudes (batch, 2, frames, bins) to factors of the same shape, or to their logits."""
 
-    def __init__(self, weights: dict[str, np.ndarray], *, elu: bool = False) -> None:
+    def __init__(
+        self, weights: dict[str, np.ndarray], *, elu: bool = False, logits: bool = False
+    ) -> None:
         super().__init__()
         self.given = {name: torch.from_numpy(value) for name, value in weights.items()}
-        self.elu = elu
+        self.elu, self.logits = elu, logits
 
     def forward(self, magnitude: Tensor) -> Tensor:
         given, skips, value = self.given, [], magnitude
@@ -59,7 +61,7 @@ class ReferenceUNet(nn.Module):
         last = functional.conv2d(
             value, given["up7.0.weight"], given["up7.0.bias"], padding=3, dilation=2
         )
-        return torch.sigmoid(last)
+        return last if self.logits else torch.sigmoid(last)
 
     def norm(self, value: Tensor, name: str) -> Tensor:
         parts = ("running_mean", "running_var", "weight", "bias")

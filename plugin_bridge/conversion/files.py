@@ -1,0 +1,80 @@
+"""Weights that a user has, as models: what a file is is seen by what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plugin_bridge.control.instruments import resolve
+from plugin_bridge.conversion import open_unmix, spleeter_files
+from plugin_bridge.conversion.archive import read_arrays
+from plugin_bridge.conversion.spleeter_files import Writers
+from realtime.errors import StemsteerError
+
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
+KINDS = (
+    "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), or one of Open-Unmix "
+    "(vocals.pth, or a folder of such files)"
+)
+
+
+@contextmanager
+def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
+    """Give what writes the models of weights, by the names of their files.
+
+    Parameters
+    ----------
+    path : a file, or a folder of a model's files.
+    name : of the model; None: as its kind and the file are called.
+
+    Raises
+    ------
+    StemsteerError if they are of no kind that is known, broken, or of another architecture.
+    """
+    if not path.exists():
+        raise StemsteerError(f"{path} is not there: expected {KINDS}")
+    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        with spleeter_files.unpacked(path) as index:
+            yield spleeter_files.writers(index, name or f"spleeter-{path.name.split('.')[0]}")
+        return
+    indices = sorted(path.glob("*.index")) if path.is_dir() else []
+    if path.suffix == ".index" or indices:
+        index = indices[0] if indices else path
+        yield spleeter_files.writers(index, name or f"spleeter-{index.resolve().parent.name}")
+        return
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
+    if not files or files[0].suffix not in CHECKPOINTS:
+        raise StemsteerError(f"{path} is no weights that are known: expected {KINDS}")
+    yield _open_unmix(files, name or "open-unmix")
+
+
+def _open_unmix(files: list[Path], name: str) -> Writers:
+    networks: dict[str, open_unmix.Network] = {}
+    for file in files:
+        source = _source(file)
+        if source in networks:
+            raise StemsteerError(f"{file}: a second network of {source}; give a folder with one")
+        try:
+            networks[source] = open_unmix.Network(read_arrays(file))
+        except StemsteerError as error:
+            raise StemsteerError(f"{file.name}: {error}") from error
+    networks = dict(sorted(networks.items(), key=lambda item: item[0] == open_unmix.REST))
+    spec = open_unmix.spec_of(networks, name)
+    return {name: lambda path: open_unmix.convert(networks, path, spec)}
+
+
+def _source(file: Path) -> str:
+    """Which source a file is of, by the first word of its name (``vocals-b62c91ce.pth``)."""
+    word = file.stem.split("-")[0]
+    if word == open_unmix.REST:
+        return word
+    try:
+        return resolve(word).classes[0]
+    except ValueError:
+        raise StemsteerError(
+            f"{file} does not say which instrument it is of: call it vocals.pth, drums.pth, "
+            "bass.pth or other.pth"
+        ) from None

@@ -1,0 +1,141 @@
+"""Spleeter's own files, two, four or five stems: its checkpoints of TensorFlow as models of ours.
+
+The networks stand one after the other; of each, layers are numbered through in the order in which
+they were made: seven convolutions, six transposed ones and twelve batch norms.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from plugin_bridge.conversion import spleeter
+from plugin_bridge.conversion.archive import MAX_BYTES, Arrays
+from plugin_bridge.conversion.bundle import read_bundle
+from plugin_bridge.conversion.spleeter import LEVELS, SLIDING, STEP, WINDOW
+from realtime.errors import StemsteerError
+from realtime.spec import ModelSpec, Runs, Tier
+
+SOURCES = {
+    2: ("vocals", "accompaniment"),
+    4: ("vocals", "drums", "bass", "other"),
+    5: ("vocals", "piano", "drums", "bass", "other"),
+}
+"""In the order of Spleeter's configurations; the last of each is what remains."""
+_PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
+          "running_var": "moving_variance"}  # fmt: skip
+Writers = dict[str, Callable[[Path], None]]
+
+
+def writers(index: Path, name: str) -> Writers:
+    """Return what writes the models of a checkpoint, by the names of their files.
+
+    Raises
+    ------
+    StemsteerError if it is not Spleeter's.
+    """
+    arrays = read_bundle(index)
+    count = sum(key.endswith("/kernel") and "transpose" not in key for key in arrays) // 7
+    if count not in SOURCES:
+        raise StemsteerError(
+            f"{index}: not Spleeter's: layers of {count} networks, expected 2, 4 or 5 stems"
+        )
+    networks = {
+        source: spleeter.UNet(weights_of(arrays, place), elu=count > 2)
+        for place, source in enumerate(SOURCES[count])
+    }
+    convert = partial(spleeter.convert, softmax=count == 5)
+    if count > 2:
+        tiers = tiers_of(count)
+        return {name: lambda path: convert(networks, path, _spec(name, networks, tiers))}
+    vocals = {"vocals": networks["vocals"]}
+    live, offline = (_spec(name, networks, tiers) for tiers in
+                     (spleeter.LIVE_TIERS, spleeter.OFFLINE_TIERS))  # fmt: skip
+    return {
+        name: lambda path: convert(vocals, path, live),
+        f"{name}-offline": lambda path: convert(networks, path, offline),
+    }
+
+
+def weights_of(arrays: Arrays, place: int) -> Arrays:
+    """Return the weights of the network at a place, by the names of `spleeter.UNet`.
+
+    TensorFlow's kernels are (rows, columns, in, out), transposed ones (rows, columns, out, in).
+    """
+    found: Arrays = {}
+
+    def take(ours: str, kind: str, number: int, parts: Mapping[str, str]) -> None:
+        theirs = f"{kind}_{number}" if number else kind
+        for part, key in parts.items():
+            array = arrays.get(f"{theirs}/{key}")
+            if array is not None:
+                found[f"{ours}.{part}"] = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+
+    kernel = {"weight": "kernel", "bias": "bias"}
+    for level in range(LEVELS):
+        take(f"down{level + 1}_conv.1", "conv2d", 7 * place + level, kernel)
+        take(f"down{level + 1}_act.0", "batch_normalization", 12 * place + level, _PARTS)
+        take(f"up{level + 1}.0", "conv2d_transpose", 6 * place + level, kernel)
+        take(f"up{level + 1}.3", "batch_normalization", 12 * place + LEVELS + level, _PARTS)
+    take("up7.0", "conv2d", 7 * place + LEVELS, kernel)
+    return {key: np.ascontiguousarray(array) for key, array in found.items()}
+
+
+def tiers_of(networks: int) -> dict[str, Tier]:
+    """Return the tiers of several networks, each of which makes a run longer.
+
+    They run every 35 ms times their number, and have 23 ms times it to do so.
+    """
+    ahead = 3 + 2 * networks
+    runs = Runs(SLIDING, STEP, every=3 * networks, age=2 * networks - ahead, partial=2)
+    return {"studio": Tier(WINDOW, 1024, 512, ahead, runs), **spleeter.OFFLINE_TIERS}
+
+
+def _spec(name: str, networks: Mapping[str, object], tiers: Mapping[str, Tier]) -> ModelSpec:
+    targets = tuple(networks)[:-1]
+    return ModelSpec(
+        name=name,
+        tiers=tiers,
+        conditions={},
+        mask_axes="channels",
+        bins=spleeter.BINS,
+        targets=targets,
+        description=f"Spleeter's {len(networks)} stems: {', '.join(targets)}, and the rest",
+        licence="of the weights that were given",
+        training={"credit": "Spleeter by R. Hennequin, A. Khlif, F. Voituret and M. Moussallam "
+                  "(Deezer Research), JOSS 2020"},
+    )  # fmt: skip
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """Give the index of the checkpoint in an archive of Spleeter's (``4stems.tar.gz``), unpacked.
+
+    Raises
+    ------
+    StemsteerError if it holds none, or more than a checkpoint can.
+    """
+    with tempfile.TemporaryDirectory() as place, tarfile.open(archive, "r|*") as packed:
+        left = MAX_BYTES
+        try:
+            for member in packed:
+                name = Path(member.name).name
+                file = packed.extractfile(member) if member.isfile() else None
+                if file is None or not name.startswith("model."):
+                    continue
+                left -= member.size
+                if left < 0:
+                    raise StemsteerError(f"{archive} holds more than {MAX_BYTES >> 30} GB")
+                (Path(place) / name).write_bytes(file.read())
+        except (tarfile.TarError, EOFError, ValueError) as error:
+            raise StemsteerError(f"{archive} cannot be unpacked: {error}") from error
+        index = Path(place) / "model.index"
+        if not index.is_file():
+            raise StemsteerError(f"{archive} holds no checkpoint: expected model.index in it")
+        yield index

@@ -1,0 +1,272 @@
+"""Weights that a user has become models that give what their networks give."""
+
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+from plugin_bridge.conversion import install, open_unmix, spleeter, spleeter_files
+from plugin_bridge.conversion.archive import read_arrays
+from plugin_bridge.conversion.bundle import read_bundle
+from plugin_bridge.conversion.files import writers_of
+from realtime import Separator, StemsteerError, load_model
+from tests.support.contract import verify_streaming
+from tests.support.signals import noise
+from tests.support.tf_bundle import tensorflow_names, write_bundle
+from tests.support.umx import OpenUnmix
+from tests.support.unet import ReferenceUNet, random_weights
+
+BINS = 2049
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """A data folder of one's own; gives the folder of models."""
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    return tmp_path / "data" / "models"
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return [random_weights(seed) for seed in range(5)]
+
+
+def spectrum(bins=1024, frames=64):
+    drawn = np.random.default_rng(0).standard_normal((frames, 2, bins, 2))
+    return (1e-3 * drawn).astype(np.float32)
+
+
+def magnitude(spectra):
+    return 2048 * np.sqrt((spectra.astype(np.float64) ** 2).sum(-1)).astype(np.float32)
+
+
+def stemsteer(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def test_a_checkpoint_of_tensorflow_is_read_to_the_bit(tmp_path):
+    arrays = {f"layer_{k}/kernel": np.random.default_rng(k).standard_normal((k, 2, 3))
+              for k in range(1, 40)}  # fmt: skip
+    found = read_bundle(write_bundle(tmp_path, arrays))
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array.astype(np.float32))
+
+
+@pytest.mark.parametrize("change", ["cut", "bits", "no data", "short data", "nonsense", "long"])
+def test_a_broken_checkpoint_of_tensorflow_is_refused_by_name(tmp_path, change):
+    index = write_bundle(tmp_path, {"a/kernel": np.ones((3, 4)), "b/bias": np.ones(5)})
+    data, whole = tmp_path / "model.data-00000-of-00001", index.read_bytes()
+    if change == "no data":
+        data.unlink()
+    elif change == "short data":
+        data.write_bytes(data.read_bytes()[:-4])
+    else:
+        found = {"cut": whole[:-60] + whole[-48:], "nonsense": b"nonsense" * 20,
+                 "long": whole.replace(b"\x12\x02\x08\x03", b"\x12\x02\x08\x7f"),
+                 "bits": bytes(255 - byte for byte in whole[:-48]) + whole[-48:]}  # fmt: skip
+        index.write_bytes(found[change])
+    with pytest.raises(StemsteerError, match=r"model\.index"):
+        read_bundle(index)
+
+
+def test_every_single_byte_of_an_index_may_be_wrong(tmp_path):
+    index = write_bundle(tmp_path, {"a/kernel": np.ones((3, 4)), "b/bias": np.ones(5)})
+    whole = index.read_bytes()
+    for place in range(len(whole)):
+        for value in (0, 127, 128, 255):
+            index.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                read_bundle(index)
+            except StemsteerError:
+                continue
+
+
+@pytest.mark.parametrize("stems", [2, 4, 5])
+def test_spleeters_stems_are_those_of_the_networks(tmp_path, networks, stems):
+    index = write_bundle(tmp_path / "own", tensorflow_names(networks[:stems]))
+    with writers_of(index.parent, None) as writers:
+        names = {2: ["spleeter-own", "spleeter-own-offline"]}.get(stems, ["spleeter-own"])
+        assert list(writers) == names
+        writers[names[-1]](tmp_path / "made.onnx")
+    model = load_model(tmp_path / "made.onnx")
+    assert model.spec.targets == spleeter_files.SOURCES[stems][:-1]
+    seen = torch.from_numpy(magnitude(spectrum())).transpose(0, 1)[None]
+    with torch.no_grad():
+        units = [ReferenceUNet(w, elu=stems > 2, logits=stems == 5)(seen)[0]
+                 for w in networks[:stems]]  # fmt: skip
+    factors = torch.stack(units).transpose(1, 2)  # (stems, frames, 2, bins)
+    squares = (torch.softmax(factors, 0) if stems == 5 else factors) ** 2
+    expected = (squares / squares.sum(0)).transpose(0, 1)[:, :-1].numpy()
+    masks = model.run(spectrum(), 64)
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(masks, expected, atol=0.02)  # weights in float16
+
+
+def test_an_archive_as_it_is_published_is_added_listed_and_removed(tmp_path, networks, models):
+    index = write_bundle(tmp_path / "in", tensorflow_names(networks[:2]))
+    with tarfile.open(tmp_path / "2stems.tar.gz", "w:gz") as archive:
+        for file in sorted(index.parent.iterdir()):
+            archive.add(file, f"./{file.name}")
+    done = stemsteer("models", "add", str(tmp_path / "2stems.tar.gz"))
+    assert done.exit_code == 0, done.output
+    assert sorted(file.name for file in models.iterdir()) == [
+        "spleeter-2stems-offline.onnx", "spleeter-2stems.onnx"]  # fmt: skip
+    assert load_model("spleeter-2stems").spec.targets == ("vocals",)
+    assert stemsteer("models", "remove", "spleeter-2stems").exit_code == 0
+    assert list(models.iterdir()) == []
+
+
+def umx(seed=0, *, unidirectional=False, **sizes):
+    torch.manual_seed(seed)
+    network = OpenUnmix(nb_bins=BINS, hidden_size=32, unidirectional=unidirectional,
+                        max_bin=1487, **sizes)  # fmt: skip
+    for name, array in network.state_dict().items():
+        if name.endswith("running_var"):
+            array.uniform_(0.5, 2)
+        elif array.is_floating_point() and not name.startswith("lstm"):
+            array.add_(0.1 * torch.randn_like(array))
+    return network.eval()
+
+
+def save_umx(folder, **networks):
+    folder.mkdir()
+    for name, network in networks.items():
+        torch.save(network.state_dict(), folder / f"{name}-1a2b3c.pth")
+    return folder
+
+
+def factors(network, spectra):
+    """Factors (frames, 2, bins) of the network as it is."""
+    seen = torch.from_numpy(magnitude(spectra)).permute(1, 2, 0)[None]
+    with torch.no_grad():
+        return (network(seen) / seen)[0].permute(2, 0, 1).numpy()
+
+
+@pytest.mark.parametrize("unidirectional", [False, True])
+def test_open_unmix_gives_what_the_network_gives(tmp_path, unidirectional):
+    network = umx(unidirectional=unidirectional)
+    weights = read_arrays(save_umx(tmp_path / "w", vocals=network) / "vocals-1a2b3c.pth")
+    made = {"vocals": open_unmix.Network(weights)}
+    spec = open_unmix.spec_of(made, "umx")
+    open_unmix.convert(made, tmp_path / "umx.onnx", spec, half=False)
+    model, seen = load_model(tmp_path / "umx.onnx"), spectrum(BINS)
+    expected = np.minimum(factors(network, seen), 1)
+    assert expected.std() > 0.05
+    if not unidirectional:
+        np.testing.assert_allclose(model.run(seen, 64)[:, 0], expected, atol=1e-4)
+        return
+    stream = model.stream(1)  # it remembers from call to call
+    parts = [stream.step(part, {})["masks"].copy() for part in (seen[:10], seen[10:11], seen[11:])]
+    np.testing.assert_allclose(np.concatenate(parts)[:, 0], expected, atol=1e-4)
+    stream.reset()
+    np.testing.assert_allclose(stream.step(seen[:10], {})["masks"][:, 0], expected[:10], atol=1e-4)
+
+
+def test_with_what_remains_open_unmixs_sources_share_by_their_squares(tmp_path):
+    networks = {"vocals": umx(0), "other": umx(1)}
+    with writers_of(save_umx(tmp_path / "w", **networks), "mine") as writers:
+        writers["mine"](tmp_path / "mine.onnx")
+    model = load_model(tmp_path / "mine.onnx")
+    assert model.spec.targets == ("vocals",)
+    voice, rest = (factors(network, spectrum(BINS)) ** 2 for network in networks.values())
+    expected = (voice + 1e-10) / (voice + rest + 2e-10)
+    found = model.run(spectrum(BINS), 64)[:, 0]
+    assert np.abs(found - expected).mean() < 2e-3  # weights in float16
+
+
+@pytest.mark.parametrize("unidirectional", [False, True])
+def test_a_model_of_a_file_is_added_and_keeps_the_streaming_contract(tmp_path, unidirectional):
+    networks = {"vocals": umx(0, unidirectional=unidirectional),
+                "drums": umx(1, unidirectional=unidirectional)}  # fmt: skip
+    folder = save_umx(tmp_path / "w", **networks)
+    done = stemsteer("models", "add", str(folder), "--name", "mine")
+    assert done.exit_code == 0, done.output
+    model = load_model("mine")
+    assert model.spec.targets == ("drums", "vocals")
+    if unidirectional:
+        verify_streaming(lambda: Separator(model, 44_100, tier="studio"), samples=16_000,
+                         tolerance=1e-5)  # fmt: skip
+        return
+    stems = Separator(model, 44_100, tier="offline").process(noise(2, 700 * 1024))
+    assert np.isfinite(stems).all()
+
+
+@pytest.mark.parametrize(
+    "change", ["shape", "missing", "nan", "bins", "unknown name", "no weights"]
+)
+def test_weights_of_something_else_are_refused_in_a_line(tmp_path, models, change):
+    state = umx().state_dict()
+    name = "vocals"
+    if change == "shape":
+        state["fc2.weight"] = torch.zeros(32, 60)
+    elif change == "missing":
+        del state["bn2.bias"]
+    elif change == "nan":
+        state["fc3.weight"][0, 0] = torch.nan
+    elif change == "bins":
+        state = umx_of_bins(1025).state_dict()
+    elif change == "unknown name":
+        name = "best"
+    else:
+        state = {"w": torch.ones(3)}
+    torch.save(state, tmp_path / f"{name}.pth")
+    done = stemsteer("models", "add", str(tmp_path / f"{name}.pth"))
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    words = {"shape": "fc2.weight", "missing": "bn2.bias", "nan": "NaN", "bins": "1025 bins",
+             "unknown name": "call it vocals.pth", "no weights": "not Open-Unmix's"}  # fmt: skip
+    assert words[change] in done.stderr
+    assert f"{name}.pth" in done.stderr
+    assert not list(models.glob("*")), "nothing half there"
+
+
+def umx_of_bins(bins):
+    return OpenUnmix(nb_bins=bins, hidden_size=32, max_bin=500)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "networks", "archive"])
+def test_what_is_no_checkpoint_is_refused_with_what_is_expected(tmp_path, networks, kind):
+    path = tmp_path / "x"
+    if kind == "file":
+        (tmp_path / "x.flac").write_bytes(b"fLaC")
+        path = tmp_path / "x.flac"
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "networks":
+        path = write_bundle(path, tensorflow_names(networks[:3]))
+    else:
+        path = tmp_path / "2stems.tar.gz"
+        with tarfile.open(path, "w:gz"):
+            pass
+    with pytest.raises(StemsteerError, match=r"expected (a checkpoint|2, 4 or 5|model\.index)"):
+        install.add_file(path)
+
+
+def test_a_name_that_is_a_path_is_refused(tmp_path):
+    folder = save_umx(tmp_path / "w", vocals=umx())
+    for name in ("../up", "a/b", "", ".hidden"):
+        with pytest.raises(ValueError, match="expected letters"):
+            install.add_file(folder, name=name)
+
+
+def test_the_networks_of_the_package_openunmix_agree(tmp_path):
+    package = pytest.importorskip("openunmix.model", reason="the package openunmix is not here")
+    torch.manual_seed(0)
+    network = package.OpenUnmix(nb_bins=BINS, hidden_size=32, max_bin=1487).eval()
+    weights = read_arrays(save_umx(tmp_path / "w", vocals=network) / "vocals-1a2b3c.pth")
+    made = {"vocals": open_unmix.Network(weights)}
+    open_unmix.convert(made, tmp_path / "u.onnx", open_unmix.spec_of(made, "umx"), half=False)
+    found = load_model(tmp_path / "u.onnx").run(spectrum(BINS), 64)[:, 0]
+    np.testing.assert_allclose(found, np.minimum(factors(network, spectrum(BINS)), 1), atol=1e-4)
+
+
+def test_the_tiers_of_several_networks_have_time_to_run():
+    for count in (4, 5):
+        tier = spleeter_files.tiers_of(count)["studio"]
+        assert tier.runs.age + tier.lookahead == 2 * count
+        assert tier.latency + tier.hop + 512 <= 8192, "as on a track"
+    assert spleeter.LIVE_TIERS.keys().isdisjoint(spleeter.OFFLINE_TIERS)
