@@ -8,14 +8,14 @@ from pathlib import Path
 
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.conversion import open_unmix, spleeter_files
-from plugin_bridge.conversion.archive import read_arrays
+from plugin_bridge.conversion.archive import Arrays, read_arrays
 from plugin_bridge.conversion.spleeter_files import Writers
 from realtime.errors import StemsteerError
 
-CHECKPOINTS = (".pth", ".pt", ".ckpt")
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
 KINDS = (
     "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), or one of Open-Unmix "
-    "(vocals.pth, or a folder of such files)"
+    "(vocals.pth, or a folder of such files) or X-UMX (a .pth of all)"
 )
 
 
@@ -48,22 +48,58 @@ def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
         files = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
     if not files or files[0].suffix not in CHECKPOINTS:
         raise StemsteerError(f"{path} is no weights that are known: expected {KINDS}")
-    yield _open_unmix(files, name or "open-unmix")
+    arrays = _read(files)
+    if any("layer_lstm." in key for key in arrays[files[0]]):
+        yield _x_umx(files[0], arrays[files[0]], name or "x-umx")
+    else:
+        yield _open_unmix(arrays, name or "open-unmix")
 
 
-def _open_unmix(files: list[Path], name: str) -> Writers:
+def _read(files: list[Path]) -> dict[Path, Arrays]:
+    return {file: read_arrays(file) for file in files}
+
+
+def _x_umx(file: Path, arrays: Arrays, name: str) -> Writers:
+    with _named(file):
+        networks = {_instrument(source) or source: network for source, network in
+                    open_unmix.bridged_networks(arrays).items()}  # fmt: skip
+        return _writers(networks, name, bridged=True)
+
+
+def _open_unmix(arrays: dict[Path, Arrays], name: str) -> Writers:
     networks: dict[str, open_unmix.Network] = {}
-    for file in files:
+    for file, found in arrays.items():
         source = _source(file)
         if source in networks:
             raise StemsteerError(f"{file}: a second network of {source}; give a folder with one")
-        try:
-            networks[source] = open_unmix.Network(read_arrays(file))
-        except StemsteerError as error:
-            raise StemsteerError(f"{file.name}: {error}") from error
-    networks = dict(sorted(networks.items(), key=lambda item: item[0] == open_unmix.REST))
-    spec = open_unmix.spec_of(networks, name)
-    return {name: lambda path: open_unmix.convert(networks, path, spec)}
+        with _named(file):
+            networks[source] = open_unmix.Network(found)
+    return _writers(networks, name)
+
+
+def _writers(
+    networks: dict[str, open_unmix.Network], name: str, *, bridged: bool = False
+) -> Writers:
+    rest_last = dict(sorted(networks.items(), key=lambda item: item[0] == open_unmix.REST))
+    spec = open_unmix.spec_of(rest_last, name)
+    return {name: lambda path: open_unmix.convert(rest_last, path, spec, bridged=bridged)}
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Let errors say which file they are of."""
+    try:
+        yield
+    except StemsteerError as error:
+        raise StemsteerError(f"{file.name}: {error}") from error
+
+
+def _instrument(word: str) -> str:
+    """The instrument that a word means; empty if none."""
+    try:
+        return resolve(word).classes[0]
+    except ValueError:
+        return ""
 
 
 def _source(file: Path) -> str:
@@ -71,10 +107,9 @@ def _source(file: Path) -> str:
     word = file.stem.split("-")[0]
     if word == open_unmix.REST:
         return word
-    try:
-        return resolve(word).classes[0]
-    except ValueError:
-        raise StemsteerError(
-            f"{file} does not say which instrument it is of: call it vocals.pth, drums.pth, "
-            "bass.pth or other.pth"
-        ) from None
+    if instrument := _instrument(word):
+        return instrument
+    raise StemsteerError(
+        f"{file} does not say which instrument it is of: call it vocals.pth, drums.pth, "
+        "bass.pth or other.pth"
+    )

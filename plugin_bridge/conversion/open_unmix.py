@@ -1,5 +1,8 @@
 """Open-Unmix's networks (Stöter, Uhlich, Liutkus & Mitsufuji, JOSS 2019) as a model of ours.
 
+X-UMX (Sawata, Uhlich, Takahashi & Mitsufuji, ICASSP 2021) is the same with bridges: the LSTMs of
+all sources hear the mean of the encodings, and the last layers the mean of what the LSTMs say.
+
 A network a source takes the magnitudes of both channels (Hann frames of 4096, 1024 apart): a dense
 layer, three LSTM layers, two dense layers, and a factor for each magnitude. With bidirectional
 layers it sees a piece of a file at once; with unidirectional ones it goes on from frame to frame.
@@ -34,6 +37,7 @@ PIECES = {
 }
 STREAMED = {"studio": Tier(WINDOW, WINDOW, STEP), "offline": Tier(WINDOW, WINDOW, STEP)}
 """Of unidirectional layers. Their windows are those of their training but for the square root."""
+_DECODER = {0: "fc2", 1: "bn2", 3: "fc3", 4: "bn3"}  # places of X-UMX's last layers
 _GATES = (0, 3, 1, 2)  # ONNX has input, output, forget, cell; torch input, forget, cell, output
 
 
@@ -130,27 +134,78 @@ def spec_of(networks: Mapping[str, Network], name: str) -> ModelSpec:
     )  # fmt: skip
 
 
+def bridged_networks(arrays: Arrays) -> dict[str, Network]:
+    """Return the networks of a checkpoint of X-UMX, as asteroid saves it, by their sources.
+
+    Raises
+    ------
+    StemsteerError if it is not of that architecture.
+    """
+    found = {name.removeprefix("state_dict."): array for name, array in arrays.items()}
+    sources = dict.fromkeys(n.split(".")[1] for n in found if n.startswith("layer_lstm."))
+    if not sources:
+        raise StemsteerError("not X-UMX's networks: no 'layer_lstm'")
+    networks = {}
+    for source in sources:
+        prefixes = {
+            f"layer_lstm.{source}.": "lstm.",
+            f"layer_enc.{source}.enc.0.": "fc1.",
+            f"layer_enc.{source}.enc.1.": "bn1.",
+            **{
+                f"layer_dec.{source}.dec.{place}.": f"{layer}." for place, layer in _DECODER.items()
+            },
+        }
+        weights = {
+            ours + name.removeprefix(theirs): array
+            for theirs, ours in prefixes.items()
+            for name, array in found.items()
+            if name.startswith(theirs)
+        }
+        for part in ("input_mean", "input_scale", "output_mean", "output_scale"):
+            if (array := found.get(f"mean_scale.{part}_{source}")) is not None:
+                weights[part] = array
+        networks[source] = Network(weights)
+    return networks
+
+
 def convert(
-    networks: Mapping[str, Network], path: Path, spec: ModelSpec, *, half: bool = True
+    networks: Mapping[str, Network],
+    path: Path,
+    spec: ModelSpec,
+    *,
+    half: bool = True,
+    bridged: bool = False,
 ) -> None:
     """Write a model of networks, of which the first are those of `spec.targets`; it appears whole.
 
     Where one is of what remains, masks are the squares over their sum, as of a Wiener filter of the
     magnitudes; else each network's factors, at most 1.
+
+    Parameters
+    ----------
+    half : whether weights are stored in float16.
+    bridged : whether they are X-UMX's.
     """
     graph = Graph(half=half)
     parts = [graph.add("Gather", "spectrum", graph.integer(k), axis=3) for k in (0, 1)]
     squares = graph.add("Add", *(graph.add("Mul", part, part) for part in parts))
     magnitude = graph.add("Mul", graph.add("Sqrt", squares), graph.floats(WINDOW / 2))
-    inputs: dict[str, list[int | str]] = {"spectrum": ["frames", 2, spec.bins or 0, 2]}
-    outputs: dict[str, tuple[str, list[int | str]]] = {}
     streamed = all(tier.runs is None for tier in spec.tiers.values())
-    factors = []
-    for number, network in enumerate(networks.values()):
-        build = _Builder(graph, network, number if streamed else None)
-        factors.append(graph.add("Unsqueeze", build.factors(magnitude), graph.integers(1)))
-        inputs |= build.inputs
-        outputs |= build.outputs
+    layers = [
+        _Layers(graph, network, number if streamed else None)
+        for number, network in enumerate(networks.values())
+    ]
+    encoded = [one.encoded(magnitude) for one in layers]
+    heard = [_mean(graph, encoded)] * len(layers) if bridged else encoded
+    both = [
+        graph.add("Concat", own, one.recurrent(all_), axis=1)
+        for one, own, all_ in zip(layers, encoded, heard, strict=True)
+    ]
+    both = [_mean(graph, both)] * len(layers) if bridged else both
+    factors = [
+        graph.add("Unsqueeze", one.factors(value), graph.integers(1))
+        for one, value in zip(layers, both, strict=True)
+    ]
     masks = graph.add("Concat", *factors, axis=1)  # (frames, networks, 2, bins)
     if REST in networks:
         powers = graph.add("Add", graph.add("Mul", masks, masks), graph.floats(1e-10))
@@ -159,11 +214,19 @@ def convert(
                           graph.integers(1))  # fmt: skip
     else:
         masks = graph.add("Min", masks, graph.floats(1.0))
-    outputs["masks"] = (masks, ["frames", len(spec.targets), 2, spec.bins or 0])
+    inputs: dict[str, list[int | str]] = {"spectrum": ["frames", 2, spec.bins or 0, 2]}
+    outputs = {"masks": (masks, ["frames", len(spec.targets), 2, spec.bins or 0])}
+    for one in layers:
+        inputs |= one.inputs
+        outputs |= one.outputs
     graph.save(path, spec, inputs, outputs)
 
 
-class _Builder:
+def _mean(graph: Graph, values: list[str]) -> str:
+    return graph.add("Mean", *values)
+
+
+class _Layers:
     """The layers of a network, added to a graph.
 
     Parameters
@@ -176,21 +239,27 @@ class _Builder:
         self.inputs: dict[str, list[int | str]] = {}
         self.outputs: dict[str, tuple[str, list[int | str]]] = {}
 
-    def factors(self, magnitude: str) -> str:
-        """Factors (frames, 2, bins) of magnitudes (frames, 2, bins)."""
+    def encoded(self, magnitude: str) -> str:
+        """Encodings (frames, hidden) of magnitudes (frames, 2, bins)."""
         graph, network, w = self._graph, self._network, self._network.weights
         value = graph.add("Slice", magnitude, graph.integers(0), graph.integers(network.seen),
                           graph.integers(2))  # fmt: skip
         value = graph.add("Add", value, graph.floats(w["input_mean"]))
         value = graph.add("Mul", value, graph.floats(w["input_scale"]))
         value = graph.add("Reshape", value, graph.integers(-1, 2 * network.seen))
-        encoded = graph.add("Tanh", self._dense(value, "fc1", "bn1"))
-        value = graph.add("Unsqueeze", encoded, graph.integers(1))  # (frames, 1, hidden)
-        for layer in range(network.layers):
+        return graph.add("Tanh", self._dense(value, "fc1", "bn1"))
+
+    def recurrent(self, encoded: str) -> str:
+        """What the LSTM layers make (frames, hidden) of encodings."""
+        value = self._graph.add("Unsqueeze", encoded, self._graph.integers(1))
+        for layer in range(self._network.layers):  # (frames, 1, hidden)
             value = self._recurrent(value, layer)
-        value = graph.add("Squeeze", value, graph.integers(1))
-        value = graph.add("Concat", encoded, value, axis=1)
-        value = self._dense(graph.add("Relu", self._dense(value, "fc2", "bn2")), "fc3", "bn3")
+        return self._graph.add("Squeeze", value, self._graph.integers(1))
+
+    def factors(self, both: str) -> str:
+        """Factors (frames, 2, bins) of encodings and what the LSTM layers made of them."""
+        graph, network, w = self._graph, self._network, self._network.weights
+        value = self._dense(graph.add("Relu", self._dense(both, "fc2", "bn2")), "fc3", "bn3")
         value = graph.add("Reshape", value, graph.integers(-1, 2, network.bins))
         value = graph.add("Mul", value, graph.floats(w["output_scale"]))
         return graph.add("Relu", graph.add("Add", value, graph.floats(w["output_mean"])))

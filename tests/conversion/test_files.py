@@ -16,7 +16,7 @@ from realtime import Separator, StemsteerError, load_model
 from tests.support.contract import verify_streaming
 from tests.support.signals import noise
 from tests.support.tf_bundle import tensorflow_names, write_bundle
-from tests.support.umx import OpenUnmix
+from tests.support.umx import XUMX, OpenUnmix
 from tests.support.unet import ReferenceUNet, random_weights
 
 BINS = 2049
@@ -176,6 +176,28 @@ def test_with_what_remains_open_unmixs_sources_share_by_their_squares(tmp_path):
     expected = (voice + 1e-10) / (voice + rest + 2e-10)
     found = model.run(spectrum(BINS), 64)[:, 0]
     assert np.abs(found - expected).mean() < 2e-3  # weights in float16
+
+
+@pytest.mark.parametrize("unidirectional", [False, True])
+def test_x_umx_gives_what_its_bridged_networks_give(tmp_path, unidirectional):
+    sources = ("bass", "drums", "vocals")
+    networks = {name: umx(k, unidirectional=unidirectional) for k, name in enumerate(sources)}
+    bridged = XUMX(networks)
+    torch.save(bridged.saved(), tmp_path / "any-name.pth")
+    arrays = read_arrays(tmp_path / "any-name.pth")
+    made = open_unmix.bridged_networks(arrays)
+    assert tuple(made) == sources
+    spec = open_unmix.spec_of(made, "x")
+    open_unmix.convert(made, tmp_path / "x.onnx", spec, half=False, bridged=True)
+    model, seen = load_model(tmp_path / "x.onnx"), spectrum(BINS)
+    with torch.no_grad():
+        expected = bridged(torch.from_numpy(magnitude(seen))[:, None])[:, :, 0].transpose(0, 1)
+    masks = model.stream(3).step(seen, {})["masks"] if unidirectional else model.run(seen, 64)
+    np.testing.assert_allclose(masks, np.minimum(expected.numpy(), 1), atol=1e-4)
+    with writers_of(tmp_path / "any-name.pth", None) as writers:
+        assert list(writers) == ["x-umx"]
+        writers["x-umx"](tmp_path / "half.onnx")
+    assert load_model(tmp_path / "half.onnx").spec.targets == sources
 
 
 @pytest.mark.parametrize("unidirectional", [False, True])

@@ -36,3 +36,42 @@ class OpenUnmix(nn.Module):
         value = self.bn3(self.fc3(torch.relu(self.bn2(self.fc2(value)))))
         value = value.reshape(frames, batch, 2, self.bins) * self.output_scale + self.output_mean
         return (torch.relu(value) * magnitude).permute(1, 2, 3, 0)
+
+
+class XUMX(nn.Module):
+    """Magnitudes (frames, 1, 2, bins) to factors (sources, frames, 1, 2, bins)."""
+
+    def __init__(self, networks: dict[str, OpenUnmix]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict(networks)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        networks, frames = list(self.networks.values()), magnitude.shape[0]
+        encoded = []
+        for one in networks:
+            value = (magnitude[..., : one.seen] + one.input_mean) * one.input_scale
+            encoded.append(torch.tanh(one.bn1(one.fc1(value.reshape(frames, -1))))[:, None])
+        first = sum(encoded) / len(networks)
+        heard = [torch.cat([own, one.lstm(first)[0]], -1)
+                 for own, one in zip(encoded, networks, strict=True)]  # fmt: skip
+        second = (sum(heard) / len(networks)).reshape(frames, -1)
+        factors = []
+        for one in networks:
+            value = one.bn3(one.fc3(torch.relu(one.bn2(one.fc2(second)))))
+            value = value.reshape(frames, 1, 2, one.bins) * one.output_scale + one.output_mean
+            factors.append(torch.relu(value))
+        return torch.stack(factors)
+
+    def saved(self) -> dict[str, object]:
+        """Give what asteroid saves of it."""
+        state = {}
+        for source, one in self.networks.items():
+            for name, array in one.state_dict().items():
+                layer, _, part = name.partition(".")
+                place = {"fc1": f"layer_enc.{source}.enc.0.", "bn1": f"layer_enc.{source}.enc.1.",
+                         "lstm": f"layer_lstm.{source}.", "fc2": f"layer_dec.{source}.dec.0.",
+                         "bn2": f"layer_dec.{source}.dec.1.", "fc3": f"layer_dec.{source}.dec.3.",
+                         "bn3": f"layer_dec.{source}.dec.4."}.get(layer)  # fmt: skip
+                state[f"{place}{part}" if place else f"mean_scale.{name}_{source}"] = array
+        return {"model_name": "XUMX", "state_dict": state,
+                "model_args": {"sources": list(self.networks), "max_bin": None}}  # fmt: skip
