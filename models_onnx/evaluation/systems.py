@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from models_onnx.data.scenes import EvaluationScene
 from realtime.model import Model
-from realtime.separator import MAX_FRAMES, Separator
+from realtime.separator import Separator
 from realtime.spec import Tier
-from realtime.stft import analyse, synthesise, windows
+from realtime.stft import MAX_FRAMES, analyse, synthesise, windows
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
