@@ -199,7 +199,8 @@ def _loudness(window: NDArray[np.float32], step: int, partial: int) -> NDArray[n
     """
     heard = np.cumsum(np.square(window, dtype=np.float64))
     parts = [heard[max(0, window.size - 1 - (k + 1) * step)] for k in range(partial)]
-    return np.sqrt(heard[-1] / np.array(parts)).astype(np.float32)[:, None, None]
+    growth: NDArray[np.float64] = np.sqrt(heard[-1] / np.array(parts))
+    return growth.astype(np.float32)[:, None, None]
 
 
 def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -44,7 +44,7 @@ def rows(model: str, original: OnnxModel) -> dict[str, Estimate]:
     """
     found: dict[str, Estimate] = {
         "mix": lambda song, _: song.mixture,
-        "mix/2": lambda song, _: song.mixture / 2,
+        "mix/2": lambda song, _: (song.mixture / 2).astype(np.float32),
         f"steer at the voice, {WIDTH_DEG:.0f}°, offline": _by_direction,
         "steer by name, live": _by_name,
     }

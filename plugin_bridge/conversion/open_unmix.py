@@ -215,7 +215,8 @@ def convert(
     else:
         masks = graph.add("Min", masks, graph.floats(1.0))
     inputs: dict[str, list[int | str]] = {"spectrum": ["frames", 2, spec.bins or 0, 2]}
-    outputs = {"masks": (masks, ["frames", len(spec.targets), 2, spec.bins or 0])}
+    outputs: dict[str, tuple[str, list[int | str]]] = {}
+    outputs["masks"] = (masks, ["frames", len(spec.targets), 2, spec.bins or 0])
     for one in layers:
         inputs |= one.inputs
         outputs |= one.outputs
