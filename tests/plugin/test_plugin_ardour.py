@@ -7,18 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from plugin_bridge.control.controls import INSTRUMENTS
 from realtime import Separator, load_model
 from tests.support.ardour import SCANNER, export, scan_vst3
-from tests.support.engine_sandbox import (
-    built_plugin,
-    level_db,
-    need,
-    noise,
-    panned,
-    sandboxed_engine,
-)
-from tests.support.models import source_model
+from tests.support.engine_sandbox import built_plugin, level_db, need, panned, sandboxed_engine
 
 pytestmark = pytest.mark.host
 RATE_HZ, SECONDS, WIDTH_DEG, LOW_DB = 44_100, 5, 20, -40
@@ -98,27 +89,3 @@ def test_lanes_of_the_engine_follow_the_song_of_the_export(
         late += RESAMPLER
     print(f"{kind}: lanes {late.min():.2f} to {late.max():.2f} frames late")
     assert np.abs(late).max() <= 1
-
-
-@pytest.mark.parametrize("kind", ["LV2", "VST3"])
-def test_an_automated_instrument_is_taken_and_none_between_two_of_them(monkeypatch, tmp_path, kind):
-    vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
-    curve = [(0, vocals), (END // 2 - 1, vocals), (END // 2, drums), (END, drums)]
-    model = source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25})
-    x = noise(END)
-    with sandboxed_engine(monkeypatch) as own:
-        name = installed(monkeypatch, tmp_path, kind)
-        own.start(model)
-        values = {"Width": 90.0, "Instrument": float(vocals)}
-        y = export(tmp_path, name, kind, [(values, curve)], x, RATE_HZ, control="Instrument")
-    blocks = slice(4096, END - 4096 - (END - 8192) % 512)
-    share = [
-        (part(y) * part(x)).sum() / np.square(part(x)).sum()
-        for at in range(blocks.start, blocks.stop, 512)
-        for part in [lambda sound, at=at: sound[:, at : at + 512]]
-    ]
-    switch = (END // 2 - blocks.start) // 512
-    np.testing.assert_allclose(share[: switch - 8], 0.5, atol=0.01)
-    np.testing.assert_allclose(share[switch + 16 :], 0.25, atol=0.01)
-    assert min(share) > 0.24, "nothing between, as silence or another instrument, is heard"
-    assert max(share) < 0.51

@@ -45,7 +45,7 @@ function track(name, label_values, curve)
       if label_values[label] then
         ARDOUR.LuaAPI.set_processor_param(processor, index, label_values[label])
       end
-      if label == "{control}" then
+      if label == "Azimuth" then
         local _, curve_list = ARDOUR.LuaAPI.plugin_automation(processor, index)
         for _, point in ipairs(curve) do
           curve_list:add(Temporal.timepos_t(point[1]), point[2], false, true)
@@ -84,15 +84,12 @@ def export(
     rate_hz: int,
     *,
     in_a_row: int = 1,
-    control: str = "Azimuth",
 ) -> np.ndarray:
     """What Ardour exports of `audio` on every track through the plugin, each with its curve.
 
-    The curve is that of one control.
-
     Of several plugins in a row on a track the first has the values and the curve.
     """
-    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row, control))
+    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row))
     out = made.parent / "out.wav"
 
     def run() -> np.ndarray | None:
@@ -124,7 +121,6 @@ def _make(
     audio: np.ndarray,
     rate_hz: int,
     in_a_row: int,
-    control: str,
 ) -> Path | None:
     session = folder / "session"
     shutil.rmtree(session, ignore_errors=True)
@@ -142,7 +138,6 @@ def _make(
             kind=kind,
             tracks="\n".join(calls),
             in_a_row=in_a_row,
-            control=control,
         )
     )
     done = subprocess.run(["ardour7-lua", script], timeout=90, capture_output=True, text=True)
