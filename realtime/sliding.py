@@ -154,7 +154,6 @@ class _StretchSpectra:
         self._bins, self._window = bins, hann(tier.window)
         self._whole = tier.runs.frames - tier.runs.partial
         self.samples = tier.window + (self._whole - 1) * self._step
-        self._loudness = _loudness(self._window, self._step, self._partial)
         period = tier.runs.every * tier.hop
         self._turns = self._step // gcd(period, self._step)
         self._fresh = min(self._turns * period // self._step, self._whole)
@@ -171,7 +170,6 @@ class _StretchSpectra:
         if spectra is not None and known:
             frames[: self._whole - fresh] = spectra[fresh:]
         self._analyse(newest, frames[self._whole - fresh :])
-        frames[self._whole :] *= self._loudness
         self._kept[run % self._turns] = ((stream, run), frames[: self._whole])
         return np.ascontiguousarray(frames).view(np.float32).reshape(*frames.shape, 2)
 
@@ -189,18 +187,6 @@ def hann(size: int) -> NDArray[np.float32]:
     """Make a Hann window that sums to one."""
     window = (1 - np.cos(2 * np.pi * np.arange(size) / size)) / size
     return window.astype(np.float32)
-
-
-def _loudness(window: NDArray[np.float32], step: int, partial: int) -> NDArray[np.float32]:
-    """Return by what frames (partial, 1, 1) that reach into silence grow as loud as whole ones.
-
-    The power of noise in a frame is that of the window over what sounds. Without it the voice seems
-    to end with the newest sound, and masks there are 0.5 dB worse.
-    """
-    heard = np.cumsum(np.square(window, dtype=np.float64))
-    parts = [heard[max(0, window.size - 1 - (k + 1) * step)] for k in range(partial)]
-    growth: NDArray[np.float64] = np.sqrt(heard[-1] / np.array(parts))
-    return growth.astype(np.float32)[:, None, None]
 
 
 def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

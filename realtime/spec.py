@@ -44,8 +44,8 @@ class Runs:
     every : hops between runs.
     age : hops between the newest sound that a run saw and the first frame that its masks serve;
         where it is negative they serve frames that the tier's look-ahead holds back.
-    partial : how many of the frames reach beyond the newest sound, into silence, and are made as
-        loud as whole ones: the masks at their centres are better than older ones.
+    partial : how many of the frames reach beyond the newest sound, into silence: the masks at
+        their centres are better than older ones.
     fade : frames over which the masks of the run before go over into its own.
     """
 

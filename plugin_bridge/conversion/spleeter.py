@@ -29,10 +29,9 @@ _TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd out
 _REACH = 3  # columns at the left of an upsampled stretch that lack an input
 LIVE_TIERS = {
     "live": Tier(WINDOW, 512, 256, runs=Runs(SLIDING, STEP, every=4, age=3, partial=2)),
-    "studio": Tier(WINDOW, 1024, 512, 5, Runs(2 * SLIDING, STEP, every=4, age=-3, partial=2)),
-    "lookahead": Tier(WINDOW, WINDOW, STEP, 3, Runs(2 * SLIDING, STEP, 2, age=-2, partial=2)),
+    "studio": Tier(WINDOW, 1024, 512, 5, Runs(SLIDING, STEP, every=3, age=-3, partial=2)),
+    "lookahead": Tier(WINDOW, 2048, 512, 11, Runs(SLIDING, STEP, every=4, age=-9, partial=1)),
 }
-"""Twice as many frames cost half as much again and are 0.6 dB better; a run must end in time."""
 OFFLINE_TIERS = {
     "offline": Tier(
         WINDOW,
