@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.blocks import Fifo, adapter_delay
+from realtime.blocks import Fifo, FrameDelay, adapter_delay
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_000)), max_size=40))
@@ -51,3 +51,14 @@ def test_the_delay_of_the_adapter_is_the_least_that_never_starves(hop, block):
 
 def test_blocks_of_any_size_need_a_hop_less_one():
     assert adapter_delay(256, None) == 255
+
+
+@pytest.mark.parametrize("delay", [0, 1, 5, 40])
+def test_frames_come_back_as_many_frames_later_whatever_the_calls(delay):
+    spectra = (np.arange(100 * 6).reshape(100, 2, 3) + 1).astype(np.complex64)
+    held, outs, at = FrameDelay(delay, (2, 3)), [], 0
+    for size in (1, 2, 7, 0, 32, 33, 25):
+        outs.append(held.exchange(spectra[at : at + size]).copy())
+        at += size
+    expected = np.concatenate([np.zeros((delay, 2, 3)), spectra])[:100]
+    np.testing.assert_array_equal(np.concatenate(outs), expected)
