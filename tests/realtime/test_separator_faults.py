@@ -69,7 +69,7 @@ def test_a_block_of_another_kind_or_shape_is_refused(block, error):
         {"targets": ["a", "a"]},
         {"targets": ["residual"]},
         {"channels": 3},
-        {"block": 0},
+        {"block_multiple": 0},
         {"tier": "offline"},
         {"sample_rate": 8_000},
     ],
