@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plugin_bridge.control.target import ANYWHERE, Target
+from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import write_targets
 from plugin_bridge.model_library import PREFERRED, choose_model
@@ -39,6 +40,11 @@ def main(folder: Path, name: str | None) -> None:
     song = json.loads((SONG / "song.json").read_text(encoding="utf-8"))
     mix = read(SONG / song["mix"])
     shown = models() if name is None else [load_model(name, "offline")]
+    if "timbre" in shown[0].spec.conditions and "direction" not in shown[0].spec.conditions:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SONG / song["mix"], folder / "mix.flac")
+        by_name(folder, song, mix, shown[0])  # it is told no direction
+        return
     truth = known_sounds(song, shown[0].spec.targets)
     targets = [Target(name, azimuth_deg, WIDTH_DEG) for name, azimuth_deg, _ in truth]
     sounds = {name: sound for name, _, sound in truth}
@@ -128,14 +134,23 @@ def take_apart(folder: Path, model: OnnxModel, targets: list[Target]) -> Report:
         return render(source, model, RenderSettings(targets, tier=tier, force=True), folder)
 
 
-def by_name(folder: Path, song: Mapping[str, Any], mix: Audio) -> None:
+def by_name(
+    folder: Path, song: Mapping[str, Any], mix: Audio, model: OnnxModel | None = None
+) -> None:
     """Take each instrument of the song by its name, wherever it is, and print how good it was."""
     names = [stem["name"] for stem in song["stems"]]
-    model = choose_model(None, "offline", names)
+    if model is not None:  # one that knows some of them may be tried, too
+        names = [name for name in names if name in known_instruments(model.spec)]
+    model = model or choose_model(None, "offline", names)
+    if not names:
+        raise StemsteerError(
+            f"the song has nothing that {model.spec.name} knows by name: take another model"
+        )
     targets = [Target(name, *ANYWHERE, (name,)) for name in names]
     report = take_apart(folder / "by-name", model, targets)
     estimates = {stem.name: read(Path(stem.path)) for stem in report.stems}
-    sounds = {stem["name"]: panned(stem) for stem in song["stems"]}
+    every = {stem["name"]: panned(stem) for stem in song["stems"]}
+    sounds = {name: every[name] for name in names}
     say("\n[bold]4. Take it apart by name[/], from anywhere; SI-SDR in dB")
     say(f"   {model.spec.name}: {folder}/by-name/  {1 / report.real_time_factor:.0f} x real time")
     say(f"      the stems sum to the mix: {sum_error(estimates, mix)}")

@@ -22,6 +22,7 @@ VERBS = {
         "fit the classifier of the instruments that scan hears",
     ),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
+    "train-unet": ("models_onnx.training.train_unet", "main", "train systems 2 to 5"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),
     "evaluate": ("models_onnx.evaluation.evaluate", "main", "measure models on songs with stems"),
@@ -46,6 +47,7 @@ VERBS = {
         "main",
         "measure how well the singer is taken out",
     ),
+    "unet-table": ("models_onnx.evaluation.unet_tables", "main", "compare runs of systems 2 to 5"),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""

@@ -52,7 +52,9 @@ def remove_model(name: str) -> list[Path]:
     """
     folder = user_models_folder()
     files = [folder / f"{part}.onnx" for part in (name, *(f"{name}-{tier}" for tier in TIERS))]
-    added = sorted(file.stem for file in folder.glob("*.onnx"))
+    files.append(folder / "pictures" / f"{name}.onnx")
+    there = [*folder.glob("*.onnx"), *folder.glob("pictures/*.onnx")]
+    added = sorted(file.stem for file in there)
     if name not in added:
         raise StemsteerError(
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
@@ -120,6 +122,8 @@ def _best(tier: str, instruments: Sequence[str], timbre: bool, sources: bool) ->
             f"{tier!r}; known are {', '.join(known) or 'none'}: `stemsteer models add NAME` "
             "installs more, `stemsteer models` lists them"
         )
+    # of equals the preferred: what was not measured is no better than what was
+    able.sort(key=lambda one: PREFERRED.index(one[1].name) if one[1].name in PREFERRED else 99)
     return load_model(max(able, key=lambda one: _gain_db(one[1], tier, instruments))[0])
 
 
@@ -138,7 +142,7 @@ def _missing(spec: ModelSpec, instruments: Sequence[str], timbre: bool, sources:
     known = known_instruments(spec)
     if unknown := [name for name in instruments if name not in known]:
         return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
-    if timbre and "timbre" not in spec.conditions:
+    if timbre and not ("timbre" in spec.conditions and spec.encoder):
         return "takes no timbre: leave --like and --unlike out, or name another model"
     if sources and not has_own_sources(spec):
         return "has no sources of its own: leave --all out, or name another model"

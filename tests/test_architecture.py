@@ -26,6 +26,7 @@ LIBRARIES = {
     "starlette": ("plugin_bridge.panel",),
     "uvicorn": ("plugin_bridge.panel",),
     "websockets": ("plugin_bridge.panel",),
+    "PIL": ("plugin_bridge.picture",),
     "dask": ("plugin_bridge.cluster",),
     "distributed": ("plugin_bridge.cluster",),
     "torch": ("models_onnx",),

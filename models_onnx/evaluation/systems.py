@@ -103,7 +103,7 @@ def separate_with_activity(
     return np.concatenate(stems, axis=2)[:-1, :, latency:], told
 
 
-def sounding(scene: EvaluationScene, tier: Tier, level_db: float) -> NDArray[np.bool_]:
+def sounding(scene: Mixed, tier: Tier, level_db: float) -> NDArray[np.bool_]:
     """Return whether each source sounds in the frames of `tier`: (sources, hops).
 
     It does where its power is above `level_db` against the mixture's mean.

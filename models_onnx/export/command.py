@@ -17,12 +17,15 @@ from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import LISTEN, encoder_spec, export_encoder, with_classes
 from models_onnx.export.separators import OneStream, export
+from models_onnx.export.unets import unet_stream
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import NETWORKS, restore
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.timbre import TimbreSteer
+from models_onnx.networks.unet.stream import GATES, Stream
+from models_onnx.networks.unet.system import UNetSystem
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
@@ -52,6 +55,9 @@ def main(
     measured: Annotated[
         Path | None, typer.Option(help="what evaluate-timbre --out wrote: the spec says the gains")
     ] = None,
+    gate: Annotated[
+        str, typer.Option(help=f"weight of a U-Net's activity on its mask: {', '.join(GATES)}")
+    ] = "none",
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
     """Write a model as an ONNX file that carries its spec."""
@@ -69,17 +75,22 @@ def main(
     network, spec, found = restore(checkpoint)
     if found["about"]["network"] != model:
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
-    out = out or WEIGHTS / f"{model}-{next(iter(spec.tiers))}.onnx"
+    if gate not in GATES:
+        raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
+    stem = spec.name if model == "unet" else f"{model}-{next(iter(spec.tiers))}"
+    out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)
     if isinstance(network, TimbreSteer):
-        encoder = encoder_spec(network.listen, spec.licence)
+        encoder = encoder_spec(network.listen, network.config.listen.size, spec.licence)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
-        if measured is not None:
-            gains = gains_by_name(json.loads(measured.read_text()))
-            spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
         network = network.steer
-    assert isinstance(network, Steer | SpainXumx)
+    elif isinstance(network, UNetSystem):
+        spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
+    if measured is not None:
+        gains = gains_by_name(json.loads(measured.read_text()))
+        spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
+    assert isinstance(network, Steer | SpainXumx | Stream)
     if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
         stream = network.streaming()
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models_onnx import commands
 from models_onnx.export.onnx_files import ExportError, Graph, rounded, write_onnx
-from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ, Listen
+from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ
 from realtime.encoder import ENCODER_KEY, EncoderSpec, OnnxEncoder
 from realtime.spec import ModelSpec, Tier
 from realtime.stft import windows
@@ -24,14 +24,14 @@ DECIMALS = 6  # of the timbres of the classes
 LISTEN = "listen"
 
 
-def encoder_spec(encoder: Listen, licence: str) -> EncoderSpec:
+def encoder_spec(encoder: nn.Module, size: int, licence: str, name: str = LISTEN) -> EncoderSpec:
     """Describe an encoder; its identity is the hash of its weights, as they are stored."""
     digest = hashlib.sha256()
     for name, weight in rounded(encoder).state_dict().items():
         digest.update(name.encode() + weight.numpy().tobytes())
     return EncoderSpec(
-        f"{LISTEN}-{digest.hexdigest()[:8]}",
-        encoder.config.size,
+        f"{name}-{digest.hexdigest()[:8]}",
+        size,
         RATE_HZ,
         CLIP.window,
         CLIP.hop,
@@ -45,14 +45,18 @@ def with_classes(
     spec: ModelSpec, encoder: EncoderSpec, vectors: Tensor, names: Sequence[str]
 ) -> ModelSpec:
     """Return the spec of a separator with its encoder and the timbres of its classes."""
-    rows = vectors.detach().double().tolist()
-    classes = {
-        name: [round(x, DECIMALS) for x in row] for name, row in zip(names, rows, strict=True)
-    }
-    return replace(spec, encoder=encoder.encoder, classes=classes)
+    rows = dict(zip(names, vectors.detach().double().tolist(), strict=True))
+    return replace(spec, encoder=encoder.encoder, classes=rounded_rows(rows))
 
 
-def export_encoder(encoder: Listen, spec: EncoderSpec, path: Path, *, force: bool = False) -> Path:
+def rounded_rows(rows: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Round the timbres of classes to what a spec says of them."""
+    return {name: [round(x, DECIMALS) for x in row] for name, row in rows.items()}
+
+
+def export_encoder(
+    encoder: nn.Module, spec: EncoderSpec, path: Path, *, force: bool = False
+) -> Path:
     """Export an encoder; the file appears only when it hears what the encoder does.
 
     One that is there already and of the same identity is left alone.
@@ -65,7 +69,7 @@ def export_encoder(encoder: Listen, spec: EncoderSpec, path: Path, *, force: boo
     if path.exists() and OnnxEncoder(path).spec == spec:
         return path
     commands.claim(path, force=force)
-    stream = _OneClip(rounded(encoder).eval())
+    stream = _OneClip(rounded(encoder)).eval()
     inputs = {"spectrum": torch.randn(40, 2, spec.bins, 2)}
     graph = Graph(stream, inputs, ["timbre"], {"spectrum": {0: "frames"}})
     return write_onnx(graph, {ENCODER_KEY: spec.to_json()}, path, partial(_check, stream, spec))

@@ -54,6 +54,7 @@ def export(
     *,
     states: Mapping[str, tuple[int, ...]] | None = None,
     by_direction: Path | None = None,
+    steps: int = STEPS,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
 
@@ -63,11 +64,12 @@ def export(
         it gives the masks, then the activity if it has one, then the next states.
     states : shape of each state without its leading axis, the targets.
     by_direction : file of a model that answers instead where no timbre is asked for.
+    steps : over which network and file are compared, fed back.
 
     Raises
     ------
-    ExportError : masks or activity differ by more than 1e-4 over 200 steps fed back, or the answers
-        to directions alone differ at all from those of `by_direction`.
+    ExportError : masks or activity differ by more than 1e-4 over the steps, or the answers to
+        directions alone differ at all from those of `by_direction`.
     """
     states, network = dict(states or {}), rounded(network).eval()
     example = _example(spec, states, frames=3)
@@ -77,7 +79,7 @@ def export(
     metadata = {METADATA_KEY: spec.to_json()}
 
     def check(part: Path) -> None:
-        check_agreement(network, part, states=states, activity=activity)
+        check_agreement(network, part, states=states, activity=activity, steps=steps)
         if by_direction is not None:
             check_alike(part, by_direction)
 

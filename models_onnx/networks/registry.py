@@ -17,6 +17,7 @@ from models_onnx.networks.branches import weights_of
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.steer import network as steer
+from models_onnx.networks.unet import system as unet
 from realtime.errors import StemsteerError
 from realtime.spec import ModelSpec
 
@@ -31,6 +32,7 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
         spain_config.spec,
     ),
     "timbre": (timbre.TimbreSteer, timbre.TimbreConfig, timbre.CONFIGS, timbre.spec),
+    "unet": (unet.UNetSystem, unet.SystemConfig, unet.CONFIGS, unet.spec),
 }
 
 

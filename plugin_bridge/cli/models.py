@@ -45,8 +45,8 @@ def add(
         str,
         typer.Argument(
             metavar="NAME|FILE",
-            help="spleeter: vocals out of a finished mix. Or weights that you have, of Spleeter or "
-            "Open-Unmix: a file, or its folder.",
+            help="spleeter: vocals out of a finished mix; efficientnet-lite0: for --picture. Or "
+            "weights that you have, of Spleeter or Open-Unmix: a file, or its folder.",
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of a model of a file.")] = None,

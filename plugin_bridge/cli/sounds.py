@@ -1,4 +1,4 @@
-"""What sounds `render` and `live` are to take: options of instruments and examples."""
+"""What sounds `render` and `live` are to take: options of instruments, examples, pictures."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ class SoundOptions:
         list[str] | None,
         typer.Option(metavar="[NAME=]FILE[@START-END]", help="An example of what it is not."),
     ] = None
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--picture",
+            metavar="[NAME=]FILE",
+            help="A picture of the instrument or its player; again for more, under one NAME for "
+            "one file of all of them.",
+        ),
+    ] = None
     strength: Annotated[
         float | None,
         typer.Option(help=f"How much the instrument counts, {STRENGTH.range}.  [1]"),
@@ -84,7 +93,8 @@ class SoundOptions:
 
         Raises
         ------
-        BadParameter for a word that is no instrument, or for counter-examples alone.
+        BadParameter for a word that is no instrument, or for counter-examples alone;
+        StemsteerError for a picture that cannot be read, or shows no instrument.
         """
         found: dict[str, Sound] = {}
         for name, word in _named(self.words):
@@ -96,6 +106,10 @@ class SoundOptions:
                     param_hint="'--instrument'",
                 )
             found[target] = Sound((meaning,))
+        for name, file in _named(self.pictures):
+            meaning = _shown(file)
+            target = name or meaning.classes[0]
+            found[target] = Sound((*found.get(target, Sound()).meanings, meaning))
         alone = next(iter(found)) if len(found) == 1 else ""
         for name, example in _named(self.like):
             old = found.get(name or alone, Sound())
@@ -197,6 +211,14 @@ def _named(options: Sequence[str] | None) -> Iterator[tuple[str, str]]:
             yield "", option
         else:
             yield found["name"], found["rest"]
+
+
+def _shown(file: str) -> Meaning:
+    """Return the instruments that a picture shows."""
+    from plugin_bridge.picture.recognise import recognise
+
+    seen = recognise(Path(file))
+    return Meaning(seen.instruments, note=f"{file} {seen.note}")
 
 
 def _meaning(word: str) -> Meaning:

@@ -122,8 +122,9 @@ class TargetOptions:
         if everywhere is None and not named and not said:
             name = f"{own[0]}=" if own else ""
             raise typer.BadParameter(
-                f"say what: --instrument WORD, --azimuth {name}DEG, --targets FILE.json or "
-                "--automation FILE; `stemsteer scan INPUT` shows what is where"
+                f"say what: --instrument WORD, --picture FILE, --azimuth {name}DEG, "
+                "--targets FILE.json or --automation FILE; `stemsteer scan INPUT` shows what is "
+                "where"
             )
         if own and everywhere is not None:
             raise typer.BadParameter(

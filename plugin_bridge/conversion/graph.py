@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -12,13 +12,23 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from realtime.atomic import atomic_write
-from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.spec import METADATA_KEY
 
 OPSET = 17
 LARGE = 1024
 """Constants of so many numbers or more are stored in float16 and cast once, at load."""
 
 Shape = Sequence[int | str]
+
+
+class Spec(Protocol):
+    """What a model file says about itself."""
+
+    @property
+    def name(self) -> str: ...
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
 
 
 class Graph:
@@ -65,14 +75,16 @@ class Graph:
     def save(
         self,
         path: Path,
-        spec: ModelSpec,
+        spec: Spec,
         inputs: Mapping[str, Shape],
         outputs: Mapping[str, tuple[str, Shape]],
+        key: str = METADATA_KEY,
     ) -> None:
         """Write the model with its spec; the file appears whole.
 
         Parameters
         ----------
+        key : under which the file's metadata has the spec.
         inputs : shapes by name, all float32.
         outputs : by name, the value it is and its shape.
         """
@@ -87,7 +99,7 @@ class Graph:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = 8
-        helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        helper.set_model_props(model, {key: spec.to_json()})
         onnx.checker.check_model(model)
         with atomic_write(path) as part:
             part.write_bytes(model.SerializeToString())

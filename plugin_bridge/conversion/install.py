@@ -11,13 +11,17 @@ from typing import TypeVar
 
 import numpy as np
 
+from plugin_bridge.conversion.efficientnet import SIZE
 from plugin_bridge.conversion.files import KINDS, writers_of
 from plugin_bridge.conversion.packages import Progress, fetch
 from plugin_bridge.conversion.sources import SOURCES
+from plugin_bridge.picture.spec import PICTURE_KEY
 from realtime import OnnxModel, Separator
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
+from realtime.model import open_session
+from realtime.onnx_file import metadata_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -84,8 +88,9 @@ def _place(folder: Path, name: str, force: bool) -> Path:
     path = folder / f"{name}.onnx"
     if path.exists() and not force:
         raise StemsteerError(
-            f"{path} is there already: `stemsteer models remove {name}` first, or --force"
+            f"{path} is there already: `stemsteer models remove {path.stem}` first, or --force"
         )
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
@@ -95,7 +100,7 @@ def _appear(writers: Mapping[Path, Callable[[Path], None]]) -> None:
         for path, write in writers.items():
             part = stack.enter_context(atomic_write(path))
             write(part)
-            _try(part)
+            (_try if metadata_text(part, PICTURE_KEY) is None else _try_pictures)(part)
 
 
 def _try(path: Path) -> None:
@@ -109,4 +114,15 @@ def _try(path: Path) -> None:
     separator.process(noise.astype(np.float32))
     separator.flush()
     if separator.model_faults:
-        raise StemsteerError("the weights are broken: a model of them gives NaN or Inf")
+        raise StemsteerError(BROKEN)
+
+
+def _try_pictures(path: Path) -> None:
+    """Show a network of pictures noise. Raises StemsteerError if it gives nonsense."""
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 3, SIZE, SIZE)).astype(np.float32)
+    probabilities = open_session(path).run(["probabilities"], {"image": image})[0]
+    if not np.isclose(probabilities.sum(), 1, atol=1e-3):
+        raise StemsteerError(BROKEN)
+
+
+BROKEN = "the weights are broken: a model of them gives NaN or Inf"

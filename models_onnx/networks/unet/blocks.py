@@ -1,0 +1,172 @@
+"""Convolutions that carry their past, and what tells them a condition.
+
+Shapes: x (B, channels, frames, bins); a past (B, channels, frames it remembers, bins); a code
+(B, frames, size).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.2
+
+
+class Memory:
+    """The pasts of a network's convolutions, in the order in which they are used.
+
+    Without states to begin with every past is silence, as at the start of a stream.
+    """
+
+    def __init__(self, states: Sequence[Tensor] = ()) -> None:
+        self._states, self.next = list(states), list[Tensor]()
+
+    def extended(self, x: Tensor, frames: int) -> Tensor:
+        """Return x with `frames` frames of its past before it; keep what is the next past."""
+        if not frames:
+            return x
+        if self._states:
+            long = torch.cat([self._states[len(self.next)], x], 2)
+        else:
+            long = functional.pad(x, (0, 0, frames, 0))
+        self.next.append(long[:, :, -frames:])
+        return long
+
+
+class CausalConv(nn.Module):
+    """A convolution over the frames so far and the bins around, with strides in frequency alone.
+
+    `every` is how many frames of a stream lie between two that were neighbours in training: the
+    kernel reaches over them, so that as many streams take turns.
+    """
+
+    def __init__(
+        self, given: int, made: int, kernel: tuple[int, int], stride: int = 1, dilation: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(given, made, kernel, (1, stride), bias=False)
+        self.stride, self.dilation, self.given = stride, dilation, given
+        self.every = 1
+        self.aside = kernel[1] // 2
+        self.reach = (kernel[0] - 1) * dilation
+
+    def past(self, bins: int) -> list[tuple[int, int, int]]:
+        """Return the shape of the past, for an input of `bins`; none if it looks at one frame."""
+        frames = self.reach * self.every
+        return [(self.given, frames, bins)] if frames else []
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """Give (B, made, frames, bins / stride)."""
+        return functional.conv2d(
+            memory.extended(x, self.reach * self.every),
+            self.conv.weight,
+            None,
+            (1, self.stride),
+            (0, self.aside),
+            (self.dilation * self.every, 1),
+        )
+
+
+class Film(nn.Module):
+    """(1 + scale) x + shift of every channel, both linear in a code (Perez et al., 2018)."""
+
+    def __init__(self, code: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(code, 2 * channels)
+        with torch.no_grad():
+            self.linear.weight.mul_(0.5)
+            self.linear.bias.zero_()
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Give x (B, C, F, bins) as the code (B, F, size) of its frame says."""
+        scale, shift = self.linear(code).transpose(1, 2)[..., None].chunk(2, 1)
+        return (1 + scale) * x + shift
+
+
+class Block(nn.Module):
+    """Convolution, norm, condition and LeakyReLU; residual: then two more and a shortcut.
+
+    With ``film`` the norm has no scale and shift of its own where ``adaptive``: the condition gives
+    both (AdaIN). The statistics are those of batch norm: those of a clip are not known live.
+    """
+
+    def __init__(
+        self,
+        given: int,
+        made: int,
+        kernel: tuple[int, int],
+        stride: int = 1,
+        *,
+        residual: bool = False,
+        code: int = 0,
+        adaptive: bool = False,
+    ) -> None:
+        super().__init__()
+        self.residual = Residual(made, kernel) if residual else None
+        self.stride = stride
+        self.conv = CausalConv(given, made, kernel, stride)
+        self.norm = nn.BatchNorm2d(made, affine=not adaptive)
+        self.film = Film(code, made) if code else None
+
+    def pasts(self, bins: int) -> list[tuple[int, int, int]]:
+        """Return the shapes of the pasts."""
+        behind = self.residual.pasts(bins // self.stride) if self.residual else []
+        return self.conv.past(bins) + behind
+
+    def forward(self, x: Tensor, code: Tensor | None, memory: Memory) -> Tensor:
+        """Give (B, made, frames, bins / stride)."""
+        x = self.norm(self.conv(x, memory))
+        if self.film is not None and code is not None:
+            x = self.film(x, code)
+        x = functional.leaky_relu(x, SLOPE)
+        return x if self.residual is None else self.residual(x, memory)
+
+
+class Residual(nn.Module):
+    """x and two convolutions of it, of as many channels."""
+
+    def __init__(self, channels: int, kernel: tuple[int, int], dilation: int = 1) -> None:
+        super().__init__()
+        near = (kernel[0], 3)
+        self.first = CausalConv(channels, channels, near, dilation=dilation)
+        self.second = CausalConv(channels, channels, (1, 3))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2))
+
+    def pasts(self, bins: int) -> list[tuple[int, int, int]]:
+        """Return the shapes of the pasts."""
+        return self.first.past(bins) + self.second.past(bins)
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """Give (B, channels, frames, bins)."""
+        y = functional.leaky_relu(self.norms[0](self.first(x, memory)), SLOPE)
+        return functional.leaky_relu(x + self.norms[1](self.second(y, memory)), SLOPE)
+
+
+class Up(nn.Module):
+    """As many bins again as `stride` says: channels become bins (sub-pixel convolution)."""
+
+    def __init__(self, given: int, made: int, stride: int, kernel: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(given, made * stride, (1, kernel), padding=(0, kernel // 2))
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give (B, made, frames, bins · stride)."""
+        return to_bins(self.conv(x), self.stride)
+
+
+def to_bins(x: Tensor, stride: int) -> Tensor:
+    """Make channels (B, C · stride, F, bins) to bins: (B, C, F, bins · stride)."""
+    batch, channels, _, bins = x.shape
+    parts = x.reshape(batch, channels // stride, stride, -1, bins).permute(0, 1, 3, 4, 2)
+    return parts.reshape(batch, channels // stride, -1, bins * stride)
+
+
+def to_channels(x: Tensor, stride: int) -> Tensor:
+    """Make bins (B, C, F, bins · stride) to channels: (B, C · stride, F, bins)."""
+    batch, channels, _, bins = x.shape
+    parts = x.reshape(batch, channels, -1, bins // stride, stride).permute(0, 1, 4, 2, 3)
+    return parts.reshape(batch, channels * stride, -1, bins // stride)

@@ -1,0 +1,158 @@
+"""The U-Net of systems 2 to 5 as it runs live: causal, with strides in frequency alone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models_onnx.networks.steer.cells import average, decays
+from models_onnx.networks.unet.blocks import (
+    Block,
+    CausalConv,
+    Film,
+    Memory,
+    Residual,
+    Up,
+    to_channels,
+)
+from models_onnx.networks.unet.config import UNetConfig
+
+LEVEL_S = 2.0
+QUIET = 1e-4
+SIDES = 2  # mid and side
+
+
+class Masks(NamedTuple):
+    """What the network gives: masks (B, F, masks, bins), next states, logits (B, F) of activity."""
+
+    masks: Tensor
+    states: tuple[Tensor, ...]
+    activity_logit: Tensor | None
+
+
+class UNet(nn.Module):
+    """Masks of a mixture, told a condition at the places of its configuration.
+
+    The first block takes whole groups of bins (they become channels), the last one gives them
+    back; in between strides in frequency, and at the bottleneck residual blocks that reach back in
+    time. The level is taken out by a recursive average, so any level gives the same masks.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config, self.every = config, 1
+        size = config.condition * (1 + config.against)
+        at = dict.fromkeys(config.places, size)
+        first, *rest = config.channels
+        near = (1, config.up_kernel[1])
+        seen = SIDES * config.strides[0]
+        self.code = nn.Linear(size, size) if config.against else None
+        self.tiled = nn.Linear(size, first) if "input" in at else None
+        self.down = nn.ModuleList([Block(seen, first, near, code=at.get("encoder", 0))])
+        for given, made, stride in zip(config.channels, rest, config.strides[1:], strict=False):
+            self.down.append(
+                Block(given, made, config.kernel, stride, code=at.get("encoder", 0),
+                      residual=config.residual)
+            )  # fmt: skip
+        deep = config.channels[-1]
+        self.film = Film(size, deep) if "bottleneck" in at else None
+        self.neck = nn.ModuleList(Residual(deep, (3, 3), d) for d in config.dilations)
+        self.sounds = nn.Linear(deep, 1) if config.activity else None
+        self.grow, self.up = nn.ModuleList(), nn.ModuleList()
+        pairs = list(zip(config.channels, rest, config.strides[1:], strict=False))
+        for made, given, stride in reversed(pairs):
+            kernel = near if made == first else config.up_kernel
+            self.grow.append(Up(given, made, stride))
+            self.up.append(
+                Block(2 * made, made, kernel, residual=config.residual and made != first,
+                      code=at.get("decoder", 0), adaptive="decoder" in at)
+            )  # fmt: skip
+        self.final = Film(size, first) if "final" in at else None
+        self.leave = Up(first + seen, config.masks, config.strides[0], near[1])
+
+    def interleaved(self) -> UNet:
+        """Return the network of a stream, whose frames are closer than those of training."""
+        stream = copy.deepcopy(self)
+        stream.every = self.config.every
+        for module in stream.modules():
+            if isinstance(module, CausalConv):
+                module.every = self.config.every
+        return stream
+
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each state of one stream: the level, then the pasts."""
+        levels, found = self.config.levels, list[tuple[int, int, int]]()
+        for block, bins in zip(self.down, (levels[0], *levels), strict=False):
+            found += block.pasts(bins)  # type: ignore[operator]
+        for block in self.neck:
+            found += block.pasts(levels[-1])  # type: ignore[operator]
+        for block, bins in zip(self.up, reversed(levels[:-1]), strict=True):
+            found += block.pasts(bins)  # type: ignore[operator]
+        return {"level": (1, 2), **{f"past{k}": shape for k, shape in enumerate(found)}}
+
+    def forward(
+        self, spectrum: Tensor, told: Tensor | None = None, states: Sequence[Tensor] = ()
+    ) -> Masks:
+        """Give the masks of spectra (B, F, 2, bins, 2), told conditions (B, F, size).
+
+        These are unit vectors, or a one for each label; scaled, since the layers that take them
+        learn as fast as others from numbers of unit variance.
+        """
+        memory = Memory(states[1:])
+        code = None if told is None else math.sqrt(self.config.condition) * told
+        if self.code is not None:
+            code = torch.relu(self.code(code))
+        x, level = self.features(spectrum, states[0] if states else None)
+        x = seen = to_channels(x, self.config.strides[0])
+        skips = []
+        for k, block in enumerate(self.down):
+            x = block(x, code, memory)
+            if k == 0 and self.tiled is not None:
+                x = x + self.tiled(code).transpose(1, 2)[..., None]
+            skips.append(x)
+        if self.film is not None:
+            x = self.film(x, code)
+        for block in self.neck:
+            x = block(x, memory)
+        logit = self.sounds(x.mean(3).transpose(1, 2))[..., 0] if self.sounds is not None else None
+        for grow, block, skip in zip(self.grow, self.up, reversed(skips[:-1]), strict=True):
+            x = block(torch.cat([grow(x), skip], 1), code, memory)
+        if self.final is not None:
+            x = self.final(x, code)
+        masks = torch.sigmoid(self.leave(torch.cat([x, seen], 1))).transpose(1, 2)
+        if "multiply" in self.config.places:
+            assert told is not None
+            masks = masks * told[..., None]
+        return Masks(masks, (level, *memory.next), logit)
+
+    def features(self, spectrum: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Give log powers of mid and side over the level (B, 2, F, bins), and the next level.
+
+        The level is an average over time that is divided by that of ones, so it holds from the
+        first frame on.
+        """
+        left, right = spectrum[:, :, 0], spectrum[:, :, 1]
+        power = torch.stack(
+            [(left + right).square().sum(-1), (left - right).square().sum(-1)], 1
+        )  # (B, 2, F, bins)
+        mean = power.mean((1, 3))  # (B, F)
+        both = torch.stack([mean, torch.ones_like(mean)], -1)
+        if state is None:
+            state = both.new_zeros(both.shape[0], 1, 2)
+        hop = self.config.hop * self.config.every // self.every
+        averages, state = average(both, state, decays((LEVEL_S,), hop))
+        level = averages[:, :, 0, 0] / averages[:, :, 0, 1] + 1e-12  # (B, F)
+        return 0.3 * torch.log(power / level[:, None, :, None] + QUIET) + 1.0, state
+
+
+def merged(conditions: Mapping[str, Tensor], config: UNetConfig) -> Tensor | None:
+    """Return what a network is told (..., size) of the conditions of a target."""
+    if not config.condition:
+        return None
+    timbre = conditions["timbre"]
+    return torch.cat([timbre, conditions["against"]], -1) if config.against else timbre

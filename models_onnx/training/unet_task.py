@@ -1,0 +1,196 @@
+"""What systems 2 to 5 learn: one task for all of them, its losses by kind.
+
+Published are L1 on magnitudes with a KL term and a latent regressor (system 2), L2 on ratio masks
+(4), MSE on magnitudes with a cross entropy of the activity (5). L1 and L2 on magnitudes invite
+networks that are short of time to fall silent, so here the magnitudes are compressed (exponent
+0.5, still L1 for system 2 and L2 for the others) and the SNR of the audible ones joins them. All of
+it on spectra a quarter as dense as those of the stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
+
+from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, Listen
+from models_onnx.networks.stft import analyse, window_tensors
+from models_onnx.networks.unet.query import QueryNet, divergence
+from models_onnx.networks.unet.system import UNetSystem
+from models_onnx.training.batches import Batch
+from models_onnx.training.losses import LossWeights, audible, snr_db, stereo_si_sdr
+from models_onnx.training.task import JUDGED_DB, TRAINED_DB, SeparationTask, sounding
+from models_onnx.training.timbre_batches import TimbreBatch
+from models_onnx.training.unet_batches import EnsembleBatch, clip_rows
+from realtime.spec import ModelSpec
+
+MAGNITUDE, KL, LATENT, CLASSES = 1.0, 0.005, 0.05, 0.03
+LATENT_EVERY = 8
+"""Steps between those that the latent regressor joins: it separates everything once more."""
+ALL_LABELS = 0.5
+"""How often a network of labels is told all that play; else one of them."""
+
+
+class UNetTask(SeparationTask):
+    """A `UNetSystem` with batches of `unet_batches`."""
+
+    def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
+        super().__init__(network, spec, tier, device)
+        assert isinstance(network, UNetSystem)
+        self.kind = network.config.unet.kind
+        self.hop = network.config.unet.hop * network.config.unet.every
+        self._clip_window = window_tensors(CLIP, device)[0]
+
+    def spectra(self, signal: Tensor) -> Tensor:
+        """Spectra (..., F, 2, bins) of what the network sees of a signal (..., 2, samples)."""
+        return analyse(signal, self._windows[0], self.hop)[..., : self.spec.bins]
+
+    def heard(self, network: UNetSystem, clips: Tensor) -> Tensor:
+        """Spectra (clips, F, 2, bins, 2) of clips, as the encoder takes them."""
+        return torch.view_as_real(analyse(clips, self._clip_window, CLIP.hop)[..., :CLIP_BINS])
+
+    def losses(
+        self, batch: Batch, weights: LossWeights, stride: int, step: int
+    ) -> dict[str, Tensor]:
+        """The weighted loss and its terms."""
+        network = self.network
+        assert isinstance(network, UNetSystem)
+        scale = 1 / (batch.mixture.square().mean((-2, -1), keepdim=True).sqrt() + 1e-4)
+        unit = scale / self._windows[0].norm()
+        mixture = self.spectra(batch.mixture * unit)
+        targets = self.spectra(batch.targets * unit[:, None])  # (B, K, F, 2, bins)
+        if isinstance(batch, EnsembleBatch):
+            told = self.labels(batch, step)
+            wanted = batch.labels if told is None else told
+            targets = targets * wanted[..., None, None, None]
+            masks, more = self.by_labels(network, mixture, told), dict[str, Tensor]()
+        else:
+            assert isinstance(batch, TimbreBatch)
+            masks, more = self.by_clips(network, mixture, targets, batch, step)
+        terms = separation(masks, mixture[:, None], targets, is_l1=self.kind == "query")
+        loss = MAGNITUDE * terms["magnitude"] - weights.snr * terms["snr_db"]
+        for name, weight in (("kl", KL), ("latent", LATENT), ("classes", CLASSES),
+                             ("activity", weights.activity * 5)):  # fmt: skip
+            if name in more:
+                loss = loss + weight * more[name]
+        return {"loss": loss, **terms, **more}
+
+    def labels(self, batch: EnsembleBatch, step: int) -> Tensor | None:
+        """Labels (B, 13) that the network is told: all that play, or one of them."""
+        assert isinstance(self.network, UNetSystem)
+        if not self.network.config.unet.condition:
+            return None
+        rng = torch.Generator().manual_seed(step)
+        everything = torch.rand(len(batch.labels), 1, generator=rng) < ALL_LABELS
+        chances = batch.labels + 1e-6
+        one = torch.zeros_like(batch.labels).scatter_(
+            1, torch.multinomial(chances, 1, generator=rng), 1.0
+        )
+        return torch.where(everything, batch.labels, one * batch.labels)
+
+    def by_labels(self, network: UNetSystem, mixture: Tensor, told: Tensor | None) -> Tensor:
+        """Masks (B, 13, F, bins) of all classes in one pass."""
+        seen = torch.view_as_real(mixture)
+        frames = seen.shape[1]
+        held = None if told is None else told[:, None].expand(-1, frames, -1)
+        return network.unet(seen, held).masks.transpose(1, 2)
+
+    def by_clips(
+        self, network: UNetSystem, mixture: Tensor, targets: Tensor, batch: TimbreBatch, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Masks (B, K, F, bins) of what each question asks for, and the terms beside them."""
+        shape = targets.shape[:3]  # B, K, F
+        timbre, against, more = self.conditions(network, batch)
+        seen = torch.view_as_real(mixture).repeat_interleave(shape[1], 0)  # (B · K, F, …)
+        told = network.told(timbre, against)[:, None].expand(-1, shape[2], -1)
+        answer = network.unet(seen, told)
+        masks = answer.masks[:, :, 0].unflatten(0, shape[:2])
+        if answer.activity_logit is not None:
+            sounds = sounding(targets).flatten(0, 1).float()
+            more["activity"] = binary_cross_entropy_with_logits(answer.activity_logit, sounds)
+        is_due = network.training and step % LATENT_EVERY == 0
+        if isinstance(network.encoder, QueryNet) and is_due:
+            some = torch.view_as_real(mixture)  # one question a scene
+            z = torch.randn(len(some), network.size)
+            drawn = network.told(z)[:, None].expand(-1, shape[2], -1)
+            found = some * network.unet(some, drawn).masks[:, :, 0, None, :, None]
+            more["latent"] = l1_loss(network.encoder.gaussian(found)[0], z)
+        return masks, more
+
+    def conditions(
+        self, network: UNetSystem, batch: TimbreBatch
+    ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+        """Timbres (B · K, size) of what is wanted and of what is not, and the encoder's terms."""
+        encoder, more = network.encoder, dict[str, Tensor]()
+        if encoder is None:
+            one_hot = nn.functional.one_hot(batch.asked.flatten(), network.size)
+            return one_hot.float(), None, more
+        clips = len(batch.clips)
+        positive = clip_rows(batch.positive.flatten(0, 1), clips)
+        if isinstance(encoder, QueryNet):  # one clip a question
+            rows = torch.tensor([row[0] for row in positive])
+            mean, spread = encoder.gaussian(self.heard(network, batch.clips[rows]))
+            more["kl"] = divergence(mean, spread)
+            if network.training:
+                network.follow(nn.functional.normalize(mean, dim=-1), batch.classes[rows])
+                mean = mean + torch.randn_like(mean) * (0.5 * spread).exp()
+            return mean, None, more
+        assert isinstance(encoder, Listen)
+        assert network.scores is not None
+        vectors = encoder(self.heard(network, batch.clips))
+        scores = network.scores(8.0 * vectors)
+        more["classes"] = cross_entropy(scores, batch.classes)
+        if network.training:
+            network.follow(vectors, batch.classes)
+        negative = clip_rows(batch.negative.flatten(0, 1), clips)
+        return _means(vectors, positive), _means(vectors, negative), more
+
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
+        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture."""
+        assert isinstance(network, UNetSystem)
+        mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
+        if isinstance(batch, EnsembleBatch):
+            told = batch.labels if network.config.unet.condition else None
+            masks = self.by_labels(network, mixture, told)
+        else:
+            assert isinstance(batch, TimbreBatch)
+            masks, _ = self.by_clips(network, mixture, targets, batch, 1)
+        mixed = mixture[:, None].expand_as(targets)
+        loud = audible(_flat(targets), _flat(mixed), JUDGED_DB)
+        true, before = _flat(targets)[loud], _flat(mixed)[loud]
+        after = stereo_si_sdr(_flat(masks[:, :, :, None] * mixed)[loud], true)
+        return after.mean().item(), (after - stereo_si_sdr(before, true)).mean().item()
+
+
+def separation(masks: Tensor, mixture: Tensor, targets: Tensor, *, is_l1: bool) -> dict[str, Any]:
+    """The error of compressed magnitudes, and the mean SNR of what is audible, dB.
+
+    masks (B, K, F, bins); mixture (B, 1, F, 2, bins); targets (B, K, F, 2, bins).
+    """
+    true = _power(targets).pow(0.25)
+    found = (masks + 1e-4).sqrt() * _power(mixture).pow(0.25)
+    error = found - true
+    magnitude = (error.abs() if is_l1 else error.square()).mean()
+    flat, mixed = _flat(targets), _flat(mixture.expand_as(targets))
+    loud = audible(flat, mixed, TRAINED_DB)
+    estimates = masks[loud][:, :, None] * mixture.expand_as(targets)[loud]
+    db = snr_db(_flat(estimates), flat[loud])
+    return {"magnitude": magnitude, "snr_db": db.sum() / max(1, len(db))}
+
+
+def _power(spectra: Tensor) -> Tensor:
+    """Power of both channels (..., bins) of spectra (..., 2, bins), never zero."""
+    return torch.view_as_real(spectra).square().sum((-3, -1)) + 1e-8
+
+
+def _flat(spectra: Tensor) -> Tensor:
+    """Spectra (..., F, 2, bins) as signals of real numbers (..., 1, numbers)."""
+    return torch.view_as_real(spectra).flatten(-4)[..., None, :]
+
+
+def _means(vectors: Tensor, rows: list[list[int]]) -> Tensor:
+    """Unit means of the vectors of each row; zeros for a row without any."""
+    found = [vectors[row].mean(0) if row else vectors.new_zeros(vectors.shape[1]) for row in rows]
+    return nn.functional.normalize(torch.stack(found), dim=-1)

@@ -1,0 +1,1 @@
+"""Pictures of instruments to their names; run once, outside the audio."""

@@ -1,0 +1,45 @@
+"""What the file of a network of pictures says about itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from realtime.json_reader import read_json_object
+from realtime.spec_fields import MAX_SPEC_BYTES
+
+SCHEMA = 1
+PICTURE_KEY = "stemsteer-picture"
+MODEL, FOLDER = "efficientnet-lite0", "pictures"
+
+
+@dataclass(frozen=True)
+class PictureSpec:
+    """A network that gives the probabilities of ImageNet's 1000 classes, in their usual order.
+
+    Tensors: ``image`` (1, 3, size, size) float32, (x − 127) / 128 of red, green and blue from 0 to
+    255, gives ``probabilities`` (1, 1000).
+    """
+
+    name: str
+    size: int = 224
+    description: str = ""
+    licence: str = ""
+    credit: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> PictureSpec:
+        """Read a spec. Raises ValueError if it is none."""
+        try:
+            fields = read_json_object(text, max_bytes=MAX_SPEC_BYTES)
+            if fields.pop("schema", None) != SCHEMA:
+                raise ValueError(f"the spec is not of schema {SCHEMA}")
+            spec = cls(**fields)
+        except TypeError as error:
+            raise ValueError(f"the spec lacks a field or has one too many: {error}") from error
+        if not isinstance(spec.size, int) or not 32 <= spec.size <= 1024:
+            raise ValueError(f"size of the spec is {spec.size!r}, expected 32 to 1024 pixels")
+        return spec
