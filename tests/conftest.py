@@ -44,7 +44,7 @@ def pytest_runtest_setup(item):
 
 
 def is_realtime(item):
-    """Return whether a test keeps time with a clock."""
+    """Return whether a test keeps time with a clock, or must not run beside those that do."""
     return item.get_closest_marker("realtime") is not None
 
 

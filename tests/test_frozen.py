@@ -17,9 +17,12 @@ VARIABLE = "STEMSTEER_FROZEN"
 """Names the folder of the application; .ci/run sets it."""
 FOLDER = os.environ.get(VARIABLE, "")
 
-pytestmark = pytest.mark.skipif(
-    not FOLDER, reason=f"sh build/freeze.sh makes it, and {VARIABLE} says where it is"
-)
+pytestmark = [
+    pytest.mark.realtime,  # it starts many processes, which would disturb others
+    pytest.mark.skipif(
+        not FOLDER, reason=f"sh build/freeze.sh makes it, and {VARIABLE} says where it is"
+    ),
+]
 
 
 @pytest.fixture

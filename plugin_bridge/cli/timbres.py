@@ -9,7 +9,6 @@ import typer
 
 from plugin_bridge.cli.console import print_table, say, say_json
 from plugin_bridge.cli.options import AsJson, Force
-from realtime.errors import StemsteerError
 
 if TYPE_CHECKING:
     from plugin_bridge.timbre import TimbreLibrary
@@ -41,6 +40,8 @@ def list_timbres(as_json: AsJson = False) -> None:
 
 def _row(library: TimbreLibrary, name: str) -> tuple[str, ...]:
     """Return the cells of a timbre, or what is wrong with its file: one bad file ends no list."""
+    from realtime.errors import StemsteerError
+
     try:
         one = library.load(name)
     except StemsteerError as error:

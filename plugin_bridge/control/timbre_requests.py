@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import queue
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from realtime.stft import Audio
+    from realtime.stft import Audio
 
 Slot = Literal["like", "unlike"]
 SLOTS: tuple[Slot, ...] = ("like", "unlike")

@@ -104,7 +104,9 @@ def em_filter(stems: Spectra, mixture: Spectra, passes: int) -> Spectra:
         a = np.einsum("sfb,sb->fb", power, ll) + floor  # the mixture's covariance
         d = np.einsum("sfb,sb->fb", power, rr) + floor
         b = np.einsum("sfb,sb->fb", power, lr)
-        determinant = a * d - (b.real**2 + b.imag**2)
+        # it is no less than this, but for rounding, where one source is loud and from one place
+        least = floor * (a + d) - floor**2
+        determinant = np.maximum(a * d - (b.real**2 + b.imag**2), least)
         left = (d * x[:, 0] - b * x[:, 1]) / determinant  # its inverse times x
         right = (a * x[:, 1] - b.conj() * x[:, 0]) / determinant
         y[:, :, 0] = power * (ll[:, None] * left + lr[:, None] * right)

@@ -27,6 +27,8 @@ from tests.support.catalogues import (
 )
 from tests.support.rendering import left_over, stemsteer
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
+
 
 @pytest.fixture(scope="module")
 def workers():

@@ -17,6 +17,7 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.launch import own_process
 from tests.support.catalogues import lines, write_long_song, write_song
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
 TAKEN = ("--azimuth", "-30", "--model", "panorama")
 
 

@@ -14,6 +14,8 @@ from plugin_bridge.cluster.workers import LocalWorkers
 from realtime import StemsteerError
 from tests.support.catalogues import catalogue, settings_for, write_song
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):

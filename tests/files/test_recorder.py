@@ -137,16 +137,16 @@ def test_a_number_out_of_range_is_refused_with_its_range(song, tmp_path, option,
 def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
     song, tmp_path, monkeypatch
 ):
-    from plugin_bridge.live.output_stage import OutputStage
+    from plugin_bridge.live.output_stage import StemLevels
 
-    measure, hops = OutputStage._measure, iter(range(10_000))
+    update, hops = StemLevels.update, iter(range(10_000))
 
     def moody(*arguments):
         if next(hops) == 20:
             raise ValueError("a moody stage")
-        measure(*arguments)
+        update(*arguments)
 
-    monkeypatch.setattr(OutputStage, "_measure", moody)
+    monkeypatch.setattr(StemLevels, "update", moody)
     done = live(song, tmp_path / "take", "--no-osc", "--slack", 8192)
     assert done.exit_code == 1
     assert "1 faults" in done.stderr

@@ -10,10 +10,10 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from models_onnx import export
 from models_onnx.data.collections import open_pool
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.evaluation.systems import separate
+from models_onnx.export import command, rounded
 from models_onnx.networks import registry
 from models_onnx.networks.stft import synthesise
 from models_onnx.training import train
@@ -88,12 +88,12 @@ def test_the_exported_file_streams_what_the_network_computes_at_once(
     trained: Path, shards: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "steer-live.onnx"
-    export.main("steer", trained, file)
+    command.main("steer", trained, file)
 
     pool, _ = open_pool([str(shards)])
     batch = training_batches(pool, 5, 1, 2, 0.5, AIMS)(0)
     network, spec, _ = registry.restore(trained)
-    network = export.rounded(network)
+    network = rounded(network)
     task, tier = SeparationTask(network, spec, "live"), spec.tier("live")
     padded = torch.nn.functional.pad(batch.mixture, (tier.window - tier.hop, tier.hop))
     with torch.no_grad():

@@ -34,7 +34,7 @@ def refused(words, folder, *arguments):
         (["--azimuth", "nan"], "azimuth is nan°"),
         (["--azimuth", "0", "--width", "0"], "width is 0°, expected 1 to 90"),
         (["--azimuth", "left"], "Invalid value for '--azimuth'"),
-        ([], "say what: --instrument WORD, --azimuth DEG"),
+        ([], "say what: --instrument WORD, --picture FILE, --azimuth DEG"),
         (["--azimuth", "0", "--tier", "quick"], "has no tier 'quick'"),
         (["--azimuth", "0", "--mode", "mute"], "mode is 'mute', expected one of isolate, remove"),
         (["--azimuth", "0", "--format", "mp3"], "format is 'mp3', expected one of wav, flac"),

@@ -89,7 +89,7 @@ def test_several_directions_by_name_do_for_any_model(song, tmp_path):
         (["guitar=0", "10"], "with names or one without, not both"),
         (["=10"], "expected DEG, or NAME=DEG"),
         (["guitar=left"], "expected DEG, or NAME=DEG"),
-        ([], "say what: --instrument WORD, --azimuth"),
+        ([], "say what: --instrument WORD, --picture FILE, --azimuth"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_can(song, model, tmp_path, azimuths, words):

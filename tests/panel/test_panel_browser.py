@@ -23,6 +23,7 @@ from plugin_bridge.engine.observer import EngineObserver
 from plugin_bridge.panel.server import PanelOptions
 from tests.support.engine_sandbox import need
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
 CHROMIUM = "/usr/bin/chromium"
 WINDOW = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 740}

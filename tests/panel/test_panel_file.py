@@ -23,6 +23,7 @@ from plugin_bridge.panel.server import PanelOptions
 from realtime import load_model
 from realtime.errors import StemsteerError
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PORT_LINE = "panel: http://127.0.0.1:"
 
 

@@ -20,6 +20,8 @@ from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.panel.shown import changes
 from realtime.errors import StemsteerError
 
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
+
 
 class Playing(MemorySurface):
     """A surface with meters and a sound that goes on with every look."""

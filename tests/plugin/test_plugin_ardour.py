@@ -7,9 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
+from plugin_bridge.control.controls import INSTRUMENTS
 from realtime import Separator, load_model
 from tests.support.ardour import SCANNER, export, scan_vst3
 from tests.support.engine_sandbox import built_plugin, level_db, need, panned, sandboxed_engine
+from tests.support.models import source_model
 
 pytestmark = pytest.mark.host
 RATE_HZ, SECONDS, WIDTH_DEG, LOW_DB = 44_100, 5, 20, -40
@@ -89,3 +91,20 @@ def test_lanes_of_the_engine_follow_the_song_of_the_export(
         late += RESAMPLER
     print(f"{kind}: lanes {late.min():.2f} to {late.max():.2f} frames late")
     assert np.abs(late).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["LV2", "VST3"])
+def test_an_automated_instrument_is_taken_in_time(monkeypatch, tmp_path, kind):
+    """Ardour draws a line between two points, also of a choice: a step is two points in a row."""
+    vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
+    half, x = END // 2, np.full((2, END), 0.5, np.float32)
+    curve = [(0, vocals), (half - 1, vocals), (half, drums), (END, drums)]
+    with sandboxed_engine(monkeypatch) as own:
+        name = installed(monkeypatch, tmp_path, kind)
+        own.start(source_model(tmp_path / "halves.onnx", {"vocals": 0.5, "drums": 0.25}))
+        y = export(
+            tmp_path, name, kind, [({"Width": 90}, curve)], x, RATE_HZ, automated="Instrument"
+        )
+    late, faded = LAGS[-1], 4410
+    np.testing.assert_allclose(y[:, 4096 : half - faded], 0.25, atol=1e-3)
+    np.testing.assert_allclose(y[:, half + late + faded : END - 4096], 0.125, atol=1e-3)

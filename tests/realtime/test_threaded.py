@@ -168,7 +168,7 @@ def test_an_engine_starts_once_and_stops_when_asked():
 
 def test_a_separator_that_takes_any_block_is_refused():
     with pytest.raises(ValueError, match="block_multiple=separator"):
-        ThreadedProcessor(Separator(identity(), RATE), max_block_multiple=BLOCK)
+        ThreadedProcessor(Separator(identity(), RATE), max_block=BLOCK)
 
 
 class _Fragile:

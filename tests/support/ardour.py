@@ -45,7 +45,7 @@ function track(name, label_values, curve)
       if label_values[label] then
         ARDOUR.LuaAPI.set_processor_param(processor, index, label_values[label])
       end
-      if label == "Azimuth" then
+      if label == "{automated}" then
         local _, curve_list = ARDOUR.LuaAPI.plugin_automation(processor, index)
         for _, point in ipairs(curve) do
           curve_list:add(Temporal.timepos_t(point[1]), point[2], false, true)
@@ -60,7 +60,7 @@ session:save_state("")
 close_session()
 """
 
-Curve = Sequence[tuple[int, float]]  # (frame, azimuth)
+Curve = Sequence[tuple[int, float]]  # (frame, value)
 Result = TypeVar("Result")
 
 
@@ -84,12 +84,13 @@ def export(
     rate_hz: int,
     *,
     in_a_row: int = 1,
+    automated: str = "Azimuth",
 ) -> np.ndarray:
     """What Ardour exports of `audio` on every track through the plugin, each with its curve.
 
     Of several plugins in a row on a track the first has the values and the curve.
     """
-    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row))
+    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row, automated))
     out = made.parent / "out.wav"
 
     def run() -> np.ndarray | None:
@@ -121,6 +122,7 @@ def _make(
     audio: np.ndarray,
     rate_hz: int,
     in_a_row: int,
+    automated: str,
 ) -> Path | None:
     session = folder / "session"
     shutil.rmtree(session, ignore_errors=True)
@@ -138,6 +140,7 @@ def _make(
             kind=kind,
             tracks="\n".join(calls),
             in_a_row=in_a_row,
+            automated=automated,
         )
     )
     done = subprocess.run(["ardour7-lua", script], timeout=90, capture_output=True, text=True)
