@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from plugin_bridge.control.actions import LEARN_S
-from plugin_bridge.control.timbre_requests import Request
 
 if TYPE_CHECKING:
     from plugin_bridge.control.surface import ControlSurface
@@ -61,6 +60,8 @@ class KeyActions:
 
     def press(self, key: str) -> None:
         """Do what a key says; one that says nothing is left out."""
+        from plugin_bridge.control.timbre_requests import Request
+
         instances = self._surface.instances
         if key in "123456789" and int(key) <= len(instances):
             self.target = instances[int(key) - 1]

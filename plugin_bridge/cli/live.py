@@ -24,7 +24,6 @@ from plugin_bridge.cli.panel import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 from plugin_bridge.control.actions import ACTIONS
-from plugin_bridge.control.timbre_requests import Request
 
 if TYPE_CHECKING:
     from plugin_bridge.control.servers import ServerSettings
@@ -124,6 +123,7 @@ def live(
     ] = None,
 ) -> None:
     """Play: point at a sound of what comes in, and move there while it sounds."""
+    from plugin_bridge.control.timbre_requests import Request
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live import audio_device
     from plugin_bridge.live.session import LiveSettings

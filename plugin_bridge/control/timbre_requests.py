@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import queue
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from realtime.stft import Audio
+from realtime.stft import Audio
 
 Slot = Literal["like", "unlike"]
 SLOTS: tuple[Slot, ...] = ("like", "unlike")

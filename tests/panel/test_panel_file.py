@@ -167,9 +167,9 @@ def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
 def test_a_slow_listener_costs_the_others_nothing(song, tmp_path, capsys):
     with (
         tried(song, tmp_path / "stems", capsys, model="panorama") as port,
-        connect(f"ws://127.0.0.1:{port}/sound"),  # never reads
-        connect(f"ws://127.0.0.1:{port}/sound") as sound,
-        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+        connect(f"ws://127.0.0.1:{port}/sound", close_timeout=0.2),  # never reads
+        connect(f"ws://127.0.0.1:{port}/sound", close_timeout=0.2) as sound,
+        connect(f"ws://127.0.0.1:{port}/ws", close_timeout=0.2) as socket,
     ):
         socket.send(json.dumps({"player": {"play": 1}}))
         for _ in range(80):
