@@ -95,16 +95,16 @@ def test_lanes_of_the_engine_follow_the_song_of_the_export(
 
 @pytest.mark.parametrize("kind", ["LV2", "VST3"])
 def test_an_automated_instrument_is_taken_in_time(monkeypatch, tmp_path, kind):
-    """Ardour draws a line between two points, also of a choice: a step is two points in a row."""
     vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
     half, x = END // 2, np.full((2, END), 0.5, np.float32)
-    curve = [(0, vocals), (half - 1, vocals), (half, drums), (END, drums)]
+    curve = [(0, vocals), (half, drums)]
     with sandboxed_engine(monkeypatch) as own:
         name = installed(monkeypatch, tmp_path, kind)
         own.start(source_model(tmp_path / "halves.onnx", {"vocals": 0.5, "drums": 0.25}))
         y = export(
-            tmp_path, name, kind, [({"Width": 90}, curve)], x, RATE_HZ, automated="Instrument"
-        )
+            tmp_path, name, kind, [({"Width": 90}, curve)], x, RATE_HZ,
+            automated="Instrument", in_steps=True,
+        )  # fmt: skip
     late, faded = LAGS[-1], 4410
     np.testing.assert_allclose(y[:, 4096 : half - faded], 0.25, atol=1e-3)
     np.testing.assert_allclose(y[:, half + late + faded : END - 4096], 0.125, atol=1e-3)

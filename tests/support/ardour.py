@@ -85,12 +85,16 @@ def export(
     *,
     in_a_row: int = 1,
     automated: str = "Azimuth",
+    in_steps: bool = False,
 ) -> np.ndarray:
     """What Ardour exports of `audio` on every track through the plugin, each with its curve.
 
+    Ardour draws lines between points, or, as its users can choose for a lane, goes in steps.
+
     Of several plugins in a row on a track the first has the values and the curve.
     """
-    made = attempt(lambda: _make(folder, plugin, kind, tracks, audio, rate_hz, in_a_row, automated))
+    made = attempt(lambda: _make(folder, plugin, kind, tracks, rate_hz, in_a_row, automated))
+    _add_audio(made, audio, rate_hz, in_steps)
     out = made.parent / "out.wav"
 
     def run() -> np.ndarray | None:
@@ -119,7 +123,6 @@ def _make(
     plugin: str,
     kind: str,
     tracks: Sequence[tuple[dict[str, float], Curve]],
-    audio: np.ndarray,
     rate_hz: int,
     in_a_row: int,
     automated: str,
@@ -148,11 +151,10 @@ def _make(
     if not file.exists() or 'name="T' + str(len(tracks)) not in file.read_text():
         print(done.stdout[-2000:], done.stderr[-2000:])
         return None
-    _add_audio(session, audio, rate_hz)
     return session
 
 
-def _add_audio(session: Path, audio: np.ndarray, rate_hz: int) -> None:
+def _add_audio(session: Path, audio: np.ndarray, rate_hz: int, in_steps: bool) -> None:
     """Put the audio on every track, and make it the range to be exported."""
     folder = session / "interchange" / session.name / "audiofiles"
     soundfile.write(folder / "mix.wav", audio.T, rate_hz, subtype="FLOAT")
@@ -180,6 +182,8 @@ def _add_audio(session: Path, audio: np.ndarray, rate_hz: int) -> None:
     for played in root.iter("AutomationList"):  # Lua cannot say so
         if played.find("events") is not None:
             played.set("state", "Play")
+            if in_steps:
+                played.set("interpolation-style", "Discrete")
     for number, playlist in enumerate(root.find("Playlists") or ()):
         ElementTree.SubElement(playlist, "Region", {**region, "id": str(90010 + number)})
     for route in (root.find("Routes") or ())[1:]:
