@@ -145,16 +145,16 @@ def test_like_and_learn_by_osc_while_a_file_plays(tmp_path, quick_model):
         return found
 
     port = int(said(r"port (\d+)")[1])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hand:
-        hand.connect(("127.0.0.1", port))
-        hand.send(encode("/stemsteer/target/learn", (1.0,)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        sender.send(encode("/stemsteer/target/learn", (1.0,)))
         said("target: listening for 1 s")
         said("target: like: learned, 1 s")
-        hand.send(encode("/stemsteer/target/like", (str(tmp_path / "no.wav"),)))
+        sender.send(encode("/stemsteer/target/like", (str(tmp_path / "no.wav"),)))
         said("target: like: .*no.wav")
-        hand.send(encode("/stemsteer/target/like", (str(tmp_path / "bass.wav"),)))
+        sender.send(encode("/stemsteer/target/like", (str(tmp_path / "bass.wav"),)))
         said("target: like: .*bass.wav\n")
-    process.communicate(timeout=60)
+    process.wait(60)  # and nobody else reads what it says
     assert process.returncode == 0, words
     said("2 timbres changed, 1 requests refused")
 

@@ -200,9 +200,11 @@ def test_a_touched_handle_stays_under_the_hand_and_lets_go_afterwards(panel, ope
     page.mouse.move(box["x"] + 20, box["y"] + 10)
     page.mouse.down()
     page.mouse.move(box["x"] + 220, box["y"] + 10, steps=3)
+    until(lambda: shown_azimuth(page) > 10, "it follows")
+    time.sleep(0.3)  # all of the drag is drawn
     held = shown_azimuth(page)
     surface.set_value("guitar", "azimuth", -40.0)
-    time.sleep(0.15)
+    time.sleep(0.3)
     assert shown_azimuth(page) == held > 10
     page.mouse.up()
     until(lambda: shown_azimuth(page) == -40, "it lets go")
@@ -218,7 +220,7 @@ def test_instruments_are_chosen_by_their_buttons_and_by_arrows(panel, open_page)
     choices.nth(2).press("ArrowRight")
     choices.nth(0).press("ArrowRight")
     until(lambda: surface.value("guitar", "instrument") == 4)
-    assert page.get_by_role("radio", checked=True).inner_text() == "piano"
+    until(lambda: page.get_by_role("radio", checked=True).inner_text() == "piano")
 
 
 def test_a_timbre_is_learned_and_forgotten_by_a_press(panel, open_page):
