@@ -201,8 +201,11 @@ def test_a_touched_handle_stays_under_the_hand_and_lets_go_afterwards(panel, ope
     page.mouse.down()
     page.mouse.move(box["x"] + 220, box["y"] + 10, steps=3)
     until(lambda: shown_azimuth(page) > 10, "it follows")
-    time.sleep(0.3)  # all of the drag is drawn
+    time.sleep(0.3)
     held = shown_azimuth(page)
+    arrived = lambda: abs(surface.value("guitar", "azimuth") - held) < 0.1  # noqa: E731
+    until(arrived, "all of the drag")
+    time.sleep(0.2)
     surface.set_value("guitar", "azimuth", -40.0)
     time.sleep(0.3)
     assert shown_azimuth(page) == held > 10
