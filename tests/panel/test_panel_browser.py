@@ -201,13 +201,10 @@ def test_a_touched_handle_stays_under_the_hand_and_lets_go_afterwards(panel, ope
     page.mouse.down()
     page.mouse.move(box["x"] + 220, box["y"] + 10, steps=3)
     until(lambda: shown_azimuth(page) > 10, "it follows")
-    time.sleep(0.3)
+    until(lambda: abs(surface.value("guitar", "azimuth") - shown_azimuth(page)) < 0.1, "all of it")
     held = shown_azimuth(page)
-    arrived = lambda: abs(surface.value("guitar", "azimuth") - held) < 0.1  # noqa: E731
-    until(arrived, "all of the drag")
-    time.sleep(0.2)
     surface.set_value("guitar", "azimuth", -40.0)
-    time.sleep(0.3)
+    time.sleep(0.15)
     assert shown_azimuth(page) == held > 10
     page.mouse.up()
     until(lambda: shown_azimuth(page) == -40, "it lets go")
