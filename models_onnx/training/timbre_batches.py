@@ -109,7 +109,7 @@ class Wanted:
     negative: list[tuple[np.ndarray | int, int]] = field(default_factory=list)
 
 
-class Library:
+class SourcesByClass:
     """All sources of a pool by class: (collection, song, source), with the weight of each."""
 
     def __init__(self, pool: Pool) -> None:
@@ -154,7 +154,7 @@ class Asker:
         targets: int,
         seconds: float,
     ) -> None:
-        self.library, self.asking, self.aims = Library(pool), asking, aims
+        self.sources, self.asking, self.aims = SourcesByClass(pool), asking, aims
         self.scenes, self.targets, self.seconds = scenes, targets, seconds
 
     def batch(self, seed: int, step: int) -> TimbreBatch:
@@ -172,10 +172,10 @@ class Asker:
     def stage(self, rng: np.random.Generator) -> Staged:
         """Draw a scene: sources of one song, or of several."""
         needed = int(np.ceil(self.seconds * RATE_HZ * SPEED)) + 4
-        wholes = self.library.pool.draw(rng)
+        wholes = self.sources.pool.draw(rng)
         speeds = [1.0] * len(wholes)
         if len(wholes) < 2 or rng.random() < self.asking.remix:
-            wholes = [self.library.draw(rng, name) for name in self._cast(rng)]
+            wholes = [self.sources.draw(rng, name) for name in self._cast(rng)]
             speeds = [draw_speed(rng) for _ in wholes]
             starts = [_sounding_start(rng, [whole], needed) for whole in wholes]
         else:
@@ -217,7 +217,7 @@ class Asker:
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
         """Classes of a scene of different songs: a band, an orchestra, or anything."""
-        kind, names = rng.random(), self.library.names
+        kind, names = rng.random(), self.sources.names
         if kind < 0.6:
             cast = [name for name, chance in BAND.items() if rng.random() < chance]
             cast += [str(n) for n in rng.choice(GUESTS, int(rng.integers(0, 3)))]
@@ -310,7 +310,7 @@ class Asker:
     def _by_absent(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         there = set(staged.scene.classes)
         denied = set().union(there, *(group for group in ALIKE if group & there))
-        names = [n for n in self.library.names if n not in denied]
+        names = [n for n in self.sources.names if n not in denied]
         if not names:
             return self._by_name(rng, staged)
         chances = np.array([POPULAR.get(n, 1.0) for n in names])
@@ -329,9 +329,9 @@ class Asker:
         sources = [k for k, n in enumerate(staged.scene.classes) if n == name]
         if own and sources:
             return self._own_clip(rng, staged, int(rng.choice(sources)))
-        if name not in self.library.names:
+        if name not in self.sources.names:
             return self._own_clip(rng, staged, int(rng.choice(sources)))
-        source = self.library.draw(rng, name)
+        source = self.sources.draw(rng, name)
         return self._heard(rng, source, [(0, source.samples)], staged)
 
     def _own_clip(self, rng: np.random.Generator, staged: Staged, source: int) -> np.ndarray:
@@ -340,7 +340,7 @@ class Asker:
         spans = [(a, b) for a, b in spans if b - a > RATE_HZ]
         if not spans:
             name = whole.label.name
-            whole = self.library.draw(rng, name) if name in self.library.names else whole
+            whole = self.sources.draw(rng, name) if name in self.sources.names else whole
             spans = [(0, whole.samples)]
         return self._heard(rng, whole, spans, staged)
 
@@ -390,8 +390,8 @@ class Asker:
                         classes.append(number)
                 found.append(row)
         while len(clips) < self.asking.clips:  # so that the encoder hears all classes alike
-            name = str(rng.choice(self.library.names))
-            source = self.library.draw(rng, name)
+            name = str(rng.choice(self.sources.names))
+            source = self.sources.draw(rng, name)
             clips.append(self._heard(rng, source, [(0, source.samples)]))
             classes.append(NUMBER[name])
         weights = {side: _weights(found, len(clips)) for side, found in rows.items()}

@@ -111,7 +111,7 @@ class EnsembleAsker(Asker):
     """Draws ensembles of two to seven instruments, as Slizovskaia et al. (2021) mix them."""
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
-        able = [name for name in ORCHESTRA_13 if name in self.library.names]
+        able = [name for name in ORCHESTRA_13 if name in self.sources.names]
         count = int(rng.integers(2, min(7, len(able)) + 1))
         return [str(n) for n in rng.choice(able, count, replace=False)]
 

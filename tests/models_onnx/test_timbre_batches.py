@@ -161,7 +161,7 @@ def test_voices_of_soundfonts_are_not_asked_for_as_voices() -> None:
 
     asking = Asking(**{**NONE, "clips": 1, "clip_s": 0.5})
     made = Asker(Pool([Imitation()], [1.0]), asking, Aims(), 2, 2, seconds=0.5)
-    assert "vocals" not in made.library.names
+    assert "vocals" not in made.sources.names
     batch = made.batch(0, 0)
     assert set(batch.asked.flatten().tolist()) == {NUMBER["bass"]}
 
