@@ -80,7 +80,8 @@ class SourceSelection:
             return apply_masks(chosen, spectra, None)
         filters = self._filters(chosen, spectra, direction)
         estimates = apply_masks(filters, spectra, direction[..., 0])
-        estimates[anywhere] = apply_masks(chosen[anywhere], spectra[anywhere], None)
+        if anywhere.any():
+            estimates[anywhere] = apply_masks(chosen[anywhere], spectra[anywhere], None)
         return estimates
 
     def _filters(

@@ -99,7 +99,7 @@ class SlidingMasks:
             self._begun.append((run, masks))
 
     def _run(self, stream: int, run: int, sound: Audio) -> Masks:
-        """Masks (every + fade, targets, axes, bins) of the frames that a run serves and fades."""
+        """Return masks (every + fade, targets, axes, bins) that a run serves and fades."""
         spectrum = self._spectra.of(stream, run, sound)
         first, share = self._places
         masks = self._model.run(spectrum, self._runs.frames - int(first.min()))
@@ -190,7 +190,7 @@ def hann(size: int) -> NDArray[np.float32]:
 
 
 def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Where in the masks of a run each frame that it serves has its own.
+    """Tell where in the masks of a run each frame that it serves has its own.
 
     Returns the row before its place in time (every + fade,) and how far it is on the way to the
     next (every + fade, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis
@@ -198,9 +198,8 @@ def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """
     runs = tier.runs
     assert runs is not None
-    ends = (
-        runs.age + np.arange(runs.every + runs.fade)
-    ) * tier.hop  # of the frames, from the newest sound on
+    # ends of the frames, from the newest sound on
+    ends = (runs.age + np.arange(runs.every + runs.fade)) * tier.hop
     centres = ends - tier.synthesis / 2
     newest = runs.partial * runs.step - tier.window / 2
     places = np.clip(runs.frames - 1 + (centres - newest) / runs.step, 0, runs.frames - 1)

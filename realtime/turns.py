@@ -28,19 +28,18 @@ class TakingTurns:
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
         frames, turns = spectrum.shape[0], len(self._streams)
+        first, self._next = self._next, (self._next + frames) % turns
         if frames == 1:
-            return self._turn().step(spectrum, conditions)
+            return self._streams[first].step(spectrum, conditions)
         found: dict[str, NDArray[np.float32]] = {}
-        first = self._next
         for start in range(min(turns, frames)):
-            every = slice(start, None, turns)
+            every, stream = slice(start, None, turns), self._streams[(first + start) % turns]
             told = {name: value[every] for name, value in conditions.items()}
-            part = self._turn().step(np.ascontiguousarray(spectrum[every]), told)
+            part = stream.step(np.ascontiguousarray(spectrum[every]), told)
             for name, array in part.items():
                 if name not in found:
                     found[name] = np.empty((frames, *array.shape[1:]), np.float32)
                 found[name][every] = array
-        self._next = (first + frames) % turns
         return found
 
     def reset(self) -> None:
@@ -48,8 +47,3 @@ class TakingTurns:
         for stream in self._streams:
             stream.reset()
         self._next = 0
-
-    def _turn(self) -> ModelStream:
-        stream = self._streams[self._next]
-        self._next = (self._next + 1) % len(self._streams)
-        return stream

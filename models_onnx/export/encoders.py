@@ -27,8 +27,8 @@ LISTEN = "listen"
 def encoder_spec(encoder: nn.Module, size: int, licence: str, name: str = LISTEN) -> EncoderSpec:
     """Describe an encoder; its identity is the hash of its weights, as they are stored."""
     digest = hashlib.sha256()
-    for name, weight in rounded(encoder).state_dict().items():
-        digest.update(name.encode() + weight.numpy().tobytes())
+    for key, weight in rounded(encoder).state_dict().items():
+        digest.update(key.encode() + weight.numpy().tobytes())
     return EncoderSpec(
         f"{name}-{digest.hexdigest()[:8]}",
         size,

@@ -54,7 +54,7 @@ class UNetTask(SeparationTask):
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
-        """The weighted loss and its terms."""
+        """Return the weighted loss and its terms."""
         network = self.network
         assert isinstance(network, UNetSystem)
         scale = 1 / (batch.mixture.square().mean((-2, -1), keepdim=True).sqrt() + 1e-4)

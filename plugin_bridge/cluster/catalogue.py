@@ -24,9 +24,10 @@ from plugin_bridge.cluster.manifest import DONE, Manifest, Record, read_manifest
 from plugin_bridge.cluster.plan import Plan, hash_of, make_plan, options_of
 from plugin_bridge.cluster.scheduler import Workers, run_jobs
 from plugin_bridge.cluster.songs import Song
-from plugin_bridge.cluster.task import Job, Work, sha256_of
+from plugin_bridge.cluster.task import Job, Work
 from plugin_bridge.offline.render import RenderSettings
 from realtime import OnnxModel
+from realtime.atomic import sha256_of
 
 DAY_S = 86_400.0
 

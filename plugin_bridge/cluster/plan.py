@@ -10,8 +10,9 @@ from pathlib import Path
 
 from plugin_bridge.cluster.manifest import DONE, FAILED, Record
 from plugin_bridge.cluster.songs import Song
-from plugin_bridge.cluster.task import Job, Work, sha256_of, signature_of
+from plugin_bridge.cluster.task import Job, Work, signature_of
 from plugin_bridge.offline.render import RenderSettings
+from realtime.atomic import sha256_of
 
 
 @dataclass(frozen=True)

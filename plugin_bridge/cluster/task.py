@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline.render import RenderSettings, render
 from plugin_bridge.offline.report import Report
 from realtime import OnnxModel, StemsteerError, load_model
+from realtime.atomic import sha256_of
 from realtime.errors import one_line
 
 MOST_KILLS = 2
@@ -227,12 +227,3 @@ def _is_transient(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -95,7 +95,7 @@ def _named(file: Path) -> Iterator[None]:
 
 
 def _instrument(word: str) -> str:
-    """The instrument that a word means; empty if none."""
+    """Return the instrument that a word means; empty if none."""
     try:
         return resolve(word).classes[0]
     except ValueError:

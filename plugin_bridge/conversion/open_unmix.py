@@ -266,7 +266,7 @@ class _Layers:
         return graph.add("Relu", graph.add("Add", value, graph.floats(w["output_mean"])))
 
     def _dense(self, value: str, dense: str, norm: str) -> str:
-        """A dense layer and the batch norm behind it, as one."""
+        """Add a dense layer and the batch norm behind it, as one."""
         w = self._network.weights
         factor = w[f"{norm}.weight"] / np.sqrt(w[f"{norm}.running_var"] + EPSILON)
         shift = w[f"{norm}.bias"] - w[f"{norm}.running_mean"] * factor
@@ -275,7 +275,7 @@ class _Layers:
         return self._graph.add("Add", product, self._graph.floats(shift))
 
     def _recurrent(self, value: str, layer: int) -> str:
-        """An LSTM layer: (frames, 1, hidden) to the same."""
+        """Add an LSTM layer: (frames, 1, hidden) to the same."""
         graph, network, w = self._graph, self._network, self._network.weights
         units = network.hidden // network.directions
         ends = network.suffixes(layer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import re
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.launch import own_process
+from realtime.atomic import sha256_of
 from realtime.errors import StemsteerError
 
 Progress = Callable[[int, int], None]
@@ -52,15 +52,6 @@ def fetch(package: Package, folder: Path, progress: Progress = lambda done, size
         _pip(package, place, wanted, progress)
         os.replace(Path(place) / package.file, kept)
     return kept
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _pip(package: Package, place: str, wanted: Path, progress: Progress) -> None:

@@ -170,12 +170,12 @@ class _Layers:
                 self._graph.floats(self._arrays[f"{name}.bias"]))  # fmt: skip
 
     def down(self, value: str, level: int) -> str:
-        """A strided convolution: half the frames, half the bins."""
+        """Add a strided convolution: half the frames, half the bins."""
         return self._graph.add("Conv", value, *self.weights(f"down{level}_conv.1"),
                                kernel_shape=[5, 5], strides=[2, 2], pads=[1, 1, 2, 2])  # fmt: skip
 
     def up(self, value: str, step: int) -> str:
-        """A transposed convolution: twice the frames and bins; activation, then batch norm.
+        """Add a transposed convolution: twice the frames and bins; activation, then batch norm.
 
         It is four convolutions, one for the even and odd rows and columns each, which run faster:
         with input i and tap k it adds to 2i + k − 1, so even outputs have taps 3 and 1 of the
@@ -200,7 +200,7 @@ class _Layers:
         return self._graph.add("DepthToSpace", value, blocksize=2, mode="DCR")
 
     def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
-        """A convolution that begins at the input before, and leaves the size as it is."""
+        """Add a convolution that begins at the input before, and leaves the size as it is."""
         rows, columns = kernel.shape[2:]
         return self._graph.add(
             "Conv", value, self._graph.floats(kernel), self._graph.floats(bias),
@@ -230,7 +230,7 @@ class _Layers:
         return factor, shift - mean * factor
 
     def _scaled(self, value: str, factor: NDArray[np.float32], shift: NDArray[np.float32]) -> str:
-        """Each channel times a factor plus a shift, as a convolution."""
+        """Scale each channel by a factor and shift it, as a convolution."""
         kernel = self._graph.floats(factor[:, None, None, None])
         return self._graph.add("Conv", value, kernel, self._graph.floats(shift),
                                kernel_shape=[1, 1], group=factor.size)  # fmt: skip

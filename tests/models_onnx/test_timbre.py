@@ -1,5 +1,6 @@
 """The separator told a timbre: what no timbre leaves alone, training, export, and the encoder."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,7 @@ def test_the_exported_files_share_one_encoder_and_hold_the_classes(exported) -> 
     network, path = exported
     model, encoder = load_model(path), OnnxEncoder(path.parent / "encoders" / "listen.onnx")
     assert model.spec.encoder == encoder.spec.encoder
+    assert re.fullmatch("listen-[0-9a-f]{8}", encoder.spec.encoder), "its name and its hash"
     assert tuple(model.spec.classes) == CLASSES
     names = network.names().detach().numpy()
     assert np.allclose(model.spec.classes["cello"], names[CLASSES.index("cello")], atol=1e-5)
