@@ -1,14 +1,12 @@
 """Batches that ask for sounds by what they are: by name, by example, by direction and timbre.
 
 A question is a direction or none (90° wide, in the middle), a timbre or none, and perhaps a
-counter-example; its answer is the sum of the sources meant, or silence. Clips to be heard by the
-encoder are never of the stretch that is to be separated.
+counter-example; its answer is the sum of the sources meant, or silence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -16,133 +14,25 @@ import torch
 from torch import Tensor
 
 from models_onnx.data import production
-from models_onnx.data.classes import CLASSES, FAMILIES, FAMILY_OF, ORCHESTRA_13
-from models_onnx.data.mixer import Mixing, Scene, draw
-from models_onnx.data.sources import Pool, Source
-from models_onnx.data.stems import RATE_HZ, image
-from models_onnx.data.variation import FASTEST, draw_speed, played, toned
-from models_onnx.training.batches import Aims, Batch, Question, aim
+from models_onnx.data.classes import CLASSES, FAMILIES, FAMILY_OF
+from models_onnx.data.mixer import Scene
+from models_onnx.data.sources import Pool
+from models_onnx.training.batches import Aims, Question, aim
+from models_onnx.training.timbre_drawing import SceneDrawer, Staged
+from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking, TimbreBatch, Wanted
 
 FREE = (0.0, 90.0)  # a direction that says nothing
-SPEED = 1.1
 SAME_PLACE_DEG = 1.5
 PRESENT_DB = -22.0
-NUMBER = {name: number for number, name in enumerate(CLASSES)}
 POPULAR = {"vocals": 3.0, "drums": 3.0, "bass": 2.6, "guitar": 2.6, "piano": 1.2}
-BAND = {"vocals": 0.75, "drums": 0.8, "bass": 0.8, "guitar": 0.75}
-GUESTS = ("piano", "keys", "organ", "synth", "strings", "saxophone", "percussion", "guitar",
-          "choir", "brass", "trumpet", "mallets", "accordion", "flute")  # fmt: skip
-ORCHESTRA = (*ORCHESTRA_13, "strings", "piano", "harp", "brass")
 ALIKE = ({"strings", "violin", "viola", "cello", "double_bass"}, {"bass", "double_bass"},
          {"brass", "trumpet", "trombone", "horn", "tuba"}, {"vocals", "choir"},
          {"drums", "percussion"}, {"synth", "fx", "other", "keys", "organ"},
          {"reed", "accordion", "oboe", "clarinet"})  # fmt: skip
 """Classes that are hard to deny: none is asked for as absent where another of its group sounds."""
-KINDS = ("direction", "name", "query", "both", "against", "family", "absent")
 
 
-@dataclass(frozen=True)
-class Asking:
-    """How often which question is asked; the rest ask for a class by name.
-
-    direction, query, both, against, family, absent : by direction alone; by a clip; by direction
-        and timbre; by timbre with a counter-example; for a family; for what is not there.
-    remix : scenes of sources of different songs, drawn so that classes are balanced.
-    produced : scenes that stand and sound as productions do.
-    examples : questions by clip that give several, their mean.
-    toned : sources and clips whose tone is varied; sources of remixes vary in speed, too.
-    """
-
-    direction: float = 0.08
-    query: float = 0.18
-    both: float = 0.16
-    against: float = 0.06
-    family: float = 0.03
-    absent: float = 0.13
-    remix: float = 0.6
-    produced: float = 0.55
-    examples: float = 0.25
-    toned: float = 0.5
-    clips: int = 14
-    clip_s: float = 2.5
-
-
-@dataclass(frozen=True)
-class TimbreBatch(Batch):
-    """A batch whose questions have timbres.
-
-    clips (clips, 2, samples) with their classes (clips,); positive and negative (scenes, targets,
-    clips + classes) are the weights of clips and of names in what is asked for and in what is
-    not; kinds (scenes, targets) numbers of `KINDS`, asked (scenes, targets) classes, −1 for none.
-    """
-
-    clips: Tensor
-    classes: Tensor
-    positive: Tensor
-    negative: Tensor
-    kinds: Tensor
-    asked: Tensor
-
-    def to(self, device: torch.device) -> TimbreBatch:
-        """Return the same batch on `device`."""
-        return TimbreBatch(
-            self.mixture.to(device),
-            self.targets.to(device),
-            {k: v.to(device) for k, v in self.conditions.items()},
-            self.change.to(device),
-            *(getattr(self, name).to(device) for name in _ADDED),
-        )
-
-
-_ADDED = ("clips", "classes", "positive", "negative", "kinds", "asked")
-
-
-@dataclass
-class Wanted:
-    """A question on its way: clips and names with their weights, positive and negative."""
-
-    target: np.ndarray
-    direction: tuple[float, float]
-    kind: str
-    asked: int = -1
-    positive: list[tuple[np.ndarray | int, int]] = field(default_factory=list)
-    negative: list[tuple[np.ndarray | int, int]] = field(default_factory=list)
-
-
-class SourcesByClass:
-    """All sources of a pool by class: (collection, song, source), with the weight of each."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in CLASSES}
-        weights: dict[str, list[float]] = {name: [] for name in CLASSES}
-        for c, collection in enumerate(pool.collections):
-            for song in range(len(collection)):
-                for k, source in enumerate(collection.sources(song)):
-                    if production.real_voice(source.label):
-                        self.places[source.label.name].append((c, song, k))
-                        weights[source.label.name].append(pool.weights[c])
-        self.chances = {n: np.array(w) / sum(w) for n, w in weights.items() if sum(w) > 0}
-        self.names = tuple(self.chances)
-
-    def draw(self, rng: np.random.Generator, name: str) -> Source:
-        """Draw a source of a class."""
-        places = self.places[name]
-        c, song, k = places[int(rng.choice(len(places), p=self.chances[name]))]
-        return self.pool.collections[c].sources(song)[k]
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A scene, and for each of its sources where the stretch in it begins, in the whole source."""
-
-    scene: Scene
-    wholes: tuple[Source, ...]
-    starts: tuple[int, ...]
-    length: int
-
-
-class Asker:
+class Asker(SceneDrawer):
     """Draws scenes and questions; a batch is a function of (seed, step)."""
 
     def __init__(
@@ -154,8 +44,8 @@ class Asker:
         targets: int,
         seconds: float,
     ) -> None:
-        self.sources, self.asking, self.aims = SourcesByClass(pool), asking, aims
-        self.scenes, self.targets, self.seconds = scenes, targets, seconds
+        super().__init__(pool, asking, seconds)
+        self.aims, self.scenes, self.targets = aims, scenes, targets
 
     def batch(self, seed: int, step: int) -> TimbreBatch:
         """Batch number `step`."""
@@ -168,67 +58,6 @@ class Asker:
             changing = self.targets > 1 and rng.random() < self.aims.change
             changes.append(rng.uniform(0.3, 0.8) if changing else 1.0)
         return self._assemble(rng, mixtures, asked, changes)
-
-    def stage(self, rng: np.random.Generator) -> Staged:
-        """Draw a scene: sources of one song, or of several."""
-        needed = int(np.ceil(self.seconds * RATE_HZ * SPEED)) + 4
-        wholes = self.sources.pool.draw(rng)
-        speeds = [1.0] * len(wholes)
-        if len(wholes) < 2 or rng.random() < self.asking.remix:
-            wholes = [self.sources.draw(rng, name) for name in self._cast(rng)]
-            speeds = [draw_speed(rng) for _ in wholes]
-            starts = [_sounding_start(rng, [whole], needed) for whole in wholes]
-        else:
-            count = int(rng.integers(min(2, len(wholes)), min(7, len(wholes)) + 1))
-            wholes = [wholes[i] for i in rng.permutation(len(wholes))[:count]]
-            starts = [_sounding_start(rng, wholes, needed)] * len(wholes)
-        windows = [
-            self._window(rng, *found, needed) for found in zip(wholes, starts, speeds, strict=False)
-        ]
-        produced = rng.random() < self.asking.produced
-        scene = draw(
-            rng,
-            windows,
-            self.seconds,
-            mixing=Mixing(sources=(len(windows), len(windows))),
-            seats=production.seats if produced else None,
-            finish=production.finish if produced else None,
-        )
-        order = {id(w.label): k for k, w in enumerate(windows)}
-        places = [order[id(label)] for label in scene.labels]
-        return Staged(
-            scene,
-            tuple(wholes[k] for k in places),
-            tuple(starts[k] for k in places),
-            int(needed * FASTEST) + 5,
-        )
-
-    def _window(
-        self, rng: np.random.Generator, source: Source, start: int, speed: float, count: int
-    ) -> Source:
-        """Return the stretch of a source from `start` on, varied, as a source of its own."""
-        reach = int(count * speed) + 5
-        stem = _read(source, start, min(reach, source.samples - start), reach)
-        stem = stem[:, :count] if speed == 1.0 else played(stem, count, speed)
-        if rng.random() < self.asking.toned:
-            stem = toned(rng, stem)
-        label = replace(source.label)  # a label of its own: it tells sources apart
-        return Source(label, count, partial(_cut, stem))
-
-    def _cast(self, rng: np.random.Generator) -> list[str]:
-        """Classes of a scene of different songs: a band, an orchestra, or anything."""
-        kind, names = rng.random(), self.sources.names
-        if kind < 0.6:
-            cast = [name for name, chance in BAND.items() if rng.random() < chance]
-            cast += [str(n) for n in rng.choice(GUESTS, int(rng.integers(0, 3)))]
-        elif kind < 0.85:
-            cast = [str(n) for n in rng.choice(ORCHESTRA, int(rng.integers(2, 6)))]
-        else:
-            cast = [str(n) for n in rng.choice(names, int(rng.integers(2, 6)))]
-        cast = [name for name in cast if name in names]
-        while len(cast) < 2:
-            cast.append(str(rng.choice(names)))
-        return cast
 
     def ask(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask one question of a scene."""
@@ -322,52 +151,6 @@ class Asker:
         wanted.positive.append((clip, NUMBER[name]))
         return wanted
 
-    def _clip(
-        self, rng: np.random.Generator, staged: Staged, name: str, *, own: bool
-    ) -> np.ndarray:
-        """Return a clip of a class: another stretch of a source of the scene, or another song."""
-        sources = [k for k, n in enumerate(staged.scene.classes) if n == name]
-        if own and sources:
-            return self._own_clip(rng, staged, int(rng.choice(sources)))
-        if name not in self.sources.names:
-            return self._own_clip(rng, staged, int(rng.choice(sources)))
-        source = self.sources.draw(rng, name)
-        return self._heard(rng, source, [(0, source.samples)], staged)
-
-    def _own_clip(self, rng: np.random.Generator, staged: Staged, source: int) -> np.ndarray:
-        whole, start = staged.wholes[source], staged.starts[source]
-        spans = [(0, start), (start + staged.length, whole.samples)]
-        spans = [(a, b) for a, b in spans if b - a > RATE_HZ]
-        if not spans:
-            name = whole.label.name
-            whole = self.sources.draw(rng, name) if name in self.sources.names else whole
-            spans = [(0, whole.samples)]
-        return self._heard(rng, whole, spans, staged)
-
-    def _heard(
-        self,
-        rng: np.random.Generator,
-        source: Source,
-        spans: Sequence[tuple[int, int]],
-        staged: Staged | None = None,
-    ) -> np.ndarray:
-        """Return where a source sounds, (2, samples); now and then others leak into it."""
-        count = round(self.asking.clip_s * RATE_HZ)
-        tries = []
-        for _ in range(2):
-            first, last = spans[int(rng.integers(len(spans)))]
-            tries.append(int(rng.integers(first, max(first, last - count) + 1)))
-        start = max(tries, key=lambda at: _loudness(source, at, count))
-        stem = _read(source, start, min(count, source.samples - start), count)
-        clip = image(stem, float(rng.uniform(-45, 45)), float(rng.uniform(0, 1)))
-        if rng.random() < self.asking.toned:
-            clip = toned(rng, clip)
-        if staged is not None and rng.random() < 0.3:
-            leak = staged.scene.mixture[:, :count]
-            gain = 10 ** (rng.uniform(-28.0, -10.0) / 20) * _rms(clip) / (_rms(leak) + 1e-6)
-            clip[:, : leak.shape[1]] += leak * np.float32(gain)
-        return clip
-
     def _assemble(
         self,
         rng: np.random.Generator,
@@ -452,38 +235,6 @@ def _present(rng: np.random.Generator, scene: Scene) -> str:
 
 def _sum(scene: Scene, names: set[str]) -> np.ndarray:
     return scene.images[[n in names for n in scene.classes]].sum(0)
-
-
-def _rms(audio: np.ndarray) -> float:
-    return float(np.sqrt(np.square(audio).mean()))
-
-
-def _read(source: Source, start: int, there: int, count: int) -> np.ndarray:
-    stem = np.zeros((3, count), np.float32)
-    if there > 0:
-        stem[:, :there] = source.read(start, there)
-    return stem
-
-
-def _loudness(source: Source, start: int, count: int) -> float:
-    """Sum of the peaks of three short looks, none of them more than a loud one."""
-    looks = (start + int(count * part) for part in (0.15, 0.5, 0.85))
-    peaks = [
-        np.abs(source.read(at, 256)[0]).max() if at + 256 < source.samples else 0.0 for at in looks
-    ]
-    return float(np.minimum(peaks, 0.05).sum())
-
-
-def _sounding_start(rng: np.random.Generator, sources: Sequence[Source], needed: int) -> int:
-    spare = max(s.samples for s in sources) - needed
-    if spare <= 0:
-        return 0
-    starts = rng.integers(0, spare + 1, 2)
-    return int(max(starts, key=lambda at: sum(_loudness(s, int(at), needed) for s in sources)))
-
-
-def _cut(stem: np.ndarray, start: int, count: int) -> np.ndarray:
-    return stem[:, start : start + count]
 
 
 def training_batches(

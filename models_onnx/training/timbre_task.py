@@ -16,7 +16,7 @@ from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, audible, stereo_si_sdr
 from models_onnx.training.task import JUDGED_DB, Estimate, SeparationTask
-from models_onnx.training.timbre_batches import KINDS, TimbreBatch
+from models_onnx.training.timbre_questions import KINDS, TimbreBatch
 from realtime.spec import ModelSpec
 
 CLASSIFIED = 0.05

@@ -21,7 +21,8 @@ from models_onnx.training import fuse, scene_batches
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.timbre_batches import Asking, TimbreBatch, training_batches
+from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.errors import StemsteerError

@@ -19,15 +19,9 @@ from torch import Tensor
 from models_onnx.data.classes import ORCHESTRA_13
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.training.batches import Aims, Batch
-from models_onnx.training.timbre_batches import (
-    FREE,
-    NUMBER,
-    Asker,
-    Asking,
-    Staged,
-    TimbreBatch,
-    Wanted,
-)
+from models_onnx.training.timbre_batches import FREE, Asker
+from models_onnx.training.timbre_drawing import Staged
+from models_onnx.training.timbre_questions import NUMBER, Asking, TimbreBatch, Wanted
 from realtime.atomic import atomic_write
 
 UNSEEN = ("harp", "accordion", "mallets")

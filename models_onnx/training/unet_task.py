@@ -22,7 +22,7 @@ from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, audible, snr_db, stereo_si_sdr
 from models_onnx.training.task import JUDGED_DB, TRAINED_DB, SeparationTask, sounding
-from models_onnx.training.timbre_batches import TimbreBatch
+from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.unet_batches import EnsembleBatch, clip_rows
 from realtime.spec import ModelSpec
 

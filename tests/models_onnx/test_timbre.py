@@ -21,7 +21,8 @@ from models_onnx.training import train_timbre
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
-from models_onnx.training.timbre_batches import KINDS, Asking, training_batches
+from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_questions import KINDS, Asking
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import train
 from realtime import Separator, load_model

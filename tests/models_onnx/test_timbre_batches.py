@@ -8,7 +8,8 @@ from models_onnx.data.classes import CLASSES
 from models_onnx.data.sources import Pool, Source
 from models_onnx.data.stems import Label
 from models_onnx.training.batches import Aims
-from models_onnx.training.timbre_batches import FREE, KINDS, NUMBER, Asker, Asking, training_batches
+from models_onnx.training.timbre_batches import FREE, Asker, training_batches
+from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
 from tests.support.timbres import pool
 
 NONE = dict.fromkeys(("direction", "query", "both", "against", "family", "absent"), 0.0)
