@@ -21,11 +21,11 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
+from models_onnx.evaluation.timbre_tables import Row, tables
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
 from realtime.conditions import Conditions
@@ -42,25 +42,8 @@ FIRST = {"learned": "direction", "iterative": "query"}
 """Ways that encode what another way has separated: two seconds of it, or all."""
 LEARNED_S = 2.0
 EXAMPLES = 5
-POPULAR = ("vocals", "drums", "bass", "guitar")
 ABSENT = ("vocals", "drums", "guitar", "piano", "saxophone", "violin", "trumpet", "organ")
 RATE_HZ = 44_100
-
-
-@dataclass(frozen=True)
-class Row:
-    """One class of one scene, asked for in one way; `level_db` is that of the estimate against the
-    mixture, which is all that is measured of an absent class.
-    """
-
-    system: str
-    scene: str
-    instrument: str
-    gain_db: float
-    si_sdr_db: float
-    level_difference_error_db: float
-    level_db: float
-    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,45 +223,6 @@ def evaluate(
             yield measure("mix/N", scene, k, name, scene.mixture / np.float32(len(scene.classes)))
             yield measure("panorama", scene, k, name, found)
             yield measure("oracle", scene, k, name, masked[k])
-
-
-def tables(rows: Sequence[Row]) -> list[Table]:
-    """Gain by class and way, and the level of what is absent."""
-    names = list(dict.fromkeys(row.system for row in rows))
-    there = [row for row in rows if not row.absent]
-    found = sorted({row.instrument for row in there}, key=_order)
-    table = Table(title="SI-SDR above the mixture, dB, mean [95 %], by class")
-    for name in ["", *names]:
-        table.add_column(name, justify="right" if name else "left")
-    for instrument in [*found, ""]:
-        own = [row for row in there if instrument in ("", row.instrument)]
-        cells = [_interval([r.gain_db for r in own if r.system == name]) for name in names]
-        count = sum(row.system == names[0] for row in own)
-        table.add_row(f"{instrument or 'all'} ({count})", *cells)
-    table.add_section()
-    errors = [[r.level_difference_error_db for r in there if r.system == n] for n in names]
-    table.add_row("median |ΔILD|, dB", *(f"{np.median(e):.2f}" if e else "–" for e in errors))
-    absent = [row.level_db for row in rows if row.absent]
-    out = [table]
-    if absent:
-        level = Table(title="level of an instrument that is not there, dB of the mixture")
-        for word in ("median", "90 % below", "worst"):
-            level.add_column(word, justify="right")
-        values = (np.median(absent), np.percentile(absent, 90), np.max(absent))
-        level.add_row(*(f"{value:.1f}" for value in values))
-        out.append(level)
-    return out
-
-
-def _order(name: str) -> tuple[int, str]:
-    return (POPULAR.index(name) if name in POPULAR else len(POPULAR), name)
-
-
-def _interval(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    found = metrics.interval(np.array(values))
-    return f"{found.value:.2f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 def main(
