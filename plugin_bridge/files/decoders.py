@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,28 @@ _MOST_HEADER_BYTES = 4096
 
 class DecodingError(Exception):
     """The sound ends before the length that was told, or is damaged."""
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM act behind this block.
+
+    libsndfile reads by calling back into Python, and an exception that a signal raises in such a
+    call is lost there: the file would seem to end.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals never come here
+        yield
+        return
+    noted: list[int] = []
+    kinds = [s for s in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(s))]
+    before = {s: signal.signal(s, lambda number, _: noted.append(number)) for s in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+        for number in noted:
+            signal.raise_signal(number)
 
 
 class Decoder(Protocol):
@@ -50,7 +74,8 @@ class LibsndfileDecoder:
     def __init__(self, segment: Segment) -> None:
         segment.view.seek(0)  # libsndfile takes the file to begin where it stands
         try:
-            self._file = soundfile.SoundFile(segment.view)
+            with _deferred_signals():
+                self._file = soundfile.SoundFile(segment.view)
             self.format, self.subtype = str(self._file.format), str(self._file.subtype)
         except (soundfile.LibsndfileError, KeyError, TypeError) as error:  # KeyError: odd bits
             raise ValueError(str(error)) from error
@@ -61,10 +86,11 @@ class LibsndfileDecoder:
 
     def read(self, size: int, dtype: str) -> NDArray[Any]:
         try:
-            if self._to_skip:
-                self._file.read(self._to_skip, dtype=dtype)
-                self._to_skip = 0
-            return np.asarray(self._file.read(size, dtype=dtype, always_2d=True))
+            with _deferred_signals():
+                if self._to_skip:
+                    self._file.read(self._to_skip, dtype=dtype)
+                    self._to_skip = 0
+                return np.asarray(self._file.read(size, dtype=dtype, always_2d=True))
         except soundfile.LibsndfileError as error:
             raise DecodingError(str(error)) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import time
 
 import numpy as np
@@ -10,7 +12,8 @@ import soundfile
 
 from plugin_bridge.files import decoders
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.decoders import ProcessDecoder
+from plugin_bridge.files.containers import Segment
+from plugin_bridge.files.decoders import LibsndfileDecoder, ProcessDecoder
 from realtime.errors import StemsteerError
 from tests.support.audio_files import RATE_HZ, SAMPLES, sound
 
@@ -86,3 +89,34 @@ def test_a_process_that_crashes_in_the_middle_is_told_as_a_file_that_breaks_off(
         pytest.raises(StemsteerError, match=r"breaks off after 0\.023 s"),
     ):
         list(reader.blocks(500))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_libsndfile_reads_acts_behind_the_read_and_takes_nothing_from_it(
+    capfd, number
+):
+    class Interrupted(io.BytesIO):
+        is_armed = False
+
+        def readinto(self, buffer):
+            if self.is_armed:
+                self.is_armed = False
+                signal.raise_signal(number)
+            return super().readinto(buffer)
+
+    def stop(number, _):
+        raise KeyboardInterrupt(number)
+
+    view = Interrupted()
+    soundfile.write(view, np.zeros((RATE_HZ, 2)), RATE_HZ, format="WAV")
+    decoder = LibsndfileDecoder(Segment(view, ""))
+    before = signal.signal(number, stop)
+    try:
+        view.is_armed = True
+        with pytest.raises(KeyboardInterrupt):
+            decoder.read(1000, "float32")
+        assert len(decoder.read(RATE_HZ, "float32")) == RATE_HZ - 1000
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+    assert not capfd.readouterr().err  # where an exception in a callback of C is told

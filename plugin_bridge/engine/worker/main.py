@@ -43,9 +43,12 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
     daemon = socket.socket(fileno=daemon_fd)
     preloaded = _preload(default_model)
     _send(daemon, "{}")  # it has loaded
-    message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE_BYTES, 2)
-    if len(fds) != 2:
-        return  # the daemon has stopped
+    try:
+        message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE_BYTES, 2)
+    except ConnectionError:  # the daemon was killed
+        return
+    if len(fds) != 2:  # the daemon has stopped
+        return
     hello = json.loads(message)
     with socket.socket(fileno=fds[1]) as plugin:
         try:
