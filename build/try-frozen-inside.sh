@@ -50,10 +50,10 @@ wait $!
 cmp first.f32 second.f32
 grep newer ~/.config/stemsteer/autostart
 step away with it
-/opt/newer/stemsteer plugin uninstall
 pid=$($here status --json | sed -n 's/.*"pid": \([0-9]*\).*/\1/p' | head -n 1)
 kill "$pid"
 sleep 2
+/opt/newer/stemsteer plugin uninstall
 files >/try/after
 step what is left
-diff /try/before /try/after || true
+diff /try/before /try/after

@@ -30,7 +30,8 @@ def install(
 
 @plugin.command()
 def uninstall() -> None:
-    """Remove what `stemsteer plugin install` has written."""
+    """Remove what `stemsteer plugin install` and the engine have written."""
+    from plugin_bridge.plugin.install import is_engine_running
     from plugin_bridge.plugin.install import uninstall as run
 
     removed = run()
@@ -38,3 +39,5 @@ def uninstall() -> None:
         typer.echo(f"removed {path}")
     if not removed:
         typer.echo("nothing of Stemsteer is installed")
+    if is_engine_running():
+        typer.echo("an engine is running: when it has ended, run this again to remove its logs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import tempfile
@@ -9,7 +10,13 @@ from pathlib import Path
 
 from plugin_bridge.engine.client import ask_status
 from plugin_bridge.launch import frozen_folder, own_command
-from plugin_bridge.paths import autostart_file, config_folder
+from plugin_bridge.paths import (
+    autostart_file,
+    config_folder,
+    engine_socket,
+    runtime_folder,
+    state_folder,
+)
 from plugin_bridge.plugin.bounces import last_loss, plugin_log
 from realtime.errors import StemsteerError
 
@@ -69,9 +76,15 @@ def install(prebuilt: Path | None = None) -> list[Path]:
 
 
 def uninstall() -> list[Path]:
-    """Remove what `install` has written; returns what was there."""
+    """Remove what `install` has written, and what engines have left; returns what was there.
+
+    While an engine runs, its logs and its lock stay.
+    """
     removed = []
-    for place in [*bundles().values(), autostart_file(), unit_file()]:
+    places = [*bundles().values(), autostart_file(), unit_file()]
+    if not is_engine_running():
+        places += [engine_socket().with_suffix(".lock"), *state_folder().iterdir()]
+    for place in places:
         if place.is_dir():
             shutil.rmtree(place)
         elif place.exists():
@@ -79,7 +92,19 @@ def uninstall() -> list[Path]:
         else:
             continue
         removed.append(place)
+    for folder in (config_folder(), state_folder(), runtime_folder()):
+        with contextlib.suppress(OSError):  # something is in it
+            folder.rmdir()
     return removed
+
+
+def is_engine_running() -> bool:
+    """Return whether an engine answers."""
+    try:
+        ask_status()
+    except StemsteerError:
+        return False
+    return True
 
 
 def state() -> list[tuple[str, str, str]]:
