@@ -26,7 +26,6 @@ from realtime import Separator, load_model
 ROOT = Path(__file__).resolve().parents[1]
 MODEL, TIER = "steer", "live"
 TARGETS = {"guitar": (-30.0, 22.0), "drums and bass": (0.0, 12.0), "piano": (22.0, 18.0)}
-LOOKS = 2  # of the panel at the surface for each picture
 
 
 class Recording(MemorySurface):
@@ -52,7 +51,7 @@ class Recording(MemorySurface):
         }
 
     def sound(self, instance):
-        self.position = min(self.position + self.rate_hz / PICTURES_HZ / LOOKS, self.end)
+        self.position = min(self.position + self.rate_hz / PICTURES_HZ, self.end)
         return self._at(instance)
 
     def _at(self, instance) -> Sound:

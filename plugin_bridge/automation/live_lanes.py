@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
@@ -88,6 +88,9 @@ class LiveLanes:
 
     def sound(self, instance: str) -> Sound | None:
         return self._sound(instance)
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:
         return ACTIONS

@@ -8,10 +8,11 @@ wake-up of one thread, however many of them there are.
 from __future__ import annotations
 
 import math
+import pickle
 import select
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -32,7 +33,7 @@ Controls = Mapping[str, Mapping[str, Control]]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All values and meters of a surface, and the newest sound of some instances."""
+    """Values of a surface that are news, all meters, and the newest sound of some instances."""
 
     values: Values
     meters: Mapping[str, Meters]
@@ -76,7 +77,8 @@ class SurfaceProxy(MemorySurface):
         self._heard: set[str] = set()  # instances whose sound has been asked since then
         self._timbres: dict[str, dict[str, str]] = {}
         self._changes: list[TimbreChange | Listen] = []  # since the last that went over
-        self._asked, self._received_s, self._sent_s = False, 0.0, -math.inf
+        self._asked = self._pending = False  # for a snapshot: to be asked for, not yet answered
+        self._received_s, self._sent_s = -math.inf, -math.inf
         self.closed = threading.Event()
 
     def controls(self, instance: str) -> Mapping[str, Control]:
@@ -90,19 +92,19 @@ class SurfaceProxy(MemorySurface):
             self._values[instance, name] = self._moves[instance, name] = value
 
     def meters(self, instance: str) -> Meters:
-        if time.monotonic() - self._received_s > STALE_S:
-            self._asked = True
+        self._ask(())
         return self._shown.meters.get(instance, {})
 
     def facts(self, instance: str) -> Facts:
         return self._facts.get(instance, {})
 
     def sound(self, instance: str) -> Sound | None:
-        with self._lock:
-            self._heard.add(instance)
-        if time.monotonic() - self._received_s > STALE_S:
-            self._asked = True
+        self.refresh((instance,))
         return self._shown.sounds.get(instance)
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        self._ask(instances)
+        return not self._is_stale() and self._shown.sounds.keys() >= set(instances)
 
     def actions(self, instance: str) -> Mapping[str, Action]:
         return ACTIONS
@@ -141,14 +143,27 @@ class SurfaceProxy(MemorySurface):
                 with self._lock:
                     moves, self._moves = self._moves, {}
                     asked, self._asked = self._asked or not moves, False
-                    heard, self._heard = self._heard, set()
+                    heard = self._heard if asked else set()
+                    self._heard = self._heard - heard
                     changes, self._changes = self._changes, []
                 for change in changes:
                     self._pipe.send(change)
                 self._sent_s = time.monotonic()
-                self._pipe.send((moves, heard if asked else None))
+                self._pending = self._pending or asked
+                # as `send`, which makes a pickler of its own each time
+                self._pipe.send_bytes(pickle.dumps((moves, heard if asked else None)))
         except (EOFError, OSError):
             self.closed.set()
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._received_s > STALE_S
+
+    def _ask(self, heard: Collection[str]) -> None:
+        """Ask for a snapshot with the sound of `heard`, if none so new is here or coming."""
+        if self._is_stale() or not self._shown.sounds.keys() >= set(heard):
+            with self._lock:
+                self._heard.update(heard)
+            self._asked = self._asked or not self._pending
 
     def _take(self, snapshot: Snapshot | TimbreWords | Request | Heard | None) -> None:
         if snapshot is None:
@@ -160,7 +175,7 @@ class SurfaceProxy(MemorySurface):
         if isinstance(snapshot, (Request, Heard)):
             self.requests.put(snapshot)
             return
-        self._shown = snapshot
+        self._shown, self._pending = snapshot, False
         with self._lock:
             values = snapshot.values.items()
             self._values.update({k: v for k, v in values if k not in self._moves})
@@ -173,6 +188,7 @@ def relay(surface: ControlSurface, pipe: Connection) -> None:
     What is asked here of timbres, and heard, goes over with the answers. Returns when the other
     side says that it ends. Raises EOFError or OSError if it does not say so.
     """
+    told: Values = {}
     for instance in surface.instances:
         pipe.send(TimbreWords(instance, surface.timbres(instance)))
     while (message := pipe.recv()) is not None:
@@ -184,8 +200,9 @@ def relay(surface: ControlSurface, pipe: Connection) -> None:
         moves, heard = message
         for (instance, name), value in moves.items():
             surface.set_value(instance, name, value)
+            told.pop((instance, name), None)  # over there it may be another by now
         if heard is not None:
-            pipe.send(snapshot_of(surface, heard))
+            pipe.send(snapshot_of(surface, heard, told))
 
 
 def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:
@@ -195,12 +212,16 @@ def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:
         surface.listen(change.instance, change.seconds)
 
 
-def snapshot_of(surface: ControlSurface, heard: Iterable[str] = ()) -> Snapshot:
-    """Return all values and meters of a surface, and the sound of instances `heard`."""
-    values = {
-        (instance, name): surface.value(instance, name)
-        for instance in surface.instances
-        for name in surface.controls(instance)
-    }
+def snapshot_of(surface: ControlSurface, heard: Iterable[str], told: Values) -> Snapshot:
+    """Return a snapshot with the sound of `heard`, and the values that differ from those `told`.
+
+    `told` has them afterwards.
+    """
+    values = {}
+    for instance in surface.instances:
+        for name in surface.controls(instance):
+            key, value = (instance, name), surface.value(instance, name)
+            if told.get(key) != value:
+                values[key] = told[key] = value
     meters = {instance: surface.meters(instance) for instance in surface.instances}
     return Snapshot(values, meters, {instance: surface.sound(instance) for instance in heard})

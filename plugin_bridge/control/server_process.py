@@ -129,7 +129,7 @@ def _serve(pipe: Connection) -> None:
         for each in settings:
             servers.append(each.open(proxy, print_report))
         pipe.send([server.port for server in servers])
-        attend_until(proxy.closed.is_set, [*servers, proxy], print_report)
+        attend_until(proxy.closed.is_set, [proxy, *servers], print_report)
     except (StemsteerError, ValueError) as error:
         pipe.send(str(error))
         return

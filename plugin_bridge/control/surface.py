@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from plugin_bridge.control.actions import Action
 from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
@@ -34,6 +36,15 @@ class Sound:
     mixture: Audio
     target: Audio
     residual: Audio
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Go to another process as one row of bytes: arrays by themselves take thrice as long."""
+        rows = np.stack([self.mixture, self.target, self.residual])
+        return _sound, (self.end, self.sample_rate, rows.tobytes())
+
+
+def _sound(end: int, sample_rate: float, rows: bytes) -> Sound:
+    return Sound(end, sample_rate, *np.frombuffer(rows, np.float32).reshape(3, 2, -1))
 
 
 class ControlSurface(Protocol):
@@ -64,6 +75,12 @@ class ControlSurface(Protocol):
 
     def sound(self, instance: str) -> Sound | None:
         """Return the newest sound, to be shown; None where it is not known."""
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        """Return whether meters, and the sound of these, are those of now.
+
+        Where they are in another process they are asked for, and come by and by.
+        """
 
     def actions(self, instance: str) -> Mapping[str, Action]:
         """Return what else can be asked of an instance, by `requests`."""
@@ -139,3 +156,6 @@ class MemorySurface(WithoutTimbres):
 
     def sound(self, instance: str) -> Sound | None:
         return None
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        return True

@@ -31,7 +31,7 @@ from plugin_bridge.diagnostics.osc_load import (
 )
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.panel.client import PanelClient
-from plugin_bridge.panel.picture import N_AZIMUTHS, N_BANDS
+from plugin_bridge.panel.picture import levels_of
 from plugin_bridge.panel.server import PanelOptions
 from realtime.model import Model
 
@@ -39,7 +39,7 @@ MANY = 10
 MOVES, TONES = 200, 40
 SILENCE_BLOCKS, TONE_BLOCKS = 90, 30
 TONE_HZ = 1000.0
-SEEN = 100  # level of a cell, of 255, from which on the tone is in the picture
+SEEN = 100  # level of a bin, of 255, from which on the tone is in the picture
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,7 @@ def _seen_s(client: PanelClient, from_s: float, until_s: float) -> float:
         data = client.receive(max(0.001, until_s - now_s))
         if not isinstance(data, bytes) or time.perf_counter() < from_s:
             continue
-        cells = N_BANDS * N_AZIMUTHS
-        levels = np.frombuffer(data, np.uint8, cells, len(data) - 2 * cells)
-        if levels.max() >= SEEN:
+        if levels_of(data).max() >= SEEN:
             return time.perf_counter()
     return until_s
 

@@ -13,7 +13,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,9 @@ class EngineObserver:
     def sound(self, instance: str) -> Sound | None:
         seen = self._instances.get(instance)
         return seen.view.sound() if seen else None
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:
         return ACTIONS

@@ -39,10 +39,10 @@ LOOPBACK = "127.0.0.1"
 PICTURES_HZ = 30.0
 LEAST_TOKEN = 8  # characters
 START_S, STOP_S = 10.0, 3.0
-ANSWER_S = 0.006
-"""From the asking for sound to the telling of it."""
-LATE_S = 0.1
-"""Pictures that are later are left out."""
+METERS_EVERY = 3
+"""Pictures from one look at meters, and all else that nobody moves, to the next."""
+ANSWER_S = 0.02
+"""So long a surface in another process has time to answer; then what is known is told."""
 FIXED = {
     "controls": controls_table(),
     "bands_hz": band_edges_hz(),
@@ -113,6 +113,7 @@ class PanelServer:
         self._bell, self._ringer = socket.socketpair()
         for end in (self._bell, self._ringer):
             end.setblocking(False)
+        self._is_rung = False
         self._hub = Hub(options.token, self._wake)
         self._listener = _bind(options.host, options.port)
         self.port = int(self._listener.getsockname()[1])
@@ -121,7 +122,7 @@ class PanelServer:
         self._server = uvicorn.Server(_config(self._hub))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
-        self._next_s, self._asked = 0.0, False
+        self._next_s, self._is_asked, self._n_told = 0.0, False, 0
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
         self._makers: dict[tuple[float, int], PictureMaker] = {}
         self.n_moves = 0
@@ -137,25 +138,27 @@ class PanelServer:
 
     def due_in_s(self) -> float:
         """Return the time until the next picture; infinite while nobody looks."""
-        return self._next_s - time.monotonic() if self._hub.n_clients else math.inf
+        if not self._hub.n_clients:
+            return math.inf
+        return self._next_s + (ANSWER_S if self._is_asked else 0.0) - time.monotonic()
 
     def attend(self) -> None:
         """Apply what has been moved, and tell what has changed."""
-        with contextlib.suppress(BlockingIOError):
-            while self._bell.recv(4096):
-                pass
+        if self._is_rung:
+            self._bell.recv(4096)
+            self._is_rung = False  # before the inbox is read: what comes after it rings again
         while not self._hub.inbox.empty():
             self._take(self._hub.inbox.get_nowait())
-        if not self._hub.n_clients or time.monotonic() < self._next_s:
+        now_s = time.monotonic()
+        if not self._hub.n_clients or now_s < self._next_s:
             return
-        if self._asked:
-            self._next_s += 1 / PICTURES_HZ - ANSWER_S
-            self._tell()
-        else:  # a surface in another process has to be asked first
-            self._next_s = max(self._next_s, time.monotonic() - LATE_S) + ANSWER_S
-            for instance in self._hub.wanted:
-                self._surface.sound(instance)
-        self._asked = not self._asked
+        wanted = self._hub.wanted & set(self._surface.instances)
+        if not self._surface.refresh(wanted) and now_s < self._next_s + ANSWER_S:
+            self._is_asked = True
+            return
+        self._is_asked = False
+        self._next_s = max(self._next_s + 1 / PICTURES_HZ, now_s)  # what is late is left out
+        self._tell(wanted)
 
     def hear(self, sound: Audio) -> None:
         """Let browsers hear a block (2, n); from any thread."""
@@ -194,15 +197,17 @@ class PanelServer:
                 self._surface.set_value(instance, name, control.clamp(value))
                 self.n_moves += 1
 
-    def _tell(self) -> None:
-        now = shown(self._surface)
+    def _tell(self, wanted: set[str]) -> None:
+        """Tell all browsers what has changed, with pictures of the instances that are wanted."""
+        self._n_told += 1
+        now = shown(self._surface, None if self._n_told % METERS_EVERY else self._told)
         if self.player is not None:
             now["player"] = dict(self.player.state())
         news = changes(self._told, now)
         self._told = now
         everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
         text = json.dumps(news) if news else ""
-        pictures = {i: p for i in self._hub.wanted if (p := self._picture(i))}
+        pictures = {i: p for i in wanted if (p := self._picture(i))}
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._hub.deliver, text, everything, pictures)
 
@@ -218,8 +223,10 @@ class PanelServer:
         return self._makers[key](sound)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it has been rung already
-            self._ringer.send(b"!")
+        if not self._is_rung:
+            with contextlib.suppress(OSError):  # it has just ended
+                self._ringer.send(b"!")
+            self._is_rung = True
 
     def _run(self) -> None:
         async def serve() -> None:

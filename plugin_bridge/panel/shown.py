@@ -21,21 +21,25 @@ def controls_table() -> Table:
     return {name: _row(control) for name, control in INPUTS_BY_NAME.items()}
 
 
-def shown(surface: ControlSurface) -> Shown:
+def shown(surface: ControlSurface, before: Shown | None = None) -> Shown:
     """Return all that is told of a surface, but for pictures.
 
     Keys: ``connected``, ``instances``, and by instance ``values``, ``meters``, ``facts`` and
     ``timbres``.
+
+    Parameters
+    ----------
+    before : what was shown last, if of the same instances only values are looked at anew.
     """
     instances = list(surface.instances)
-    return {
-        "connected": surface.connected,
-        "instances": instances,
-        "values": {name: _values(surface, name) for name in instances},
-        "meters": {name: _meters(surface, name) for name in instances},
-        "facts": {name: dict(surface.facts(name)) for name in instances},
-        "timbres": {name: _timbres(surface, name) for name in instances},
-    }
+    now: Shown = {"connected": surface.connected, "instances": instances}
+    now["values"] = {name: _values(surface, name) for name in instances}
+    if before and before["instances"] == instances:
+        return {**before, **now}
+    now["meters"] = {name: _meters(surface, name) for name in instances}
+    now["facts"] = {name: dict(surface.facts(name)) for name in instances}
+    now["timbres"] = {name: _timbres(surface, name) for name in instances}
+    return now
 
 
 def changes(before: Shown, now: Shown) -> Shown:
@@ -46,6 +50,8 @@ def changes(before: Shown, now: Shown) -> Shown:
     different: Shown = {}
     for key, value in now.items():
         old = before.get(key)
+        if value is old:
+            continue
         if isinstance(value, Mapping) and isinstance(old, Mapping):
             inner = changes(dict(old), dict(value))
             if inner:

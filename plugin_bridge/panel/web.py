@@ -69,6 +69,10 @@ class Guard:
             await _refuse(scope, receive, send)
             return
 
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
-from plugin_bridge.panel.picture import N_AZIMUTHS, N_BANDS
+from plugin_bridge.panel.picture import N_BANDS
 from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.panel.shown import changes
 from realtime.errors import StemsteerError
@@ -119,8 +119,18 @@ def test_pictures_are_sent_of_what_a_browser_shows_alone(panel):
             socket.recv(timeout=0.2)
         socket.send(json.dumps({"show": "guitar"}))
         pictures = [socket.recv(timeout=10) for _ in range(3)]
-    assert {len(picture) for picture in pictures} == {16 + 2 * N_BANDS * N_AZIMUTHS}
+    assert {len(picture) for picture in pictures} == {20 + 3 * 743}
     assert len(set(pictures)) == 3  # each is of another moment
+
+
+def test_an_instance_that_is_not_there_has_no_pictures_and_does_no_harm(panel):
+    with browser(panel[0]) as socket:
+        next_text(socket)
+        socket.send(json.dumps({"show": "nobody"}))
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.2)
+        socket.send(json.dumps({"show": "guitar"}))
+        assert isinstance(socket.recv(timeout=10), bytes)
 
 
 def test_values_out_of_range_are_clamped_and_what_is_not_there_is_left_out(panel):

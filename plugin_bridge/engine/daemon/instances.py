@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
@@ -80,6 +80,9 @@ class InstanceSurface:
     def _view(self, instance: str) -> InstanceView | None:
         worker = self._workers.get(instance)
         return InstanceView(worker.page, worker.ring) if worker and worker.ring else None
+
+    def refresh(self, instances: Collection[str]) -> bool:
+        return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:
         return ACTIONS

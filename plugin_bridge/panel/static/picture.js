@@ -1,6 +1,9 @@
 // A picture as the server sends it, and what is kept of those before: means, peaks, and time.
 
-const HEADER_BYTES = 16;
+import { Bins } from "./bins.js";
+
+const HEADER_BYTES = 20;
+const DRAWN_DB = 100; // from 0 to 1 in what is drawn
 const RISE = 0.4; // weight of a new picture in the mean where it is louder,
 const SINK = 0.035; // and where it is not: about the last second counts
 const FALL = 0.985; // of a peak that is held, from picture to picture
@@ -17,10 +20,10 @@ export class Picture {
   n_pictures = 0;
   peaks = [];
 
-  start({ azimuths, bands_hz, floor_db, top_db }) {
-    const rows = bands_hz.length - 1;
-    if (azimuths === this.columns && rows === this.rows) return;
-    Object.assign(this, { columns: azimuths, rows, floor_db, top_db });
+  start(fixed) {
+    const rows = fixed.bands_hz.length - 1;
+    if (fixed.azimuths === this.columns && rows === this.rows) return;
+    Object.assign(this, { columns: fixed.azimuths, rows, bins: new Bins(fixed) });
     this.clear();
   }
 
@@ -38,46 +41,43 @@ export class Picture {
   }
 
   take(buffer) {
-    const cells = this.columns * this.rows;
-    if (!cells || buffer.byteLength !== HEADER_BYTES + 2 * cells) return false;
+    const length = (buffer.byteLength - HEADER_BYTES) / 3;
+    if (!this.columns || length <= 0 || !Number.isInteger(length)) return false;
     const head = new DataView(buffer);
     this.seconds = head.getFloat32(0, true);
     this.null_db = head.getFloat32(4, true);
     this.correlation = head.getFloat32(8, true);
     this.difference_db = head.getFloat32(12, true);
-    const levels = new Uint8Array(buffer, HEADER_BYTES, cells);
-    const shares = new Uint8Array(buffer, HEADER_BYTES + cells, cells);
-    this.#average(levels, shares);
-    this.#sum(levels, shares);
+    const [directions, levels, shares] =
+      [0, 1, 2].map((k) => new Uint8Array(buffer, HEADER_BYTES + k * length, length));
+    this.bins.take(head.getFloat32(16, true), directions, levels, shares);
+    this.#average(this.bins);
+    this.#sum(this.bins);
     this.n_pictures += 1;
     return true;
   }
 
-  #average(levels, shares) {
+  #average({ power, taken }) {
     const { mean, peak, share } = this;
     let highest = 0;
-    for (let k = 0; k < levels.length; k++) {
-      const level = levels[k] / 255;
+    for (let k = 0; k < power.length; k++) {
+      const level = power[k] ? Math.min(Math.max(1 + 10 * Math.log10(power[k]) / DRAWN_DB, 0), 1) : 0;
       mean[k] += (level > mean[k] ? RISE : SINK) * (level - mean[k]);
       peak[k] = Math.max(peak[k] * FALL, level);
-      if (levels[k]) share[k] += 0.3 * (shares[k] / 255 - share[k]);
+      if (level) share[k] += 0.3 * (taken[k] / power[k] - share[k]);
       if (mean[k] > highest) highest = mean[k];
     }
     // the range that is drawn follows the loudest cell, quickly up and slowly down
     this.top += (highest > this.top ? 0.2 : 0.01) * (Math.max(highest, 0.35) - this.top);
   }
 
-  #sum(levels, shares) {
-    const { columns, rows, line, lineShare, profile } = this;
+  #sum({ power, taken }) {
+    const { columns, line, lineShare, profile } = this;
     line.fill(0);
     lineShare.fill(0);
-    const range = (this.top_db - this.floor_db) / 255;
-    for (let row = 0, k = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++, k++) {
-        const power = levels[k] ? 10 ** ((this.floor_db + levels[k] * range) / 10) : 0;
-        line[column] += power;
-        lineShare[column] += power * shares[k] / 255;
-      }
+    for (let k = 0; k < power.length; k++) {
+      line[k % columns] += power[k];
+      lineShare[k % columns] += taken[k];
     }
     for (let column = 0; column < columns; column++) {
       lineShare[column] /= line[column] || 1;
