@@ -73,12 +73,17 @@ class FilePlayer:
             self._writing, self._message = True, "writing the stems"
             threading.Thread(target=self._run_write, name="stemsteer-write", daemon=True).start()
 
+    @property
+    def position_s(self) -> float:
+        """Return where it is."""
+        return self._position / self._rate_hz
+
     def state(self) -> Mapping[str, object]:
         """Return what is shown of it."""
         return {
             "file": self._path.name,
             "playing": self._playing,
-            "position_s": round(self._position / self._rate_hz, 1),
+            "position_s": round(self.position_s, 1),
             "duration_s": round(self.duration_s, 1),
             "rate_hz": self._rate_hz,
             "writing": self._writing,

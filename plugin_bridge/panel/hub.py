@@ -36,6 +36,16 @@ Order = dict[str, float]
 """To the player; see `check_order`."""
 
 
+@dataclass(frozen=True)
+class Record:
+    """A performance is to begin, or to end."""
+
+    wanted: bool
+
+
+Item = Move | Order | Request | Record
+
+
 @dataclass(eq=False)
 class Client:
     """One browser; while `outbox` is not sent it is told nothing more, and everything later."""
@@ -62,7 +72,7 @@ class Hub:
         self._token, self._wake = token, wake
         self._clients: set[Client] = set()
         self._listeners: set[Client] = set()
-        self.inbox: queue.SimpleQueue[Move | Order | Request] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.n_refused = self.n_seen = 0
 
     @property
@@ -79,6 +89,10 @@ class Hub:
     def needs_all(self) -> bool:
         """Return whether somebody has to be told everything."""
         return any(client.needs_all for client in tuple(self._clients))
+
+    def knows(self, token: str) -> bool:
+        """Return whether this is the token that is needed, or none is."""
+        return hmac.compare_digest(token.encode(), self._token.encode())
 
     async def serve(self, socket: WebSocket) -> None:
         """Attend to a browser until it goes."""
@@ -149,7 +163,7 @@ class Hub:
             token = str(_read(text).get("token", ""))
         except (asyncio.TimeoutError, WebSocketDisconnect, ValueError, KeyError):
             return False
-        return hmac.compare_digest(token.encode(), self._token.encode())
+        return self.knows(token)
 
     async def _listen(self, client: Client) -> None:
         with contextlib.suppress(WebSocketDisconnect):
@@ -178,6 +192,8 @@ class Hub:
             client.shows = str(message["show"])
         if "player" in message:
             self.inbox.put(check_order(message["player"]))
+        if "record" in message:
+            self.inbox.put(Record(bool(message["record"])))
         if "ask" in message:
             self.inbox.put(_request(message["ask"]))
         moves = message.get("set", {})

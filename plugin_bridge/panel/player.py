@@ -18,6 +18,10 @@ class Player(Protocol):
     def write(self) -> None:
         """Write the stems, without waiting for the end of it."""
 
+    @property
+    def position_s(self) -> float:
+        """Return where it is."""
+
     def state(self) -> Mapping[str, object]:
         """Return what is shown of it."""
 

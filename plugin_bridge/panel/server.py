@@ -12,15 +12,18 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import uvicorn
+from starlette.types import ASGIApp
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Request
-from plugin_bridge.panel.hub import Hub, Move, Order
+from plugin_bridge.panel.hub import Hub, Item, Record
+from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
     N_AZIMUTHS,
@@ -58,6 +61,10 @@ _QUEUE = 64  # connections
 class PanelOptions:
     """Where to listen. A token is needed where others can reach the address.
 
+    Parameters
+    ----------
+    lanes_folder : where performances are written that a browser has asked for.
+
     Raises
     ------
     ValueError for a token that is too short, or for an address that is none.
@@ -66,6 +73,7 @@ class PanelOptions:
     host: str = LOOPBACK
     port: int = DEFAULT_PORT
     token: str = ""
+    lanes_folder: Path = field(default_factory=Path.cwd)
 
     def __post_init__(self) -> None:
         address = ipaddress.ip_address(self.host)  # raises ValueError with the address in it
@@ -115,11 +123,12 @@ class PanelServer:
             end.setblocking(False)
         self._is_rung = False
         self._hub = Hub(options.token, self._wake)
+        self._performance = Performance(options.lanes_folder)
         self._listener = _bind(options.host, options.port)
         self.port = int(self._listener.getsockname()[1])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
-        self._server = uvicorn.Server(_config(self._hub))
+        self._server = uvicorn.Server(_config(make_app(self._hub, self._performance.lanes)))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
         self._next_s, self._is_asked, self._n_told = 0.0, False, 0
@@ -138,7 +147,7 @@ class PanelServer:
 
     def due_in_s(self) -> float:
         """Return the time until the next picture; infinite while nobody looks."""
-        if not self._hub.n_clients:
+        if self._is_idle():
             return math.inf
         return self._next_s + (ANSWER_S if self._is_asked else 0.0) - time.monotonic()
 
@@ -150,7 +159,7 @@ class PanelServer:
         while not self._hub.inbox.empty():
             self._take(self._hub.inbox.get_nowait())
         now_s = time.monotonic()
-        if not self._hub.n_clients or now_s < self._next_s:
+        if self._is_idle() or now_s < self._next_s:
             return
         wanted = self._hub.wanted & set(self._surface.instances)
         if not self._surface.refresh(wanted) and now_s < self._next_s + ANSWER_S:
@@ -170,6 +179,7 @@ class PanelServer:
         """Release the port and end the web server."""
         self._server.should_exit = True
         self._thread.join(STOP_S)
+        self._performance.end()
         for each in (self._listener, self._bell, self._ringer):
             each.close()
 
@@ -179,13 +189,16 @@ class PanelServer:
         refused = f", {hub.n_refused} refused" if hub.n_refused else ""
         return f"panel: {hub.n_seen} connections of browsers, {self.n_moves} moves{refused}"
 
-    def _take(self, item: Move | Order | Request) -> None:
+    def _take(self, item: Item) -> None:
         """Do what a browser has sent."""
         if isinstance(item, Request):
             if item.instance in self._surface.instances:
                 self._surface.requests.put(item)
         elif isinstance(item, tuple):
             self._move(*item)
+        elif isinstance(item, Record):
+            values = shown(self._surface)["values"]
+            self._performance.turn(item.wanted, values, self._position_s())
         elif self.player is not None:
             give_order(self.player, item)
 
@@ -203,6 +216,8 @@ class PanelServer:
         now = shown(self._surface, None if self._n_told % METERS_EVERY else self._told)
         if self.player is not None:
             now["player"] = dict(self.player.state())
+        self._performance.attend(now["values"], self._position_s())
+        now["performance"] = self._performance.told()
         news = changes(self._told, now)
         self._told = now
         everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
@@ -210,6 +225,13 @@ class PanelServer:
         pictures = {i: p for i in wanted if (p := self._picture(i))}
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._hub.deliver, text, everything, pictures)
+
+    def _is_idle(self) -> bool:
+        """Return whether nobody looks, and nothing is recorded."""
+        return not self._hub.n_clients and not self._performance.runs
+
+    def _position_s(self) -> float | None:
+        return self.player.position_s if self.player is not None else None
 
     def _picture(self, instance: str) -> bytes:
         """Return the picture of an instance; empty if no sound has come since the last one."""
@@ -240,10 +262,10 @@ class PanelServer:
             self._report(f"the panel has ended by itself: {type(error).__name__}: {error}")
 
 
-def _config(hub: Hub) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     return uvicorn.Config(
-        make_app(hub),
+        app,
         log_config=None,
         log_level="critical",
         access_log=False,

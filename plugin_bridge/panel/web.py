@@ -5,6 +5,7 @@ The page is read once, when the panel starts: no path that a browser asks for re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -37,8 +38,13 @@ HEADERS = {
 }
 
 
-def make_app(hub: Hub) -> ASGIApp:
-    """Return the application: the page, its files, and the connection at ``/ws``."""
+def make_app(hub: Hub, lanes: Callable[[], tuple[str, bytes] | None]) -> ASGIApp:
+    """Return the application: the page, its files, and the connection at ``/ws``.
+
+    Parameters
+    ----------
+    lanes : gives name and contents of the last performance, if there is one.
+    """
     files = {path.name: path for path in sorted(_STATIC.iterdir()) if path.suffix in _TYPES}
     contents = {name: (path.read_bytes(), _TYPES[path.suffix]) for name, path in files.items()}
 
@@ -49,13 +55,27 @@ def make_app(hub: Hub) -> ASGIApp:
         body, kind = contents[name]
         return Response(body, media_type=kind)
 
+    async def serve_lanes(request: Request) -> Response:
+        found = lanes() if is_known(hub, request) else None
+        if found is None:
+            return PlainTextResponse("there is no such page", 404)
+        name, body = found
+        disposition = f'attachment; filename="{name}"'
+        return Response(body, media_type="text/csv", headers={"Content-Disposition": disposition})
+
     routes = [
+        Route("/lanes", serve_lanes),
         Route("/", serve_file),
         WebSocketRoute("/ws", hub.serve),
         WebSocketRoute("/sound", hub.serve_sound),
         Route("/{name}", serve_file),
     ]
     return Guard(Starlette(routes=routes))
+
+
+def is_known(hub: Hub, request: Request) -> bool:
+    """Return whether a request brings the token, where one is needed."""
+    return hub.knows(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
 class Guard:

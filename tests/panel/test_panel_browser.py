@@ -6,12 +6,16 @@ import contextlib
 import os
 import signal
 import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from plugin_bridge.automation import read_automation
 from plugin_bridge.cli.panel import FileTrial, file_panel
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
@@ -317,6 +321,34 @@ def test_an_engine_that_is_killed_is_missed_and_found_again(engine_sandbox, chro
             handle(page).wait_for()
             page.get_by_role("status").get_by_text("Connected").wait_for()
             track.close()
+
+
+def test_a_performance_is_recorded_as_lanes_and_downloaded(tmp_path, open_page):
+    surface = Playing(["guitar", "lead vocals"])
+    options = PanelOptions("0.0.0.0", 0, "a-token-of-a-tablet", tmp_path)
+    with running(options.open(surface, print), print) as server:
+        page = open_page(f"http://127.0.0.1:{server.port}/#a-token-of-a-tablet")
+        handle(page).press("PageUp")
+        page.get_by_role("button", name="Record").click()
+        page.get_by_text("recording to").wait_for()
+        handle(page).press("PageUp")
+        until(lambda: surface.value("guitar", "azimuth") == 10)
+        surface.set_value("lead vocals", "mix", 0.5)  # automation, say
+        time.sleep(0.2)
+        page.get_by_role("button", name="Record").click()
+        page.get_by_text("2 moves in").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        answer = urllib.request.Request(f"http://127.0.0.1:{server.port}/lanes")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(answer)
+    (file,) = tmp_path.iterdir()
+    assert file.name == download.value.suggested_filename
+    assert file.read_bytes() == Path(download.value.path()).read_bytes()
+    lanes = read_automation(file, 44_100)
+    azimuth = lanes.lane("guitar", "azimuth")
+    assert [azimuth.at(time_s) for time_s in (0.0, 100.0)] == [5, 10]
+    assert lanes.lane("lead vocals", "mix").at(100.0) == 0.5
 
 
 HEAR = """

@@ -3,6 +3,7 @@
 import { Controls } from "./controls.js";
 import { Field } from "./field.js";
 import { COLOURS, Handles } from "./handles.js";
+import { Performance } from "./performance.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { Surface } from "./surface.js";
@@ -17,6 +18,7 @@ const field = new Field(picture, at("field"), at("trace"));
 const handles = new Handles(surface, undo, picture, at("plot"), at("handles"));
 const controls = new Controls(surface, undo);
 const player = new Player(surface, at("player"));
+const performed = new Performance(surface);
 const truth = new Truth(surface, picture, at("truth"));
 const LISTEN = { 1: "target", 2: "residual", 3: "mixture" };
 let isDue = false;
@@ -31,6 +33,7 @@ function draw() {
   controls.update();
   truth.update();
   player.update();
+  performed.update();
   if (!isNew) return;
   isNew = false;
   field.draw();

@@ -1,5 +1,7 @@
 // Plays a file that is tried: what the server makes of it is heard here.
 
+import { token } from "./surface.js";
+
 export class Player {
   #context = null;
   #socket = null;
@@ -66,7 +68,7 @@ export class Player {
     const socket = new WebSocket(`ws://${location.host}/sound`);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      if (location.hash.length > 1) socket.send(JSON.stringify({ token: location.hash.slice(1) }));
+      if (token()) socket.send(JSON.stringify({ token: token() }));
     };
     socket.onmessage = ({ data }) => node.port.postMessage(data, [data]);
     socket.onclose = () => setTimeout(() => this.#connect(node), 1000);

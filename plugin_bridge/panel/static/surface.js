@@ -4,6 +4,16 @@ const RETRY_MS = [300, 600, 1200, 2000];
 const SEND_MS = 8; // between two messages while a control is dragged
 const HELD_MS = 400; // after a touch, what the server tells of a control may still be older
 
+// What other machines have to know.
+export function token() {
+  return location.hash.slice(1);
+}
+
+// What goes with a request that is not for the page itself.
+export function headers() {
+  return token() ? { Authorization: `Bearer ${token()}` } : {};
+}
+
 export class Surface extends EventTarget {
   connected = false; // to the panel
   engine = false; // what plays is there
@@ -15,6 +25,7 @@ export class Surface extends EventTarget {
   controls = {};
   fixed = {};
   player = null; // where a file is tried
+  performance = null; // what is recorded
   selected = "";
   #socket = null;
   #attempts = 0;
@@ -28,7 +39,7 @@ export class Surface extends EventTarget {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onopen = () => {
-      if (location.hash.length > 1) socket.send(JSON.stringify({ token: location.hash.slice(1) }));
+      if (token()) socket.send(JSON.stringify({ token: token() }));
     };
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") this.#take(JSON.parse(data));
@@ -91,6 +102,11 @@ export class Surface extends EventTarget {
     if (this.connected) this.#socket.send(JSON.stringify({ player: order }));
   }
 
+  // Begin or end to record how controls move.
+  record(wanted) {
+    if (this.connected) this.#socket.send(JSON.stringify({ record: wanted }));
+  }
+
   #show() {
     if (this.connected) this.#socket.send(JSON.stringify({ show: this.selected }));
   }
@@ -118,6 +134,7 @@ export class Surface extends EventTarget {
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
+    if (message.performance) this.performance = { ...this.performance, ...message.performance };
     if (message.player) this.player = { ...this.player, ...message.player };
     for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
     this.values = merged(this.values, this.#believed(message.values ?? {}));
