@@ -90,8 +90,8 @@ class PacedCard(threading.Thread):
         self.join()
 
 
-def bench_osc(model: Model, seconds: float) -> OscBench:
-    """Measure for three times `seconds`, and the time of 200 moves."""
+def bench_osc(model: Model, seconds: float, moves: int = MOVES) -> OscBench:
+    """Measure for three times `seconds`, and the time of the moves."""
     settings = LiveSettings([Target("target", 0.0, 20.0)], RATE_HZ, BLOCK)
     with (
         LiveSession(model, settings) as session,
@@ -101,7 +101,7 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
         card = PacedCard(session)
         card.start()
         time.sleep(2)
-        delays_ms = _osc_delays_ms(session, card, port)
+        delays_ms = _osc_delays_ms(session, card, port, moves)
         card.keeps = False
         late_alone, cost_alone_s = watched(session, servers.pid, lambda: time.sleep(seconds))
         with _subscribed(port):
@@ -132,17 +132,17 @@ def bench_osc(model: Model, seconds: float) -> OscBench:
     )
 
 
-def _osc_delays_ms(session: LiveSession, card: PacedCard, port: int) -> list[float]:
+def _osc_delays_ms(session: LiveSession, card: PacedCard, port: int, moves: int) -> list[float]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
 
         def send(gain_db: float) -> None:
             client.sendto(encode("/stemsteer/target/gain", (gain_db,)), ("127.0.0.1", port))
 
-        return delays_ms(session, card, send)
+        return delays_ms(session, card, send, moves)
 
 
 def delays_ms(
-    session: LiveSession, card: PacedCard, send: Callable[[float], None], moves: int = MOVES
+    session: LiveSession, card: PacedCard, send: Callable[[float], None], moves: int
 ) -> list[float]:
     """Return the times from moves of the gain to the change of the sound, minus the latency.
 

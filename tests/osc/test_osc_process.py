@@ -162,7 +162,7 @@ def test_osc_says_its_counts_when_it_ends(number):
 
 
 def test_a_bench_tells_what_osc_costs_beside_live_sound():
-    result = bench_osc(load_model("panorama"), 1.0)
+    result = bench_osc(load_model("panorama"), 1.0, moves=40)
     assert result.blocks == 172
     assert 0 < result.messages <= 5000
     assert result.memory_after_mb > 20
