@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Request
+from plugin_bridge.panel.examples import Examples
 from plugin_bridge.panel.hub import Hub, Item, Record
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
@@ -128,7 +129,8 @@ class PanelServer:
         self.port = int(self._listener.getsockname()[1])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
-        self._server = uvicorn.Server(_config(make_app(self._hub, self._performance.lanes)))
+        app = make_app(self._hub, self._performance, Examples(surface))
+        self._server = uvicorn.Server(_config(app))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
         self._next_s, self._is_asked, self._n_told = 0.0, False, 0

@@ -5,7 +5,7 @@ The page is read once, when the panel starts: no path that a browser asks for re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -16,7 +16,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plugin_bridge.control.own_name import is_own_name
+from plugin_bridge.panel.examples import MAX_BYTES, Examples
 from plugin_bridge.panel.hub import POLICY, Hub
+from plugin_bridge.panel.performance import Performance
+from realtime.errors import StemsteerError
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
@@ -26,6 +29,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 PAGE = "index.html"
+UPLOAD_S = 30.0
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -38,13 +42,8 @@ HEADERS = {
 }
 
 
-def make_app(hub: Hub, lanes: Callable[[], tuple[str, bytes] | None]) -> ASGIApp:
-    """Return the application: the page, its files, and the connection at ``/ws``.
-
-    Parameters
-    ----------
-    lanes : gives name and contents of the last performance, if there is one.
-    """
+def make_app(hub: Hub, performance: Performance, examples: Examples) -> ASGIApp:
+    """Return the application: the page, its files, what is up- and downloaded, and ``/ws``."""
     files = {path.name: path for path in sorted(_STATIC.iterdir()) if path.suffix in _TYPES}
     contents = {name: (path.read_bytes(), _TYPES[path.suffix]) for name, path in files.items()}
 
@@ -56,14 +55,34 @@ def make_app(hub: Hub, lanes: Callable[[], tuple[str, bytes] | None]) -> ASGIApp
         return Response(body, media_type=kind)
 
     async def serve_lanes(request: Request) -> Response:
-        found = lanes() if is_known(hub, request) else None
+        found = performance.lanes() if is_known(hub, request) else None
         if found is None:
             return PlainTextResponse("there is no such page", 404)
         name, body = found
         disposition = f'attachment; filename="{name}"'
         return Response(body, media_type="text/csv", headers={"Content-Disposition": disposition})
 
+    one_by_one = asyncio.Lock()
+
+    async def take_example(request: Request) -> Response:
+        if not is_known(hub, request):
+            return PlainTextResponse("a token is needed", 403)
+        instance, name = (request.query_params.get(key, "") for key in ("instance", "name"))
+        is_sound = request.url.path == "/sound-example"
+        take = examples.take_sound if is_sound else examples.take_picture
+        try:
+            async with one_by_one:
+                body = await asyncio.wait_for(read_body(request, MAX_BYTES), UPLOAD_S)
+                words = await asyncio.to_thread(take, instance, name, body)
+        except (StemsteerError, ValueError) as error:
+            return PlainTextResponse(str(error)[:500], 422)
+        except asyncio.TimeoutError:
+            return PlainTextResponse(f"it did not come within {UPLOAD_S:g} s", 408)
+        return PlainTextResponse(words)
+
     routes = [
+        Route("/sound-example", take_example, methods=["POST"]),
+        Route("/picture-example", take_example, methods=["POST"]),
         Route("/lanes", serve_lanes),
         Route("/", serve_file),
         WebSocketRoute("/ws", hub.serve),
@@ -71,6 +90,16 @@ def make_app(hub: Hub, lanes: Callable[[], tuple[str, bytes] | None]) -> ASGIApp
         Route("/{name}", serve_file),
     ]
     return Guard(Starlette(routes=routes))
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return what a browser sends along. Raises ValueError for more than `most` bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            raise ValueError(f"it is larger than {most / 1e6:.0f} MB")
+    return bytes(body)
 
 
 def is_known(hub: Hub, request: Request) -> bool:

@@ -60,8 +60,12 @@ def read_picture(path: Path, size: int) -> NDArray[np.float32]:
     around = round(size * (1 + BORDER))
     fitted = ImageOps.fit(flat, (around, around), Image.Resampling.BICUBIC)
     edge = (around - size) // 2
-    middle = np.asarray(fitted.crop((edge, edge, edge + size, edge + size)), np.float32)
-    return np.ascontiguousarray(((middle - 127) / 128).transpose(2, 0, 1)[None])
+    return normalised(np.asarray(fitted.crop((edge, edge, edge + size, edge + size))))
+
+
+def normalised(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return pixels (size, size, 3) as networks take them: (1, 3, size, size), (x − 127) / 128."""
+    return np.ascontiguousarray(((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None])
 
 
 def _check_file(path: Path) -> None:

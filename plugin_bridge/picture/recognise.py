@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.picture.image import read_picture
+from plugin_bridge.picture.image import BORDER, normalised, read_picture
 from plugin_bridge.picture.spec import FOLDER, MODEL, PICTURE_KEY, PictureSpec
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
@@ -96,6 +96,27 @@ def recognise(path: Path) -> Recognised:
     image = read_picture(path, spec.size)
     probabilities: NDArray[np.float32] = session.run(["probabilities"], {"image": image})[0][0]
     return gathered(probabilities, str(path))
+
+
+def recognise_pixels(pixels: NDArray[np.uint8], what: str) -> Recognised:
+    """Return what instruments a picture shows that somebody else has read.
+
+    Parameters
+    ----------
+    pixels : (side, side, 3), the middle of the picture with a border of `BORDER` around it.
+    what : the picture's name.
+
+    Raises
+    ------
+    StemsteerError if it is of another size, shows no instrument, or the network is not installed.
+    """
+    session, spec = _network()
+    edge = (pixels.shape[0] - spec.size) // 2
+    if edge < 0 or pixels.shape[0] != round(spec.size * (1 + BORDER)):
+        raise StemsteerError(f"{what}: {pixels.shape[0]} pixels are not what the network takes")
+    image = normalised(pixels[edge : edge + spec.size, edge : edge + spec.size])
+    probabilities: NDArray[np.float32] = session.run(["probabilities"], {"image": image})[0][0]
+    return gathered(probabilities, what)
 
 
 def gathered(probabilities: NDArray[np.float32], what: str) -> Recognised:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import os
 import signal
 import time
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from plugin_bridge.automation import read_automation
@@ -24,7 +28,9 @@ from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.observer import EngineObserver
+from plugin_bridge.panel import examples
 from plugin_bridge.panel.server import PanelOptions
+from plugin_bridge.picture.recognise import Recognised
 from tests.support.engine_sandbox import need
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -349,6 +355,60 @@ def test_a_performance_is_recorded_as_lanes_and_downloaded(tmp_path, open_page):
     azimuth = lanes.lane("guitar", "azimuth")
     assert [azimuth.at(time_s) for time_s in (0.0, 100.0)] == [5, 10]
     assert lanes.lane("lead vocals", "mix").at(100.0) == 0.5
+
+
+DROP = """
+([name, text, kind, selector]) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name, { type: kind }));
+    const to = document.querySelector(selector);
+    for (const type of ["dragover", "drop"]) {
+        const options = { dataTransfer: data, bubbles: true, cancelable: true };
+        to.dispatchEvent(new DragEvent(type, options));
+    }
+}
+"""
+
+
+def test_a_file_that_is_dropped_onto_a_handle_says_what_the_sound_is(
+    panel, open_page, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path))
+    sizes = []
+
+    def recognised(pixels, what):
+        sizes.append(pixels.shape)
+        dark = pixels[..., 0].mean() < 10 and pixels[..., 1].mean() > 190
+        return Recognised(("bass" if dark else "piano",), 0.9, {})
+
+    monkeypatch.setattr(examples, "recognise_pixels", recognised)
+    surface = panel[1]
+    page = open_page(panel[0])
+
+    def drop(name, kind, contents, selector):
+        page.evaluate(DROP, [name, base64.b64encode(contents).decode(), kind, selector])
+
+    noise, picture = io.BytesIO(), io.BytesIO()
+    sound = 0.1 * np.random.default_rng(3).standard_normal((48_000, 1))
+    soundfile.write(noise, sound, 48_000, format="FLAC")
+    Image.new("RGB", (300, 500), (0, 200, 0)).save(picture, "PNG")
+    grip = "[data-name='lead vocals'] .grip"
+    drop("my voice.flac", "audio/flac", noise.getvalue(), grip)
+    page.get_by_text("lead vocals goes by the timbre my voice").wait_for()
+    (asked,) = surface.requests.take_all()
+    assert (asked.instance, asked.arguments) == ("lead vocals", ("my voice",))
+    drop("player.png", "image/png", picture.getvalue(), "[data-name='guitar'] .grip")
+    page.get_by_text("player shows bass (90% sure)").wait_for()
+    assert sizes == [(256, 256, 3)]
+    until(lambda: surface.value("guitar", "instrument") == 10)
+    drop("notes.txt", "text/plain", b"no sound", "#plot")
+    page.get_by_text("notes.txt is neither a sound nor a picture").wait_for()
+    page.get_by_label("Example", exact=True).set_input_files(
+        {"name": "tone.wav", "mimeType": "audio/wav", "buffer": b"RIFF, and then nothing"}
+    )
+    page.get_by_text("tone.wav is neither a sound nor a picture").wait_for()
+    assert Axe().run(page).violations_count == 0
 
 
 HEAR = """

@@ -1,6 +1,7 @@
 // Puts the page together: one surface, shown and moved by several parts.
 
 import { Controls } from "./controls.js";
+import { Examples } from "./examples.js";
 import { Field } from "./field.js";
 import { COLOURS, Handles } from "./handles.js";
 import { Performance } from "./performance.js";
@@ -17,6 +18,7 @@ const picture = new Picture();
 const field = new Field(picture, at("field"), at("trace"));
 const handles = new Handles(surface, undo, picture, at("plot"), at("handles"));
 const controls = new Controls(surface, undo);
+new Examples(surface, at("plot"));
 const player = new Player(surface, at("player"));
 const performed = new Performance(surface);
 const truth = new Truth(surface, picture, at("truth"));
