@@ -74,7 +74,8 @@ def chromium():
 
 
 @pytest.fixture
-def panel():
+def panel(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path))
     surface = Playing(["guitar", "lead vocals"])
     with running(PanelOptions(port=0).open(surface, print), print) as server:
         yield server, surface
@@ -371,10 +372,7 @@ DROP = """
 """
 
 
-def test_a_file_that_is_dropped_onto_a_handle_says_what_the_sound_is(
-    panel, open_page, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path))
+def test_a_file_that_is_dropped_onto_a_handle_says_what_the_sound_is(panel, open_page, monkeypatch):
     sizes = []
 
     def recognised(pixels, what):
