@@ -23,7 +23,9 @@ from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.panel.examples import Examples
+from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.hub import Hub, Item, Record
+from plugin_bridge.panel.library_list import LibraryList
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
@@ -135,6 +137,7 @@ class PanelServer:
         self._told: Shown = {}
         self._next_s, self._is_asked, self._n_told = 0.0, False, 0
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
+        self._heard, self._library = HeardNow(), LibraryList()
         self._makers: dict[tuple[float, int], PictureMaker] = {}
         self.n_moves = 0
         self.player: Player | None = None
@@ -182,6 +185,7 @@ class PanelServer:
         self._server.should_exit = True
         self._thread.join(STOP_S)
         self._performance.end()
+        self._heard.stop()
         for each in (self._listener, self._bell, self._ringer):
             each.close()
 
@@ -220,6 +224,9 @@ class PanelServer:
             now["player"] = dict(self.player.state())
         self._performance.attend(now["values"], self._position_s())
         now["performance"] = self._performance.told()
+        now["library"] = self._library.told()
+        self._heard.keep(wanted)
+        now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
         news = changes(self._told, now)
         self._told = now
         everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
@@ -241,6 +248,8 @@ class PanelServer:
         if sound is None or self._drawn.get(instance) == sound.end:
             return b""
         self._drawn[instance] = sound.end
+        if encoder := self._surface.timbres(instance).get("encoder"):
+            self._heard.take(instance, encoder, sound)
         key = sound.sample_rate, sound.mixture.shape[1]
         if key not in self._makers:
             self._makers[key] = PictureMaker(*key)

@@ -83,7 +83,11 @@ def _timbres(surface: ControlSurface, instance: str) -> dict[str, str]:
     """Return the words of its timbres, and what can be asked of them."""
     words = surface.timbres(instance)
     actions = surface.actions(instance) if words.get("encoder") else ()
-    return {"like": words.get("like", ""), "actions": ",".join(actions)}
+    return {
+        "like": words.get("like", ""),
+        "encoder": words.get("encoder", ""),
+        "actions": ",".join(actions),
+    }
 
 
 def _meters(surface: ControlSurface, instance: str) -> dict[str, float]:

@@ -31,6 +31,7 @@ from plugin_bridge.engine.observer import EngineObserver
 from plugin_bridge.panel import examples
 from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture.recognise import Recognised
+from plugin_bridge.timbre import Timbre, TimbreLibrary
 from tests.support.engine_sandbox import need
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -356,6 +357,29 @@ def test_a_performance_is_recorded_as_lanes_and_downloaded(tmp_path, open_page):
     azimuth = lanes.lane("guitar", "azimuth")
     assert [azimuth.at(time_s) for time_s in (0.0, 100.0)] == [5, 10]
     assert lanes.lane("lead vocals", "mix").at(100.0) == 0.5
+
+
+def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
+    panel, open_page, monkeypatch
+):
+    server, surface = panel
+    for name, encoder in (("solo", "listen"), ("of another", "else")):
+        TimbreLibrary().save(name, Timbre(np.eye(1, 4, dtype=np.float32)[0], encoder))
+    heard = {"guitar": [("piano", 0.72), ("bass", 0.2)], "lead vocals": []}
+    monkeypatch.setattr(server._heard, "chances", heard.get)
+    page = open_page(server)
+    piano = page.get_by_role("radio", name="piano 72 %")
+    piano.wait_for()
+    assert page.get_by_role("radiogroup").get_by_role("radio").all_inner_texts()[2] == "bass"
+    library = page.get_by_role("combobox", name="Timbre of your library")
+    assert library.get_by_role("option").all_inner_texts() == ["From your library …", "solo"]
+    library.select_option("solo")
+    asked = []
+    until(lambda: asked.extend(surface.requests.take_all()) or asked)
+    assert [(each.action, each.arguments) for each in asked] == [("like", ("solo",))]
+    assert Axe().run(page).violations_count == 0
+    heard["guitar"] = []
+    piano.wait_for(state="detached")
 
 
 DROP = """

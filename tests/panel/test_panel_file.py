@@ -21,6 +21,7 @@ from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.panel.player import check_order
 from plugin_bridge.panel.server import PanelOptions
 from realtime import load_model
+from realtime.encoder import load_encoder
 from realtime.errors import StemsteerError
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -154,6 +155,7 @@ def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
     ):
         assert json.loads(socket.recv())["timbres"]["guitar"] == {
             "like": "",
+            "encoder": load_encoder().spec.encoder,
             "actions": "like,unlike,learn",
         }
         socket.send(json.dumps({"ask": ["guitar", "learn", 0.5], "player": {"play": 1}}))

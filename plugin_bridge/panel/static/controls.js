@@ -9,6 +9,7 @@ const ROWS = [
   { name: "timbre_morph", step: 1, unit: "%", scale: 100, timbre: true },
 ];
 const LEARN_S = 2;
+const HEARD_FROM = 0.3; // chance from which an instrument is said to be heard
 const HEARD = {
   target: { mode: 0, mix: 1, bypass: 0 },
   residual: { mode: 1, mix: 1, bypass: 0 },
@@ -33,6 +34,11 @@ export class Controls {
     this.learn.title = `Listens to the sound as it is taken now for ${LEARN_S} s, then goes by its timbre`;
     this.learn.addEventListener("click", () => this.#learn());
     document.getElementById("forget").addEventListener("click", () => surface.ask("like", ""));
+    this.library = document.getElementById("library");
+    this.library.addEventListener("change", () => {
+      if (this.library.value) surface.ask("like", this.library.value);
+      this.library.value = "";
+    });
     this.instruments.addEventListener("keydown", (event) => this.#walk(event));
   }
 
@@ -61,6 +67,7 @@ export class Controls {
     this.bypass.querySelector(".text").textContent = bypassed ? "Bypassed" : "Bypass";
     this.#showInstruments();
     this.#showExample();
+    this.#showLibrary();
   }
 
   #isDry() {
@@ -133,7 +140,28 @@ export class Controls {
       const checked = Number(button.dataset.number) === chosen;
       button.setAttribute("aria-checked", checked);
       button.tabIndex = checked ? 0 : -1;
+      this.#showHeard(button);
     }
+  }
+
+  #showHeard(button) {
+    const chance = this.surface.heard[this.surface.selected]?.[button.dataset.name] ?? 0;
+    const words = chance >= HEARD_FROM ? `${Math.round(100 * chance)} %` : "";
+    if (button.lastChild.textContent === words) return;
+    button.lastChild.textContent = words;
+    button.title = words ? `Heard now, ${words} sure` : "";
+    button.style.setProperty("--chance", words ? chance : 0);
+  }
+
+  #showLibrary() {
+    const { surface, library } = this;
+    const encoder = surface.timbre("encoder");
+    const names = surface.library.filter(([, made]) => made === encoder).map(([name]) => name);
+    const key = JSON.stringify(names);
+    if (library.dataset.names === key) return;
+    library.dataset.names = key;
+    library.hidden = !names.length;
+    library.replaceChildren(...["", ...names].map((name) => new Option(name || "From your library …", name)));
   }
 
   #showExample() {
@@ -158,7 +186,8 @@ export class Controls {
       button.type = "button";
       button.setAttribute("role", "radio");
       button.dataset.number = choices.indexOf(name);
-      button.textContent = name.replaceAll("_", " ");
+      button.dataset.name = name;
+      button.append(`${name.replaceAll("_", " ")} `, document.createElement("small"));
       button.addEventListener("click", () => this.#choose(button));
       return button;
     }));

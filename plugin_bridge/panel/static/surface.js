@@ -26,6 +26,8 @@ export class Surface extends EventTarget {
   fixed = {};
   player = null; // where a file is tried
   performance = null; // what is recorded
+  library = []; // of timbres: name and encoder
+  heard = {}; // by instance, how surely each instrument is heard now
   selected = "";
   #socket = null;
   #attempts = 0;
@@ -134,6 +136,10 @@ export class Surface extends EventTarget {
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
+    if (message.library) this.library = message.library;
+    for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
+      this.heard[instance] = Object.fromEntries(pairs);
+    }
     if (message.performance) this.performance = { ...this.performance, ...message.performance };
     if (message.player) this.player = { ...this.player, ...message.player };
     for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
