@@ -382,6 +382,40 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     piano.wait_for(state="detached")
 
 
+MIDI = """
+const input = {};
+navigator.requestMIDIAccess = async () => ({ inputs: new Map([["one", input]]) });
+window.play = (...data) => input.onmidimessage?.({ data: Uint8Array.from(data) });
+"""
+
+
+def test_a_controller_is_learned_by_a_right_click_and_known_the_next_time(panel, open_page):
+    server, surface = panel
+    page = open_page(server, script=MIDI)
+    page.get_by_label("Width", exact=True).click(button="right")
+    menu = page.get_by_role("dialog", name="Control from elsewhere")
+    menu.get_by_text("/stemsteer/guitar/width").wait_for()
+    assert Axe().run(page).violations_count == 0
+    page.keyboard.press("Escape")
+    handle(page, "lead vocals").click(button="right")
+    menu.get_by_text("/stemsteer/lead_vocals/azimuth").wait_for()
+    menu.get_by_role("button", name="Learn MIDI").click()
+    page.get_by_text("Move the controller that is to move azimuth of lead vocals.").wait_for()
+    page.evaluate("play(0x90, 7, 127); play(0xb2, 7, 127)")  # a note is none
+    page.get_by_text("controller 7 of channel 3 moves azimuth of lead vocals.").wait_for()
+    until(lambda: surface.value("lead vocals", "azimuth") == 45)
+    page.reload()
+    handle(page).wait_for()
+    page.evaluate("play(0xb1, 7, 64); play(0xb2, 8, 64); play(0xb2, 7, 0)")
+    until(lambda: surface.value("lead vocals", "azimuth") == -45)
+    assert surface.value("guitar", "azimuth") == 0
+    handle(page, "lead vocals").click(button="right")
+    menu.get_by_role("button", name="Forget controller 7 of channel 3").click()
+    page.evaluate("play(0xb2, 7, 127)")
+    time.sleep(0.2)
+    assert surface.value("lead vocals", "azimuth") == -45
+
+
 DROP = """
 ([name, text, kind, selector]) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

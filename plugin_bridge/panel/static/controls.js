@@ -87,7 +87,8 @@ export class Controls {
       const { low, high, title, help } = this.surface.controls[name];
       const row = document.createElement("div");
       row.className = "number";
-      row.title = help;
+      row.title = `${help}; right click: OSC and MIDI`;
+      row.dataset.control = name;
       const id = `number-${name}`;
       row.innerHTML = `<label></label><input type="range"><span class="typed"><input
         type="number" inputmode="decimal"><span aria-hidden="true"></span></span>`;

@@ -9,10 +9,9 @@ const SIDE = 256; // pixels of a picture, each way
 const MOST_BYTES = 300e6;
 
 export class Examples {
-  constructor(surface, plot) {
-    this.surface = surface;
+  constructor(surface, plot, tell) {
+    Object.assign(this, { surface, tell });
     this.file = document.getElementById("file");
-    this.words = document.getElementById("told");
     document.getElementById("choose").addEventListener("click", () => this.file.click());
     this.file.addEventListener("change", () => {
       this.take(this.file.files[0]);
@@ -34,21 +33,16 @@ export class Examples {
   async take(file) {
     const instance = this.surface.selected;
     if (!file || !instance) return;
-    this.#tell(`${file.name} is looked at …`);
+    this.tell(`${file.name} is looked at …`);
     try {
       if (file.size > MOST_BYTES) throw new Error(`${file.name} is too large: cut it to ${LONGEST_S} s`);
       const [path, body] = await decoded(file);
       const query = new URLSearchParams({ instance, name: file.name });
       const answer = await fetch(`${path}?${query}`, { method: "POST", headers: headers(), body });
-      this.#tell(await answer.text(), !answer.ok);
+      this.tell(await answer.text(), !answer.ok);
     } catch (error) {
-      this.#tell(error instanceof TypeError ? "The panel does not answer." : error.message, true);
+      this.tell(error instanceof TypeError ? "The panel does not answer." : error.message, true);
     }
-  }
-
-  #tell(words, bad = false) {
-    this.words.textContent = words;
-    this.words.classList.toggle("bad", bad);
   }
 }
 

@@ -4,6 +4,7 @@ import { Controls } from "./controls.js";
 import { Examples } from "./examples.js";
 import { Field } from "./field.js";
 import { COLOURS, Handles } from "./handles.js";
+import { Midi } from "./midi.js";
 import { Performance } from "./performance.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
@@ -18,7 +19,8 @@ const picture = new Picture();
 const field = new Field(picture, at("field"), at("trace"));
 const handles = new Handles(surface, undo, picture, at("plot"), at("handles"));
 const controls = new Controls(surface, undo);
-new Examples(surface, at("plot"));
+new Examples(surface, at("plot"), tell);
+new Midi(surface, tell);
 const player = new Player(surface, at("player"));
 const performed = new Performance(surface);
 const truth = new Truth(surface, picture, at("truth"));
@@ -45,6 +47,12 @@ function due() {
   if (isDue) return;
   isDue = true;
   requestAnimationFrame(draw);
+}
+
+// Say in a line what became of what was asked.
+function tell(words, bad = false) {
+  at("told").textContent = words;
+  at("told").classList.toggle("bad", bad);
 }
 
 function showStatus() {
