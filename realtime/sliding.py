@@ -151,6 +151,7 @@ class _StretchSpectra:
     def __init__(self, tier: Tier, bins: int) -> None:
         assert tier.runs is not None
         self._step, self._partial = tier.runs.step, tier.runs.partial
+        self._mirrored = tier.runs.mirrored
         self._bins, self._window = bins, hann(tier.window)
         self._whole = tier.runs.frames - tier.runs.partial
         self.samples = tier.window + (self._whole - 1) * self._step
@@ -164,7 +165,8 @@ class _StretchSpectra:
         seen, spectra = self._kept.get(run % self._turns, ((0, 0), None))
         known = seen == (stream, run - self._turns)
         fresh = self._fresh if known else self._whole
-        ahead = np.zeros((2, self._partial * self._step), np.float32)
+        reach = self._partial * self._step
+        ahead = sound[:, ::-1][:, :reach] if self._mirrored else np.zeros((2, reach), np.float32)
         newest = np.concatenate([sound[:, (self._whole - fresh) * self._step :], ahead], axis=1)
         frames = np.zeros((self._whole + self._partial, 2, self._bins), np.complex64)
         if spectra is not None and known:

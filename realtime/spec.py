@@ -44,9 +44,10 @@ class Runs:
     every : hops between runs.
     age : hops between the newest sound that a run saw and the first frame that its masks serve;
         where it is negative they serve frames that the tier's look-ahead holds back.
-    partial : how many of the frames reach beyond the newest sound, into silence: the masks at
-        their centres are better than older ones.
+    partial : how many of the frames reach beyond the newest sound: the masks at their centres are
+        better than older ones.
     fade : frames over which the masks of the run before go over into its own.
+    mirrored : whether partial frames see the newest sound backwards, beyond it, instead of silence.
     """
 
     frames: int
@@ -55,10 +56,13 @@ class Runs:
     age: int = 0
     partial: int = 0
     fade: int = 0
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if min(self.frames, self.step, self.every) < 1 or not 0 <= self.partial < self.frames:
             raise ValueError(f"runs need frames, step, every >= 1, partial < frames: {self}")
+        if self.mirrored and 2 * self.partial > self.frames:
+            raise ValueError(f"runs need half of their frames or fewer mirrored: {self}")
         if not 0 <= self.fade <= self.every:
             raise ValueError(f"runs need a fade of 0 to every: {self}")
 

@@ -72,6 +72,8 @@ def _check_tier(name: str, tier: Any) -> None:
     if runs is not None and not isinstance(runs, dict):
         raise ValueError(f"runs of the tier {name!r} are {_short(runs)}, expected their fields")
     for field, value in (runs or {}).items():
+        if field == "mirrored" and isinstance(value, bool):
+            continue
         _check_whole(f"{field} of the runs of {name!r}", value, -MAX_LOOKAHEAD, MAX_WINDOW)
 
 

@@ -28,9 +28,13 @@ _SLOPE = 0.2  # of the leaky ReLU below zero
 _TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd outputs
 _REACH = 3  # columns at the left of an upsampled stretch that lack an input
 LIVE_TIERS = {
-    "live": Tier(WINDOW, 512, 256, runs=Runs(SLIDING, STEP, every=4, age=3, partial=2)),
-    "studio": Tier(WINDOW, 1024, 512, 5, Runs(SLIDING, STEP, every=3, age=-3, partial=2)),
-    "lookahead": Tier(WINDOW, 2048, 512, 11, Runs(SLIDING, STEP, every=4, age=-9, partial=1)),
+    "live": Tier(WINDOW, 512, 256, 0, Runs(SLIDING, STEP, every=5, age=3, partial=2)),
+    "studio": Tier(
+        WINDOW, 2048, 512, 3, Runs(SLIDING, STEP, every=3, age=-1, partial=4, mirrored=True)
+    ),
+    "lookahead": Tier(
+        WINDOW, 2048, 512, 11, Runs(SLIDING, STEP, every=4, age=-9, partial=4, mirrored=True)
+    ),
 }
 OFFLINE_TIERS = {
     "offline": Tier(

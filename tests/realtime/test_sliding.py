@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from tests.support.fakes import FakeModel, fake_spec
 from tests.support.signals import noise, tone
 
 OLD = Tier(1024, 256, 128, runs=Runs(frames=8, step=256, every=4, age=3, partial=2))
+MIRRORED = replace(OLD, runs=replace(OLD.runs, partial=4, mirrored=True))
 BESIDE = Tier(1024, 512, 256, lookahead=5, runs=Runs(frames=8, step=256, every=4, age=-3))
 AT_ONCE = Tier(1024, 1024, 256, lookahead=6, runs=Runs(16, 256, every=3, age=-6, fade=3))
-TIERS = {"live": OLD, "studio": BESIDE, "offline": AT_ONCE}
+TIERS = {"live": OLD, "direct": MIRRORED, "studio": BESIDE, "offline": AT_ONCE}
 SPEC = fake_spec(tiers=TIERS, conditions={}, targets=("voice", "drums"), mask_axes="channels")
 
 
@@ -89,6 +91,19 @@ def test_a_run_sees_hann_frames_of_the_newest_sound_and_of_silence_ahead():
     np.testing.assert_array_equal(seen[-1][..., 1], expected.imag)
     full_scale = np.abs(analyse(tone(44_100 / 8, 1024, level=1)[None], hann(1024), 256)).max()
     assert full_scale == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_run_sees_the_newest_sound_backwards_beyond_it_where_it_is_mirrored():
+    seen = []
+    model = FakeModel(lambda frames, spectrum, _: seen.append(spectrum) or np.ones(1), SPEC)
+    signal = noise(2, 6_144)
+    masks = SlidingMasks(model, MIRRORED)
+    masks.step(signal)
+    masks.step(np.zeros((2, 3 * OLD.hop), np.float32))  # waits for the last run
+    padded = np.concatenate([signal, signal[:, ::-1][:, :1024]], axis=1)[:, -1024 - 7 * 256 :]
+    expected = analyse(padded, hann(1024), 256)
+    np.testing.assert_array_equal(seen[-1][..., 0], expected.real)
+    np.testing.assert_array_equal(seen[-1][..., 1], expected.imag)
 
 
 @pytest.mark.parametrize("tier", ["studio", "offline"])
@@ -207,6 +222,7 @@ def test_a_spec_with_runs_that_contradicts_itself_is_refused(changes, message):
         (0, (8, 256, 0)),
         (0, (0, 256, 4)),
         (0, (8, 256, 4, 0, 8)),
+        (0, (8, 256, 4, 0, 5, 0, True)),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from tests.support.fakes import fake_spec
 
 
 def test_a_spec_survives_its_json():
-    runs = Tier(1024, 512, 256, runs=Runs(64, 256, every=4, age=2, partial=1))
+    runs = Tier(1024, 512, 256, runs=Runs(64, 256, every=4, age=2, partial=1, mirrored=True))
     spec = fake_spec(
         tiers={"live": runs}, conditions={}, bins=512, targets=("a", "b"), training={"hours": 2.5}
     )
