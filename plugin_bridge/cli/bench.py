@@ -32,6 +32,10 @@ def bench(
     stages: Annotated[
         bool, typer.Option("--stages", help="Instead: what a track costs beside the separator.")
     ] = False,
+    paced: Annotated[
+        bool,
+        typer.Option("--paced", help="Instead: whether runs beside the stream come in time."),
+    ] = False,
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -48,6 +52,9 @@ def bench(
         return
     if panel:
         _bench_panel(names[0] if names else "panorama", seconds, as_json)
+        return
+    if paced:
+        _bench_paced(names or ["spleeter"], seconds, as_json)
         return
     if stages:
         _bench_stages(names or ["panorama"], hops, as_json)
@@ -122,6 +129,32 @@ def _bench_panel(name: str, seconds: float, as_json: bool) -> None:
         f"late of {r.blocks} blocks: {r.late_alone} without a browser, {r.late_with_one} with one, "
         f"{r.late_with_many} with {MANY}"
     )
+
+
+def _bench_paced(names: list[str], seconds: float, as_json: bool) -> None:
+    """Print how many runs of models that see a stretch of sound at once were late."""
+    from plugin_bridge.diagnostics.paced_runs import measure_paced_runs
+    from realtime import load_model
+
+    results = {}
+    for name in names:
+        model = load_model(name)
+        tiers = [tier for tier, its in model.spec.tiers.items() if its.runs and tier != "offline"]
+        if not tiers:
+            raise typer.BadParameter(f"{name} steps frame by frame: bench it without --paced")
+        results[name] = [measure_paced_runs(model, tier, seconds) for tier in tiers]
+    if as_json:
+        typer.echo(
+            json.dumps({n: [vars(r) for r in rows] for n, rows in results.items()}, indent=2)
+        )
+        return
+    for name, rows in results.items():
+        for r in rows:
+            typer.echo(
+                f"{name} {r.tier}, {r.seconds:g} s in real time: {r.late_runs} of {r.runs} runs "
+                f"and {r.late_hops} of {r.hops} hops late, the longest {r.longest_hop_ms:.1f} ms, "
+                f"{r.core_share:.0%} of a core"
+            )
 
 
 def _bench_stages(names: list[str], hops: int, as_json: bool) -> None:
