@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
+from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.metering import decibels
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.sound_history import shown_samples
@@ -31,14 +32,23 @@ TARGETS = {"guitar": (-30.0, 22.0), "drums and bass": (0.0, 12.0), "piano": (22.
 class Recording(MemorySurface):
     """A separated song that goes on by a look's time with every look, up to `end`."""
 
-    def __init__(self, song, stems, rate_hz: float, latency: float, facts: Facts) -> None:
+    def __init__(
+        self, song, stems, rate_hz: float, latency: float, facts: Facts, encoder: str
+    ) -> None:
         super().__init__(list(TARGETS))
+        self.encoder = encoder
         self.song, self.stems, self.rate_hz = song, stems, rate_hz
         self.latency, self._facts = latency, facts
         self.position, self.end = 0.0, 0.0
 
     def facts(self, instance):
         return self._facts
+
+    def actions(self, instance):
+        return ACTIONS
+
+    def timbres(self, instance):
+        return {"encoder": self.encoder}
 
     def meters(self, instance):
         sound = self._at(instance)
@@ -75,7 +85,7 @@ def separated(path: Path, seconds: float) -> Recording:
     stems = np.concatenate([separator.process(song), separator.flush()], axis=2)
     stems = stems[..., -song.shape[1] :]
     facts = facts_of(model.spec, TIER, rate_hz)
-    surface = Recording(song, stems, rate_hz, float(separator.latency), facts)
+    surface = Recording(song, stems, rate_hz, float(separator.latency), facts, model.spec.encoder)
     for name, values in TARGETS.items():
         for control, value in zip(("azimuth", "width"), values, strict=True):
             surface.set_value(name, control, value)

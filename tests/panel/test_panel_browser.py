@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import itertools
 import os
 import signal
 import time
@@ -295,6 +296,20 @@ def test_it_fits_a_phone_and_is_moved_by_touch(panel, open_page):
     for name in ("Target 1", "Bypass"):
         button = page.get_by_role("button", name=name.split()[0]).first
         assert button.bounding_box()["x"] + button.bounding_box()["width"] <= 375
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 700), (1280, 800), (3840, 2160)])
+def test_it_fits_a_window_and_a_large_screen(panel, open_page, width, height):
+    page = open_page(panel[0], {"width": width, "height": height})
+    for _ in range(2):
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        boxes = [page.locator(each).bounding_box() for each in ("header", "main", "footer")]
+        for upper, lower in itertools.pairwise(boxes):
+            assert upper["y"] + upper["height"] <= lower["y"] + 1
+        assert boxes[2]["y"] + boxes[2]["height"] <= height + 1
+        assert boxes[1]["height"] > 0.6 * height
+        panel[0]._performance._message = "something in a line"  # it stands between them
+        page.get_by_text("something in a line").wait_for()
 
 
 def test_everything_is_reached_by_the_keyboard(panel, open_page):
