@@ -219,14 +219,16 @@ class PanelServer:
     def _tell(self, wanted: set[str]) -> None:
         """Tell all browsers what has changed, with pictures of the instances that are wanted."""
         self._n_told += 1
-        now = shown(self._surface, None if self._n_told % METERS_EVERY else self._told)
+        is_full = self._n_told % METERS_EVERY == 0
+        now = shown(self._surface, None if is_full else self._told)
+        self._performance.attend(now["values"], self._position_s())
+        if is_full:
+            now["performance"] = self._performance.told()
+            now["library"] = self._library.told()
+            now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
+            self._heard.keep(wanted)
         if self.player is not None:
             now["player"] = dict(self.player.state())
-        self._performance.attend(now["values"], self._position_s())
-        now["performance"] = self._performance.told()
-        now["library"] = self._library.told()
-        self._heard.keep(wanted)
-        now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
         news = changes(self._told, now)
         self._told = now
         everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
