@@ -68,7 +68,7 @@ def built_plugin() -> Path:
     """The folder of the plugins in every format; built once for the same sources."""
     need("g++", "make", str(DPF))
     digest = hashlib.sha256()
-    for file in sorted(CPP.iterdir()):
+    for file in sorted(p for p in CPP.rglob("*") if p.is_file()):
         digest.update(file.name.encode() + file.read_bytes())
     folder = WORK / f"plugin-{digest.hexdigest()[:12]}"
     make_plugin(folder)

@@ -22,7 +22,8 @@
 #endif
 
 #define DISTRHO_PLUGIN_NUM_INPUTS 2
-#define DISTRHO_PLUGIN_HAS_UI 0
+#define DISTRHO_PLUGIN_HAS_UI 0  // not by DPF: window/
+#define DISTRHO_PLUGIN_WANT_DIRECT_ACCESS 1  // for the window in LV2, window/lv2_plugin.cpp
 #define DISTRHO_PLUGIN_IS_RT_SAFE 1
 #define DISTRHO_PLUGIN_WANT_LATENCY 1
 #define DISTRHO_PLUGIN_WANT_STATE 1

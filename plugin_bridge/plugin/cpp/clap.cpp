@@ -13,6 +13,9 @@
 #include "effect.h"
 #include "state.h"
 #include "text.h"
+#ifdef STEMSTEER_WINDOW
+#include "window/clap_gui.h"
+#endif
 
 namespace stemsteer {
 namespace {
@@ -41,11 +44,15 @@ public:
 
     const clap_plugin_t* interface() const { return &interface_; }
 
-private:
+#ifdef STEMSTEER_WINDOW
+    ClapGui& gui() { return gui_; }
+#endif
+
     static ClapPlugin& of(const clap_plugin_t* plugin) {
         return *static_cast<ClapPlugin*>(plugin->plugin_data);
     }
 
+private:
     template <class T>
     const T* host_extension(const char* id) const {
         return static_cast<const T*>(host_->get_extension(host_, id));
@@ -64,6 +71,9 @@ private:
             self.effect_.on_fault([host = self.host_, log](const std::string& text) {
                 log->log(host, CLAP_LOG_ERROR, text.c_str());
             });
+#ifdef STEMSTEER_WINDOW
+        self.gui_.meet_host();
+#endif
         track_changed(plugin);
         return true;
     }
@@ -144,6 +154,9 @@ private:
     }
 
     void push_outputs(const clap_output_events_t* events) {
+#ifdef STEMSTEER_WINDOW
+        gui_.push(events);
+#endif
         for (const Control& control : kControls) {
             const float value = effect_.value(control.id);
             if (!control.output || !events || value == told_[control.id])
@@ -308,7 +321,11 @@ private:
         for (const auto& known : all)
             if (id && std::strcmp(id, known.id) == 0)
                 return known.extension;
+#ifdef STEMSTEER_WINDOW
+        return ClapGui::extension(id);
+#else
         return nullptr;
+#endif
     }
 
     clap_plugin_t interface_;
@@ -319,6 +336,9 @@ private:
     std::atomic<bool> restart_asked_{false};
     std::atomic<float> told_[kControlCount] = {};  // outputs as the host knows them
     Effect effect_{Effect::kWhenActivated};
+#ifdef STEMSTEER_WINDOW
+    ClapGui gui_{host_, effect_};
+#endif
 };
 
 uint32_t plugin_count(const clap_plugin_factory_t*) { return 1; }
@@ -344,6 +364,11 @@ const void* entry_factory(const char* id) {
 }
 
 }  // namespace
+
+#ifdef STEMSTEER_WINDOW
+ClapGui& gui_of(const clap_plugin_t* plugin) { return ClapPlugin::of(plugin).gui(); }
+#endif
+
 }  // namespace stemsteer
 
 extern "C" CLAP_EXPORT const clap_plugin_entry_t clap_entry = {

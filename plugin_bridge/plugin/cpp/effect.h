@@ -54,6 +54,9 @@ public:
     bool active() const { return active_; }
     double rate_hz() const { return rate_hz_; }
 
+    // A moment of the sound that is heard now, for the window (Link::copy_sound).
+    bool copy_sound(Sound& sound) const { return link_.copy_sound(sound); }
+
     // In the audio thread: begin anew; the sound that is under way is forgotten.
     void reset();
 

@@ -270,6 +270,35 @@ void Link::set_timbres(const std::string& text) {
     timbres_ = text;
 }
 
+bool Link::copy_sound(Sound& sound) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!memory_)
+        return false;
+    // With the latency there is in the ring, and far from where it is written meanwhile.
+    const uint32_t samples = ring_rate_hz_ <= 50000 ? 4096 : 8192;
+    const Ring ring = mapped();
+    const Header& header = *ring.header;
+    const uint64_t end = header.written.load(std::memory_order_acquire) -
+                         header.latency.load(std::memory_order_relaxed);
+    const uint64_t first = end - samples;
+    if (first < header.start.load() || end < kOrigin + samples ||
+        header.offline.load(std::memory_order_relaxed))
+        return false;
+    sound.end = end;
+    sound.rate_hz = ring_rate_hz_;
+    sound.processed = presence_.attached.load() && header.done.load(std::memory_order_acquire) >= end &&
+                      header.from.load(std::memory_order_acquire) <= first;
+    sound.input.resize(size_t{samples} * 2);
+    sound.output.resize(size_t{samples} * 2);
+    for (uint32_t i = 0; i < samples; ++i)
+        for (uint32_t channel = 0; channel < 2; ++channel) {
+            const size_t at = (first + i) % kCapacity;
+            sound.input[2 * i + channel] = ring.input[at * kInputs + channel];
+            sound.output[2 * i + channel] = ring.output[at * ring_outputs_ + channel];
+        }
+    return true;
+}
+
 void Link::work() {
     sigset_t all;
     sigfillset(&all);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "stream.h"
 
@@ -15,6 +16,14 @@ struct Hello {
     std::string uuid, label, track, model, format, timbres;
     double rate_hz = 0;
     uint32_t block = 0, latency = 0, outputs = 2;
+};
+
+// A moment of what goes in and of what an engine has made of it, as the track is heard now.
+struct Sound {
+    uint64_t end = 0;                  // position of the sample after the last
+    double rate_hz = 0;
+    bool processed = false;            // the output is there, all of it
+    std::vector<float> input, output;  // interleaved, left and right, of the same positions; a power of two
 };
 
 class Link {
@@ -39,6 +48,10 @@ public:
     // has made new ones tells them; one that is set is told to the engine.
     std::string timbres() const;
     void set_timbres(const std::string& text);
+
+    // Copy the newest samples that are heard out of the ring, for a window to show; not in the audio
+    // thread. False: there are none, or the host renders, faster than this could read.
+    bool copy_sound(Sound& sound) const;
 
 private:
     void work();

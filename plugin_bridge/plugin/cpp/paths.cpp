@@ -1,5 +1,6 @@
 #include "paths.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <spawn.h>
@@ -44,6 +45,12 @@ std::vector<std::string> lines_of(const std::string& path) {
     return lines;
 }
 
+// What the autostart file says; nothing if it is not ours.
+std::vector<std::string> engine_command() {
+    const std::string path = autostart_file();
+    return is_ours(path) ? lines_of(path) : std::vector<std::string>();
+}
+
 // Start a program by its absolute path, with a clean environment and without waiting for it.
 bool run_alone(const std::vector<std::string>& command) {
     if (command[0][0] != '/')
@@ -55,7 +62,8 @@ bool run_alone(const std::vector<std::string>& command) {
     std::vector<std::string> settings = {"PATH=/usr/local/bin:/usr/bin:/bin"};
     for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
                              "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STEMSTEER_SOCKET",
-                             "STEMSTEER_MODELS", "DBUS_SESSION_BUS_ADDRESS"})
+                             "STEMSTEER_MODELS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY",
+                             "WAYLAND_DISPLAY"})
         if (std::getenv(name))
             settings.push_back(std::string(name) + "=" + variable(name));
 
@@ -114,11 +122,18 @@ bool is_ours(const std::string& path) {
 }
 
 bool start_engine() {
-    const std::string path = autostart_file();
-    if (!is_ours(path))
-        return false;
-    const std::vector<std::string> command = lines_of(path);
+    const std::vector<std::string> command = engine_command();
     return !command.empty() && run_alone(command);
+}
+
+bool open_panel() {
+    std::vector<std::string> command = engine_command();
+    const auto serve = std::find(command.begin(), command.end(), "serve");
+    if (serve == command.begin() || serve == command.end())
+        return false;
+    command.erase(serve, command.end());
+    command.insert(command.end(), {"panel", "--open"});
+    return run_alone(command);
 }
 
 void notify_desktop(const std::string& title, const std::string& text) {

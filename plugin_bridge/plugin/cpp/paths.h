@@ -17,6 +17,10 @@ bool is_ours(const std::string& path);
 // no harm: the second engine leaves.
 bool start_engine();
 
+// Open the panel in the browser by the same program: its command line up to `serve`, then
+// `panel --open`. Without waiting for it; false: there is no such program.
+bool open_panel();
+
 // Show a message on the user's desktop, where there is one that can.
 void notify_desktop(const std::string& title, const std::string& text);
 

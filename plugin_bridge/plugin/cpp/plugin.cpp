@@ -39,6 +39,8 @@ void set_choices(Parameter& parameter, const Control& control) {
 
 }  // namespace
 
+const Effect& effect_of(const Plugin& plugin);
+
 class StemsteerPlugin : public Plugin {
 public:
     StemsteerPlugin() : Plugin(kControlCount, 0, kPropertyCount) { setLatency(effect_.latency()); }
@@ -119,6 +121,8 @@ protected:
     }
 
 private:
+    friend const Effect& effect_of(const Plugin& plugin);
+
     static constexpr uint32_t kRest = 0;
 
     Effect effect_{Effect::kAtOnce};
@@ -127,5 +131,10 @@ private:
 };
 
 Plugin* createPlugin() { return new StemsteerPlugin(); }
+
+// For the window in LV2, which is handed the plugin as DPF has it.
+const Effect& effect_of(const Plugin& plugin) {
+    return static_cast<const StemsteerPlugin&>(plugin).effect_;
+}
 
 END_NAMESPACE_DISTRHO

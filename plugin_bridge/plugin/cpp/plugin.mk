@@ -13,4 +13,12 @@ endif
 override LDFLAGS += -lpthread -Wl,-z,nodelete
 include $(DPF_PATH)/Makefile.plugins.mk
 TARGETS = jack lv2_dsp
+ifeq ($(WINDOW),true)
+FILES_WINDOW = $(addprefix window/,lv2_ui.cpp lv2_plugin.cpp view.cpp x11_window.cpp gestures.cpp picture.cpp canvas.cpp \
+	field.cpp libraries.cpp)
+$(FILES_WINDOW:%=$(DPF_BUILD_DIR)/%.o): BUILD_CXX_FLAGS += -I$(DPF_PATH)/distrho/src $(CAIRO)
+$(lv2_dsp): $(FILES_WINDOW:%=$(DPF_BUILD_DIR)/%.o)
+SYMBOLS_LV2DSP = $(SYMBOLS_LV2)
+-include $(FILES_WINDOW:%=$(DPF_BUILD_DIR)/%.d)
+endif
 all: $(TARGETS)

@@ -1,11 +1,15 @@
 // The plugin in VST3: one object is processor and controller. vst3_factory.cpp makes it.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "effect.h"
 #include "state.h"
 #include "text.h"
 #include "vst3_parameters.h"
+#ifdef STEMSTEER_WINDOW
+#include "window/vst3_view.h"
+#endif
 
 namespace stemsteer {
 namespace {
@@ -248,7 +252,13 @@ public:
         return V3_OK;
     }
 
-    void* V3_API create_view(const char*) override { return nullptr; }
+    void* V3_API create_view(const char* name) override {
+#ifdef STEMSTEER_WINDOW
+        if (name && std::strcmp(name, "editor") == 0)
+            return make_vst3_view(*static_cast<Component*>(this), window_controls_);
+#endif
+        return nullptr;
+    }
 
     // --- ContextRequirements, InfoListener
 
@@ -325,6 +335,38 @@ private:
             handler_->restart_component(flags);
     }
 
+#ifdef STEMSTEER_WINDOW
+    // What is moved in the window goes to the host, which sends it on to process() and records it.
+    class WindowControls final : public ControlSurface {
+    public:
+        explicit WindowControls(Vst3Plugin& plugin) : plugin_(plugin) {}
+
+        float value(uint32_t id) const override { return plugin_.effect_.value(id); }
+        const Effect* effect() const override { return &plugin_.effect_; }
+
+        void begin(uint32_t id) override {
+            if (plugin_.handler_)
+                plugin_.handler_->begin_edit(kFirstParameter + id);
+        }
+
+        void set(uint32_t id, float value) override {
+            plugin_.effect_.set_value(id, value);
+            if (plugin_.handler_)
+                plugin_.handler_->perform_edit(kFirstParameter + id,
+                                               to_normalized(kControls[id], value));
+        }
+
+        void end(uint32_t id) override {
+            if (plugin_.handler_)
+                plugin_.handler_->end_edit(kFirstParameter + id);
+        }
+
+    private:
+        Vst3Plugin& plugin_;
+    };
+
+    WindowControls window_controls_{*this};
+#endif
     std::atomic<uint32_t> references_{1};
     ComponentHandler* handler_ = nullptr;
     double rate_hz_ = 44100;
