@@ -22,6 +22,8 @@ have() { ls -d "$@" >/dev/null 2>&1; }
 lacking=
 command -v g++ make >/dev/null || lacking="$lacking g++ make"
 have /usr/share/dpf || lacking="$lacking dpf-source"
+have /usr/include/xcb/xcb.h && have /usr/include/cairo/cairo-xcb.h ||
+    lacking="$lacking libxcb1-dev libcairo2-dev"  # the plugin's window
 command -v zstd >/dev/null || lacking="$lacking zstd"
 have /usr/lib/*/libpython3*.so.1.0 || lacking="$lacking libpython3-dev"
 # shellcheck disable=SC2086 -- a list of words
@@ -70,7 +72,7 @@ Version: $version
 Architecture: $(dpkg --print-architecture)
 Maintainer: The makers of Stemsteer <stemsteer@localhost>
 Depends: libc6 (>= $(getconf GNU_LIBC_VERSION | cut -d ' ' -f 2))
-Recommends: libportaudio2
+Recommends: libportaudio2, libxcb1, libcairo2
 Section: sound
 Priority: optional
 Description: takes one sound out of a stereo mix

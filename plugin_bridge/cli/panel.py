@@ -72,6 +72,9 @@ def panel(
     sounds and directions are for it.
     """
     settings = panel_settings(bind, port, token)
+    if path is None and open_it and is_panel(port):
+        announce(settings, port, open_it)  # the one that runs: it shows the same tracks
+        return
     if path is None:
         running = engine_panel(settings, open_it)
     else:
@@ -192,6 +195,18 @@ def panel_settings(bind: str, port: int, token: str | None) -> PanelOptions:
             f"the panel needs {error.name}: pip install 'stemsteer[panel]'"
         ) from error
     return PanelOptions.with_token(bind, port, token)
+
+
+def is_panel(port: int) -> bool:
+    """Return whether a panel runs at a port of this machine."""
+    from plugin_bridge.panel.client import PanelClient
+    from realtime.errors import StemsteerError
+
+    try:
+        PanelClient(port).close()
+    except StemsteerError:
+        return False
+    return True
 
 
 def announce(settings: PanelOptions, port: int, open_it: bool) -> None:

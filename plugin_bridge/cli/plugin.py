@@ -17,11 +17,16 @@ def install(
     ] = None,
 ) -> None:
     """Put the plugin into your plugin folders, built here if need be; it starts the engine."""
+    from plugin_bridge.plugin.install import has_window, unit_file
     from plugin_bridge.plugin.install import install as run
-    from plugin_bridge.plugin.install import unit_file
 
     for path in run(prebuilt):
         typer.echo(f"wrote {path}")
+    if not has_window():
+        typer.echo(
+            "The plugin was built without its window: for that, run `sudo apt install libxcb1-dev "
+            "libcairo2-dev` and install it again"
+        )
     typer.echo(
         "The plugin starts the engine when it needs it. To have it run always: "
         f"systemctl --user enable --now {unit_file().stem}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from realtime.errors import StemsteerError
@@ -24,7 +24,7 @@ class PanelClient:
     def __init__(self, port: int, *, token: str = "") -> None:
         try:
             self._socket = connect(f"ws://127.0.0.1:{port}/ws", open_timeout=OPEN_S)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, WebSocketException) as error:
             raise StemsteerError(f"no panel answers on port {port}: {error}") from error
         if token:
             self._socket.send(json.dumps({"token": token}))

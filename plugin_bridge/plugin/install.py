@@ -75,6 +75,11 @@ def install(prebuilt: Path | None = None) -> list[Path]:
     return [*bundles().values(), *_write_starters()]
 
 
+def has_window() -> bool:
+    """Return whether the installed plugin was built with its window."""
+    return "ui:X11UI" in (bundles()["Stemsteer.lv2"] / "manifest.ttl").read_text()
+
+
 def uninstall() -> list[Path]:
     """Remove what `install` has written, and what engines have left; returns what was there.
 

@@ -6,13 +6,17 @@ import contextlib
 import http.client
 import json
 import random
+import socket
 import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from plugin_bridge.cli.app import app
+from plugin_bridge.cli.panel import is_panel
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.panel.picture import N_BANDS
@@ -262,6 +266,23 @@ def test_a_token_opens_where_others_can_reach():
 def test_a_port_in_use_is_said(panel):
     with pytest.raises(StemsteerError, match="choose another with --port"):
         PanelOptions(port=panel[0].port).open(MemorySurface(["a"]), print)
+
+
+def test_a_panel_that_runs_is_opened_in_place_of_another(panel, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    port = panel[0].port
+    done = CliRunner().invoke(app, ["panel", "--open", "--port", str(port)])
+    assert done.exit_code == 0, done.output
+    assert opened == [f"http://127.0.0.1:{port}/"]
+
+
+def test_what_is_no_panel_is_not_taken_for_one(monkeypatch):
+    monkeypatch.setattr("plugin_bridge.panel.client.OPEN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert is_panel(port) is False
+    assert is_panel(port) is False
 
 
 def test_sixteen_browsers_are_served_and_not_one_more(panel):

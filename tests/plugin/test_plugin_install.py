@@ -44,6 +44,7 @@ def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace
     assert plugin_checks() == {"plugin": False, "autostart": False, "engine": False}
     done = stemsteer("plugin", "install", "--prebuilt", built_plugin())
     assert done.returncode == 0, done.stderr
+    assert "without its window" not in done.stdout
     for kind in ("vst3", "lv2", "clap"):
         for name in ("Stemsteer", "StemsteerSplit"):
             assert (engine_sandbox.folder / f".{kind}" / f"{name}.{kind}").exists()

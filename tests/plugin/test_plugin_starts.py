@@ -28,12 +28,12 @@ def said(program: Path) -> list[str]:
     return record.read_text().splitlines()
 
 
-def start(folder: Path, notifier: Path) -> str:
+def start(folder: Path, notifier: Path, *arguments: str) -> str:
     """Run the starter in a folder, as hosts do, with a host's environment; what it prints."""
     flags = (f'-DSTEMSTEER_NOTIFIER="{notifier}"',)
     host = {**os.environ, "LD_LIBRARY_PATH": "/of/the/host", "PYTHONPATH": str(folder)}
     done = subprocess.run(
-        [compiled("starter", CPP / "paths.cpp", flags=flags)],
+        [compiled("starter", CPP / "paths.cpp", flags=flags), *arguments],
         cwd=folder,
         env=host,
         capture_output=True,
@@ -73,3 +73,23 @@ def test_a_command_without_an_absolute_path_is_not_started(engine_sandbox, tmp_p
 
 def test_without_a_notifier_nothing_is_started(engine_sandbox, tmp_path):
     assert start(tmp_path, tmp_path / "none") == "0"
+
+
+def test_the_panel_is_opened_by_the_program_that_is_the_engine(
+    engine_sandbox, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DISPLAY", ":7")
+    program = recorder(tmp_path / "engine")
+    autostart(engine_sandbox, program, "-m", "a module", "serve", "--model", "steer")
+    assert start(tmp_path, tmp_path / "none", "panel") == "1"
+    folder, *rest = said(program)
+    assert folder == "/"
+    assert rest[:4] == ["-m", "a module", "panel", "--open"]
+    assert "DISPLAY=:7" in rest  # for the browser
+    assert not [word for word in rest if "serve" in word or "steer" in word.split()]
+
+
+def test_without_an_engine_to_start_there_is_no_panel(engine_sandbox, tmp_path):
+    assert start(tmp_path, tmp_path / "none", "panel") == "0"
+    autostart(engine_sandbox, recorder(tmp_path / "engine"), "other")
+    assert start(tmp_path, tmp_path / "none", "panel") == "0"

@@ -283,18 +283,27 @@ private:
         for (int32_t i = 0, count = changes ? changes->get_param_count() : 0; i < count; ++i) {
             ValueQueue* const queue = changes->get_param_data(i);
             const Control* const control = queue ? control_of(queue->get_param_id()) : nullptr;
-            const int32_t last = queue ? queue->get_point_count() - 1 : -1;
-            int32_t offset = 0;
             double normalized = 0;
-            if (!control || last < 0 ||
-                queue->get_point(points == kAtTheBeginning ? 0 : last, &offset, &normalized) != V3_OK ||
-                !std::isfinite(normalized))
-                continue;
-            if (points == kAll || (points == kAtTheBeginning) == (offset <= 0)) {
+            if (control && last_of(*queue, points, normalized) && std::isfinite(normalized)) {
                 moved_s_[control->id] = seconds();
                 effect_.set_value(control->id, to_plain(*control, normalized));
             }
         }
+    }
+
+    // The last of the points that are meant: a jump is two of them at one sample.
+    static bool last_of(ValueQueue& queue, Points points, double& normalized) {
+        bool found = false;
+        for (int32_t at = 0, count = queue.get_point_count(); at < count; ++at) {
+            int32_t offset = 0;
+            double value = 0;
+            if (queue.get_point(at, &offset, &value) == V3_OK &&
+                (points == kAll || (points == kAtTheBeginning) == (offset <= 0))) {
+                normalized = value;
+                found = true;
+            }
+        }
+        return found;
     }
 
     void play(const v3_process_data& data) {

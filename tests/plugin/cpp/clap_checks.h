@@ -27,6 +27,8 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr clap_id kWidth = 1, kMix = 5, kGain = 7, kBypass = 8, kLatencyMode = 9;
 
+inline const void* (*more_extensions)(const char* id) = [](const char*) -> const void* { return nullptr; };
+
 struct Host {
     clap_host_t host = {CLAP_VERSION, this, "checks", "", "", "1", extension, restart, nothing, nothing};
     bool bare = false, activating = false;
@@ -60,7 +62,7 @@ struct Host {
             return &latency;
         if (!std::strcmp(id, CLAP_EXT_PARAMS))
             return &params;
-        return std::strcmp(id, CLAP_EXT_TRACK_INFO) ? nullptr : &track;
+        return std::strcmp(id, CLAP_EXT_TRACK_INFO) ? more_extensions(id) : &track;
     }
 };
 

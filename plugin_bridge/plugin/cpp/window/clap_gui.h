@@ -15,9 +15,11 @@ namespace stemsteer {
 class ClapGui final : public ControlSurface {
 public:
     ClapGui(const clap_host_t* host, Effect& effect) : host_(host), effect_(effect) {}
+    ~ClapGui() { destroy(); }
 
-    // In `init`, and where a host asks for extensions. Null: it is none of a window's.
-    void meet_host();
+    void meet_host();  // in `init`
+
+    // What a host asks for by that name; null: it is none of a window's.
     static const void* extension(const char* id);
 
     // Hand over what was moved; where the host takes events. The audio thread may call it.

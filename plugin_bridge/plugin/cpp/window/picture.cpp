@@ -129,16 +129,16 @@ void draw_level(Canvas& canvas, const Box& box, const char* name, float level_db
     if (share * bar.width > 6)
         canvas.box({bar.x, bar.y, share * bar.width, bar.height}, 3);
     canvas.colour(kText);
-    canvas.text(box.right() - 6, box.middle(),
+    canvas.text(box.right(), box.middle(),
                 level_db > kSilence_db ? decimal(level_db, " dB") : "\u2212\u221e dB", kSmall,
                 Align::kRight);
 }
 
 void draw_meters(Canvas& canvas, const Layout& layout, const Shown& shown, const Field& field) {
     const Box& box = layout.meters;
-    const double words = 150, each = (box.width - words) / 2;
+    const double words = 124, gap = 12, each = (box.width - words) / 2 - gap;
     draw_level(canvas, {box.x, box.y, each, box.height}, "In", field.input_db(), kRest);
-    draw_level(canvas, {box.x + each, box.y, each, box.height}, "Out", field.output_db(), kTaken);
+    draw_level(canvas, {box.x + each + gap, box.y, each, box.height}, "Out", field.output_db(), kTaken);
     std::string facts = "load " + std::to_string(std::lround(100 * shown.values[kLoad])) + " %";
     if (shown.latency_ms > 0)
         facts = decimal(shown.latency_ms, " ms") + " \u00b7 " + facts;

@@ -1,0 +1,202 @@
+// What the hosts of a plugin's window share: a window of their own, sound at the pace of a sound card
+// and commands, one a line of standard input, each answered by a line.
+//   HOST PLUGIN [SOUND]
+//   open [SCALE]        "window ID", or "no window"      close            "closed"
+//   orphan              end the host's window alone, "orphaned"
+//   size WIDTH HEIGHT   "size W H" as they are then      get CONTROL      its value
+//   set CONTROL VALUE   as automation does               moves            what the window has moved since
+//                                                                         the last time
+// SOUND holds 32-bit floats, interleaved, two channels; it is played again and again.
+#pragma once
+
+#include <algorithm>
+#include <iostream>
+#include <poll.h>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "checks.h"
+#include "controls.h"
+#include "window/libraries.h"
+
+inline constexpr uint32_t kHostBlock = 512;
+inline constexpr double kHostRate_hz = 44100;
+
+inline const stemsteer::Control& control_called(const std::string& symbol) {
+    for (const stemsteer::Control& control : stemsteer::kControls)
+        if (symbol == control.symbol)
+            return control;
+    fail("no control %s", symbol.c_str());
+}
+
+// One format's window. Moves are told as words: "begin azimuth", "azimuth 3.5", "end azimuth".
+class WindowHost {
+public:
+    virtual ~WindowHost() = default;
+
+    virtual bool open(uint32_t parent, double scale) = 0;  // false: the plugin has none
+    virtual void close() = 0;
+    virtual void size(uint32_t& width, uint32_t& height) = 0;  // ask for it, and tell what it is
+    virtual double value(const stemsteer::Control& control) = 0;
+    virtual void set(const stemsteer::Control& control, double value) = 0;
+    virtual void tick() = 0;
+    virtual void play(float* const* in, float* const* out) = 0;  // a block
+
+    std::string moves;
+
+    void moved(const char* kind, const stemsteer::Control& control) {
+        moves += std::string(kind) + " " + control.symbol + ";";
+    }
+    void moved(const stemsteer::Control& control, double value) {
+        std::ostringstream words;
+        words << control.symbol << " " << value << ";";
+        moves += words.str();
+    }
+};
+
+class HostLoop {
+public:
+    HostLoop(WindowHost& host, const char* sound) : host_(host), l_(*stemsteer::libraries()) {
+        if (std::FILE* const file = sound ? std::fopen(sound, "rb") : nullptr) {
+            float part[4096];
+            for (size_t n; (n = std::fread(part, sizeof *part, 4096, file)) > 0;)
+                sound_.insert(sound_.end(), part, part + n);
+            std::fclose(file);
+        }
+        sound_.resize(std::max<size_t>(sound_.size() / 2 / kHostBlock, 1) * 2 * kHostBlock);
+        connection_ = l_.xcb_connect(nullptr, nullptr);
+        REQUIRE(!l_.xcb_connection_has_error(connection_), "no X server");
+    }
+
+    ~HostLoop() { l_.xcb_disconnect(connection_); }
+
+    // Until standard input ends.
+    void run() {
+        const double begun_s = now_s();
+        std::string text;
+        for (double ticked_s = 0;;) {
+            pollfd input = {0, POLLIN, 0};
+            poll(&input, 1, 4);
+            if (input.revents) {
+                char part[4096];
+                const ssize_t n = read(0, part, sizeof part);
+                if (n <= 0)
+                    return;
+                text.append(part, size_t(n));
+            }
+            for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
+                std::cout << answer(text.substr(0, end)) << std::endl;
+            if (now_s() - ticked_s >= 0.016) {
+                ticked_s = now_s();
+                host_.tick();
+            }
+            const double played_s = double(blocks_) * kHostBlock / kHostRate_hz;
+            if (played_s < now_s() - begun_s)
+                play();
+        }
+    }
+
+private:
+    void play() {
+        const size_t at = blocks_++ * 2 * kHostBlock % sound_.size();
+        std::vector<std::vector<float>> rows(6, std::vector<float>(kHostBlock));
+        float* heads[6];
+        for (size_t i = 0; i < 6; ++i)
+            heads[i] = rows[i].data();
+        for (size_t i = 0; i < kHostBlock; ++i)
+            for (size_t c = 0; c < 2; ++c)
+                rows[c][i] = sound_[at + 2 * i + c];
+        host_.play(heads, heads + 2);
+    }
+
+    std::string answer(const std::string& line) {
+        std::istringstream words(line);
+        std::ostringstream said;
+        std::string verb, symbol;
+        words >> verb;
+        if (verb == "open") {
+            double scale = 0;
+            words >> scale;
+            make_window();
+            uint32_t width = 0, height = 0;
+            if (!host_.open(window_, scale))
+                return close_window(), "no window";
+            host_.size(width, height);
+            resize(width, height);
+            said << "window " << window_;
+        } else if (verb == "close") {
+            host_.close();
+            close_window();
+            said << "closed";
+        } else if (verb == "orphan") {
+            close_window();
+            said << "orphaned";
+        } else if (verb == "size") {
+            uint32_t width = 0, height = 0;
+            words >> width >> height;
+            host_.size(width, height);
+            resize(width, height);
+            said << "size " << width << " " << height;
+        } else if (verb == "get") {
+            words >> symbol;
+            said << host_.value(control_called(symbol));
+        } else if (verb == "set") {
+            double value = 0;
+            words >> symbol >> value;
+            host_.set(control_called(symbol), value);
+            said << "set";
+        } else if (verb == "moves") {
+            said << host_.moves;
+            host_.moves.clear();
+        } else {
+            fail("no command %s", line.c_str());
+        }
+        return said.str();
+    }
+
+    void make_window() {
+        const xcb_screen_t& screen = *l_.xcb_setup_roots_iterator(l_.xcb_get_setup(connection_)).data;
+        window_ = l_.xcb_generate_id(connection_);
+        l_.xcb_create_window(connection_, screen.root_depth, window_, screen.root, 0, 0, 100, 100, 0,
+                             XCB_WINDOW_CLASS_INPUT_OUTPUT, screen.root_visual, 0, nullptr);
+        l_.xcb_map_window(connection_, window_);
+        wait();
+    }
+
+    void resize(uint32_t width, uint32_t height) {
+        const uint32_t values[] = {width, height};
+        l_.xcb_configure_window(connection_, window_,
+                                XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT, values);
+        wait();
+    }
+
+    void close_window() {
+        l_.xcb_destroy_window(connection_, window_);
+        wait();
+    }
+
+    // Until the server has done what it was asked.
+    void wait() {
+        std::free(l_.xcb_get_geometry_reply(connection_, l_.xcb_get_geometry(connection_, window_),
+                                            nullptr));
+        while (xcb_generic_event_t* const event = l_.xcb_poll_for_event(connection_))
+            std::free(event);
+    }
+
+    WindowHost& host_;
+    const stemsteer::Libraries& l_;
+    xcb_connection_t* connection_ = nullptr;
+    uint32_t window_ = 0;
+    std::vector<float> sound_;
+    size_t blocks_ = 0;
+};
+
+template <class Host>
+int run_window_host(int count, char** words) {
+    REQUIRE(count >= 2, "usage: %s PLUGIN [SOUND]", words[0]);
+    plugin_path = words[1];
+    Host host;
+    HostLoop(host, count > 2 ? words[2] : nullptr).run();
+    return 0;
+}
