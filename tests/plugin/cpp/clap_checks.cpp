@@ -51,7 +51,7 @@ CHECK(unknown_ids_make_no_plugin) {
 
 CHECK(unknown_extensions_are_refused) {
     Plugin plugin;
-    for (const char* id : {"", "clap.param", "clap.paramsx", "clap.gui", "org.nobody"})
+    for (const char* id : {"", "clap.param", "clap.paramsx", "clap.gu", "org.nobody"})
         REQUIRE(!plugin.plugin->get_extension(plugin.plugin, id), "extension '%s'", id);
 }
 
