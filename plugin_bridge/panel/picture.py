@@ -83,8 +83,8 @@ class PictureMaker:
         """Return the picture of a sound."""
         both = np.empty((2, self.samples), np.complex64)
         for row, (left, right) in zip(both, (sound.mixture, sound.target), strict=True):
-            row.real, row.imag = left, right
-        both *= self._window
+            np.multiply(left, self._window, out=row.real)
+            np.multiply(right, self._window, out=row.imag)
         spectra = np.fft.fft(both).astype(np.complex64, copy=False)  # is that; numpy's types err
         ahead = spectra[:, 1 : self._n_bins + 1]
         back = spectra[:, : -self._n_bins - 1 : -1]
