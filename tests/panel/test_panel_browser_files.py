@@ -1,0 +1,198 @@
+"""What the panel in a browser does beside moving: files, timbres, MIDI, performances, playing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+
+from plugin_bridge.automation import read_automation
+from plugin_bridge.cli.panel import FileTrial, file_panel
+from plugin_bridge.cli.sounds import SoundOptions
+from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.control.servers import running
+from plugin_bridge.panel import examples
+from plugin_bridge.panel.server import PanelOptions
+from plugin_bridge.picture.recognise import Recognised
+from plugin_bridge.timbre import Timbre, TimbreLibrary
+from tests.support.panel_page import Playing, handle, until
+
+pytestmark = pytest.mark.realtime  # processes enough to disturb others
+
+
+def test_a_performance_is_recorded_as_lanes_and_downloaded(tmp_path, open_page):
+    surface = Playing(["guitar", "lead vocals"])
+    options = PanelOptions("0.0.0.0", 0, "a-token-of-a-tablet", tmp_path)
+    with running(options.open(surface, print), print) as server:
+        page = open_page(f"http://127.0.0.1:{server.port}/#a-token-of-a-tablet")
+        handle(page).press("PageUp")
+        page.get_by_role("button", name="Record").click()
+        page.get_by_text("recording to").wait_for()
+        handle(page).press("PageUp")
+        until(lambda: surface.value("guitar", "azimuth") == 10)
+        surface.set_value("lead vocals", "mix", 0.5)  # automation, say
+        time.sleep(0.2)
+        page.get_by_role("button", name="Record").click()
+        page.get_by_text("2 moves in").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        answer = urllib.request.Request(f"http://127.0.0.1:{server.port}/lanes")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(answer)
+    (file,) = tmp_path.iterdir()
+    assert file.name == download.value.suggested_filename
+    assert file.read_bytes() == Path(download.value.path()).read_bytes()
+    lanes = read_automation(file, 44_100)
+    azimuth = lanes.lane("guitar", "azimuth")
+    assert [azimuth.at(time_s) for time_s in (0.0, 100.0)] == [5, 10]
+    assert lanes.lane("lead vocals", "mix").at(100.0) == 0.5
+
+
+def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
+    panel, open_page, monkeypatch
+):
+    server, surface = panel
+    for name, encoder in (("solo", "listen"), ("of another", "else")):
+        TimbreLibrary().save(name, Timbre(np.eye(1, 4, dtype=np.float32)[0], encoder))
+    heard = {"guitar": [("piano", 0.72), ("bass", 0.2)], "lead vocals": []}
+    monkeypatch.setattr(server._heard, "chances", heard.get)
+    page = open_page(server)
+    piano = page.get_by_role("radio", name="piano 72 %")
+    piano.wait_for()
+    assert page.get_by_role("radiogroup").get_by_role("radio").all_inner_texts()[2] == "bass"
+    library = page.get_by_role("combobox", name="Timbre of your library")
+    assert library.get_by_role("option").all_inner_texts() == ["From your library …", "solo"]
+    library.select_option("solo")
+    asked = []
+    until(lambda: asked.extend(surface.requests.take_all()) or asked)
+    assert [(each.action, each.arguments) for each in asked] == [("like", ("solo",))]
+    assert Axe().run(page).violations_count == 0
+    heard["guitar"] = []
+    piano.wait_for(state="detached")
+
+
+MIDI = """
+const input = {};
+navigator.requestMIDIAccess = async () => ({ inputs: new Map([["one", input]]) });
+window.play = (...data) => input.onmidimessage?.({ data: Uint8Array.from(data) });
+"""
+
+
+def test_a_controller_is_learned_by_a_right_click_and_known_the_next_time(panel, open_page):
+    server, surface = panel
+    page = open_page(server, script=MIDI)
+    page.get_by_label("Width", exact=True).click(button="right")
+    menu = page.get_by_role("dialog", name="Control from elsewhere")
+    menu.get_by_text("/stemsteer/guitar/width").wait_for()
+    assert Axe().run(page).violations_count == 0
+    page.keyboard.press("Escape")
+    handle(page, "lead vocals").click(button="right")
+    menu.get_by_text("/stemsteer/lead_vocals/azimuth").wait_for()
+    menu.get_by_role("button", name="Learn MIDI").click()
+    page.get_by_text("Move the controller that is to move azimuth of lead vocals.").wait_for()
+    page.evaluate("play(0x90, 7, 127); play(0xb2, 7, 127)")  # a note is none
+    page.get_by_text("controller 7 of channel 3 moves azimuth of lead vocals.").wait_for()
+    until(lambda: surface.value("lead vocals", "azimuth") == 45)
+    page.reload()
+    handle(page).wait_for()
+    page.evaluate("play(0xb1, 7, 64); play(0xb2, 8, 64); play(0xb2, 7, 0)")
+    until(lambda: surface.value("lead vocals", "azimuth") == -45)
+    assert surface.value("guitar", "azimuth") == 0
+    handle(page, "lead vocals").click(button="right")
+    menu.get_by_role("button", name="Forget controller 7 of channel 3").click()
+    page.evaluate("play(0xb2, 7, 127)")
+    time.sleep(0.2)
+    assert surface.value("lead vocals", "azimuth") == -45
+
+
+DROP = """
+([name, text, kind, selector]) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name, { type: kind }));
+    const to = document.querySelector(selector);
+    for (const type of ["dragover", "drop"]) {
+        const options = { dataTransfer: data, bubbles: true, cancelable: true };
+        to.dispatchEvent(new DragEvent(type, options));
+    }
+}
+"""
+
+
+def test_a_file_that_is_dropped_onto_a_handle_says_what_the_sound_is(panel, open_page, monkeypatch):
+    sizes = []
+
+    def recognised(pixels, what):
+        sizes.append(pixels.shape)
+        dark = pixels[..., 0].mean() < 10 and pixels[..., 1].mean() > 190
+        return Recognised(("bass" if dark else "piano",), 0.9, {})
+
+    monkeypatch.setattr(examples, "recognise_pixels", recognised)
+    surface = panel[1]
+    page = open_page(panel[0])
+
+    def drop(name, kind, contents, selector):
+        page.evaluate(DROP, [name, base64.b64encode(contents).decode(), kind, selector])
+
+    noise, picture = io.BytesIO(), io.BytesIO()
+    sound = 0.1 * np.random.default_rng(3).standard_normal((48_000, 1))
+    soundfile.write(noise, sound, 48_000, format="FLAC")
+    Image.new("RGB", (300, 500), (0, 200, 0)).save(picture, "PNG")
+    grip = "[data-name='lead vocals'] .grip"
+    drop("my voice.flac", "audio/flac", noise.getvalue(), grip)
+    page.get_by_text("lead vocals goes by the timbre my voice").wait_for()
+    (asked,) = surface.requests.take_all()
+    assert (asked.instance, asked.arguments) == ("lead vocals", ("my voice",))
+    drop("player.png", "image/png", picture.getvalue(), "[data-name='guitar'] .grip")
+    page.get_by_text("player shows bass (90% sure)").wait_for()
+    assert sizes == [(256, 256, 3)]
+    until(lambda: surface.value("guitar", "instrument") == 10)
+    drop("notes.txt", "text/plain", b"no sound", "#plot")
+    page.get_by_text("notes.txt is neither a sound nor a picture").wait_for()
+    page.get_by_label("Example", exact=True).set_input_files(
+        {"name": "tone.wav", "mimeType": "audio/wav", "buffer": b"RIFF, and then nothing"}
+    )
+    page.get_by_text("tone.wav is neither a sound nor a picture").wait_for()
+    assert Axe().run(page).violations_count == 0
+
+
+HEAR = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to) {
+    if (!window.ear && to === this.context.destination) {
+        window.ear = new AnalyserNode(this.context);
+        connect.call(this, window.ear);
+    }
+    return connect.apply(this, arguments);
+};
+window.loudness = () => {
+    const samples = new Float32Array(2048);
+    window.ear.getFloatTimeDomainData(samples);
+    return Math.max(...samples.map(Math.abs));
+};
+"""
+
+
+def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):
+    folder = tmp_path / "stems"
+    trial = FileTrial(song, TargetOptions(model="panorama"), SoundOptions(), folder, False)
+    with file_panel(PanelOptions(port=0), False, trial):
+        page = open_page(capsys.readouterr().err.split("panel: ")[1].split()[0], script=HEAR)
+        page.get_by_role("button", name="Play").click()
+        until(lambda: page.evaluate("window.ear ? loudness() : 0") > 0.01, "it is heard")
+        page.get_by_role("button", name="Pause").click()
+        until(lambda: page.evaluate("loudness()") == 0, "it is silent")
+        page.get_by_role("slider", name="Position").fill("4.5")
+        page.get_by_text("0:04 / 0:05").wait_for()
+        page.get_by_role("button", name="Write stems").click()
+        page.get_by_text("written to").wait_for()
+    assert sorted(path.name for path in folder.iterdir()) == ["residual.wav", "target.wav"]
