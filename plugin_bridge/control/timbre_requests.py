@@ -65,6 +65,8 @@ class RequestQueue:
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Request | Heard | None] = queue.Queue(MAX_PENDING)
+        self.answers: dict[str, str] = {}
+        """What became of the last request, in words, by instance."""
 
     def put(self, item: Request | Heard | None) -> bool:
         """Append an item, None as the last one; return False if there are too many already."""

@@ -226,6 +226,7 @@ class PanelServer:
             now["performance"] = self._performance.told()
             now["library"] = self._library.told()
             now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
+            now["answers"] = {**self._surface.requests.answers}
             self._heard.keep(wanted)
         if self.player is not None:
             now["player"] = dict(self.player.state())

@@ -85,10 +85,10 @@ class TimbreService:
                 self._do(item)
             except (StemsteerError, ValueError) as error:
                 self._n_refused += 1
-                self._report(f"{item.instance}: {what}: {error}")
+                self._answer(item.instance, f"{what}: {error}")
             except Exception as error:  # the net: what nobody has foreseen costs one request
                 self._n_refused += 1
-                self._report(f"{item.instance}: a fault of Stemsteer itself at {what}: {error!r}")
+                self._answer(item.instance, f"a fault of Stemsteer itself at {what}: {error!r}")
 
     def _do(self, item: Request | Heard) -> None:
         if isinstance(item, Heard):
@@ -100,13 +100,17 @@ class TimbreService:
         if item.action == "learn":
             (seconds,) = item.arguments
             self._surface.listen(item.instance, float(seconds))
-            self._report(f"{item.instance}: listening for {float(seconds):g} s")
+            self._answer(item.instance, f"listening for {float(seconds):g} s")
             return
         slot: Slot = "unlike" if item.action == "unlike" else "like"
         examples = [str(text) for text in item.arguments if text]
         self._check_names(item, examples)
         timbre = timbre_of(examples, encoder, self._library) if examples else None
         self._change(item.instance, slot, timbre, ", ".join(examples)[:LONGEST_WORDS])
+
+    def _answer(self, instance: str, words: str) -> None:
+        self._surface.requests.answers[instance] = words
+        self._report(f"{instance}: {words}")
 
     def _encoder(self, instance: str) -> OnnxEncoder:
         """Return the encoder of the model of an instance.
@@ -151,4 +155,4 @@ class TimbreService:
         if timbre is not None:
             self._made[instance, slot] = timbre
         self._n_done += 1
-        self._report(f"{instance}: {slot}: {words or 'none any more'}")
+        self._answer(instance, f"{slot}: {words or 'none any more'}")

@@ -24,6 +24,7 @@ from plugin_bridge.panel import examples
 from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture.recognise import Recognised
 from plugin_bridge.timbre import Timbre, TimbreLibrary
+from plugin_bridge.timbre.service import TimbreService
 from tests.support.panel_page import Playing, handle, until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -78,6 +79,17 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     assert Axe().run(page).violations_count == 0
     heard["guitar"] = []
     piano.wait_for(state="detached")
+
+
+def test_why_a_sound_was_not_learned_is_said_in_the_page(panel, open_page):
+    server, surface = panel
+    page = open_page(server)
+    service = TimbreService(surface, print)
+    try:
+        page.get_by_role("button", name="Learn").click()
+        page.get_by_text("learn: nothing sounds here that could be learned").wait_for()
+    finally:
+        service.stop()
 
 
 MIDI = """

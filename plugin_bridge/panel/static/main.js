@@ -149,6 +149,7 @@ surface.addEventListener("picture", ({ detail }) => {
   isNew = true;
   due();
 });
+surface.addEventListener("answer", ({ detail }) => tell(detail));
 undo.addEventListener("change", () => {
   at("undo").disabled = !undo.canUndo;
   at("redo").disabled = !undo.canRedo;

@@ -137,6 +137,8 @@ export class Surface extends EventTarget {
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
     if (message.library) this.library = message.library;
+    const answer = !all && message.answers?.[this.selected]; // what was answered before is old
+    if (answer) this.dispatchEvent(new CustomEvent("answer", { detail: answer }));
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
       this.heard[instance] = Object.fromEntries(pairs);
     }
