@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine_sandbox import ROOT
+from tests.support.tf_bundle import tensorflow_names, write_bundle
+from tests.support.unet import random_weights
 
 VARIABLE = "STEMSTEER_FROZEN"
 """Names the folder of the application; .ci/run sets it."""
@@ -84,3 +86,20 @@ def test_it_brings_the_plugins_and_says_how_to_start_its_engine(home):
             engine.terminate()
     stemsteer(home, "plugin", "uninstall")
     assert not list((home / ".vst3").iterdir())
+
+
+def test_it_makes_models_of_weights_and_runs_its_own_pip(home):
+    weights = tensorflow_names([random_weights(0), random_weights(1)])
+    write_bundle(home / "two", weights)
+    stemsteer(home, "models", "add", "two", "--name", "mine")
+    assert json.loads(stemsteer(home, "models", "show", "mine", "--json"))["knows"] == ["vocals"]
+    words = ("mix.flac", "--instrument", "vocals", "--model", "mine", "--out", "voice")
+    stemsteer(home, "render", *words)
+    assert (home / "voice" / "vocals.flac").is_file()
+    done = subprocess.run(
+        [str(Path(FOLDER) / "stemsteer"), "models", "add", "spleeter"],
+        cwd=home, env=environment(home) | {"PIP_NO_INDEX": "1"}, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "index is out of reach, or has it not" in done.stderr, "that is what its pip says"

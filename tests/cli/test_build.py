@@ -117,9 +117,11 @@ def test_tests_of_real_time_are_one_group_of_a_process_and_come_first(request):
 
 def test_the_demonstration_takes_the_song_apart_by_direction_and_by_name(tmp_path):
     command = [sys.executable, ROOT / "build" / "demo.py", tmp_path / "demo"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    none = os.environ | {"STEMSTEER_DATA": str(tmp_path / "data"), "STEMSTEER_MODELS": ""}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=none)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("exactly, to the last bit") == 3
     assert "by name" in done.stdout
+    assert "stemsteer models add spleeter" in done.stdout
     for file in ("field.png", "targets.json", "steer/guitar.flac", "by-name/drums.flac"):
         assert (tmp_path / "demo" / file).exists(), file
