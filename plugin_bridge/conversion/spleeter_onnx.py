@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -71,7 +70,7 @@ def _graph(path: Path) -> onnx.GraphProto:
         raise StemsteerError(f"{path} has more than {MAX_BYTES >> 30} GB")
     try:
         graph: onnx.GraphProto = onnx.load(path, load_external_data=False).graph
-    except (DecodeError, ValueError) as error:
+    except Exception as error:  # protobuf raises classes of its own
         raise StemsteerError(f"{path} is not an ONNX file that can be read: {error}") from None
     return graph
 
