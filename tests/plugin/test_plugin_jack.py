@@ -17,6 +17,7 @@ import time
 import numpy as np
 import pytest
 
+from plugin_bridge.control.controls import INSTRUMENTS
 from tests.support.claphost import stalls
 from tests.support.engine_sandbox import (
     LATENCY,
@@ -26,6 +27,7 @@ from tests.support.engine_sandbox import (
     sandboxed_engine,
     until,
 )
+from tests.support.models import source_model
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, PERIOD = 44_100, 512
@@ -171,6 +173,63 @@ def test_a_latency_of_512_is_kept_by_a_quick_model_and_small_blocks(monkeypatch,
     if IS_SOAK:
         assert late <= 0.01 * blocks + 2 * still["stalled_s"] * RATE_HZ / period
     assert late < blocks / 2
+
+
+def shares_of(player, delay, start, stop):
+    """Of each period from start to stop, how much of what was sent came back."""
+    sent, got = (
+        side[0, at : at + stop - start].reshape(-1, PERIOD)
+        for side, at in ((player.sent, start - delay), (player.got, start))
+    )
+    return (sent * got).sum(1) / (sent**2).sum(1)
+
+
+def test_an_instrument_that_the_host_moves_is_taken_without_a_gap(monkeypatch, tmp_path):
+    need("jackd", "jalv")
+    if importlib.util.find_spec("jack") is None:
+        absent("JACK-Client missing; run: pip install -e '.[host]'")
+    import jack  # loads the JACK library
+
+    for bundle in built_plugin().glob("*.lv2"):
+        shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
+    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
+    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
+        own.start(source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25}))
+        time.sleep(1)
+        command = ["jalv", "-c", "width=90", "-c", f"instrument={vocals}",
+                   "urn:stemsteer:stemsteer"]  # fmt: skip
+        jalv = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        try:
+            player = Player(jack, 60)
+            with player.client, stalls() as still:
+                until(lambda: len(player.client.get_ports("Stemsteer", is_audio=True)) == 4, "jalv")
+                player.connect()
+                until(lambda: own.workers() and own.busiest()["hops"] > 500, "it runs", 30)
+                before = own.busiest()["dropouts"]
+                moves = []
+                for instrument in (drums, vocals, drums):
+                    time.sleep(1.5)
+                    moves.append((player.at // PERIOD * PERIOD, instrument))
+                    jalv.stdin.write(f"instrument = {instrument}\n")
+                    jalv.stdin.flush()
+                time.sleep(1.5)
+                end = player.at // PERIOD * PERIOD
+                dropouts = own.busiest()["dropouts"] - before
+        finally:
+            jalv.kill()
+            jalv.wait()
+    delay, wanted = LATENCY + PERIOD, {vocals: 0.5, drums: 0.25}
+    for (start, instrument), stop in zip(moves, [*(at for at, _ in moves[1:]), end], strict=True):
+        shares = shares_of(player, delay, start, stop)
+        print(f"{INSTRUMENTS[instrument]}: {shares.round(3)[::12]}, {dropouts} dropouts")
+        settled = shares[RATE_HZ // PERIOD // 2 : -4]  # from half a second after the move
+        right = np.abs(settled - wanted[instrument]) < 1e-3
+        assert (~right).sum() <= dropouts + still["stalled_s"] * RATE_HZ / PERIOD
+        assert right.mean() > 0.8
+        assert shares.min() > 0.24, "it crosses over, there is no gap"
 
 
 def fault(own, number):
