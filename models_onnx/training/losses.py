@@ -61,6 +61,11 @@ def snr_db(estimate: Tensor, target: Tensor) -> Tensor:
     """
     energy = target.square().sum((-2, -1)) + TINY
     error = (target - estimate).square().sum((-2, -1))
+    return energy_ratio_db(energy, error)
+
+
+def energy_ratio_db(energy: Tensor, error: Tensor) -> Tensor:
+    """Return the energy of targets over that of errors, dB, at most `ENOUGH_DB`."""
     return -10 * torch.log10(error / energy + 10 ** (-ENOUGH_DB / 10))
 
 

@@ -33,6 +33,8 @@ class Plan:
         targets.
     warmup : the part of the run over which the learning rate rises.
     stride : the spectral terms look at every so many frames; at 8-fold overlap half are enough.
+    freeze_norms : the part of the run after which batch norms use their running statistics, as they
+        do in a stream, so that the weights learn to live with them.
     average : decay of the moving average of the weights, which is what is validated and exported.
     """
 
@@ -46,6 +48,7 @@ class Plan:
     warmup: float = 0.05
     weight_decay: float = 0.01
     clip: float = 1.0
+    freeze_norms: float = 1.0
     average: float = 0.998
     stride: int = 2
     validate_every: int = 250
@@ -92,6 +95,10 @@ class Run:
         # dropout as a function of the step, so that a run that stopped comes to the same weights
         torch.manual_seed(plan.seed * 1_000_003 + self.step)
         network.train()
+        if self.progress >= plan.freeze_norms:
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                    module.eval()
         terms = self.task.losses(batch, plan.loss, plan.stride, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
@@ -156,7 +163,8 @@ class Run:
                 f"{folder} holds weights to begin with, not a run: give it to --init, another --out"
             )
         plan = dataclasses.asdict(self.plan)
-        other = [k for k in plan if k not in LENGTH and plan[k] != found["plan"].get(k)]
+        begun = dataclasses.asdict(Plan(steps=1)) | found["plan"]  # may be from before a field was
+        other = [k for k in plan if k not in LENGTH and plan[k] != begun[k]]
         other += ["data"] if found["data"] != self.data else []
         if other:
             raise checkpoints.CheckpointError(

@@ -24,7 +24,8 @@ from models_onnx.training.train import keep_memory, train
 from models_onnx.training.unet_batches import batches_of, remembered
 from models_onnx.training.unet_task import UNetTask
 
-CHECKS = 4
+CHECKS = 8
+FREEZE_NORMS = 0.6
 
 
 def checked(kind: str, folder: Path, scenes: int, targets: int, seconds: float) -> list[Batch]:
@@ -60,7 +61,8 @@ def main(
     torch.manual_seed(seed)
     plan = Plan(
         steps=steps, seed=seed, scenes=scenes, targets=targets, seconds=seconds,
-        learning_rate=rate, loss=LossWeights(), validate_every=100, average=average,
+        learning_rate=rate, loss=LossWeights(), freeze_norms=FREEZE_NORMS, validate_every=100,
+        average=average,
     )  # fmt: skip
     built, spec, about = registry.build("unet", kind)
     assert isinstance(built, UNetSystem)

@@ -20,7 +20,13 @@ from models_onnx.networks.stft import analyse, window_tensors
 from models_onnx.networks.unet.query import QueryNet, divergence
 from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training.batches import Batch
-from models_onnx.training.losses import LossWeights, audible, snr_db, stereo_si_sdr
+from models_onnx.training.losses import (
+    TINY,
+    LossWeights,
+    audible,
+    energy_ratio_db,
+    stereo_si_sdr,
+)
 from models_onnx.training.task import JUDGED_DB, TRAINED_DB, SeparationTask, sounding
 from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.unet_batches import EnsembleBatch, clip_rows
@@ -29,6 +35,8 @@ from realtime.spec import ModelSpec
 MAGNITUDE, KL, LATENT, CLASSES = 1.0, 0.005, 0.05, 0.03
 LATENT_EVERY = 8
 """Steps between those that the latent regressor joins: it separates everything once more."""
+ALONE_DB = 15.0
+"""SI-SDR of a mixture above which nothing is left to be separated from the target."""
 ALL_LABELS = 0.5
 """How often a network of labels is told all that play; else one of them."""
 
@@ -148,7 +156,10 @@ class UNetTask(SeparationTask):
         return _means(vectors, positive), _means(vectors, negative), more
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture."""
+        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture.
+
+        A target that sounds alone is left out: any answer but the mixture loses 40 dB and more.
+        """
         assert isinstance(network, UNetSystem)
         mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
         if isinstance(batch, EnsembleBatch):
@@ -159,30 +170,35 @@ class UNetTask(SeparationTask):
             masks, _ = self.by_clips(network, mixture, targets, batch, 1)
         mixed = mixture[:, None].expand_as(targets)
         loud = audible(_flat(targets), _flat(mixed), JUDGED_DB)
-        true, before = _flat(targets)[loud], _flat(mixed)[loud]
+        true = _flat(targets)[loud]
+        before = stereo_si_sdr(_flat(mixed)[loud], true)
         after = stereo_si_sdr(_flat(masks[:, :, :, None] * mixed)[loud], true)
-        return after.mean().item(), (after - stereo_si_sdr(before, true)).mean().item()
+        is_open = before < ALONE_DB
+        return after[is_open].mean().item(), (after - before)[is_open].mean().item()
 
 
 def separation(masks: Tensor, mixture: Tensor, targets: Tensor, *, is_l1: bool) -> dict[str, Any]:
     """The error of compressed magnitudes, and the mean SNR of what is audible, dB.
 
-    masks (B, K, F, bins); mixture (B, 1, F, 2, bins); targets (B, K, F, 2, bins).
+    masks (B, K, F, bins); mixture (B, 1, F, 2, bins); targets (B, K, F, 2, bins). The energy of the
+    error of a mask m is Σ m²|x|² − 2 m Re x*t + |t|², so only m has a gradient to carry.
     """
-    true = _power(targets).pow(0.25)
-    found = (masks + 1e-4).sqrt() * _power(mixture).pow(0.25)
-    error = found - true
+    given, wanted = _power(mixture), _power(targets)  # (B, 1 or K, F, bins)
+    error = (masks + 1e-4).sqrt() * (given + TINY).pow(0.25) - (wanted + TINY).pow(0.25)
     magnitude = (error.abs() if is_l1 else error.square()).mean()
-    flat, mixed = _flat(targets), _flat(mixture.expand_as(targets))
-    loud = audible(flat, mixed, TRAINED_DB)
-    estimates = masks[loud][:, :, None] * mixture.expand_as(targets)[loud]
-    db = snr_db(_flat(estimates), flat[loud])
+    energy = wanted.sum((-2, -1))
+    loud = energy > given.sum((-2, -1)) * 10 ** (TRAINED_DB / 10) + TINY  # (B, K)
+    rows = loud.nonzero()[:, 0]
+    heard, asked, mask = mixture[rows, 0], targets[loud], masks[loud]
+    common = (heard.real * asked.real + heard.imag * asked.imag).sum(-2)
+    noise = (mask.square() * given[rows, 0] - 2 * mask * common).sum((-2, -1)) + energy[loud]
+    db = energy_ratio_db(energy[loud], noise.clamp(min=0.0))
     return {"magnitude": magnitude, "snr_db": db.sum() / max(1, len(db))}
 
 
 def _power(spectra: Tensor) -> Tensor:
-    """Power of both channels (..., bins) of spectra (..., 2, bins), never zero."""
-    return torch.view_as_real(spectra).square().sum((-3, -1)) + 1e-8
+    """Power of both channels (..., bins) of spectra (..., 2, bins)."""
+    return (spectra.real.square() + spectra.imag.square()).sum(-2)
 
 
 def _flat(spectra: Tensor) -> Tensor:

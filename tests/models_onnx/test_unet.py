@@ -23,10 +23,12 @@ from models_onnx.networks.unet.published import (
 from models_onnx.networks.unet.stream import Hold, Median, Stream
 from models_onnx.training import unet_batches
 from models_onnx.training.batches import Aims
+from models_onnx.training.losses import snr_db
 from models_onnx.training.run import Plan, Run
+from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.train import train
 from models_onnx.training.unet_batches import ASKING, UNSEEN, ShowingAsker, kept, remembered
-from models_onnx.training.unet_task import UNetTask
+from models_onnx.training.unet_task import UNetTask, separation
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
 from tests.support.contract import verify_streaming
@@ -258,6 +260,55 @@ def test_the_latent_of_a_query_is_held_near_a_gaussian_and_is_regressed() -> Non
     assert "latent" not in second  # every eighth step
     assert set(network.names()) <= set(CLASSES)
     assert network.names()
+
+
+def asked_of(batch: TimbreBatch, some: slice) -> TimbreBatch:
+    """Return a batch of some of its questions."""
+    names = ("targets", "positive", "negative", "kinds", "asked")
+    return replace(batch, **{name: getattr(batch, name)[:, some] for name in names})
+
+
+@torch.no_grad()
+def test_a_target_that_sounds_alone_is_not_validated() -> None:
+    network, spec, _ = registry.build("unet", "tiny-one-hot")
+    task = UNetTask(network.eval(), spec, "live")
+    asking = replace(ASKING, produced=0.0, toned=0.0, absent=0.0, clip_s=0.5)
+    batch = ShowingAsker(pool(), asking, Aims(change=0.0), 3, 2, 0.5).batch(0, 0)
+    targets = batch.targets.clone()
+    targets[:, 0] = 0.3 * batch.mixture + 0.1 * torch.randn(batch.mixture.shape)
+    targets[:, 1] = batch.mixture
+    batch = replace(batch, targets=targets)
+    both, first = (task.gain_db(network, asked_of(batch, slice(n))) for n in (2, 1))
+    assert both == pytest.approx(first)
+    assert both[0] != pytest.approx(both[1])
+
+
+def test_the_error_of_a_mask_is_that_of_its_spectra() -> None:
+    torch.manual_seed(0)
+    mixture = torch.randn(2, 1, 5, 2, 9, dtype=torch.complex64)
+    targets = torch.randn(2, 3, 5, 2, 9, dtype=torch.complex64)
+    targets[0, 1] = 0  # silent: it has no SNR
+    masks = torch.rand(2, 3, 5, 9)
+    found = separation(masks, mixture, targets, is_l1=True)["snr_db"]
+    estimates = torch.view_as_real(masks[:, :, :, None] * mixture).flatten(2)[:, :, None]
+    expected = snr_db(estimates, torch.view_as_real(targets).flatten(2)[:, :, None])
+    assert found == pytest.approx(expected.flatten()[[0, 2, 3, 4, 5]].mean().item(), abs=1e-4)
+
+
+def test_norms_stand_still_in_the_last_part_of_a_run() -> None:
+    torch.manual_seed(0)
+    network, spec, about = registry.build("unet", "tiny-activity")
+    run = Run(UNetTask(network, spec, "live"), Plan(steps=4, freeze_norms=0.5), about)
+    asking = replace(ASKING, produced=0.0, toned=0.0, clip_s=0.5)
+    batch = ShowingAsker(pool(), asking, Aims(change=0.0), 2, 2, 0.5).batch(0, 0)
+    norm, moved, learned = network.unet.down[0].norm, [], []
+    for _ in range(4):
+        mean, weight = norm.running_mean.clone(), norm.weight.detach().clone()
+        run.advance(batch)
+        moved.append(not torch.equal(norm.running_mean, mean))
+        learned.append(not torch.equal(norm.weight, weight))
+    assert moved == [True, True, False, False]
+    assert all(learned)
 
 
 def test_labels_are_learned_for_all_masks_in_one_pass(tmp_path: Path) -> None:
