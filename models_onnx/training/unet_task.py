@@ -32,7 +32,10 @@ from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.unet_batches import EnsembleBatch, clip_rows
 from realtime.spec import ModelSpec
 
-MAGNITUDE, KL, LATENT, CLASSES = 1.0, 0.005, 0.05, 0.03
+MAGNITUDE, MAGNITUDE_L1 = 1.0, 0.3
+"""An absolute error pulls masks towards silence where a target is less than half of what sounds, so
+it weighs less beside the SNR than a squared one."""
+KL, LATENT, CLASSES = 0.001, 0.05, 0.03
 LATENT_EVERY = 8
 """Steps between those that the latent regressor joins: it separates everything once more."""
 ALONE_DB = 15.0
@@ -77,8 +80,10 @@ class UNetTask(SeparationTask):
         else:
             assert isinstance(batch, TimbreBatch)
             masks, more = self.by_clips(network, mixture, targets, batch, step)
-        terms = separation(masks, mixture[:, None], targets, is_l1=self.kind == "query")
-        loss = MAGNITUDE * terms["magnitude"] - weights.snr * terms["snr_db"]
+        is_l1 = self.kind == "query"
+        terms = separation(masks, mixture[:, None], targets, is_l1=is_l1)
+        magnitude = MAGNITUDE_L1 if is_l1 else MAGNITUDE
+        loss = magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
         for name, weight in (("kl", KL), ("latent", LATENT), ("classes", CLASSES),
                              ("activity", weights.activity * 5)):  # fmt: skip
             if name in more:
@@ -141,19 +146,23 @@ class UNetTask(SeparationTask):
             rows = torch.tensor([row[0] for row in positive])
             mean, spread = encoder.gaussian(self.heard(network, batch.clips[rows]))
             more["kl"] = divergence(mean, spread)
+            more["classes"] = self.confusion(network, mean, batch.classes[rows])
             if network.training:
                 network.follow(nn.functional.normalize(mean, dim=-1), batch.classes[rows])
                 mean = mean + torch.randn_like(mean) * (0.5 * spread).exp()
             return mean, None, more
         assert isinstance(encoder, Listen)
-        assert network.scores is not None
         vectors = encoder(self.heard(network, batch.clips))
-        scores = network.scores(8.0 * vectors)
-        more["classes"] = cross_entropy(scores, batch.classes)
+        more["classes"] = self.confusion(network, vectors, batch.classes)
         if network.training:
             network.follow(vectors, batch.classes)
         negative = clip_rows(batch.negative.flatten(0, 1), clips)
         return _means(vectors, positive), _means(vectors, negative), more
+
+    def confusion(self, network: UNetSystem, timbres: Tensor, classes: Tensor) -> Tensor:
+        """Cross entropy of the classes (n,) that timbres (n, size) are taken for."""
+        assert network.scores is not None
+        return cross_entropy(network.scores(8.0 * nn.functional.normalize(timbres)), classes)
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
         """Mean SI-SDR of the spectra, and by how much it is above that of the mixture.

@@ -89,7 +89,7 @@ class UNetSystem(nn.Module):
         self.unet = UNet(config.unet)
         self.encoder = config.make_encoder()
         hears = self.encoder is not None
-        self.scores = nn.Linear(self.size, len(CLASSES)) if config.unet.kind == "fewshot" else None
+        self.scores = nn.Linear(self.size, len(CLASSES)) if hears else None
         self.register_buffer("means", torch.zeros(len(CLASSES), self.size if hears else 0))
 
     def follow(self, timbres: Tensor, classes: Tensor) -> None:
