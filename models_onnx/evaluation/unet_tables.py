@@ -28,7 +28,7 @@ from models_onnx.evaluation import unet_systems as unets
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes
 from models_onnx.evaluation.unet_systems import Ask, Judged, UNetRow, exported_run, separated
 from models_onnx.strict_json import to_json
-from models_onnx.training.unet_batches import batches_of
+from models_onnx.training.unet_batches import UNSEEN, batches_of
 from plugin_bridge.picture.recognise import recognise
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -47,6 +47,8 @@ DIFFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
                  ("hold", "no head")),
 }  # fmt: skip
 """Of each table, the pairs of systems of which the first is to be above the second."""
+DRAWN = 5
+"""Scenes drawn for each that the table of examples keeps, to find unseen classes."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 Measured = Callable[[TimbreScene], Iterable[UNetRow]]
 
@@ -65,6 +67,20 @@ def ensembles(folder: Path, count: int, seconds: float, seed: int) -> list[Timbr
             TimbreScene(f"ensemble {number}", images.sum(0), names, images, lambda name, n: None)
         )
     return scenes
+
+
+def balanced(scenes: Sequence[TimbreScene], count: int) -> list[TimbreScene]:
+    """Return so many scenes, half of them with classes that no training met, as far as there are.
+
+    Harp, accordion and mallets are rare: among scenes as they come hardly one target is theirs.
+    """
+
+    def is_unseen(scene: TimbreScene) -> bool:
+        return any(scene.classes[k] in UNSEEN for k in scene.judged())
+
+    unseen = [scene for scene in scenes if is_unseen(scene)][: count // 2]
+    others = [scene for scene in scenes if not is_unseen(scene)]
+    return [*unseen, *others[: count - len(unseen)]]
 
 
 def peers(scene: TimbreScene) -> Iterator[UNetRow]:
@@ -228,7 +244,9 @@ def main(
         if table == "label":
             scenes = ensembles(data, count, seconds, seed)
         else:
-            scenes = made_scenes(data, count, seconds, produced=True, seed=seed)
+            drawn = count * DRAWN if table == "fewshot" else count
+            scenes = made_scenes(data, drawn, seconds, produced=True, seed=seed)
+            scenes = balanced(scenes, count) if table == "fewshot" else scenes
         rows: list[UNetRow] = []
         for scene in track(scenes, "scenes", console=Console(stderr=True)):
             rows += [*peers(scene), *measure(scene)]

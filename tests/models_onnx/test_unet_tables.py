@@ -89,6 +89,13 @@ def test_activity_is_judged_in_the_frames_in_which_it_sounds(tmp_path: Path) -> 
     assert found[0].silence_db > -80  # its first half is silent
 
 
+def test_half_of_the_scenes_of_examples_have_what_no_training_met() -> None:
+    known, unseen = (scene((name, "drums"), ("guitar", "drums")) for name in ("piano", "harp"))
+    scenes = [known] * 6 + [unseen] * 3
+    assert unet_tables.balanced(scenes, 4) == [unseen, unseen, known, known]
+    assert unet_tables.balanced(scenes, 8) == [*[unseen] * 3, *[known] * 5]
+
+
 def row(system: str, number: int, si_sdr_db: float) -> UNetRow:
     return UNetRow(system, f"{number}", "flute", "seen", 1.0, si_sdr_db, 0.0, -20.0)
 
