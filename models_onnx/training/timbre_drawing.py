@@ -20,6 +20,7 @@ from models_onnx.data.variation import FASTEST, draw_speed, played, toned
 from models_onnx.training.timbre_questions import Asking
 
 SPEED = 1.1
+MOST_SOURCES = 7
 BAND = {"vocals": 0.75, "drums": 0.8, "bass": 0.8, "guitar": 0.75}
 GUESTS = ("piano", "keys", "organ", "synth", "strings", "saxophone", "percussion", "guitar",
           "choir", "brass", "trumpet", "mallets", "accordion", "flute")  # fmt: skip
@@ -64,6 +65,7 @@ class SceneDrawer:
 
     def __init__(self, pool: Pool, asking: Asking, seconds: float) -> None:
         self.sources, self.asking, self.seconds = SourcesByClass(pool), asking, seconds
+        self.most = MOST_SOURCES
 
     def stage(self, rng: np.random.Generator) -> Staged:
         """Draw a scene: sources of one song, or of several."""
@@ -75,7 +77,7 @@ class SceneDrawer:
             speeds = [draw_speed(rng) for _ in wholes]
             starts = [_sounding_start(rng, [whole], needed) for whole in wholes]
         else:
-            count = int(rng.integers(min(2, len(wholes)), min(7, len(wholes)) + 1))
+            count = int(rng.integers(min(2, len(wholes)), min(self.most, len(wholes)) + 1))
             wholes = [wholes[i] for i in rng.permutation(len(wholes))[:count]]
             starts = [_sounding_start(rng, wholes, needed)] * len(wholes)
         windows = [

@@ -23,6 +23,7 @@ from models_onnx.training.run import Plan, Run
 from models_onnx.training.train import keep_memory, train
 from models_onnx.training.unet_batches import batches_of, remembered
 from models_onnx.training.unet_task import UNetTask
+from realtime.errors import StemsteerError
 
 CHECKS = 8
 FREEZE_NORMS = 0.6
@@ -33,6 +34,17 @@ def checked(kind: str, folder: Path, scenes: int, targets: int, seconds: float) 
     pool, _ = open_pool([str(folder)])
     draw = batches_of(kind, pool, scene_batches.VALIDATION_SEED, scenes, targets, seconds)
     return [draw(k) for k in range(CHECKS)]
+
+
+def check_curriculum(system: str, curriculum: int, batches: int) -> None:
+    """Raise StemsteerError for a curriculum without ensembles, or longer than its batches."""
+    if curriculum and system != "label":
+        raise StemsteerError("--curriculum is for networks of labels: they hear ensembles")
+    if curriculum > batches:
+        raise StemsteerError(
+            f"--curriculum {curriculum} is longer than the {batches} batches that are drawn: give "
+            "a shorter one, or more --distinct"
+        )
 
 
 def main(
@@ -52,10 +64,16 @@ def main(
     average: Annotated[
         float, typer.Option(min=0, max=1, help="decay of the averaged weights")
     ] = 0.97,
+    curriculum: Annotated[
+        int, typer.Option(min=0, help="steps over which ensembles grow from two players to seven")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 1,
 ) -> None:
     """Train a U-Net, or go on with a run that was stopped."""
+    if kind not in CONFIGS:
+        raise StemsteerError(f"no U-Net {kind!r}; there are {', '.join(CONFIGS)}")
+    check_curriculum(CONFIGS[kind].kind, curriculum, distinct if batches else steps)
     keep_memory()
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -69,7 +87,7 @@ def main(
     built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     system = built.config.unet.kind
     pool, names = open_pool(data)
-    draw = batches_of(system, pool, seed, scenes, targets, seconds)
+    draw = batches_of(system, pool, seed, scenes, targets, seconds, curriculum)
     if batches is not None:
         draw = remembered(draw, batches, distinct)
     run = Run(UNetTask(built, spec, next(iter(spec.tiers))), plan, about, names)

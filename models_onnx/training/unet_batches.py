@@ -20,7 +20,7 @@ from models_onnx.data.classes import ORCHESTRA_13
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.timbre_batches import FREE, Asker
-from models_onnx.training.timbre_drawing import Staged
+from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
 from models_onnx.training.timbre_questions import NUMBER, Asking, TimbreBatch, Wanted
 from realtime.atomic import atomic_write
 
@@ -102,16 +102,25 @@ class EnsembleBatch(Batch):
 
 
 class EnsembleAsker(Asker):
-    """Draws ensembles of two to seven instruments, as Slizovskaia et al. (2021) mix them."""
+    """Draws ensembles of two to seven instruments, as Slizovskaia et al. (2021) mix them.
+
+    curriculum : steps over which they grow from two instruments at most to seven; 0: none.
+    """
+
+    curriculum = 0
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
         able = [name for name in ORCHESTRA_13 if name in self.sources.names]
-        count = int(rng.integers(2, min(7, len(able)) + 1))
+        count = int(rng.integers(2, min(self.most, len(able)) + 1))
         return [str(n) for n in rng.choice(able, count, replace=False)]
 
     def ensembles(self, seed: int, step: int) -> EnsembleBatch:
         """Return batch number `step`."""
         rng = np.random.default_rng([seed, step])
+        if step < self.curriculum:
+            self.most = 2 + (MOST_SOURCES - 2) * step // self.curriculum
+        else:
+            self.most = MOST_SOURCES
         scenes = [self.stage(rng).scene for _ in range(self.scenes)]
         targets = np.zeros((len(scenes), len(ORCHESTRA_13), *scenes[0].mixture.shape), np.float32)
         for found, scene in zip(targets, scenes, strict=True):
@@ -127,15 +136,24 @@ class EnsembleAsker(Asker):
 
 
 def batches_of(
-    kind: str, pool: Pool, seed: int, scenes: int, targets: int, seconds: float
+    kind: str,
+    pool: Pool,
+    seed: int,
+    scenes: int,
+    targets: int,
+    seconds: float,
+    curriculum: int = 0,
 ) -> Callable[[int], Batch]:
-    """Return batch k as a function of k; the same seed and data give the same batches."""
+    """Return batch k as a function of k; the same seed and data give the same batches.
+
+    curriculum : of ensembles; see `EnsembleAsker`.
+    """
     aims = Aims(change=0.0)
     if kind == "label":
         orchestra = kept(pool, lambda name: name in ORCHESTRA_13)
-        return partial(
-            EnsembleAsker(orchestra, ENSEMBLE, aims, scenes, targets, seconds).ensembles, seed
-        )
+        asker = EnsembleAsker(orchestra, ENSEMBLE, aims, scenes, targets, seconds)
+        asker.curriculum = curriculum
+        return partial(asker.ensembles, seed)
     seen = kept(pool, lambda name: name not in UNSEEN)
     return partial(ShowingAsker(seen, ASKING, aims, scenes, targets, seconds).batch, seed)
 

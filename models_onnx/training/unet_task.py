@@ -13,7 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    l1_loss,
+)
 
 from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, Listen
 from models_onnx.networks.stft import analyse, window_tensors
@@ -84,6 +89,8 @@ class UNetTask(SeparationTask):
         terms = separation(masks, mixture[:, None], targets, is_l1=is_l1)
         magnitude = MAGNITUDE_L1 if is_l1 else MAGNITUDE
         loss = magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
+        if network.config.unet.binary:
+            terms["dominance"] = loss = dominance(masks, mixture[:, None], targets)
         for name, weight in (("kl", KL), ("latent", LATENT), ("classes", CLASSES),
                              ("activity", weights.activity * 5)):  # fmt: skip
             if name in more:
@@ -203,6 +210,17 @@ def separation(masks: Tensor, mixture: Tensor, targets: Tensor, *, is_l1: bool) 
     noise = (mask.square() * given[rows, 0] - 2 * mask * common).sum((-2, -1)) + energy[loud]
     db = energy_ratio_db(energy[loud], noise.clamp(min=0.0))
     return {"magnitude": magnitude, "snr_db": db.sum() / max(1, len(db))}
+
+
+def dominance(masks: Tensor, mixture: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of masks with where a target is louder than all the rest, by magnitude.
+
+    Shapes as in `separation`. Loud bins count more, by the compressed magnitude of the mixture.
+    """
+    louder = (_power(targets) > _power(mixture - targets)).float()
+    weight = (_power(mixture) + TINY).pow(0.25).expand_as(masks)
+    sure = masks.clamp(1e-5, 1 - 1e-5)
+    return binary_cross_entropy(sure, louder, weight / weight.mean())
 
 
 def _power(spectra: Tensor) -> Tensor:

@@ -21,14 +21,14 @@ from models_onnx.networks.unet.published import (
     VisualMotion,
 )
 from models_onnx.networks.unet.stream import Hold, Median, Stream
-from models_onnx.training import unet_batches
+from models_onnx.training import train_unet, unet_batches
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import snr_db
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.train import train
 from models_onnx.training.unet_batches import ASKING, UNSEEN, ShowingAsker, kept, remembered
-from models_onnx.training.unet_task import UNetTask, separation
+from models_onnx.training.unet_task import UNetTask, dominance, separation
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
 from tests.support.contract import verify_streaming
@@ -199,6 +199,7 @@ def test_a_median_drops_what_is_short_and_comes_later() -> None:
 @pytest.mark.parametrize(
     ("name", "gate"),
     [("query", "none"), ("fewshot", "none"), ("label-encoder", "none"), ("label-none", "none"),
+     ("label-binary", "none"),
      ("activity", "hold"), ("activity", "median")],
 )  # fmt: skip
 def test_an_exported_network_keeps_the_contract_of_streams(
@@ -293,6 +294,42 @@ def test_the_error_of_a_mask_is_that_of_its_spectra() -> None:
     estimates = torch.view_as_real(masks[:, :, :, None] * mixture).flatten(2)[:, :, None]
     expected = snr_db(estimates, torch.view_as_real(targets).flatten(2)[:, :, None])
     assert found == pytest.approx(expected.flatten()[[0, 2, 3, 4, 5]].mean().item(), abs=1e-4)
+
+
+def test_binary_masks_learn_where_a_target_is_the_louder_part() -> None:
+    torch.manual_seed(0)
+    targets = torch.zeros(1, 2, 4, 2, 8, dtype=torch.complex64)
+    targets[:, 0, :, :, :3], targets[:, 1, :, :, 3:] = 1.0, 1.0
+    mixture = targets.sum(1, keepdim=True)
+    right = (targets.abs().sum(3) > 0).float()
+    values = [dominance(masks, mixture, targets) for masks in (right, 0.5 + 0 * right, 1 - right)]
+    assert 0 <= values[0] < 1e-4 < values[1] < values[2]
+    system = tiny_system("label-binary")
+    told = {"timbre": torch.eye(13)[4].expand(1, 3, 1, 13), "against": torch.zeros(1, 3, 1, 13)}
+    masks = Stream(system)(torch.randn(1, 3, 2, 1024, 2), told).masks
+    assert set(masks.unique().tolist()) == {0.0, 1.0}
+
+
+def test_ensembles_grow_over_a_curriculum() -> None:
+    asking = replace(unet_batches.ENSEMBLE, remix=1.0, produced=0.0)
+    players = ("flute", "cello", "violin", "oboe", "tuba", "horn", "trumpet")
+    songs = pool(1, others=dict.fromkeys(players, "vocals"))
+    asker = unet_batches.EnsembleAsker(songs, asking, Aims(change=0.0), 6, 1, 0.2)
+    asker.curriculum = 10
+    most = [int(asker.ensembles(0, step).labels.sum(1).max()) for step in (0, 5, 10)]
+    assert most[0] == 2 < most[1] <= 4 < most[2] <= 7
+
+
+def test_a_curriculum_needs_ensembles_and_as_many_batches() -> None:
+    words = ["--data", ".", "--out", "none", "--curriculum", "50"]
+    for kind, more, reason in (
+        ("query", [], "for networks of labels"),
+        ("label-none", ["--batches", "kept", "--distinct", "40"], "longer than the 40 batches"),
+        ("flute", [], "no U-Net 'flute'"),
+    ):
+        result = CliRunner().invoke(commands.app(train_unet.main), [kind, *words, *more])
+        assert result.exit_code == 1
+        assert reason in " ".join(result.output.split())
 
 
 def test_norms_stand_still_in_the_last_part_of_a_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -32,20 +33,20 @@ def read(stem: np.ndarray, start: int, count: int) -> np.ndarray:
 
 
 class Songs:
-    """Songs that each have all four instruments, as points."""
+    """Songs that each have all four instruments, as points; or others, in the bands of these."""
 
     def __init__(
-        self, count: int = 3, seconds: float = SONG_S, names: tuple[str, ...] = ()
+        self, count: int = 3, seconds: float = SONG_S, others: Mapping[str, str] | None = None
     ) -> None:
         samples = int(seconds * RATE_HZ)
         self._songs = []
         for number in range(count):
             sources = []
-            for name in BANDS_HZ:
+            for name, band in (others or {name: name for name in BANDS_HZ}).items():
                 rng = np.random.default_rng([number, len(name), ord(name[0])])
                 stem = np.zeros((3, samples), np.float32)
-                stem[0] = sound(rng, name, samples)
-                label = Label(name, FAMILIES[name], "", f"song {number}")
+                stem[0] = sound(rng, band, samples)
+                label = Label(name, FAMILIES[band], "", f"song {number}")
                 sources.append(Source(label, samples, partial(read, stem)))
             self._songs.append(sources)
 
@@ -57,6 +58,6 @@ class Songs:
         return [Source(Label(**vars(s.label)), s.samples, s.read) for s in self._songs[index]]
 
 
-def pool(count: int = 3, seconds: float = SONG_S) -> Pool:
+def pool(count: int = 3, seconds: float = SONG_S, others: Mapping[str, str] | None = None) -> Pool:
     """Return a pool of such songs."""
-    return Pool([Songs(count, seconds)], [1.0])
+    return Pool([Songs(count, seconds, others)], [1.0])

@@ -30,7 +30,8 @@ class UNetConfig:
     places : where the condition enters: tiled on the ``input``, FiLM at every ``encoder`` block,
         at the ``bottleneck`` or before the ``final`` layer, AdaIN at every ``decoder`` stage,
         ``multiply`` on the masks.
-    masks : in one pass; more than one are those of classes.
+    masks : in one pass; more than one are those of classes. `binary`: they say where a target is
+        the louder part, and are zero or one in a stream.
     every : frames of a stream between two that were neighbours in training.
     """
 
@@ -45,6 +46,7 @@ class UNetConfig:
     against: bool = False
     places: tuple[str, ...] = ()
     masks: int = 1
+    binary: bool = False
     activity: bool = False
     bins: int = 1024
     window: int = 2048
@@ -97,6 +99,7 @@ CONFIGS: dict[str, UNetConfig] = {
     "label-bottleneck": labelled("bottleneck", "multiply"),
     "label-final": labelled("final", "multiply"),
     "label-multiply": labelled("multiply"),
+    "label-binary": replace(labelled("encoder", "multiply"), binary=True),
 }
 CONFIGS |= {f"tiny-{name}": replace(c, **TINY) for name, c in CONFIGS.items()}  # type: ignore[arg-type]
 

@@ -37,7 +37,7 @@ class Stream(nn.Module):
         super().__init__()
         self.system = copy.deepcopy(system).eval()
         self.unet = self.system.unet.interleaved()
-        self.kind = system.config.unet.kind
+        self.kind, self.is_binary = system.config.unet.kind, system.config.unet.binary
         hop = system.config.unet.hop
         hold = Hold(round(HOLD_S * RATE_HZ / hop))
         side = round(MEDIAN_S / 2 * RATE_HZ / hop)
@@ -89,7 +89,8 @@ class Stream(nn.Module):
         wanted = self.system.told(timbre)
         told = None if against is None else torch.maximum(wanted, self.system.told(against))
         answer = self.unet(spectrum, told, states)
-        masks = (answer.masks * wanted[..., None]).sum(2).clamp(0.0, 1.0)
+        each = (answer.masks > 0.5).to(answer.masks.dtype) if self.is_binary else answer.masks
+        masks = (each * wanted[..., None]).sum(2).clamp(0.0, 1.0)
         return masks, answer.states, None
 
 
