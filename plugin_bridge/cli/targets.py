@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
     from plugin_bridge.cli.sounds import SoundOptions
     from plugin_bridge.control.target import Target
-    from realtime import OnnxModel
+    from realtime import ModelSpec, OnnxModel
 
 AZIMUTH, WIDTH = BY_NAME["azimuth"], BY_NAME["width"]
 
@@ -174,7 +174,32 @@ def chosen(
         return model, [Target(name, *ANYWHERE, (name,)) for name in model.spec.targets]
     model = choose_model(wanted.model, tier, list(dict.fromkeys(names)), timbre=timbre)
     own = () if has_own_sources(model.spec) else model.spec.targets
-    return model, wanted.wanted(lanes, own, sounds, centre=centre)
+    targets = wanted.wanted(lanes, own, sounds, centre=centre)
+    _check_taken(model.spec, wanted, targets, lanes)
+    return model, targets
+
+
+def _check_taken(
+    spec: ModelSpec, wanted: TargetOptions, targets: Iterable[Target], lanes: Automation
+) -> None:
+    """Raise BadParameter for directions and counter-examples that a model of timbres ignores."""
+    from plugin_bridge.control.target import ANYWHERE
+
+    if "timbre" not in spec.conditions:
+        return
+    if "against" not in spec.conditions and any(target.unlike for target in targets):
+        raise typer.BadParameter(
+            f"model {spec.name!r} takes no counter-example: leave --unlike out, or name another "
+            "model, as fewshot-unet or steer"
+        )
+    said = wanted.azimuths is not None or wanted.width_deg is not None
+    placed = [t for t in targets if (t.azimuth_deg, t.width_deg) != ANYWHERE]
+    moved = any(control in ("azimuth", "width") for _, control in lanes.lanes)
+    if "direction" not in spec.conditions and (said or moved or (wanted.targets and placed)):
+        raise typer.BadParameter(
+            f"model {spec.name!r} takes no direction: say what the sound is, --instrument WORD or "
+            "--like FILE, without --azimuth and --width; or name another model, as steer"
+        )
 
 
 def _check_known(given: Iterable[str], own: tuple[str, ...]) -> None:

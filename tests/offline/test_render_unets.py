@@ -1,5 +1,6 @@
 """Systems 2 to 5 by `stemsteer render`: an example, a class, a picture; and what they cannot do."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,9 +62,20 @@ def test_each_system_takes_a_sound_in_its_own_way(song, words):
         (("--model", "label-unet", "--instrument", "drums"), "does not know drums"),
         (("--model", "label-unet", "--like", "song.wav@0-1"), "takes no timbre"),
         (("--model", "activity-unet", "--like", "song.wav@0-1"), "takes no timbre"),
+        (("--model", "query-unet", "--azimuth", "-30"), "takes no direction"),
+        (("--model", "query-unet", "--instrument", "drums", "--width", "9"), "takes no direction"),
+        (("--model", "fewshot-unet", "--targets", "targets.json"), "takes no direction"),
+        (("--model", "activity-unet", "--automation", "lanes.csv"), "takes no direction"),
+        (
+            ("--model", "query-unet", "--like", "song.wav@0-1", "--unlike", "tone.wav"),
+            "takes no counter-example",
+        ),
     ],
 )
 def test_what_a_system_cannot_do_is_said_in_a_line(song, words, reason):
+    place = {"name": "left", "azimuth_deg": -30, "width_deg": 20}
+    (song.parent / "targets.json").write_text(json.dumps([place]))
+    (song.parent / "lanes.csv").write_text("seconds,drums.azimuth,drums.instrument\n0,-30,1\n")
     done = stemsteer(song, *words, "--out", "out")
     assert done.exit_code != 0
     assert reason in " ".join(done.output.split())
