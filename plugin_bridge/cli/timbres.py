@@ -19,6 +19,9 @@ Name = Annotated[str, typer.Argument(help="Name of the timbre.")]
 Examples = Annotated[
     list[str], typer.Argument(metavar="FILE[@START-END]...", help="Examples of the sound.")
 ]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Model that the timbre is for.  [steer]")
+]
 timbres = typer.Typer(no_args_is_help=True, help="Sounds by name, for --like.")
 
 
@@ -50,13 +53,13 @@ def _row(library: TimbreLibrary, name: str) -> tuple[str, ...]:
 
 
 @timbres.command()
-def add(name: Name, examples: Examples, force: Force = False) -> None:
+def add(name: Name, examples: Examples, model: Model = None, force: Force = False) -> None:
     """Keep what examples sound like under a name, for ever."""
     from plugin_bridge.timbre import TimbreLibrary
     from plugin_bridge.timbre.query import timbre_of
 
     library = TimbreLibrary()
-    made = timbre_of(examples, _encoder(), library)
+    made = timbre_of(examples, _encoder(model), library)
     say(str(library.save(name, made, replace=force)))
 
 
@@ -88,12 +91,15 @@ def remove(name: Name) -> None:
 
 
 @timbres.command()
-def check(example: Annotated[str, typer.Argument(metavar="FILE[@START-END]")],
-          as_json: AsJson = False) -> None:  # fmt: skip
+def check(
+    example: Annotated[str, typer.Argument(metavar="FILE[@START-END]")],
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
     """Tell whether an example is any good: length, silence, several sounds, what it is like."""
     from plugin_bridge.timbre.query import check_example
 
-    encoder = _encoder()
+    encoder = _encoder(model)
     report = check_example(example, encoder, _classes(encoder.spec.encoder))
     if as_json:
         say_json(dataclasses.asdict(report))
@@ -115,10 +121,19 @@ def _print(report: ExampleReport) -> None:
         say("a good example")
 
 
-def _encoder() -> OnnxEncoder:
+def _encoder(model: str | None) -> OnnxEncoder:
+    """Load the encoder of a model, that of `steer` if none is named."""
+    from realtime import load_model
     from realtime.encoder import load_encoder
 
-    return load_encoder()
+    if model is None:
+        return load_encoder()
+    spec = load_model(model).spec
+    if not spec.encoder:
+        raise typer.BadParameter(
+            f"model {spec.name!r} takes no timbre of an example", param_hint="'--model'"
+        )
+    return load_encoder(spec.encoder)
 
 
 def _classes(encoder: str) -> dict[str, list[float]]:

@@ -71,7 +71,8 @@ def _of_library(name: str, encoder: Encoder, library: TimbreLibrary) -> Timbre:
     if timbre.encoder != encoder.spec.encoder:
         raise StemsteerError(
             f"the timbre {name!r} was made by the encoder {timbre.encoder}, the model needs one of "
-            f"{encoder.spec.encoder}: make it anew with `stemsteer timbres add {name} FILE --force`"
+            f"{encoder.spec.encoder}: make it anew with `stemsteer timbres add {name} FILE "
+            "--force`, with the model as --model"
         )
     return timbre
 

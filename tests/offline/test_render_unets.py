@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from plugin_bridge.cli import app as cli
 from plugin_bridge.model_library import choose_model
 from plugin_bridge.picture import recognise as pictures
 from realtime.model import WEIGHTS
@@ -80,6 +82,19 @@ def test_what_a_system_cannot_do_is_said_in_a_line(song, words, reason):
     assert done.exit_code != 0
     assert reason in " ".join(done.output.split())
     assert not (song.parent / "out").exists()
+
+
+def test_a_timbre_is_kept_for_a_model_that_hears_its_own_way(song):
+    def timbres(*words):
+        return CliRunner().invoke(cli.app, ["timbres", *words])
+
+    assert timbres("add", "mine", "song.wav@0-1", "--model", "query-unet").exit_code == 0
+    done = stemsteer(song, "--model", "query-unet", "--like", "mine", "--out", "out")
+    assert done.exit_code == 0, done.output
+    other = stemsteer(song, "--model", "fewshot-unet", "--like", "mine", "--out", "other")
+    assert "timbres add mine FILE --force`, with the model as --model" in other.output
+    refused = timbres("add", "none", "song.wav@0-1", "--model", "activity-unet")
+    assert "model 'activity-unet' takes no timbre" in " ".join(refused.output.split())
 
 
 def seeing(monkeypatch, **by_name):
