@@ -24,6 +24,8 @@ ORCHESTRA_13: tuple[str, ...] = (
     "saxophone", "trombone", "trumpet", "tuba", "viola", "violin",
 )  # fmt: skip
 """The classes and their order of Slizovskaia, Haro & Gómez (TASLP 2021)."""
+UNSEEN = ("harp", "accordion", "mallets")
+"""Classes that no training of a U-Net meets, to be separated by examples alone."""
 
 ROLES: tuple[str, ...] = (
     "bass", "chords", "lead", "arpeggio", "pad", "voice", "drums", "percussion",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.data.classes import FAMILIES, FAMILY_OF, ORCHESTRA_13
+from models_onnx.data.classes import FAMILIES, FAMILY_OF, ORCHESTRA_13, UNSEEN
 from models_onnx.evaluation import metrics
 from models_onnx.evaluation.systems import sounding
 from models_onnx.evaluation.timbre_scenes import TimbreScene
@@ -18,7 +18,6 @@ from models_onnx.export.unets import unet_stream
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training.task import ACTIVE_DB
-from models_onnx.training.unet_batches import UNSEEN
 from plugin_bridge.offline.wiener import filtered
 from realtime.conditions import Conditions
 from realtime.encoder import FOLDER, LONGEST_S, OnnxEncoder

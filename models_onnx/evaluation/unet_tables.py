@@ -21,14 +21,14 @@ from rich.progress import track
 from rich.table import Table
 
 from models_onnx import commands
-from models_onnx.data.classes import ORCHESTRA_13
+from models_onnx.data.classes import ORCHESTRA_13, UNSEEN
 from models_onnx.data.collections import open_pool
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation import unet_systems as unets
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes
 from models_onnx.evaluation.unet_systems import Ask, Judged, UNetRow, exported_run, separated
 from models_onnx.strict_json import to_json
-from models_onnx.training.unet_batches import UNSEEN, batches_of
+from models_onnx.training.unet_batches import batches_of
 from plugin_bridge.picture.recognise import recognise
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError

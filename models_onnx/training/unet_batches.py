@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models_onnx.data.classes import ORCHESTRA_13
+from models_onnx.data.classes import ORCHESTRA_13, UNSEEN
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.timbre_batches import FREE, Asker
@@ -24,8 +24,6 @@ from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
 from models_onnx.training.timbre_questions import NUMBER, Asking, TimbreBatch, Wanted
 from realtime.atomic import atomic_write
 
-UNSEEN = ("harp", "accordion", "mallets")
-"""Classes that no training of a U-Net meets, to be separated by examples alone."""
 MOST_CLIPS = 5
 ASKING = Asking(direction=0.0, both=0.0, family=0.0, against=0.0, query=0.0, absent=0.13,
                 toned=0.25, clips=1, clip_s=1.5)  # fmt: skip

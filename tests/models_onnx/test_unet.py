@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from models_onnx import commands
-from models_onnx.data.classes import CLASSES, ORCHESTRA_13
+from models_onnx.data.classes import CLASSES, ORCHESTRA_13, UNSEEN
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry
 from models_onnx.networks.unet.config import UNetConfig
@@ -27,7 +27,7 @@ from models_onnx.training.losses import snr_db
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.train import train
-from models_onnx.training.unet_batches import ASKING, UNSEEN, ShowingAsker, kept, remembered
+from models_onnx.training.unet_batches import ASKING, ShowingAsker, kept, remembered
 from models_onnx.training.unet_task import UNetTask, dominance, separation
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
@@ -369,6 +369,8 @@ def test_no_source_of_an_unseen_class_is_met() -> None:
     assert names == {"bass", "vocals", "guitar"}
     assert set(UNSEEN) < set(CLASSES)
     assert not set(UNSEEN) & set(ORCHESTRA_13)
+    named, _, _ = registry.build("unet", "tiny-activity")
+    assert set(named.names()) == set(CLASSES) - set(UNSEEN)
 
 
 def _names(of: object, song: int) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models_onnx.data.classes import CLASSES
+from models_onnx.data.classes import CLASSES, UNSEEN
 from models_onnx.networks.encoders.listen import Listen, ListenConfig
 from models_onnx.networks.unet.config import CONFIGS as SEPARATORS
 from models_onnx.networks.unet.config import UNetConfig, class_names
@@ -107,7 +107,8 @@ class UNetSystem(nn.Module):
             pairs = zip(CLASSES, found, strict=True)
             return {name: row for name, row in pairs if any(row)}
         names = class_names(unet)
-        return {n: torch.eye(len(names))[k].tolist() for k, n in enumerate(names)}
+        rows = torch.eye(len(names)).tolist()
+        return {n: row for n, row in zip(names, rows, strict=True) if n not in UNSEEN}
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each state of one stream."""
