@@ -318,6 +318,18 @@ CHECK(a_change_without_sound_is_not_lost) {
     }
 }
 
+CHECK(of_two_values_at_one_sample_the_later_counts) {
+    Plugin plugin;
+    plugin.start();
+    std::vector<float> row(512);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    auto jump = std::make_unique<Changes>();
+    jump->add(kAzimuth, 0.25);
+    jump->add(kAzimuth, 0.75);
+    plugin.play(rows, rows, 512, jump.get());
+    REQUIRE(std::fabs(plugin.value(kAzimuth) - 0.75) < 1e-6, "it is %g", plugin.value(kAzimuth));
+}
+
 CHECK(the_controller_moves_a_control_that_no_automation_holds) {
     Plugin plugin;
     plugin.control()->set_parameter_normalised(plugin.controller, kAzimuth, 0.25);
