@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import logging
 import math
 import secrets
 import socket
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
-from starlette.types import ASGIApp
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
@@ -26,6 +24,7 @@ from plugin_bridge.panel.examples import Examples
 from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.hub import Hub, Item, Record
 from plugin_bridge.panel.library_list import LibraryList
+from plugin_bridge.panel.listening import listen, uvicorn_config
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
@@ -57,7 +56,6 @@ FIXED = {
     "top_db": TOP_DB,
 }
 """What a browser is told once."""
-_QUEUE = 64  # connections
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,12 @@ class PanelServer:
         self._is_rung = False
         self._hub = Hub(options.token, self._wake)
         self._performance = Performance(options.lanes_folder)
-        self._listener = _bind(options.host, options.port)
+        self._listener = listen(options.host, options.port)
         self.port = int(self._listener.getsockname()[1])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         app = make_app(self._hub, self._performance, Examples(surface))
-        self._server = uvicorn.Server(_config(app))
+        self._server = uvicorn.Server(uvicorn_config(app))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
         self._next_s, self._is_asked, self._n_told = 0.0, False, 0
@@ -274,36 +272,3 @@ class PanelServer:
             asyncio.run(serve())
         except Exception as error:
             self._report(f"the panel has ended by itself: {type(error).__name__}: {error}")
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        lifespan="off",
-        loop="asyncio",
-        http="h11",
-        ws="websockets-sansio",
-        ws_max_size=8192,
-        ws_per_message_deflate=False,
-        limit_concurrency=_QUEUE,
-        h11_max_incomplete_event_size=16_384,
-        timeout_graceful_shutdown=1,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-    )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_QUEUE)
-    except (OSError, OverflowError) as error:
-        raise StemsteerError(
-            f"cannot listen for browsers on {host} port {port}: {error}; choose another with "
-            "--port (of live and serve: --panel-port), or stop what uses it"
-        ) from error
