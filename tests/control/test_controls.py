@@ -143,7 +143,9 @@ def test_the_protocol_page_holds_the_tables_as_they_are():
 def test_of_the_models_that_come_along_those_take_timbres_that_the_protocol_page_names():
     folder = Path(__file__).parents[2] / "models_onnx" / "weights"
     taking = {p.stem for p in folder.glob("*.onnx") if "timbre" in load_model(p).spec.conditions}
-    assert taking == {"steer"}
+    page = (Path(__file__).parents[2] / "plugin_bridge" / "PROTOCOL.md").read_text("utf-8")
+    (named,) = re.findall(r"act in models that know instruments: (.*), of those", page)
+    assert taking == set(re.findall(r"`([^`]+)`", named))
 
 
 def test_every_address_on_the_protocol_page_is_understood():
