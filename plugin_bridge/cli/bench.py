@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names or paths.  [all]")
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names or paths.  \\[all]")
     ] = None,
     hops: Annotated[int, typer.Option(min=100, help="Hops to time.")] = 2000,
     seconds: Annotated[float, typer.Option(min=4, help="Sound to separate offline.")] = 30.0,

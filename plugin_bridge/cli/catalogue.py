@@ -33,7 +33,7 @@ class WorkerOptions:
 
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Processes on this machine.  [one for each processor]"),
+        typer.Option(min=1, max=256, help="Processes on this machine.  \\[one for each processor]"),
     ] = None
     scheduler: Annotated[
         str | None,

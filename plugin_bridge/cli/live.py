@@ -50,7 +50,7 @@ class CardOptions:
     ] = False
     rate_hz: Annotated[
         float | None,
-        typer.Option("--rate", min=32_000, max=192_000, help="Sample rate.  [the card's own]"),
+        typer.Option("--rate", min=32_000, max=192_000, help="Sample rate.  \\[the card's own]"),
     ] = None
     block: Annotated[
         int, typer.Option(min=16, max=8192, help="Samples that the card gives at once.")
@@ -112,14 +112,16 @@ def live(
     listen: ListenOptions,
     midi: MidiOptions,
     shown: BesidePanelOptions,
-    tier: Annotated[str, typer.Option(help="live, studio or, of panorama, direct.")] = "live",
+    tier: Annotated[
+        str, typer.Option(help="live, studio, direct or, of some models, lookahead.")
+    ] = "live",
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
     learn_s: Annotated[
         float | None,
         typer.Option("--learn", min=LEARN.low, max=LEARN.high, metavar="SECONDS", help=LEARN.help),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.01, help="End after so long.  [with Ctrl-C]")
+        float | None, typer.Option(min=0.01, help="End after so long.  \\[with Ctrl-C]")
     ] = None,
 ) -> None:
     """Play: point at a sound of what comes in, and move there while it sounds."""

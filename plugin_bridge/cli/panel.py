@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 9980  # `panel.server` has the same; to import it for `--help` would take long
 PORT_HELP = "TCP port of the panel."
 BIND_HELP = "Address of the panel; 0.0.0.0 for other machines, which then need the token."
-TOKEN_HELP = "What other machines have to know, 8 characters or more.  [one of chance]"
+TOKEN_HELP = "What other machines have to know, 8 characters or more.  \\[one of chance]"
 OPEN_HELP = "Open it in the browser."
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help=PORT_HELP)]
 Bind = Annotated[str, typer.Option("--bind", help=BIND_HELP)]
@@ -54,7 +54,7 @@ def panel(
     wanted: TargetOptions,
     sounds: SoundOptions,
     path: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Audio file to try.  [the tracks]")
+        Path | None, typer.Argument(metavar="[FILE]", help="Audio file to try.  \\[the tracks]")
     ] = None,
     port: Port = DEFAULT_PORT,
     bind: Bind = "127.0.0.1",

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class RenderOptions:
     """How a sound is taken, and in what form it is written."""
 
-    tier: Annotated[str, typer.Option(help="offline, studio, live or, of panorama, direct.")] = (
-        "offline"
-    )
+    tier: Annotated[
+        str, typer.Option(help="offline, studio, live, direct or, of some models, lookahead.")
+    ] = "offline"
     mode: Annotated[
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
     ] = "isolate"
@@ -37,10 +37,10 @@ class RenderOptions:
         int, typer.Option(help="Passes of a Wiener filter over all stems; offline.")
     ] = 0
     container: Annotated[
-        str | None, typer.Option("--format", help="wav or flac.  [flac for FLAC, else wav]")
+        str | None, typer.Option("--format", help="wav or flac.  \\[flac for FLAC, else wav]")
     ] = None
     subtype: Annotated[
-        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT ...  [as the input's]")
+        str | None, typer.Option(help="PCM_16, PCM_24, FLOAT ...  \\[as the input's]")
     ] = None
     force: Force = False
 

@@ -20,7 +20,7 @@ Examples = Annotated[
     list[str], typer.Argument(metavar="FILE[@START-END]...", help="Examples of the sound.")
 ]
 Model = Annotated[
-    str | None, typer.Option("--model", help="Model that the timbre is for.  [steer]")
+    str | None, typer.Option("--model", help="Model that the timbre is for.  \\[steer]")
 ]
 timbres = typer.Typer(no_args_is_help=True, help="Sounds by name, for --like.")
 
