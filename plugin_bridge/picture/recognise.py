@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.picture.image import BORDER, normalised, read_picture
+from plugin_bridge.picture.image import BORDER, LEAST_SIDE, normalised, read_picture
 from plugin_bridge.picture.spec import FOLDER, MODEL, PICTURE_KEY, PictureSpec
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
@@ -92,6 +92,8 @@ def recognise(path: Path) -> Recognised:
     ------
     StemsteerError if it cannot be read, shows no instrument, or the network is not installed.
     """
+    if not picture_model().is_file():
+        read_picture(path, LEAST_SIDE)  # what is no picture is told before what it would need
     session, spec = _network()
     image = read_picture(path, spec.size)
     probabilities: NDArray[np.float32] = session.run(["probabilities"], {"image": image})[0][0]
@@ -156,7 +158,7 @@ def _network() -> tuple[Any, PictureSpec]:
     path = picture_model()
     if not path.is_file():
         raise StemsteerError(
-            f"pictures need a network that is not here: `stemsteer models add {MODEL}` makes it "
+            f"pictures need a model that recognises them: `stemsteer models add {MODEL}` makes it "
             "(17 MB to fetch)"
         )
     return _opened(path, path.stat().st_mtime_ns)

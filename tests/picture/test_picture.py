@@ -124,3 +124,5 @@ def test_without_the_network_the_user_is_told_how_to_have_it(tmp_path, monkeypat
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(StemsteerError, match="stemsteer models add efficientnet-lite0"):
         recognise(tmp_path / "a.png")
+    with pytest.raises(StemsteerError, match="no picture at"):
+        recognise(tmp_path / "b.png")
