@@ -46,8 +46,9 @@ def can_hear() -> bool:
 def all_heard(path: Path, sounds: SoundOptions) -> SoundOptions:
     """Return the options that ask for every instrument heard in a file, one file each.
 
-    Raises BadParameter if none is heard surely enough.
+    Raises BadParameter if none is heard surely enough, or sounds are named as well.
     """
+    sounds.check_all()
     names = [heard.instrument for heard in heard_in(path)]
     if not names:
         raise typer.BadParameter(

@@ -88,6 +88,14 @@ class SoundOptions:
         ),
     ] = False
 
+    def check_all(self) -> None:
+        """Raise BadParameter for sounds that are named beside --all."""
+        if self.sounds():
+            raise typer.BadParameter(
+                "every instrument is taken: leave --instrument, --like and --picture out",
+                param_hint="'--all'",
+            )
+
     def sounds(self) -> dict[str, Sound]:
         """Return what is asked for by name of the target, "" for examples without a name.
 

@@ -170,6 +170,7 @@ def chosen(
     for target in read_targets(wanted.targets) if wanted.targets else ():
         names, timbre = [*names, *target.instruments], timbre or target.by_timbre
     if sounds.all_sources:
+        sounds.check_all()
         model = choose_model(wanted.model, tier, sources=True)
         return model, [Target(name, *ANYWHERE, (name,)) for name in model.spec.targets]
     model = choose_model(wanted.model, tier, list(dict.fromkeys(names)), timbre=timbre)

@@ -143,6 +143,7 @@ def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
         (("--like", "song.wav@1-2"), "no installed model knows timbres"),
         (("--instrument", "vocals", "--strength", "2"), "strength is 2"),
         (("--all", "--model", "steer"), "has no sources of its own"),
+        (("--all", "--instrument", "drums"), "leave --instrument, --like and --picture out"),
         ((), "say what: --instrument WORD"),
     ],
 )
