@@ -100,12 +100,13 @@ class TargetOptions:
             dict.fromkeys([*given, *(n for n in asked if n), *unnamed, *lanes.targets])
         )
         targets = []
+        everywhere, named = read_azimuths(self.azimuths or [])
+        free = everywhere is None and (bool(named) or self.width_deg is None)
         for name in names or (start.name,):
             target = given.get(name) or dataclasses.replace(start, name=name)
             sound = asked.get(name) or (asked.get("") if name == start.name else None)
             if sound:
-                anywhere = name not in given and self.azimuths is None and self.width_deg is None
-                target = sounds.given_to(target, sound, anywhere=anywhere)
+                target = sounds.given_to(target, sound, anywhere=free and name not in given)
             targets.append(target)
         return targets
 

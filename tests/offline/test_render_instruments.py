@@ -71,6 +71,14 @@ def test_an_instrument_from_a_direction_leaves_what_stands_elsewhere(folder, son
     )
 
 
+def test_the_direction_of_one_target_narrows_no_other(folder, song):
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(
+        song, "--instrument", "drums", "--instrument", "solo=vocals", "--azimuth", "solo=-30"
+    )
+    near(found["drums"], mix * 0.25)
+
+
 def test_instrumental_is_the_mix_without_the_singer(folder, song):
     mix = soundfile.read(song, dtype="int16")[0]
     found = rendered(song, "--instrument", "instrumental")
