@@ -23,7 +23,6 @@ from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.panel.examples import Examples
 from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.hub import Hub, Item, Record
-from plugin_bridge.panel.library_list import LibraryList
 from plugin_bridge.panel.listening import listen, uvicorn_config
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
@@ -35,6 +34,7 @@ from plugin_bridge.panel.picture import (
 )
 from plugin_bridge.panel.player import Player, give_order
 from plugin_bridge.panel.shown import Shown, changes, controls_table, shown
+from plugin_bridge.panel.timbre_list import TimbreList
 from plugin_bridge.panel.web import make_app
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
@@ -135,7 +135,7 @@ class PanelServer:
         self._told: Shown = {}
         self._next_s, self._is_asked, self._n_told = 0.0, False, 0
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
-        self._heard, self._library = HeardNow(), LibraryList()
+        self._heard, self._library = HeardNow(), TimbreList()
         self._makers: dict[tuple[float, int], PictureMaker] = {}
         self.n_moves = 0
         self.player: Player | None = None
@@ -222,7 +222,7 @@ class PanelServer:
         self._performance.attend(now["values"], self._position_s())
         if is_full:
             now["performance"] = self._performance.told()
-            now["library"] = self._library.told()
+            now["saved_timbres"] = self._library.told()
             now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
             now["answers"] = {**self._surface.requests.answers}
             self._heard.keep(wanted)

@@ -3,7 +3,7 @@
 In reading order: `vector` (a timbre and its arithmetic), `library` (timbres by name, on disk).
 """
 
-from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, mean, morph
 
 __all__ = ["Timbre", "TimbreLibrary", "mean", "morph"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.clip import Clip
-from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, mean
 from realtime.encoder import LONGEST_S, SHORTEST_S, EncoderSpec
 from realtime.errors import StemsteerError

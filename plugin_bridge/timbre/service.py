@@ -15,8 +15,8 @@ from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Heard, Request, Slot, TimbreChange
 from plugin_bridge.timbre.learned import learned_timbre
-from plugin_bridge.timbre.library import TimbreLibrary
 from plugin_bridge.timbre.query import timbre_of
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, check_apart
 from realtime.encoder import OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError

@@ -12,7 +12,7 @@ import pytest
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.heard_memory import read_rows, shared_rows
 from plugin_bridge.engine.shared.kept_timbres import MAX_TEXT, KeptTimbres
-from plugin_bridge.timbre.library import TimbreLibrary
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime import StemsteerError, load_model
 from realtime.encoder import load_encoder

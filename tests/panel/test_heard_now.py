@@ -11,7 +11,7 @@ from plugin_bridge.control.surface import Sound
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.panel import heard_now
 from plugin_bridge.panel.heard_now import HeardNow
-from plugin_bridge.panel.library_list import LibraryList
+from plugin_bridge.panel.timbre_list import TimbreList
 from plugin_bridge.timbre import Timbre, TimbreLibrary
 from realtime.encoder import load_encoder
 from tests.support.engine_sandbox import ROOT
@@ -78,7 +78,7 @@ def test_the_library_is_told_with_its_encoders_but_for_what_is_no_timbre(tmp_pat
     library = TimbreLibrary()
     library.save("solo", Timbre(vector, "one"))
     library.save("broken", Timbre(vector, "one")).write_text("{}")
-    shown = LibraryList()
+    shown = TimbreList()
     assert shown.told() == [["solo", "one"]]
     library.save("later", Timbre(vector, "two"))
     assert shown.told() == [["solo", "one"]]

@@ -49,6 +49,13 @@ def jack_server(monkeypatch, period=PERIOD):
             server.terminate()
 
 
+def offer_plugin(monkeypatch, folder):
+    """Let jalv find the plugin, and no other."""
+    for bundle in built_plugin().glob("*.lv2"):
+        shutil.copytree(bundle, folder / "lv2" / bundle.name)
+    monkeypatch.setenv("LV2_PATH", str(folder / "lv2"))
+
+
 class Player:
     """A JACK client that plays noise into the plugin and records what comes back."""
 
@@ -106,9 +113,7 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound(monkeypatch, tmp_pa
         absent("JACK-Client missing; run: pip install -e '.[host]'")
     import jack  # loads the JACK library
 
-    for bundle in built_plugin().glob("*.lv2"):
-        shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
-    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    offer_plugin(monkeypatch, tmp_path)
     with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
         own.start(own.identity)
         time.sleep(1)
@@ -147,9 +152,7 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound(monkeypatch, tmp_pa
 @pytest.mark.parametrize("period", [64, 128, 256])
 def test_a_latency_of_512_is_kept_by_a_quick_model_and_small_blocks(monkeypatch, tmp_path, period):
     need("jackd", "jalv", "jack_lsp")
-    for bundle in built_plugin().glob("*.lv2"):
-        shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
-    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    offer_plugin(monkeypatch, tmp_path)
     with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch, period):
         own.start("panorama")
         time.sleep(1)
@@ -191,9 +194,7 @@ def test_an_instrument_that_the_host_moves_is_taken_without_a_gap(monkeypatch, t
         absent("JACK-Client missing; run: pip install -e '.[host]'")
     import jack  # loads the JACK library
 
-    for bundle in built_plugin().glob("*.lv2"):
-        shutil.copytree(bundle, tmp_path / "lv2" / bundle.name)
-    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    offer_plugin(monkeypatch, tmp_path)
     vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
     with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
         own.start(source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25}))

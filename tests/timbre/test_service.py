@@ -12,8 +12,8 @@ from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.control.timbre_requests import Heard, Request, SoundCapture
 from plugin_bridge.timbre.learned import learned_timbre
-from plugin_bridge.timbre.library import TimbreLibrary
 from plugin_bridge.timbre.service import TimbreService
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime.encoder import load_encoder
 from tests.support.timbres import sound

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plugin_bridge.timbre import Timbre, TimbreLibrary, mean, morph
-from plugin_bridge.timbre.library import FORMAT, SUFFIX
+from plugin_bridge.timbre.timbre_library import FORMAT, SUFFIX
 from realtime.errors import StemsteerError
 
 

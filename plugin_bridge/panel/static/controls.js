@@ -34,10 +34,10 @@ export class Controls {
     this.learn.title = `Listens to the sound as it is taken now for ${LEARN_S} s, then goes by its timbre`;
     this.learn.addEventListener("click", () => this.#learn());
     document.getElementById("forget").addEventListener("click", () => surface.ask("like", ""));
-    this.library = document.getElementById("library");
-    this.library.addEventListener("change", () => {
-      if (this.library.value) surface.ask("like", this.library.value);
-      this.library.value = "";
+    this.savedTimbres = document.getElementById("library");
+    this.savedTimbres.addEventListener("change", () => {
+      if (this.savedTimbres.value) surface.ask("like", this.savedTimbres.value);
+      this.savedTimbres.value = "";
     });
     this.instruments.addEventListener("keydown", (event) => this.#walk(event));
   }
@@ -155,14 +155,14 @@ export class Controls {
   }
 
   #showLibrary() {
-    const { surface, library } = this;
+    const { surface, savedTimbres } = this;
     const encoder = surface.timbre("encoder");
-    const names = surface.library.filter(([, made]) => made === encoder).map(([name]) => name);
+    const names = surface.savedTimbres.filter(([, made]) => made === encoder).map(([name]) => name);
     const key = JSON.stringify(names);
-    if (library.dataset.names === key) return;
-    library.dataset.names = key;
-    library.hidden = !names.length;
-    library.replaceChildren(...["", ...names].map((name) => new Option(name || "From your library …", name)));
+    if (savedTimbres.dataset.names === key) return;
+    savedTimbres.dataset.names = key;
+    savedTimbres.hidden = !names.length;
+    savedTimbres.replaceChildren(...["", ...names].map((name) => new Option(name || "From your library …", name)));
   }
 
   #showExample() {

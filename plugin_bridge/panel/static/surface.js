@@ -26,7 +26,7 @@ export class Surface extends EventTarget {
   fixed = {};
   player = null; // where a file is tried
   performance = null; // what is recorded
-  library = []; // of timbres: name and encoder
+  savedTimbres = []; // of timbres: name and encoder
   heard = {}; // by instance, how surely each instrument is heard now
   selected = "";
   #socket = null;
@@ -136,7 +136,7 @@ export class Surface extends EventTarget {
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
-    if (message.library) this.library = message.library;
+    if (message.saved_timbres) this.savedTimbres = message.saved_timbres;
     const answer = !all && message.answers?.[this.selected]; // what was answered before is old
     if (answer) this.dispatchEvent(new CustomEvent("answer", { detail: answer }));
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {

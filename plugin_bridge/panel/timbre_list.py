@@ -12,7 +12,7 @@ EVERY_S = 1.0
 MOST = 200
 
 
-class LibraryList:
+class TimbreList:
     """Tells the timbres by name, each with the encoder that made it; looks at the disk rarely."""
 
     def __init__(self) -> None:
