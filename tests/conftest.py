@@ -8,7 +8,7 @@ import time
 import pytest
 import soundfile
 
-from tests.support.engine_sandbox import need, sandboxed_engine
+from tests.support.engine_sandbox import WORK, need, sandboxed_engine
 from tests.support.osc_rig import Rig
 from tests.support.rendering import RATE_HZ, panned
 
@@ -17,6 +17,12 @@ from tests.support.rendering import RATE_HZ, panned
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
+
+COMPILERS = "/usr/lib/ccache"
+"""Where Debian's ccache has its compilers: the plugin is built of the same files several times."""
+if os.path.isdir(COMPILERS):
+    os.environ["PATH"] = f"{COMPILERS}:{os.environ['PATH']}"
+    os.environ |= {"CCACHE_DIR": str(WORK / "ccache"), "CCACHE_NOHASHDIR": "1"}
 
 BESIDE_REALTIME = 5
 """Niceness of tests that run beside those of real time."""

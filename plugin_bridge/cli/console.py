@@ -53,6 +53,7 @@ def table_of(
     from rich.text import Text
 
     table = Table(*headings, box=box.MARKDOWN if markdown else None)
+    table.columns[0].no_wrap = True  # a name that is cut cannot be typed
     table.caption = Text(printable(caption)) if caption else None
     for row in rows:
         table.add_row(*(Text(printable(cell, LONGEST)) for cell in row))

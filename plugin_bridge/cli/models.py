@@ -14,6 +14,7 @@ from plugin_bridge.cli.console import print_table, say_json
 
 if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
+    from realtime import ModelSpec
 
 HEADINGS = ("file", "tiers (latency)", "taken by", "size", "licence", "what")
 
@@ -132,13 +133,27 @@ def _shown(found: InstalledModel) -> list[tuple[str, str]]:
         ("file", f"{found.path}, {found.size_bytes / 1e6:.1f} MB"),
         ("tiers", ", ".join(tiers)),
         ("knows", ", ".join(known_instruments(spec)) or "no instrument by name"),
-        ("taken by", ", ".join(sorted(spec.conditions)) or "its own sources"),
+        ("taken by", taken_by(spec)),
         ("measured", "; ".join(figures)),
         ("licence", spec.licence),
-        *((str(key), str(spec.training[key])) for key in ("credit", "package", "data")
+        *((key, _in_words(spec.training[key])) for key in ("credit", "package", "data")
           if key in spec.training),
     ]  # fmt: skip
     return [(heading, text) for heading, text in rows if text]
+
+
+def taken_by(spec: ModelSpec) -> str:
+    """Return how a sound is pointed at, in words."""
+    ways = {"direction": "direction", "timbre": "instrument"}
+    if spec.encoder:  # without one there are names alone
+        ways |= {"timbre": "instrument, example", "against": "counter-example"}
+    return ", ".join(way for name, way in ways.items() if name in spec.conditions) or (
+        "its own sources"
+    )
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _described(found: InstalledModel) -> dict[str, Any]:
@@ -170,7 +185,7 @@ def _cells(found: InstalledModel) -> list[str]:
     return [
         found.path.stem,
         ", ".join(f"{tier} ({found.latency_ms(tier):.0f} ms)" for tier in spec.tiers),
-        ", ".join(sorted(spec.conditions)) or "its own targets",
+        taken_by(spec),
         f"{size_kb / 1000:.1f} MB" if size_kb >= 1000 else f"{size_kb:.0f} kB",
         spec.licence,
         spec.description,

@@ -109,11 +109,15 @@ def render(
 
 
 def _print_stems(report: Report) -> None:
+    from plugin_bridge.control.target import ANYWHERE
+
     formats = ("{:+g}°", "{:g}°", "{:.1f}", "{:.1f}")
     rows = []
     for stem in report.stems:
         cells = (stem.azimuth_deg, stem.width_deg, stem.peak_db, stem.rms_db)
         shown = ["" if c is None else f.format(c) for f, c in zip(formats, cells, strict=True)]
+        if cells[:2] == ANYWHERE:
+            shown[:2] = "anywhere", ""
         rows.append((stem.name, *shown, str(stem.path)))
     print_table(("stem", "azimuth", "width", "peak dB", "rms dB", "file"), rows)
     duration_s = report.frames / report.sample_rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,7 +101,8 @@ class SoundOptions:
 
         Raises
         ------
-        BadParameter for a word that is no instrument, or for counter-examples alone;
+        BadParameter for a word that is no instrument, for counter-examples alone, or for a
+        strength or a morph without what they belong to;
         StemsteerError for a picture that cannot be read, or shows no instrument.
         """
         found: dict[str, Sound] = {}
@@ -131,7 +132,23 @@ class SoundOptions:
                     param_hint="'--unlike'",
                 )
             found[name or alone] = dataclasses.replace(old, unlike=(*old.unlike, example))
+        self._check_numbers(found.values())
         return found
+
+    def _check_numbers(self, sounds: Collection[Sound]) -> None:
+        """Raise BadParameter for a strength or a morph of sounds that have nothing to scale."""
+        if self.strength is not None and not sounds and not self.all_sources:
+            raise typer.BadParameter(
+                "it says how much an instrument or an example counts: give --instrument or --like "
+                "too",
+                param_hint="'--strength'",
+            )
+        if self.morph is not None and not any(sound.meanings and sound.like for sound in sounds):
+            raise typer.BadParameter(
+                "it leads from an instrument to an example of the same sound: give --instrument "
+                "and --like",
+                param_hint="'--morph'",
+            )
 
     def needed(self, lanes: Automation) -> tuple[list[str], bool]:
         """Return the instruments that a model has to know, and whether it has to take timbres."""

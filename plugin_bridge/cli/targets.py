@@ -63,7 +63,9 @@ class TargetOptions:
         said = self.azimuths is not None or self.width_deg is not None or bool(sounds.sounds())
         if self.targets is not None and said:
             raise typer.BadParameter(
-                "the targets are in --targets: leave --azimuth, --width out, and --instrument"
+                f"{self.targets} says what to take and where: leave --azimuth, --width, "
+                "--instrument, --like and --picture out",
+                param_hint="'--targets'",
             )
 
     def wanted(

@@ -108,13 +108,17 @@ def check(
 
 
 def _print(report: ExampleReport) -> None:
+    from plugin_bridge.timbre.query import TIED
+
     say(
         f"{report.example}: {report.seconds:.2f} s, {report.silent:.0%} silent, level "
         f"{report.level_db:.0f} dB, spread of its pieces {report.spread:.2f}"
     )
     if report.nearest:
         like = ", ".join(f"{name} ({value:.2f})" for name, value in report.nearest)
-        say(f"like {like}; the first is ahead by {report.sure:.2f}")
+        tied = len(report.nearest) > 1 and report.sure < TIED
+        ahead = "is as likely as the second" if tied else f"is ahead by {report.sure:.2f}"
+        say(f"like {like}; the first {ahead}")
     for problem in report.problems:
         say(f"but {problem}")
     if not report.problems:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
-from plugin_bridge.control.names import is_usable
+from plugin_bridge.control.names import is_usable, name_key
 from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
 from realtime.separator import RESIDUAL
 
@@ -48,10 +48,15 @@ class Target:
     stretches_s: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        if name_key(self.name) == RESIDUAL:
+            raise ValueError(
+                f"target name is {self.name!r}, which is the name of what is left of the mix: "
+                "choose another"
+            )
         if not is_usable(self.name):
             raise ValueError(
                 f"target name is {self.name!r}, expected letters, digits, spaces and . + - ( ), "
-                f"not {RESIDUAL!r}, no space or dot at the end: it becomes the name of a file"
+                "no space or dot at the end: it becomes the name of a file"
             )
         check_direction(self.azimuth_deg, self.width_deg)
         if unknown := [name for name in self.instruments if name not in INSTRUMENTS]:

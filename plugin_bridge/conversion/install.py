@@ -20,7 +20,7 @@ from realtime import OnnxModel, Separator
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
-from realtime.model import open_session
+from realtime.model import WEIGHTS, open_session
 from realtime.onnx_file import metadata_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -89,6 +89,11 @@ def _place(folder: Path, name: str, force: bool) -> Path:
     if path.exists() and not force:
         raise StemsteerError(
             f"{path} is there already: `stemsteer models remove {path.stem}` first, or --force"
+        )
+    if (WEIGHTS / f"{name}.onnx").exists() and not force:
+        raise StemsteerError(
+            f"{name!r} is a model that comes with Stemsteer: choose another --name, or let yours "
+            "be taken in its place with --force"
         )
     path.parent.mkdir(mode=0o700, exist_ok=True)
     return path

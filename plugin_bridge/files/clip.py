@@ -38,9 +38,20 @@ class Clip:
 
     @classmethod
     def parse(cls, text: str) -> Clip:
-        """Read FILE or FILE@START-END, seconds. Raises ValueError if the stretch is empty."""
+        """Read FILE or FILE@START-END, seconds.
+
+        Raises ValueError if the stretch is empty, or is none though FILE exists.
+        """
+        if Path(text).exists():
+            return cls(Path(text))
         found = _STRETCH.fullmatch(text)
-        if found is None or Path(text).exists():
+        if found is None:
+            file, sign, stretch = text.rpartition("@")
+            if sign and Path(file).exists():
+                raise ValueError(
+                    f"{stretch!r} is no stretch of {file}: expected FILE@START-END in seconds, as "
+                    f"{file}@12.5-15"
+                )
             return cls(Path(text))
         return cls(Path(found["file"]), float(found["start"]), float(found["end"]))
 

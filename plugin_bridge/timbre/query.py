@@ -22,6 +22,8 @@ GOOD_S = 2.0
 PIECE_S = 1.0
 SILENT_DB = -50.0
 QUIET_DB = -40.0
+TIED = 0.03
+"""How far the likest class is ahead, below which an example may be of the second as well."""
 MIXED = 0.2
 """Spread of the pieces of an example from which on it holds several sounds."""
 

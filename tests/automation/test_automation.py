@@ -82,7 +82,7 @@ def test_what_was_written_is_read_back_to_the_bit(tmp_path):
         ("a.csv", "beats,azimuth,tempo\n0,1,0\n", "tempo is 0 at beat 0"),
         ("a.csv", "seconds,azimuth,tempo\n0,1,90\n", "times are not in beats"),
         ("a.json", "{", "Expecting property name"),
-        ("a.json", "[]", "not laid out as automation"),
+        ("a.json", "[]", "lanes are an object"),
         ("a.json", '{"unit": "bars", "lanes": {}}', "unit is 'bars'"),
         ("a.mid", "MThd", "not a MIDI file"),
         ("a.rpp", "<REAPER_PROJECT 0.1\n", "not a whole REAPER project"),

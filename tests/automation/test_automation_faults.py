@@ -39,6 +39,8 @@ CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
         ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
         ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),
         ("a.json", "[" * 100_000, "it is nested deeper than 32 levels"),
+        ("a.json", '[{"name": "guitar"}]', "a list of targets is for --targets, lanes are an obj"),
+        ("a.json", '"lanes"', "lanes are an object, as {"),
         ("a.json", '{"lanes": [1]}', "not laid out as automation.*expected {"),
         ("a.rpp", RPP % "<PANENV2\nACT 1\nPT\n>", "IndexError.*expected entries PT"),
         ("a.rpp", RPP % (CHAIN % "<PARMENV\nACT 1\nPT 0 0\n>"), "IndexError.*expected entries PT"),

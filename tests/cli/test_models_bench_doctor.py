@@ -18,7 +18,7 @@ from plugin_bridge.diagnostics import doctor
 from plugin_bridge.diagnostics import model_speed as bench
 from plugin_bridge.model_library import PREFERRED, choose_model, found_models
 from realtime import StemsteerError, find_model, load_model
-from realtime.model import MODELS_VARIABLE
+from realtime.model import MODELS_VARIABLE, WEIGHTS
 from realtime.spec import METADATA_KEY
 
 
@@ -63,6 +63,16 @@ def test_models_lists_what_is_there_with_its_latency_and_licence():
     assert panorama["size_bytes"] == find_model("panorama").stat().st_size
     latency_ms = 1000 * spec.tiers["live"].latency / spec.sample_rate
     assert panorama["tiers"]["live"] == pytest.approx(latency_ms, abs=0.1)
+
+
+def test_models_cuts_no_name_and_says_how_sounds_are_pointed_at(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = set(stemsteer("models").stdout.split())
+    assert {file.stem for file in WEIGHTS.glob("*.onnx")} <= words
+    shown = {name: stemsteer("models", "show", name).stdout for name in ("steer", "label-unet")}
+    assert "direction, instrument, example, counter-example" in shown["steer"]
+    assert "instrument\n" in shown["label-unet"]
+    assert "[" not in shown["label-unet"]
 
 
 def test_models_shows_a_broken_file_with_its_fault_and_goes_on(folder, monkeypatch):

@@ -275,6 +275,13 @@ def test_a_name_that_is_a_path_is_refused(tmp_path):
             install.add_file(folder, name=name)
 
 
+def test_a_model_that_comes_along_is_not_hidden_in_silence(tmp_path, models):
+    folder = save_umx(tmp_path / "w", vocals=umx(unidirectional=True))
+    with pytest.raises(StemsteerError, match="'steer' is a model that comes with Stemsteer"):
+        install.add_file(folder, name="steer")
+    assert install.add_file(folder, name="steer", force=True) == [models / "steer.onnx"]
+
+
 def test_the_networks_of_the_package_openunmix_agree(tmp_path):
     package = pytest.importorskip("openunmix.model", reason="the package openunmix is not here")
     torch.manual_seed(0)

@@ -42,7 +42,7 @@ def refused(words, folder, *arguments):
         (["--azimuth", "0", "--wiener", "-1"], "wiener is -1, expected a number of passes"),
         (["--azimuth", "0", "--model", "nought"], "no model 'nought'; there are"),
         (["--azimuth", "0", "--model", "/no/x.onnx"], "no model file at /no/x.onnx"),
-        (["--azimuth", "0", "--targets", "x.json"], "leave --azimuth, --width out"),
+        (["--azimuth", "0", "--targets", "x.json"], "leave --azimuth, --width, --instrument"),
         (["--targets", "/no/x.json"], "/no/x.json: no such file"),
     ],
 )

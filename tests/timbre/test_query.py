@@ -80,6 +80,12 @@ def test_a_stretch_that_ends_before_it_begins_is_refused(clips):
         Clip.parse(f"{clips}@3-3")
 
 
+@pytest.mark.parametrize("stretch", ["1", "1-", "1-2s", ""])
+def test_what_is_no_stretch_of_a_file_that_is_there_is_refused(clips, stretch):
+    with pytest.raises(ValueError, match=f"'{stretch}' is no stretch of .*expected FILE@START-END"):
+        Clip.parse(f"{clips}@{stretch}")
+
+
 def test_examples_give_the_timbre_in_their_middle(clips, library):
     low = timbre_of([f"{clips}@0-2"], ENCODER, library)
     np.testing.assert_allclose(low.vector, [1, 0], atol=0.05)

@@ -206,6 +206,9 @@ def _read_columns(builder: LaneBuilder, titles: list[str], row: list[str]) -> No
 
 def _read_json(path: Path, sample_rate: float) -> Automation:
     content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
+    if not isinstance(content, dict):
+        what = "a list of targets is for --targets, lanes" if isinstance(content, list) else "lanes"
+        raise ValueError(f"{what} are an object, as {_EXPECTED['.json']}")
     builder = LaneBuilder(content.get("unit", "seconds"))
     if builder.unit not in UNITS:
         raise ValueError(f"unit is {builder.unit!r}, expected one of {', '.join(UNITS)}")
