@@ -139,6 +139,28 @@ def test_keys_move_the_handle_after_a_click_into_the_window(host):
     assert told.count("begin") == told.count("end")
 
 
+HOME, LEFT, UP, RIGHT, PAGE_UP, ESCAPE, SPACE = 10, 11, 12, 13, 15, 6, 7  # as VST3 numbers them
+SHIFT, CONTROL = 1, 8
+
+
+def test_a_vst3_host_hands_keys_over_and_keeps_its_own(screen, engine_sandbox):
+    with window_host(screen, "vst3", built_plugin()) as host:
+        host.ask("open")
+        for code, modifiers in ((RIGHT, 0), (RIGHT, 0), (LEFT, SHIFT), (PAGE_UP, 0), (UP, 0)):
+            assert host.ask("key", code, modifiers) == "taken"
+        told = moves_until(host, "end width;")
+        assert told.count("begin azimuth") == told.count("end azimuth") == 4
+        near(host, "azimuth", 5.9)
+        near(host, "width", 21)
+        for code, modifiers in ((ESCAPE, 0), (SPACE, 0), (0, 0), (LEFT, CONTROL), (99, 0)):
+            assert host.ask("key", code, modifiers) == "left"
+        assert host.ask("moves") == ""
+        assert host.ask("key", HOME, 0) == "taken"
+        near(host, "azimuth", 0)
+        near(host, "width", 20)
+        host.ask("close")
+
+
 def test_the_buttons_are_instrument_learn_mode_and_bypass(host):
     row = 388 - 25
     for place, control, value in (

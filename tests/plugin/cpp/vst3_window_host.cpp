@@ -102,6 +102,13 @@ public:
         automation_->add(control.id + 1, (value - control.low) / (control.high - control.low));
     }
 
+    bool key(int code, int modifiers) override {
+        const auto down = view()->on_key_down(view_, 0, int16_t(code), int16_t(modifiers));
+        const auto up = view()->on_key_up(view_, 0, int16_t(code), int16_t(modifiers));
+        REQUIRE(down == up && (down == V3_OK || down == V3_FALSE), "a key of which half is taken");
+        return down == V3_OK;
+    }
+
     void tick() override {
         if (the_loop.timer)
             v3_cpp_obj(the_loop.timer)->on_timer(the_loop.timer);

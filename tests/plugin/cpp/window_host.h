@@ -6,6 +6,7 @@
 //   size WIDTH HEIGHT   "size W H" as they are then      get CONTROL      its value
 //   set CONTROL VALUE   as automation does               moves            what the window has moved since
 //                                                                         the last time
+//   key CODE MODIFIERS  as the format numbers them: "taken", or "left", when it is pressed and let go
 // SOUND holds 32-bit floats, interleaved, two channels; it is played again and again.
 #pragma once
 
@@ -40,6 +41,7 @@ public:
     virtual void size(uint32_t& width, uint32_t& height) = 0;  // ask for it, and tell what it is
     virtual double value(const stemsteer::Control& control) = 0;
     virtual void set(const stemsteer::Control& control, double value) = 0;
+    virtual bool key(int, int) { fail("the format has no keys"); }  // true: the window takes it
     virtual void tick() = 0;
     virtual void play(float* const* in, float* const* out) = 0;  // a block
 
@@ -148,6 +150,10 @@ private:
             words >> symbol >> value;
             host_.set(control_called(symbol), value);
             said << "set";
+        } else if (verb == "key") {
+            int code = 0, modifiers = 0;
+            words >> code >> modifiers;
+            said << (host_.key(code, modifiers) ? "taken" : "left");
         } else if (verb == "moves") {
             said << host_.moves;
             host_.moves.clear();

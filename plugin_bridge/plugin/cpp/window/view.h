@@ -26,6 +26,9 @@ public:
 
     void tick();
 
+    // A key that the host has taken. False: it means nothing here.
+    bool key(Key key, bool fine) { return window_.id() && gestures_.key(key, fine); }
+
     // Bring a size in pixels into the range that there may be.
     void adjust(uint32_t& width, uint32_t& height) const;
 

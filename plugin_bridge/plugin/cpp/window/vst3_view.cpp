@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <iterator>
 
 #include "view.h"
 #include "vst3_view_interfaces.h"
@@ -11,6 +12,16 @@ namespace stemsteer {
 namespace {
 
 constexpr uint64_t kTick_ms = 16;
+constexpr int16_t kShift = 1;
+
+// Keys and modifiers as VST3 numbers them. With another modifier than Shift a key is the host's.
+Key key_of(int16_t code, int16_t modifiers) {
+    constexpr Key keys[] = {Key::kHome,  Key::kLeft,   Key::kUp,      Key::kRight,
+                            Key::kDown,  Key::kPageUp, Key::kPageDown};
+    constexpr int16_t first = 10;
+    const bool known = code >= first && size_t(code - first) < std::size(keys);
+    return known && !(modifiers & ~kShift) ? keys[code - first] : Key::kNone;
+}
 
 class Vst3View final : public PlugView, public ContentScale, public TimerHandler {
 public:
@@ -68,8 +79,15 @@ public:
     }
 
     v3_result V3_API on_wheel(float) override { return V3_FALSE; }  // it comes by X
-    v3_result V3_API on_key_down(int16_t, int16_t, int16_t) override { return V3_FALSE; }
-    v3_result V3_API on_key_up(int16_t, int16_t, int16_t) override { return V3_FALSE; }
+
+    // A host tells what its own window gets; what has come by X it has not seen.
+    v3_result V3_API on_key_down(int16_t, int16_t code, int16_t modifiers) override {
+        return view_.key(key_of(code, modifiers), modifiers & kShift) ? V3_OK : V3_FALSE;
+    }
+
+    v3_result V3_API on_key_up(int16_t, int16_t code, int16_t modifiers) override {
+        return view_.window() && key_of(code, modifiers) != Key::kNone ? V3_OK : V3_FALSE;
+    }
 
     v3_result V3_API get_size(v3_view_rect* size) override {
         if (!size)

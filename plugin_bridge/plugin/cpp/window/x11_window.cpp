@@ -184,6 +184,8 @@ bool X11Window::translate(const xcb_generic_event_t& got, Event& event) {
     }
     case XCB_KEY_PRESS: {
         const auto& key = reinterpret_cast<const xcb_key_press_event_t&>(got);
+        if (key.state & (XCB_MOD_MASK_CONTROL | XCB_MOD_MASK_1))
+            return false;
         event.kind = Event::kKey;
         event.key = key_of(key.detail);
         event.fine = key.state & XCB_MOD_MASK_SHIFT;
