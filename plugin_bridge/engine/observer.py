@@ -95,7 +95,7 @@ class EngineObserver:
         seen = self._instances.get(instance)
         return seen.view.sound() if seen else None
 
-    def refresh(self, instances: Collection[str]) -> bool:
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
         return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:
@@ -170,7 +170,7 @@ class EngineObserver:
 
     def _take(self, entries: Sequence[Mapping[str, Any]], fds: Sequence[int]) -> None:
         """Map the memory of instances that are new; keep that of the others."""
-        instances = {}
+        instances, answers = {}, {}
         for entry, page_fd, ring_fd in zip(entries, fds[::2], fds[1::2], strict=True):
             name, pid = str(entry["name"]), int(entry["pid"])
             known = self._instances.get(name)
@@ -179,7 +179,9 @@ class EngineObserver:
             except (StemsteerError, OSError, ValueError):
                 continue  # it is just going
             instances[name] = _Instance(pid, view, dict(entry["facts"]), dict(entry["timbres"]))
+            answers[name] = str(entry.get("answer", ""))
         self._instances = instances
+        self.requests.answers = {name: words for name, words in answers.items() if words}
 
     def _send(self, connection: socket.socket) -> None:
         for item in self.requests.take_all():

@@ -137,6 +137,15 @@ def test_what_an_observer_asks_of_a_timbre_is_done_where_the_engine_is(engine_sa
         engine.requests.put(Request("guitar", "learn", (1.0,)))
         refused = "guitar: learn: its model takes no timbre"
         attend(engine, lambda: refused in engine_sandbox.engine_log.read_text(), "it is refused")
+        attend(
+            engine, lambda: "takes no timbre" in engine.requests.answers.get("guitar", ""), "told"
+        )
+        track.close()
+        attend(engine, lambda: not engine.instances)
+        assert engine.requests.answers == {}
+        track = PluginClient(label="guitar", offline=True)
+        attend(engine, lambda: engine.instances)
+        assert engine.requests.answers == {}  # it is another one
     track.close()
 
 

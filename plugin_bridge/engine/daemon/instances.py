@@ -45,6 +45,8 @@ class InstanceSurface:
         """Remove an instance."""
         with self._lock:
             self._workers = {name: w for name, w in self._workers.items() if w is not worker}
+        for name in self.requests.answers.keys() - self._workers.keys():
+            self.requests.answers.pop(name, None)
 
     def workers(self) -> Sequence[tuple[str, WorkerProcess]]:
         """Return the names of the instances, each with its process."""
@@ -81,7 +83,7 @@ class InstanceSurface:
         worker = self._workers.get(instance)
         return InstanceView(worker.page, worker.ring) if worker and worker.ring else None
 
-    def refresh(self, instances: Collection[str]) -> bool:
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
         return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:

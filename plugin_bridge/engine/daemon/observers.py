@@ -24,6 +24,7 @@ from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, read_message
 from realtime.errors import StemsteerError
 
 MAX_OBSERVERS = 8
+MAX_ANSWER = 300  # characters
 _READ_AT_ONCE = 64  # messages
 
 
@@ -99,9 +100,15 @@ class Observers:
             self._surface.requests.put(request)
 
     def _tell(self, peer: socket.socket) -> None:
-        workers = self._surface.workers()
+        workers, answers = self._surface.workers(), self._surface.requests.answers
         entries = [
-            {"name": name, "pid": w.pid, "facts": w.facts, "timbres": w.timbres}
+            {
+                "name": name,
+                "pid": w.pid,
+                "facts": w.facts,
+                "timbres": w.timbres,
+                "answer": answers.get(name, "")[:MAX_ANSWER],
+            }
             for name, w in workers
         ]
         news = json.dumps(entries).encode()
