@@ -80,6 +80,11 @@ class LiveLanes:
         with self._lock:
             self._moves[instance, name] = self._values[instance, name] = value
 
+    @property
+    def moved(self) -> Collection[Key]:
+        """Return the controls that have been moved since the start."""
+        return tuple(self._values)
+
     def meters(self, instance: str) -> Meters:
         return self._meters(instance)
 
@@ -89,7 +94,7 @@ class LiveLanes:
     def sound(self, instance: str) -> Sound | None:
         return self._sound(instance)
 
-    def refresh(self, instances: Collection[str]) -> bool:
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
         return True
 
     def actions(self, instance: str) -> Mapping[str, Action]:

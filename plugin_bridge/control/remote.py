@@ -1,7 +1,8 @@
 """A control surface seen from another process: a proxy over there, and what relays it here.
 
 Moves go over at most once every two milliseconds, with the last value of each control; values,
-meters and the newest sound come back when somebody has asked. A move costs the process that plays a
+meters and the newest sound come back when somebody has asked, or in a stream for as long as
+somebody follows it: then nobody has to wake up to ask. A move costs the process that plays a
 wake-up of one thread, however many of them there are.
 """
 
@@ -27,6 +28,8 @@ REFRESH_S = 0.1
 """Between two looks at the surface when nobody asks."""
 STALE_S = 0.01
 """Meters that are older are asked for anew."""
+LEASE_S = 1.0
+"""So long a stream goes on without a message that wants it."""
 Values = dict[tuple[str, str], float]
 Controls = Mapping[str, Mapping[str, Control]]
 
@@ -38,6 +41,14 @@ class Snapshot:
     values: Values
     meters: Mapping[str, Meters]
     sounds: Mapping[str, Sound | None]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Snapshots that come by themselves, at a distance in time, with the sound of instances."""
+
+    heard: frozenset[str]
+    every_s: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,8 @@ class SurfaceProxy(MemorySurface):
         self._timbres: dict[str, dict[str, str]] = {}
         self._changes: list[TimbreChange | Listen] = []  # since the last that went over
         self._asked = self._pending = False  # for a snapshot: to be asked for, not yet answered
+        self._stream: Stream | None = None
+        self._is_news, self._followed_s = False, -math.inf  # of the stream: not told yet, last used
         self._received_s, self._sent_s = -math.inf, -math.inf
         self.closed = threading.Event()
 
@@ -102,8 +115,11 @@ class SurfaceProxy(MemorySurface):
         self.refresh((instance,))
         return self._shown.sounds.get(instance)
 
-    def refresh(self, instances: Collection[str]) -> bool:
-        self._ask(instances)
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
+        if every_s:
+            self._follow(Stream(frozenset(instances), every_s))
+        else:
+            self._ask(instances)
         return not self._is_stale() and self._shown.sounds.keys() >= set(instances)
 
     def actions(self, instance: str) -> Mapping[str, Action]:
@@ -128,7 +144,9 @@ class SurfaceProxy(MemorySurface):
 
     def due_in_s(self) -> float:
         """Return the time until what has been moved or asked is to go over."""
-        pause_s = GATHER_S if self._moves or self._asked or self._changes else REFRESH_S
+        pause_s = LEASE_S / 2 if self._stream else REFRESH_S
+        if self._moves or self._asked or self._changes or self._is_news:
+            pause_s = GATHER_S
         return self._sent_s + pause_s - time.monotonic()
 
     def attend(self) -> None:
@@ -140,20 +158,31 @@ class SurfaceProxy(MemorySurface):
             while not self.closed.is_set() and select.select([self._pipe], [], [], 0)[0]:
                 self._take(self._pipe.recv())
             if self.due_in_s() <= 0:
-                with self._lock:
-                    moves, self._moves = self._moves, {}
-                    asked, self._asked = self._asked or not moves, False
-                    heard = self._heard if asked else set()
-                    self._heard = self._heard - heard
-                    changes, self._changes = self._changes, []
-                for change in changes:
-                    self._pipe.send(change)
-                self._sent_s = time.monotonic()
-                self._pending = self._pending or asked
-                # as `send`, which makes a pickler of its own each time
-                self._pipe.send_bytes(pickle.dumps((moves, heard if asked else None)))
+                self._send()
         except (EOFError, OSError):
             self.closed.set()
+
+    def _send(self) -> None:
+        """Send what has been moved and asked, and that the stream is wanted, while it is."""
+        self._sent_s = time.monotonic()
+        if self._followed_s < self._sent_s - LEASE_S / 2:
+            self._stream = None
+        with self._lock:
+            moves, self._moves = self._moves, {}
+            asked, self._asked = self._asked or not (moves or self._stream), False
+            heard = self._heard if asked else set()
+            self._heard = self._heard - heard
+            changes, self._changes = self._changes, []
+        for change in changes:
+            self._pipe.send(change)
+        self._pending, self._is_news = self._pending or asked, False
+        # as `send`, which makes a pickler of its own each time
+        self._pipe.send_bytes(pickle.dumps((moves, heard if asked else None, self._stream)))
+
+    def _follow(self, stream: Stream) -> None:
+        self._followed_s = time.monotonic()
+        if stream != self._stream:
+            self._stream, self._is_news = stream, True
 
     def _is_stale(self) -> bool:
         return time.monotonic() - self._received_s > STALE_S
@@ -183,26 +212,64 @@ class SurfaceProxy(MemorySurface):
 
 
 def relay(surface: ControlSurface, pipe: Connection) -> None:
-    """Apply what comes from a `SurfaceProxy`, and answer with a snapshot when asked.
+    """Apply what comes from a `SurfaceProxy`, and answer with snapshots when asked.
 
     What is asked here of timbres, and heard, goes over with the answers. Returns when the other
     side says that it ends. Raises EOFError or OSError if it does not say so.
     """
     told: Values = {}
+    pace = _Pace()
     for instance in surface.instances:
         pipe.send(TimbreWords(instance, surface.timbres(instance)))
-    while (message := pipe.recv()) is not None:
+    while True:
+        is_message = bool(select.select([pipe], [], [], pace.wait_s())[0])
         for item in surface.requests.take_all():
             pipe.send(item)
+        if not is_message:
+            if pace.stream:
+                pipe.send(snapshot_of(surface, pace.stream.heard, told))
+                pace.step()
+            continue
+        if (message := pipe.recv()) is None:
+            return
         if isinstance(message, (TimbreChange, Listen)):
             _apply(surface, message)
             continue
-        moves, heard = message
+        moves, heard, stream = message
         for (instance, name), value in moves.items():
             surface.set_value(instance, name, value)
             told.pop((instance, name), None)  # over there it may be another by now
         if heard is not None:
             pipe.send(snapshot_of(surface, heard, told))
+        pace.follow(stream)
+
+
+class _Pace:
+    """When the next snapshot of a stream is due; the first at once, none after the lease."""
+
+    def __init__(self) -> None:
+        self.stream: Stream | None = None
+        self._due_s = self._until_s = -math.inf
+
+    def follow(self, stream: Stream | None) -> None:
+        """Go on with a stream, or begin with another one."""
+        now_s = time.monotonic()
+        if stream != self.stream:
+            self.stream, self._due_s = stream, now_s
+        self._until_s = now_s + LEASE_S
+
+    def wait_s(self) -> float | None:
+        """Return the time until the next one is due; None if none is."""
+        now_s = time.monotonic()
+        if self.stream is None or now_s > self._until_s:
+            self.stream = None
+            return None
+        return max(0.0, self._due_s - now_s)
+
+    def step(self) -> None:
+        """Note that one has gone; what is late is left out."""
+        if self.stream:
+            self._due_s = max(self._due_s + self.stream.every_s, time.monotonic())
 
 
 def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:

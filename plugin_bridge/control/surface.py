@@ -76,10 +76,11 @@ class ControlSurface(Protocol):
     def sound(self, instance: str) -> Sound | None:
         """Return the newest sound, to be shown; None where it is not known."""
 
-    def refresh(self, instances: Collection[str]) -> bool:
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
         """Return whether meters, and the sound of these, are those of now.
 
-        Where they are in another process they are asked for, and come by and by.
+        Where they are in another process they are asked for, and come by and by; with `every_s`
+        they come again at that distance, as long as this is called so.
         """
 
     def actions(self, instance: str) -> Mapping[str, Action]:
@@ -99,7 +100,10 @@ class ControlSurface(Protocol):
         """
 
     def listen(self, instance: str, seconds: float) -> None:
-        """Let a `Heard` follow on `requests`, when the instance has sounded for so long."""
+        """Let a `Heard` follow on `requests`, when the instance has sounded for so long.
+
+        With 0, what is listened to ends with the next samples.
+        """
 
 
 @functools.lru_cache(1024)
@@ -157,5 +161,5 @@ class MemorySurface(WithoutTimbres):
     def sound(self, instance: str) -> Sound | None:
         return None
 
-    def refresh(self, instances: Collection[str]) -> bool:
+    def refresh(self, instances: Collection[str], every_s: float = 0.0) -> bool:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 
@@ -11,6 +12,20 @@ from starlette.types import ASGIApp
 from realtime.errors import StemsteerError
 
 _QUEUE = 64  # connections
+
+
+class WebServer(uvicorn.Server):
+    """A web server that sleeps until somebody asks; uvicorn's own wakes up ten times a second.
+
+    `ended` is to be set in its loop to end it.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.ended.wait()
 
 
 def uvicorn_config(app: ASGIApp) -> uvicorn.Config:

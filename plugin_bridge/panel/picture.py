@@ -26,13 +26,13 @@ LOWEST_HZ, HIGHEST_HZ = 50.0, 16_000.0
 FLOOR_DB, TOP_DB = -120.0, 0.0
 """Levels of a bin that are sent as 0 and as 255; a full-scale sine in one channel has 0."""
 SILENCE_DB = -200.0
+TRUTH_EVERY = 3
+"""Pictures from one measurement to the next: numbers are read, not watched."""
 _TINY = 1e-20
 _PER_NEPER = np.float32(255 / (TOP_DB - FLOOR_DB) * 10 / math.log(10))
 _OFFSET = np.float32(-255 * FLOOR_DB / (TOP_DB - FLOOR_DB) + _PER_NEPER * math.log(2**11))
 """To a level of 0 dB at S0 = 1: 2 S0 (P / 2)^12 is smaller by a factor of 2^11."""
 _HEADER = struct.Struct("<5f")  # seconds of the sound's end, null, correlation, difference, bin_hz
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def truth_of(sound: Sound) -> Truth:
 
 
 class PictureMaker:
-    """Make pictures of sound of one rate and length.
+    """Make pictures of the sound of one instance, of one rate and length.
 
     Equation: a picture is `_HEADER`, then of every bin from the first to `HIGHEST_HZ` its
     direction, 128 + 128/π atan2(S2, S1), then their levels, then shares of the target, each a byte.
@@ -76,33 +76,44 @@ class PictureMaker:
         self.rate_hz, self.samples = rate_hz, samples
         window = np.hanning(samples)
         self._window = (window * 2 / window.sum()).astype(np.float32)
+        self._both = np.empty((2, samples), np.complex64)
+        self._n_made, self._truth = 0, Truth(SILENCE_DB, math.nan, math.nan)
         self._bin_hz = rate_hz / samples
         self._n_bins = min(int(HIGHEST_HZ / self._bin_hz + 0.5), samples // 2 - 1)
 
     def __call__(self, sound: Sound) -> bytes:
         """Return the picture of a sound."""
-        both = np.empty((2, self.samples), np.complex64)
-        for row, (left, right) in zip(both, (sound.mixture, sound.target), strict=True):
-            np.multiply(left, self._window, out=row.real)
-            np.multiply(right, self._window, out=row.imag)
-        spectra = np.fft.fft(both).astype(np.complex64, copy=False)  # is that; numpy's types err
-        ahead = spectra[:, 1 : self._n_bins + 1]
-        back = spectra[:, : -self._n_bins - 1 : -1]
-        stokes = ahead[0] * back[0]  # S1 + iS2
-        power = _power(ahead[0]) + _power(back[0]) + np.float32(_TINY)  # 2 S0
-        target = _power(ahead[1]) + _power(back[1])
+        real, imaginary, bins = self._both.real, self._both.imag, self._n_bins
+        for row, (left, right) in enumerate((sound.mixture, sound.target)):
+            np.multiply(left, self._window, out=real[row])
+            np.multiply(right, self._window, out=imaginary[row])
+        spectra = np.fft.fft(self._both).astype(np.complex64, copy=False)  # is that; types err
+        energy = np.square(spectra.real) + np.square(spectra.imag)
+        power, target = energy[:, 1 : bins + 1] + energy[:, : -bins - 1 : -1]  # 2 S0
+        power += np.float32(_TINY)
+        stokes = spectra[0, 1 : bins + 1] * spectra[0, : -bins - 1 : -1]  # S1 + iS2
         sure = np.abs(stokes) / power  # P / 2
         sure *= sure
         counts = sure * sure * sure  # (P / 2)^6
+        directions, levels, shares = drawn = np.empty((3, bins), np.float32)
+        np.arctan2(stokes.imag, stokes.real, out=directions)
+        directions *= np.float32(128 / np.pi)
+        directions += 128
         # log: unlike log10, numpy has it for many numbers at once
-        levels = _PER_NEPER * np.log(power * counts * counts + np.float32(_TINY)) + _OFFSET
-        directions = np.angle(stokes) * np.float32(128 / np.pi) + np.float32(128)
-        drawn = np.concatenate([directions, levels, np.float32(255) * (target / power)])
-        pixels = np.clip(drawn + np.float32(0.5), 0, 255).astype(np.uint8)
+        np.log(power * counts * counts + np.float32(_TINY), out=levels)
+        levels *= _PER_NEPER
+        levels += _OFFSET
+        np.divide(target, power, out=shares)
+        shares *= 255
+        drawn += 0.5
+        pixels = np.minimum(np.maximum(drawn, 0), 255).astype(np.uint8)
         return self._header(sound) + pixels.tobytes()
 
     def _header(self, sound: Sound) -> bytes:
-        truth = truth_of(sound)
+        if self._n_made % TRUTH_EVERY == 0:
+            self._truth = truth_of(sound)
+        self._n_made += 1
+        truth = self._truth
         return _HEADER.pack(
             sound.end / sound.sample_rate,
             truth.null_db,
@@ -118,10 +129,6 @@ def levels_of(picture: bytes) -> NDArray[np.uint8]:
         3, -1
     )[1]
     return levels
-
-
-def _power(spectra: NDArray[np.complex64]) -> Floats:
-    return np.square(spectra.real) + np.square(spectra.imag)
 
 
 def band_edges_hz() -> list[float]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
@@ -23,7 +22,7 @@ from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.panel.examples import Examples
 from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.hub import Hub, Item, Record
-from plugin_bridge.panel.listening import listen, uvicorn_config
+from plugin_bridge.panel.listening import WebServer, listen, uvicorn_config
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
@@ -41,13 +40,14 @@ from realtime.stft import Audio
 
 DEFAULT_PORT = 9980
 LOOPBACK = "127.0.0.1"
-PICTURES_HZ = 30.0
+PICTURES_HZ, STILL_HZ = 30.0, 10.0
+"""Looks at the surface while something sounds or moves, and after a second in which nothing did."""
 LEAST_TOKEN = 8  # characters
 START_S, STOP_S = 10.0, 3.0
 METERS_EVERY = 3
 """Pictures from one look at meters, and all else that nobody moves, to the next."""
-ANSWER_S = 0.02
-"""So long a surface in another process has time to answer; then what is known is told."""
+ANSWER_S, EARLY_S = 0.02, 0.01
+"""What comes from another process may be so much late, then what is known is told; or early."""
 FIXED = {
     "controls": controls_table(),
     "bands_hz": band_edges_hz(),
@@ -130,13 +130,13 @@ class PanelServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         app = make_app(self._hub, self._performance, Examples(surface))
-        self._server = uvicorn.Server(uvicorn_config(app))
+        self._server = WebServer(uvicorn_config(app))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
-        self._next_s, self._is_asked, self._n_told = 0.0, False, 0
+        self._next_s, self._is_remote, self._n_told, self._n_still = 0.0, False, 0, 0
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
         self._heard, self._library = HeardNow(), TimbreList()
-        self._makers: dict[tuple[float, int], PictureMaker] = {}
+        self._makers: dict[str, PictureMaker] = {}
         self.n_moves = 0
         self.player: Player | None = None
         """What plays a file here, where one is tried."""
@@ -152,7 +152,7 @@ class PanelServer:
         """Return the time until the next picture; infinite while nobody looks."""
         if self._is_idle():
             return math.inf
-        return self._next_s + (ANSWER_S if self._is_asked else 0.0) - time.monotonic()
+        return self._next_s + (ANSWER_S if self._is_remote else 0.0) - time.monotonic()
 
     def attend(self) -> None:
         """Apply what has been moved, and tell what has changed."""
@@ -161,15 +161,18 @@ class PanelServer:
             self._is_rung = False  # before the inbox is read: what comes after it rings again
         while not self._hub.inbox.empty():
             self._take(self._hub.inbox.get_nowait())
+            self._n_still = 0
         now_s = time.monotonic()
-        if self._is_idle() or now_s < self._next_s:
+        if self._is_idle() or now_s < self._next_s - EARLY_S:
             return
         wanted = self._hub.wanted & set(self._surface.instances)
-        if not self._surface.refresh(wanted) and now_s < self._next_s + ANSWER_S:
-            self._is_asked = True
-            return
-        self._is_asked = False
-        self._next_s = max(self._next_s + 1 / PICTURES_HZ, now_s)  # what is late is left out
+        period_s = 1 / (PICTURES_HZ if self._n_still < PICTURES_HZ else STILL_HZ)
+        if not self._surface.refresh(wanted, period_s):
+            self._is_remote = True
+            if now_s < self._next_s + ANSWER_S:
+                return
+        # what is late is left out; another process has its own pace
+        self._next_s = now_s + period_s if self._is_remote else max(self._next_s + period_s, now_s)
         self._tell(wanted)
 
     def hear(self, sound: Audio) -> None:
@@ -181,6 +184,9 @@ class PanelServer:
     def stop(self) -> None:
         """Release the port and end the web server."""
         self._server.should_exit = True
+        with contextlib.suppress(RuntimeError):  # its loop has ended by itself
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._server.ended.set)
         self._thread.join(STOP_S)
         self._performance.end()
         self._heard.stop()
@@ -217,7 +223,8 @@ class PanelServer:
     def _tell(self, wanted: set[str]) -> None:
         """Tell all browsers what has changed, with pictures of the instances that are wanted."""
         self._n_told += 1
-        is_full = self._n_told % METERS_EVERY == 0
+        needs_all = self._hub.needs_all
+        is_full = needs_all or self._n_told % METERS_EVERY == 0
         now = shown(self._surface, None if is_full else self._told)
         self._performance.attend(now["values"], self._position_s())
         if is_full:
@@ -226,13 +233,17 @@ class PanelServer:
             now["heard"] = {name: self._heard.chances(name) for name in now["instances"]}
             now["answers"] = {**self._surface.requests.answers}
             self._heard.keep(wanted)
+            self._makers = {name: m for name, m in self._makers.items() if name in wanted}
         if self.player is not None:
             now["player"] = dict(self.player.state())
         news = changes(self._told, now)
         self._told = now
-        everything = json.dumps({**FIXED, **now}) if self._hub.needs_all else ""
+        everything = json.dumps({**FIXED, **now}) if needs_all else ""
         text = json.dumps(news) if news else ""
         pictures = {i: p for i in wanted if (p := self._picture(i))}
+        self._n_still = 0 if news or pictures else self._n_still + 1
+        if not (news or everything or pictures):
+            return
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._hub.deliver, text, everything, pictures)
 
@@ -251,10 +262,10 @@ class PanelServer:
         self._drawn[instance] = sound.end
         if encoder := self._surface.timbres(instance).get("encoder"):
             self._heard.take(instance, encoder, sound)
-        key = sound.sample_rate, sound.mixture.shape[1]
-        if key not in self._makers:
-            self._makers[key] = PictureMaker(*key)
-        return self._makers[key](sound)
+        key, maker = (sound.sample_rate, sound.mixture.shape[1]), self._makers.get(instance)
+        if maker is None or (maker.rate_hz, maker.samples) != key:
+            maker = self._makers[instance] = PictureMaker(*key)
+        return maker(sound)
 
     def _wake(self) -> None:
         if not self._is_rung:

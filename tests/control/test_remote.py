@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from plugin_bridge.control.remote import SurfaceProxy, relay
+from plugin_bridge.control.remote import LEASE_S, SurfaceProxy, relay
 from plugin_bridge.control.surface import MemorySurface, Sound
 
 
@@ -67,3 +67,35 @@ def test_a_value_that_is_moved_here_and_moved_back_there_is_told_again(pair):
     time.sleep(0.02)
     proxy.meters("guitar")
     attend_until(proxy, lambda: proxy.value("guitar", "azimuth") == -30)
+
+
+def test_a_stream_comes_by_itself_at_its_pace_beside_moves(pair):
+    surface, proxy = pair
+    ends, began_s = set(), time.monotonic()
+
+    def followed():
+        if proxy.refresh({"guitar"}, 0.02):
+            ends.add(proxy.sound("guitar").end)
+        return len(ends) == 20
+
+    proxy.set_value("bass", "gain", -6.0)
+    attend_until(proxy, followed)
+    assert time.monotonic() - began_s > 19 * 0.019
+    assert surface.looks <= 25  # nothing was asked beside it
+    assert surface.value("bass", "gain") == -6
+
+
+def test_a_stream_ends_when_nobody_follows_it_or_the_other_side_is_silent(pair):
+    surface, proxy = pair
+    attend_until(proxy, lambda: proxy.refresh({"guitar"}, 0.02))
+    time.sleep(LEASE_S + 0.2)  # nothing is said
+    looks = surface.looks
+    time.sleep(0.2)
+    assert surface.looks == looks
+    attend_until(proxy, lambda: proxy.refresh({"guitar"}, 0.02) and surface.looks > looks + 5)
+    until_s = time.monotonic() + LEASE_S
+    attend_until(proxy, lambda: time.monotonic() > until_s)  # somebody attends, nobody follows
+    looks = surface.looks
+    until_s += 0.2
+    attend_until(proxy, lambda: time.monotonic() > until_s)
+    assert surface.looks == looks

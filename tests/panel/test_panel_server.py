@@ -127,6 +127,34 @@ def test_pictures_are_sent_of_what_a_browser_shows_alone(panel):
     assert len(set(pictures)) == 3  # each is of another moment
 
 
+class Silent(MemorySurface):
+    """A surface without sound, whose looks are counted."""
+
+    looks = 0
+
+    def refresh(self, instances, every_s=0.0):
+        self.looks += 1
+        return True
+
+
+def test_what_stands_still_is_looked_at_less_often_until_something_moves():
+    surface = Silent(["guitar"])
+    with (
+        running(PanelOptions(port=0).open(surface, print), print) as server,
+        browser(server) as one,
+    ):
+        next_text(one)
+        time.sleep(1.5)
+        looks = surface.looks
+        time.sleep(1.0)
+        assert 5 < surface.looks - looks < 15
+        surface.set_value("guitar", "gain", -6.0)
+        assert next_text(one)["values"] == {"guitar": {"gain": -6}}
+        looks = surface.looks
+        time.sleep(0.8)
+        assert surface.looks - looks > 16
+
+
 def test_an_instance_that_is_not_there_has_no_pictures_and_does_no_harm(panel):
     with browser(panel[0]) as socket:
         next_text(socket)
