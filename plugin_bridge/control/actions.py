@@ -19,7 +19,8 @@ class Action:
 
     Parameters
     ----------
-    is_text : whether its arguments are texts; else it takes one number from `low` to `high`.
+    is_text : whether its arguments are texts; else it takes one number from `low` to `high`, or 0,
+        by which it ends.
     """
 
     name: str
@@ -39,11 +40,11 @@ class Action:
                 f"{self.name} has {list(arguments)!r}, expected 1 to {MAX_EXAMPLES} texts"
             )
         number = arguments[0] if len(arguments) == 1 else None
-        if isinstance(number, (int, float)) and self.low <= number <= self.high:
+        if isinstance(number, (int, float)) and (self.low <= number <= self.high or number == 0):
             return (float(number),)
         raise ValueError(
             f"{self.name} has {list(arguments)!r}, expected a number, {self.low:g} to "
-            f"{self.high:g} {self.unit}"
+            f"{self.high:g} {self.unit}, or 0"
         )
 
 

@@ -106,11 +106,17 @@ class SoundCapture:
         self._seen: NDArray[np.float32] | None = None  # of `_asked`, by the thread that puts
         self._rows: NDArray[np.float32] | None = None  # that are being filled
         self._filled = 0
+        self._is_ended = False
         self._done: NDArray[np.float32] | None = None
 
     def begin(self, rows: NDArray[np.float32]) -> None:
         """Fill rows (samples, 4) with the sound from now on: target left and right, residual."""
+        self._is_ended = False
         self._asked = rows
+
+    def end(self) -> None:
+        """Let the next samples be the last: the rows are full then, and as many as are filled."""
+        self._is_ended = True
 
     @property
     def is_asked(self) -> bool:
@@ -130,9 +136,9 @@ class SoundCapture:
         rows[self._filled : end, :2] = target[:, :count].T
         rows[self._filled : end, 2:] = residual[:, :count].T
         self._filled = end
-        if end < len(rows):
+        if end < len(rows) and not self._is_ended:
             return False
-        self._rows, self._done = None, rows
+        self._rows, self._done = None, rows[:end]
         return True
 
     def take(self) -> NDArray[np.float32] | None:

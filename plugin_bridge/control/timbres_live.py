@@ -64,8 +64,11 @@ class LiveTimbres:
 
     def listen(self, target: str, seconds: float) -> None:
         """See `ControlSurface.listen`."""
-        rows = np.zeros((round(seconds * self._rate_hz), 4), np.float32)
-        self._captures[self._targets.index(target)].begin(rows)
+        capture = self._captures[self._targets.index(target)]
+        if seconds:
+            capture.begin(np.zeros((round(seconds * self._rate_hz), 4), np.float32))
+        else:
+            capture.end()
 
     def put(self, stems: NDArray[np.float32]) -> None:
         """Take the newest stems (targets + 1, 2, n); called by the thread that separates."""

@@ -96,17 +96,23 @@ class TimbreService:
             learned = learned_timbre(item, self._encoder(item.instance))
             self._change(item.instance, "like", learned, f"learned, {seconds:.2g} s")
             return
-        encoder = self._encoder(item.instance)
         if item.action == "learn":
             (seconds,) = item.arguments
-            self._surface.listen(item.instance, float(seconds))
-            self._answer(item.instance, f"listening for {float(seconds):g} s")
+            self._listen(item.instance, float(seconds))
             return
+        encoder = self._encoder(item.instance)
         slot: Slot = "unlike" if item.action == "unlike" else "like"
         examples = [str(text) for text in item.arguments if text]
         self._check_names(item, examples)
         timbre = timbre_of(examples, encoder, self._library) if examples else None
         self._change(item.instance, slot, timbre, ", ".join(examples)[:LONGEST_WORDS])
+
+    def _listen(self, instance: str, seconds: float) -> None:
+        self._encoder_name(instance)  # raises where nothing could be learned
+        self._surface.listen(instance, seconds)
+        if seconds:
+            self._answer(instance, f"listening for {seconds:g} s")
+        self._encoder(instance)  # it is loaded meanwhile
 
     def _answer(self, instance: str, words: str) -> None:
         self._surface.requests.answers[instance] = words
@@ -117,14 +123,19 @@ class TimbreService:
 
         Raises StemsteerError if the model takes no timbre, or its encoder is not here.
         """
+        name = self._encoder_name(instance)
+        if name not in self._encoders:
+            self._encoders[name] = load_encoder(name)
+        return self._encoders[name]
+
+    def _encoder_name(self, instance: str) -> str:
+        """Return how it is called. Raises StemsteerError if the model takes no timbre."""
         name = self._surface.timbres(instance).get("encoder", "")
         if not name:
             raise StemsteerError(
                 "its model takes no timbre: choose one that does, as --model steer"
             )
-        if name not in self._encoders:
-            self._encoders[name] = load_encoder(name)
-        return self._encoders[name]
+        return name
 
     def _check_names(self, request: Request, examples: list[str]) -> None:
         """Raise StemsteerError for what another machine may not ask, or what nothing is wanted of.

@@ -102,6 +102,29 @@ def test_the_plugins_switch_learns_what_it_hears_in_two_seconds(engine_sandbox, 
     assert "track" not in learned.to_text()
 
 
+def test_a_track_that_is_listened_to_is_learned_when_that_is_ended(engine_sandbox, model, library):
+    server = ServeProcess(engine_sandbox, model=model)
+    track = PluginClient(label="a", offline=True)
+    x = noise(2 * 44_100)
+
+    def feed(first, seconds):
+        for at in range(first, first + int(seconds * 44_100), BLOCK):
+            track.push(x[:, at : at + BLOCK], width=90)
+            assert track.wait(track.position - BLOCK - HOP)
+
+    feed(0, 0.2)
+    server.client.send_message("/stemsteer/a/learn", 10.0)
+    until(lambda: "listening for 10 s" in engine_sandbox.engine_log.read_text(), "it listens")
+    time.sleep(0.5)  # an audio process looks for it every tenth of a second
+    feed(8820, 1.0)
+    server.client.send_message("/stemsteer/a/learn", 0.0)
+    time.sleep(0.5)
+    feed(52_920, 0.2)
+    given(engine_sandbox, track, "learned, 1 s")
+    learned = KeptTimbres.from_text(track.hello["timbres"])
+    assert learned.vectors["like"] @ ENCODER.encode(x[:, 8820:52_920]) > 0.9
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

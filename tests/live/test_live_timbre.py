@@ -76,6 +76,19 @@ def test_what_is_listened_to_is_the_target_and_what_is_left(model):
     assert np.abs(heard.residual).max() < 1e-5
 
 
+def test_listening_ends_when_it_is_told(model):
+    mixture = panned(0, RATE)
+    with LiveSession(model, LiveSettings([Target("a", 0.0, 90.0)], RATE, slack=8192)) as session:
+        session.surface.listen("a", 10.0)
+        play(session, mixture[:, : RATE // 2])
+        session.surface.listen("a", 0.0)
+        play(session, mixture[:, RATE // 2 :])
+        (heard,) = session.surface.requests.take_all()
+    samples = heard.target.shape[1]
+    assert 0 < samples < RATE
+    np.testing.assert_allclose(heard.target[:, 256:], mixture[:, : samples - 256], atol=2e-6)
+
+
 def switched(old, new, azimuth_deg, width_deg):
     """What `steer` makes of two sounds while a timbre changes to another, and without the change.
 

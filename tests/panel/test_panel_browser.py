@@ -97,6 +97,19 @@ def test_keys_choose_what_is_heard_and_undo_takes_back(panel, open_page):
     until(lambda: heard() == (1, 1, 0), "done again")
 
 
+def test_a_slider_has_its_own_arrow_keys_and_leaves_the_others(panel, open_page):
+    server, surface = panel
+    page = open_page(server)
+    slider = page.get_by_label("Gain, slider")
+    slider.press("ArrowLeft")
+    until(lambda: surface.value("guitar", "gain") == -0.5)
+    slider.press("2")
+    until(lambda: surface.value("guitar", "mode") == 1, "it is heard what is left")
+    slider.press("Control+z")
+    until(lambda: surface.value("guitar", "mode") == 0, "undone")
+    assert (surface.value("guitar", "azimuth"), surface.value("guitar", "gain")) == (0, -0.5)
+
+
 def test_two_browsers_and_automation_are_in_step(panel, open_page):
     server, surface = panel
     one, two = open_page(server), open_page(server)
@@ -138,15 +151,57 @@ def test_instruments_are_chosen_by_their_buttons_and_by_arrows(panel, open_page)
     until(lambda: page.get_by_role("radio", checked=True).inner_text() == "piano")
 
 
+def asked(surface, count):
+    """What is asked of timbres: so many actions with their argument."""
+    found = []
+    until(lambda: found.extend(surface.requests.take_all()) or len(found) >= count, found)
+    return [(each.action, *each.arguments) for each in found]
+
+
+def learn_button(page):
+    return page.get_by_role("button", name="Learn: hold to listen")
+
+
 def test_a_timbre_is_learned_and_forgotten_by_a_press(panel, open_page):
     server, surface = panel
     page = open_page(server)
     page.get_by_text("solo", exact=True).wait_for()
-    page.get_by_role("button", name="Learn").click()
+    learn_button(page).click()
     page.get_by_role("button", name="Forget").click()
-    asked = []
-    until(lambda: asked.extend(surface.requests.take_all()) or len(asked) == 2)
-    assert [(each.action, each.arguments) for each in asked] == [("learn", (2.0,)), ("like", ("",))]
+    assert asked(surface, 3) == [("learn", 10), ("learn", 2), ("like", "")]
+    learn_button(page).evaluate("button => button.click()")  # as a screen reader does
+    assert asked(surface, 1) == [("learn", 2)]
+
+
+def test_a_timbre_is_learned_for_as_long_as_the_button_is_held(panel, open_page):
+    server, surface = panel
+    page = open_page(server, has_touch=True)
+    button = learn_button(page)
+    box = button.bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    touch = page.context.new_cdp_session(page)
+
+    def touched(kind, points):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    page.mouse.move(**at)
+    holds = [
+        (lambda: page.mouse.down(), lambda: page.mouse.up()),
+        (lambda: touched("touchStart", [at]), lambda: touched("touchEnd", [])),
+        (lambda: button.focus() or page.keyboard.down("Enter"), lambda: page.keyboard.up("Enter")),
+        (lambda: page.keyboard.down(" "), lambda: page.keyboard.up(" ")),
+        (lambda: page.keyboard.down(" "), lambda: button.blur()),
+    ]
+    for hold, let_go in holds:
+        hold()
+        page.wait_for_timeout(600)
+        assert button.get_attribute("aria-pressed") == "true"
+        let_go()
+        assert asked(surface, 2) == [("learn", 10), ("learn", 0)]
+        assert button.get_attribute("aria-pressed") == "false"
+    page.keyboard.up(" ")
+    page.wait_for_timeout(100)
+    assert surface.requests.is_empty
 
 
 def test_the_field_shows_what_is_taken_and_the_meters_what_is_so(panel, open_page):

@@ -110,6 +110,14 @@ def test_learning_listens_and_goes_by_what_was_heard(service):
     assert learned @ alone > 0.95 > ENCODER.encode(target) @ alone
 
 
+def test_learning_that_is_ended_goes_by_what_was_heard_until_then(service):
+    assert service.ask("learn", 10.0) == "guitar: listening for 10 s"
+    service.surface.requests.put(Request("guitar", "learn", (0.0,)))
+    target, residual = stereo("bass", 1.2), stereo("drums", 1.2)
+    assert service.put(Heard("guitar", target, residual, RATE)) == "guitar: like: learned, 1.2 s"
+    assert service.surface.listened == [("guitar", 10.0), ("guitar", 0.0)]
+
+
 @pytest.mark.parametrize("rate_hz", [48_000, 96_000])
 def test_what_is_heard_at_another_rate_is_learned_as_well(rate_hz):
     tone = np.sin(2 * np.pi * 300 * np.arange(2 * rate_hz) / rate_hz).astype(np.float32)
@@ -175,6 +183,7 @@ def test_a_model_that_takes_no_timbre_is_told():
 def test_actions_take_texts_or_a_number_in_range():
     assert ACTIONS["like"].check(["a", "b"]) == ("a", "b")
     assert ACTIONS["learn"].check([2]) == (2.0,)
+    assert ACTIONS["learn"].check([0]) == (0.0,)  # ends it
     for name, arguments in (
         ("like", []), ("like", [1.0]), ("like", ["a"] * 17), ("learn", ["x"]), ("learn", []),
         ("learn", [0.1]), ("learn", [11.0]), ("learn", [float("nan")]), ("learn", [1.0, 2.0]),
@@ -192,3 +201,17 @@ def test_a_capture_keeps_what_comes_from_when_it_was_asked():
     assert filled == [False, False, True, False, False]
     assert capture.take()[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert capture.take() is None
+
+
+def test_a_capture_that_is_ended_keeps_what_came_until_then():
+    capture, two = SoundCapture(), np.ones((2, 2))
+    capture.begin(np.zeros((5, 4), np.float32))
+    assert not capture.put(two, two)
+    capture.end()
+    assert capture.put(two, two)
+    assert capture.take().shape == (4, 4)
+    capture.end()  # of nothing
+    assert not capture.put(two, two)
+    capture.begin(np.zeros((5, 4), np.float32))
+    assert [capture.put(two, two) for _ in range(3)] == [False, False, True]
+    assert capture.take().shape == (5, 4)

@@ -76,6 +76,9 @@ class InstanceTimbres:
             self.conditions.set(0, slot, kept.vectors.get(slot))
 
     def _listen(self, seconds: float) -> None:
+        if not seconds:
+            self._capture.end()
+            return
         learn = ACTIONS["learn"]
         samples = round(min(max(seconds, learn.low), learn.high) * self._rate_hz)
         self._close()

@@ -8,7 +8,6 @@ const ROWS = [
   { name: "strength", step: 1, unit: "%", scale: 100, timbre: true },
   { name: "timbre_morph", step: 1, unit: "%", scale: 100, timbre: true },
 ];
-const LEARN_S = 2;
 const HEARD_FROM = 0.3; // chance from which an instrument is said to be heard
 const HEARD = {
   target: { mode: 0, mix: 1, bypass: 0 },
@@ -30,9 +29,6 @@ export class Controls {
       button.addEventListener("click", () => this.listen(button.dataset.hear));
     }
     this.bypass.addEventListener("click", () => this.toggleBypass());
-    this.learn = document.getElementById("learn");
-    this.learn.title = `Listens to the sound as it is taken now for ${LEARN_S} s, then goes by its timbre`;
-    this.learn.addEventListener("click", () => this.#learn());
     document.getElementById("forget").addEventListener("click", () => surface.ask("like", ""));
     this.savedTimbres = document.getElementById("library");
     this.savedTimbres.addEventListener("change", () => {
@@ -63,7 +59,9 @@ export class Controls {
     }
     const bypassed = surface.value("bypass") === 1;
     this.bypass.setAttribute("aria-pressed", bypassed);
-    this.bypass.classList.toggle("changed", !bypassed && !this.#isDry());
+    const changed = !bypassed && !this.#isDry();
+    this.bypass.classList.toggle("changed", changed);
+    this.bypass.title = `What is heard is ${changed ? "not " : ""}as it came in; right click: OSC and MIDI`;
     this.bypass.querySelector(".text").textContent = bypassed ? "Bypassed" : "Bypass";
     this.#showInstruments();
     this.#showExample();
@@ -172,12 +170,6 @@ export class Controls {
     const shown = document.getElementById("words");
     if (shown.textContent !== words) shown.textContent = words;
     document.getElementById("forget").hidden = !words;
-  }
-
-  #learn() {
-    this.surface.ask("learn", LEARN_S);
-    this.learn.classList.add("listening");
-    setTimeout(() => this.learn.classList.remove("listening"), 1000 * LEARN_S);
   }
 
   #makeInstruments(names) {

@@ -4,6 +4,7 @@ import { Controls } from "./controls.js";
 import { Examples } from "./examples.js";
 import { Field } from "./field.js";
 import { COLOURS, Handles } from "./handles.js";
+import { Learn } from "./learn.js";
 import { Midi } from "./midi.js";
 import { Performance } from "./performance.js";
 import { Picture } from "./picture.js";
@@ -20,6 +21,7 @@ const field = new Field(picture, at("field"), at("trace"));
 const handles = new Handles(surface, undo, picture, at("plot"), at("handles"));
 const controls = new Controls(surface, undo);
 new Examples(surface, at("plot"), tell);
+new Learn(surface);
 new Midi(surface, tell);
 const player = new Player(surface, at("player"));
 const performed = new Performance(surface);
@@ -158,7 +160,8 @@ at("undo").addEventListener("click", () => undo.undo());
 at("redo").addEventListener("click", () => undo.redo());
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input");
+  const slides = event.target.matches("input[type=range]"); // has its own arrow keys
+  const typing = event.target.matches("input, select") && !slides;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
     event.shiftKey ? undo.redo() : undo.undo();
     event.preventDefault();
@@ -171,7 +174,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === " " && player.there && !event.target.matches("button")) player.toggle();
   else if (onTab && event.key === "ArrowRight") neighbour(1);
   else if (onTab && event.key === "ArrowLeft") neighbour(-1);
-  else if (!handles.key(event)) return;
+  else if (slides || !handles.key(event)) return;
   event.preventDefault();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showColours);

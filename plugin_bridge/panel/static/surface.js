@@ -94,9 +94,9 @@ export class Surface extends EventTarget {
     return this.timbres[this.selected]?.[name] ?? "";
   }
 
-  // Ask something of the timbre of the selected sound.
-  ask(action, ...values) {
-    if (this.connected) this.#socket.send(JSON.stringify({ ask: [this.selected, action, ...values] }));
+  // Ask something of the timbre of a sound.
+  ask(action, value, instance = this.selected) {
+    if (this.connected) this.#socket.send(JSON.stringify({ ask: [instance, action, value] }));
   }
 
   // Order the player to play, seek or write.
