@@ -14,7 +14,8 @@ import typer
 from plugin_bridge.cli.console import say
 from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
 from plugin_bridge.cli.osc import osc_server
-from plugin_bridge.cli.panel import BesidePanelOptions, engine_panel
+from plugin_bridge.cli.panel import engine_panel
+from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.control.text import printable
 
 DEFAULT_MODEL = "panorama"

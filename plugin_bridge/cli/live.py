@@ -20,7 +20,7 @@ from plugin_bridge.cli.live_display import (
     table,
 )
 from plugin_bridge.cli.options import Force, ListenOptions
-from plugin_bridge.cli.panel import BesidePanelOptions, announce
+from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 from plugin_bridge.control.actions import ACTIONS

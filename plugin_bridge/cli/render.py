@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import print_table, say, warn
+from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
+from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.progress import progress_bar
 from plugin_bridge.cli.quality import check_quality_file, print_quality, write_quality
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
@@ -44,13 +46,27 @@ class RenderOptions:
     ] = None
     force: Force = False
 
-    def settings(
-        self, wanted: TargetOptions, sounds: SoundOptions, lanes: Automation
-    ) -> tuple[OnnxModel, RenderSettings]:
-        """Return the model that takes what is wanted, loaded, and the settings of a render."""
+    def check(self) -> None:
+        """Raise ValueError for values that none of them can have."""
         from plugin_bridge.offline.render import RenderSettings
 
-        model, targets = chosen(wanted, sounds, lanes, self.tier)
+        RenderSettings((), mode=self.mode, wiener_passes=self.wiener)
+
+    def settings(
+        self,
+        wanted: TargetOptions,
+        sounds: SoundOptions,
+        lanes: Automation,
+        *,
+        centre: bool = False,
+    ) -> tuple[OnnxModel, RenderSettings]:
+        """Return the model that takes what is wanted, loaded, and the settings of a render.
+
+        `centre`: take the centre where nothing is asked for, instead of refusing.
+        """
+        from plugin_bridge.offline.render import RenderSettings
+
+        model, targets = chosen(wanted, sounds, lanes, self.tier, centre=centre)
         return model, RenderSettings(
             targets=targets,
             tier=self.tier,
@@ -70,6 +86,7 @@ def render(
     wanted: TargetOptions,
     sounds: SoundOptions,
     options: RenderOptions,
+    shown: BesidePanelOptions,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files.  [<name of INPUT>-stems]")
     ] = None,
@@ -79,21 +96,28 @@ def render(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the sound of an instrument or a direction, and what is left of the mix, as files."""
+    """Write the sound of an instrument or a direction, and what is left of the mix, as files.
+
+    With --panel the file is played and heard in a browser first, and the stems are written by a
+    press there, as the handles are then.
+    """
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.offline.render import render
 
+    folder = stems_folder(path, out)
+    if shown.panel:
+        refuse_with_panel(report=quality is not None, json=as_json)
+        try_file(FileTrial(path, wanted, _heard(path, wanted, sounds), options, folder), shown)
+        return
     with (
         AudioReader(path) as source,
         progress_bar(source) as progress,
     ):
         lanes = wanted.lanes(source.sample_rate)
-        if sounds.all_sources and wanted.model is None and can_hear():
-            sounds = all_heard(path, sounds)
+        sounds = _heard(path, wanted, sounds)
         model, settings = options.settings(wanted, sounds, lanes)
         if quality is not None:
             check_quality_file(quality, path, settings)
-        folder = out or Path(f"{path.stem}-stems")
         report = render(source, model, settings, folder, progress=progress)
     judged = write_quality(quality, path, report) if quality is not None else None
     if as_json:
@@ -106,6 +130,18 @@ def render(
         say(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)
     _warn_of_faults(report)
+
+
+def stems_folder(path: Path, out: Path | None) -> Path:
+    """Return the folder for the stems of a file."""
+    return out or Path(f"{path.stem}-stems")
+
+
+def _heard(path: Path, wanted: TargetOptions, sounds: SoundOptions) -> SoundOptions:
+    """Return the sounds; where all are asked for and no model is named, those that are heard."""
+    if sounds.all_sources and wanted.model is None and can_hear():
+        return all_heard(path, sounds)
+    return sounds
 
 
 def _print_stems(report: Report) -> None:

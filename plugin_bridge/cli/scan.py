@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import print_table
+from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import can_hear, heard_in
 from plugin_bridge.cli.options import Input
+from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.progress import progress_bar
+from plugin_bridge.cli.render import RenderOptions, stems_folder
+from plugin_bridge.cli.sounds import SoundOptions
+from plugin_bridge.cli.targets import TargetOptions
 
 if TYPE_CHECKING:
     from plugin_bridge.offline.scan import StereoField
@@ -25,10 +30,11 @@ MOST_STRETCHES = 4
 
 def scan(
     path: Input,
+    shown: BesidePanelOptions,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the stereo field.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a picture there is.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the directions as `render --targets` takes them.")
     ] = False,
@@ -41,11 +47,20 @@ def scan(
         ),
     ] = None,
 ) -> None:
-    """Show what comes from where in a mix, and which instruments are heard, when, how surely."""
+    """Show what comes from where in a mix, and which instruments are heard, when, how surely.
+
+    With --panel it is shown in a browser, as it plays, with a handle to take what comes from
+    there.
+    """
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.offline.scan import scan
 
+    if shown.panel:
+        refuse_with_panel(plot=plot is not None, json=as_json, instruments=instruments is not None)
+        options, folder = RenderOptions(force=force), stems_folder(path, None)
+        try_file(FileTrial(path, TargetOptions(), SoundOptions(), options, folder), shown)
+        return
     with (
         AudioReader(path) as source,
         progress_bar(source) as progress,

@@ -31,6 +31,7 @@ def commands():
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in lines]
     ours = [w[1:] for w in words if w[:1] == ["stemsteer"] and w[1] not in ENDLESS]
+    ours = [w for w in ours if "--panel" not in w]  # which is endless, too
     return [w for w in ours if w[:2] != ["models", "add"]]  # which needs a network
 
 

@@ -16,7 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from plugin_bridge.automation import read_automation
-from plugin_bridge.cli.panel import FileTrial, file_panel
+from plugin_bridge.cli.file_trial import FileTrial, file_panel
+from plugin_bridge.cli.render import RenderOptions
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
 from plugin_bridge.control.servers import running
@@ -76,6 +77,9 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     asked = []
     until(lambda: asked.extend(surface.requests.take_all()) or asked)
     assert [(each.action, each.arguments) for each in asked] == [("like", ("solo",))]
+    library.press("ArrowDown")  # chooses, and moves nothing
+    until(lambda: asked.extend(surface.requests.take_all()) or len(asked) == 2)
+    assert surface.value("guitar", "width") == 20
     assert Axe().run(page).violations_count == 0
     heard["guitar"] = []
     piano.wait_for(state="detached")
@@ -196,7 +200,9 @@ window.loudness = () => {
 
 def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):
     folder = tmp_path / "stems"
-    trial = FileTrial(song, TargetOptions(model="panorama"), SoundOptions(), folder, False)
+    trial = FileTrial(
+        song, TargetOptions(model="panorama"), SoundOptions(), RenderOptions(), folder
+    )
     with file_panel(PanelOptions(port=0), False, trial):
         page = open_page(capsys.readouterr().err.split("panel: ")[1].split()[0], script=HEAR)
         page.get_by_role("button", name="Play").click()

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 from websockets.sync.client import connect
 
-from plugin_bridge.cli.panel import FileTrial, file_panel
+from plugin_bridge.automation import Automation
+from plugin_bridge.automation.lane import Lane
+from plugin_bridge.automation.live_lanes import LiveLanes
+from plugin_bridge.cli.app import app
+from plugin_bridge.cli.file_trial import FileTrial, file_panel, moved_lanes
+from plugin_bridge.cli.render import RenderOptions
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
 from plugin_bridge.control.target import Target
@@ -114,10 +122,81 @@ def test_an_order_that_is_none_is_refused(order):
         check_order(order)
 
 
+@pytest.fixture
+def pressed(monkeypatch):
+    """Run a command that opens the panel of a file; press *Write stems* there, then Ctrl-C."""
+
+    def run(*arguments):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        told = {}
+
+        def write():
+            with connect(f"ws://127.0.0.1:{port}/ws") as browser:
+                told.update(json.loads(browser.recv()))
+                browser.send(json.dumps({"player": {"write": 1}}))
+                message = ""
+                while not message.startswith("written to"):
+                    data = browser.recv(timeout=20)
+                    if isinstance(data, str):
+                        message = json.loads(data).get("player", {}).get("message", message)
+
+        monkeypatch.setattr("plugin_bridge.cli.file_trial.wait_for_interrupt", write)
+        done = CliRunner().invoke(app, [*map(str, arguments), "--panel", "--panel-port", str(port)])
+        assert done.exit_code == 0, done.output
+        return told
+
+    return run
+
+
+def test_render_and_scan_try_a_file_in_the_panel(song, tmp_path, monkeypatch, pressed):
+    monkeypatch.chdir(tmp_path)
+    sounds = ("--azimuth", "guitar=-30", "--model", "panorama")
+    form = ("--format", "flac", "--subtype", "PCM_24", "--out", "stems")
+    told = pressed("render", song, *sounds, *form)
+    assert told["values"]["guitar"]["azimuth"] == -30
+    info = soundfile.info("stems/guitar.flac")
+    assert (info.subtype, info.frames) == ("PCM_24", soundfile.info(song).frames)
+    assert pressed("scan", song)["instances"] == ["target"]
+    assert sorted(p.name for p in Path(f"{song.stem}-stems").iterdir()) == [
+        "residual.wav",
+        "target.wav",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["render", "--report", "r.json", "--json"], "--report, --json cannot go with --panel"),
+        (["scan", "--plot", "p.png"], "--plot cannot go with --panel"),
+        (["scan", "--no-instruments"], "--instruments cannot go with --panel"),
+        (["render", "--mode", "all"], "mode is 'all', expected one of isolate, remove"),
+    ],
+)
+def test_options_that_mean_nothing_in_the_panel_are_refused(song, arguments, words):
+    done = CliRunner().invoke(app, [*arguments, str(song), "--panel", "--panel-port", "0"])
+    assert done.exit_code != 0
+    assert words in " ".join(done.output.replace("│", " ").split())
+
+
+def test_lanes_of_a_file_are_written_but_for_what_has_been_moved():
+    turn = Lane.steps([0.0, 1.0], [-30.0, 30.0])
+    lanes = Automation({("*", "azimuth"): turn, ("guitar", "gain"): Lane.level(-6.0)})
+    surface = LiveLanes(lanes, ["guitar", "bass"], {}, 0.006)
+    assert moved_lanes(lanes, surface).lanes == lanes.lanes
+    for instance, name in (("guitar", "azimuth"), ("guitar", "gain"), ("bass", "width")):
+        surface.set_value(instance, name, 10.0)
+    written = moved_lanes(lanes, surface)
+    assert [written.lane("guitar", "azimuth").at(time_s) for time_s in (0.5, 2.0)] == [10, 10]
+    assert [written.lane("bass", "azimuth").at(time_s) for time_s in (0.5, 2.0)] == [-30, 30]
+    assert written.lane("guitar", "gain").at(0.0) == -6  # of what is heard, not of what is taken
+    assert written.lane("bass", "width") is None
+
+
 @contextlib.contextmanager
 def tried(song, folder, capsys, **wanted):
     """The panel of a file, as `stemsteer panel FILE` runs it; gives the number of its port."""
-    trial = FileTrial(song, TargetOptions(**wanted), SoundOptions(), folder, False)
+    trial = FileTrial(song, TargetOptions(**wanted), SoundOptions(), RenderOptions(), folder)
     with file_panel(PanelOptions(port=0), False, trial):
         yield int(capsys.readouterr().err.split(PORT_LINE)[1].split("/")[0])
 
