@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,14 @@ from realtime.stft import Spectra
 MAX_GAIN = 10.0  # 20 dB: what a target may be louder than the mixture in a bin
 _STEERED_AXES = 4
 _TOP_BAND = 16  # bins whose mean mask serves the bins above the model's band
+_TO_CHANNELS = np.array(  # what cos², sin² and cos · sin are multiplied by: (3, 16)
+    [
+        [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+        [0, 0, 0, 1, 0, 0, -1, 0, 0, -1, 0, 0, 1, 0, 0, 0],
+        [0, -1, -1, 0, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1, 1, 0],
+    ],
+    np.float64,
+)
 
 
 def to_bins(masks: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
@@ -38,17 +48,20 @@ def bounded_masks(masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool
     The gain of a filter in a direction is the norm of its matrix, and the root of the sum of its
     squares is never less. Masks that are not finite are an error of the caller.
     """
-    steered = masks.shape[-2] == _STEERED_AXES
-    if _peak(masks) <= (MAX_GAIN / 2 if steered else MAX_GAIN):  # four times (5)² is 10²
+    if are_plain(masks):
         return masks, True
+    steered = masks.shape[-2] == _STEERED_AXES
     wide = masks.astype(np.float64)  # 1e30 squared is beyond float32
     gain = np.sqrt(np.square(wide).sum(-2, keepdims=True)) if steered else np.abs(wide)
     scale = MAX_GAIN / np.maximum(gain, MAX_GAIN)
     return (wide * scale).astype(np.float32), bool((gain <= MAX_GAIN).all())
 
 
-def _peak(masks: NDArray[np.float32]) -> float:
-    return max(float(masks.max(initial=0)), -float(masks.min(initial=0)))
+def are_plain(masks: NDArray[np.float32]) -> bool:
+    """Return whether masks (..., axes, bins) are finite, and too small for a gain to matter."""
+    peak = max(float(masks.max(initial=0)), -float(masks.min(initial=0)))  # NaN if there is one
+    steered = masks.shape[-2] == _STEERED_AXES
+    return peak <= (MAX_GAIN / 2 if steered else MAX_GAIN)  # four times (5)² is 10²
 
 
 def apply_masks(
@@ -67,18 +80,59 @@ def apply_masks(
     v = (−sin θ, cos θ), T = u·x and N = v·x of the mixture x, the target is
     (tt T + tn N) u + (nt T + nn N) v. A point at u has nt = nn = 0; the mixture has tt = nn = 1.
     """
-    mixture = spectra[:, None]
-    if azimuth_deg is None:
-        return mixture * masks
-    theta = np.deg2rad(azimuth_deg + np.float32(45))[..., None]
+    ((_, targets),) = masked_in_groups(masks, spectra, azimuth_deg, masks.shape[1])
+    return targets
+
+
+def masked_in_groups(
+    masks: NDArray[np.float32], spectra: Spectra, azimuth_deg: NDArray[np.float32] | None, some: int
+) -> Iterator[tuple[slice, Spectra]]:
+    """Yield `some` targets at a time, with what `apply_masks` makes of them.
+
+    What is the same for all targets is made once. Real numbers times real and imaginary parts take
+    a fraction of the time of complex products.
+    """
+    parts = np.stack([spectra.real, spectra.imag])[:, :, None]  # (2, frames, 1, 2, bins)
+    matrices = None if azimuth_deg is None else _channel_matrices(azimuth_deg)
+    for first in range(0, masks.shape[1], some):
+        group = slice(first, first + some)
+        own = masks[:, group]
+        out = np.empty((*own.shape[:2], *spectra.shape[1:]), np.complex64)
+        filters = own if matrices is None else np.matmul(matrices[:, group], own)
+        for place, part in zip((out.real, out.imag), parts, strict=True):
+            _filter(filters, part, place)
+        yield group, out
+
+
+def _channel_matrices(azimuth_deg: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what makes of (tt, tn, nt, nn) a filter of left and right: (frames, targets, 4, 4).
+
+    In the basis u, v the filter [[tt, tn], [nt, nn]] is one of [T N] = Rᵀ [L R]; of left and right
+    it is R [[tt, tn], [nt, nn]] Rᵀ, whose entries (left to left, right to left, left to right,
+    right to right) are linear in (tt, tn, nt, nn) with the coefficients cos² θ, sin² θ and
+    cos θ sin θ.
+    """
+    theta = np.deg2rad(azimuth_deg.astype(np.float64) + 45)
     cos, sin = np.cos(theta), np.sin(theta)
-    left, right = mixture[:, :, 0], mixture[:, :, 1]
-    along, across = left * cos + right * sin, right * cos - left * sin
-    along, across = (
-        masks[:, :, 0] * along + masks[:, :, 1] * across,
-        masks[:, :, 2] * along + masks[:, :, 3] * across,
-    )
-    out = np.empty((*masks.shape[:2], 2, spectra.shape[-1]), np.complex64)
-    np.subtract(cos * along, sin * across, out=out[:, :, 0])
-    np.add(sin * along, cos * across, out=out[:, :, 1])
-    return out
+    products = np.stack([cos * cos, sin * sin, cos * sin], axis=-1)
+    matrices = (products @ _TO_CHANNELS).astype(np.float32)
+    return matrices.reshape(*azimuth_deg.shape, _STEERED_AXES, _STEERED_AXES)
+
+
+def _filter(
+    filters: NDArray[np.float32], part: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Put real filters of a real (or imaginary) part (frames, 1, 2, bins) of a mixture into `out`.
+
+    Parameters
+    ----------
+    filters : (frames, targets, axes, bins) of the mixture, of the channels, or of axes = 4 left to
+        left, right to left, left to right and right to right.
+    out : (frames, targets, 2, bins).
+    """
+    if filters.shape[2] != _STEERED_AXES:
+        np.multiply(filters, part, out=out)
+        return
+    for channel in range(2):
+        left, right = filters[:, :, 2 * channel], filters[:, :, 2 * channel + 1]
+        np.add(left * part[:, :, 0], right * part[:, :, 1], out=out[:, :, channel])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
-from realtime.masks import apply_masks, bounded_masks, dry_masks, to_bins
+from realtime.masks import are_plain, bounded_masks, dry_masks, masked_in_groups, to_bins
 from realtime.model import Model, ModelStream
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
@@ -168,7 +168,7 @@ class Separator:
         self._history = np.zeros((2, tier.window - tier.hop), np.float32)
         self._ahead = FrameDelay(tier.lookahead, (2, tier.bins))
         self._delayed = Fifo((2,), zeros=tier.latency)
-        self._carry = np.zeros((2 * (stems - 1), tier.synthesis - tier.hop), np.float32)
+        self._carry = np.zeros((stems - 1, 2, tier.synthesis - tier.hop), np.float32)
 
     def _begin(self, model: Model, targets: int) -> ModelStream:
         if self.tier.turns == 1:
@@ -200,11 +200,17 @@ class Separator:
         if self._selection:
             estimates = self._selection.estimates(masks, spectra, conditions)
             self.activity = self._selection.activity(self.activity, conditions)
+            groups: Iterable[tuple[slice, Spectra]] = [(slice(targets), estimates)]
         else:
-            estimates = apply_masks(masks, spectra, self._azimuth_deg(conditions))
+            # what more targets than these touch would not stay in the cache
+            some = max(1, MAX_FRAMES // frames)
+            groups = masked_in_groups(masks, spectra, self._azimuth_deg(conditions), some)
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
-        flat = estimates.reshape(frames, 2 * targets, -1)
-        out[:-1] = synthesise(flat, synthesis_window, hop, self._carry).reshape(targets, 2, -1)
+        for group, estimates in groups:
+            flat = estimates.reshape(frames, -1, estimates.shape[-1])
+            carry = self._carry[group].reshape(flat.shape[1], -1)
+            signals = synthesise(flat, synthesis_window, hop, carry)
+            out[:-1][group] = signals.reshape(-1, 2, frames * hop)
 
         self._delayed.push(samples)
         np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
@@ -235,9 +241,9 @@ class Separator:
     def _sane(self, block: Audio) -> Audio:
         """Return two channels of finite samples; silence and count what is not finite."""
         stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
-        good = np.abs(stereo) <= MAX_SAMPLE  # false for NaN
-        if good.all():
-            return stereo
+        if block.min(initial=0) >= -MAX_SAMPLE and block.max(initial=0) <= MAX_SAMPLE:
+            return stereo  # of NaN neither is true
+        good = np.abs(stereo) <= MAX_SAMPLE
         self.invalid_samples += int(good.size - np.count_nonzero(good))
         return np.where(good, stereo, np.float32(0))
 
@@ -246,6 +252,8 @@ class Separator:
 
         Masks that are finite and absurd are bounded; both are counted as faults of the model.
         """
+        if are_plain(masks):
+            return to_bins(masks, self.tier.bins)
         if not np.isfinite(masks).all():
             self.model_faults += 1
             self._stream.reset()

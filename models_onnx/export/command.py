@@ -16,7 +16,8 @@ import typer
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import LISTEN, encoder_spec, export_encoder, with_classes
-from models_onnx.export.separators import OneStream, export
+from models_onnx.export.renewed import renew
+from models_onnx.export.separators import OneMixture, OneStream, export
 from models_onnx.export.unets import unet_stream
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
@@ -43,7 +44,10 @@ def gains_by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def main(
     model: Annotated[str, typer.Argument(help=f"panorama, {', '.join(NETWORKS)}")],
     checkpoint: Annotated[
-        Path | None, typer.Option(help="folder or file of a training run")
+        Path | None,
+        typer.Option(
+            help="folder or file of a training run; or an exported steer, whose graph is made anew"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="file to write; default: in the folder of shipped models")
@@ -72,6 +76,11 @@ def main(
         raise StemsteerError(f"no network {model!r}; there are: panorama, {', '.join(NETWORKS)}")
     if checkpoint is None:
         raise StemsteerError(f"{model} is trained: give the folder of a run as --checkpoint")
+    if model == "steer" and checkpoint.suffix == ".onnx":
+        out = out or WEIGHTS / checkpoint.name
+        commands.claim(out, force=force)
+        print(renew(checkpoint, out))
+        return
     network, spec, found = restore(checkpoint)
     if found["about"]["network"] != model:
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
@@ -93,6 +102,8 @@ def main(
     assert isinstance(network, Steer | SpainXumx | Stream)
     if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
         stream = network.streaming()
+    elif isinstance(network, Steer):
+        stream = OneMixture(network, list(spec.conditions))
     else:
         stream = OneStream(network, list(spec.conditions))
     print(export(stream, spec, out, states=network.states(), by_direction=by_direction))

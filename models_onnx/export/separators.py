@@ -47,6 +47,23 @@ class OneStream(nn.Module):
         return output.masks[:, :, 0].transpose(0, 1), *activity, *output.states
 
 
+class OneMixture(OneStream):
+    """As `OneStream`, of a network that takes all targets of a mixture at once.
+
+    What is the same for all targets is computed once.
+    """
+
+    def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """See `OneStream.forward`; the states of each target are still its own."""
+        count = len(self.conditions)
+        values = [value[None] for value in others[:count]]  # (1, F, targets, size)
+        conditions = dict(zip(self.conditions, values, strict=True))
+        output = self.network(spectrum[None], conditions, others[count:])
+        logit = output.activity_logit
+        activity = () if logit is None else (torch.sigmoid(logit[0]),)
+        return output.masks[0], *activity, *output.states
+
+
 def export(
     network: nn.Module,
     spec: ModelSpec,

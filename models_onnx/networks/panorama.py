@@ -37,13 +37,17 @@ class Panorama(nn.Module):
     """Mask exp(−ln 2 · (|N| / (|T| tan(width / 2)))²): one half at the edge of the opening."""
 
     def forward(self, spectrum: Tensor, direction: Tensor) -> Tensor:
-        """Give masks (F, targets, 4, bins); spectrum (F, 2, bins, 2), direction (F, targets, 2)."""
-        theta = ((direction[..., 0] + 45) * (math.pi / 180))[..., None, None]  # (F, targets, 1, 1)
+        """Give masks (F, targets, 4, bins); spectrum (F, 2, bins, 2), direction (F, targets, 2).
+
+        One product turns the channels to every target: the spectrum is read once for all of them.
+        """
+        theta = (direction[..., 0] + 45) * (math.pi / 180)  # (F, targets)
         width_deg = direction[..., 1:2]  # (F, targets, 1)
-        left, right = spectrum[:, None, 0], spectrum[:, None, 1]  # (F, 1, bins, 2)
         cos, sin = torch.cos(theta), torch.sin(theta)
-        along = (left * cos + right * sin).square().sum(-1)  # (F, targets, bins)
-        across = (right * cos - left * sin).square().sum(-1)
+        turn = torch.stack([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)], 2)
+        real, imaginary = turn @ spectrum[..., 0], turn @ spectrum[..., 1]  # T, then N
+        power = real.square() + imaginary.square()  # (F, 2 · targets, bins)
+        along, across = power.chunk(2, 1)
         opening = torch.tan(width_deg * (math.pi / 360)).square()
         mask = torch.exp(-math.log(2) * across / (along * opening + 1e-20))
         zero = torch.zeros_like(mask)

@@ -18,7 +18,8 @@ import typer
 from torch import Tensor
 
 from models_onnx.networks import checkpoints, registry
-from models_onnx.networks.steer.network import FEATURES, OUTPUTS, Steer
+from models_onnx.networks.steer.features import FEATURES
+from models_onnx.networks.steer.network import OUTPUTS, Steer
 from models_onnx.networks.timbre import TimbreSteer
 from realtime.errors import StemsteerError
 

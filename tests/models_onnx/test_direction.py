@@ -67,6 +67,57 @@ def test_beyond_the_sides_is_nothing() -> None:
     assert not seen[CENTRE + 1 :].any()
 
 
+def test_every_cell_counts_in_its_two_nearest_directions_of_its_own_histogram() -> None:
+    """The histograms are those of a loop over cells, by level and purity as the module says."""
+    rng = np.random.default_rng(4)
+    spectra = torch.from_numpy(rng.standard_normal((2, 3, 2, 1024, 2)).astype(np.float32))
+    kinds = pool(covariances(spectra)), pool(covariances(spectra.roll(1, 1) + spectra))
+    found = directions.directions(*kinds).numpy()
+    expected = np.zeros_like(found, dtype=np.float64)
+    for place in np.ndindex(2, 3, 2):
+        batch, frame, kind = place
+        for ll, rr, lr in kinds[kind][batch, frame].double().numpy().T:
+            if lr <= -directions.OUT_OF_PHASE * (ll + rr):
+                continue
+            axis = np.hypot((ll - rr) / 2, lr)
+            at = np.rad2deg(np.arccos((ll - rr) / 2 / axis)) / 2 / STEP_DEG
+            lower = min(int(at), GRID - 2)
+            for number, exponent in enumerate(directions.PURITIES):
+                weight = (ll + rr) ** 0.25 * (2 * axis / (ll + rr)) ** exponent
+                histogram = expected[batch, frame, 2 * kind + number]
+                histogram[lower] += weight * (1 - (at - lower))
+                histogram[lower + 1] += weight * (at - lower)
+    # near ±45° the arc cosine of single precision is coarse
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-3 * expected.max())
+
+
+def test_what_all_targets_of_a_mixture_share_is_computed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = steer.Steer(steer.CONFIGS["tiny"]).eval()
+    spectrum = torch.randn(1, 5, 2, 1024, 2)
+    told = {
+        "direction": torch.tensor([[-30.0, 20.0], [0.0, 20.0], [25.0, 10.0]]).expand(1, 5, 3, 2)
+    }
+    states = [torch.zeros(3, *shape) for shape in network.states().values()]
+    counted, count = [], directions.directions
+
+    def spy(averaged: torch.Tensor, instant: torch.Tensor) -> torch.Tensor:
+        counted.append(len(instant))
+        return count(averaged, instant)
+
+    monkeypatch.setattr(steer.aim, "directions", spy)
+    with torch.no_grad():
+        together = network(spectrum, told, states)
+        assert counted == [1]
+        for k in range(3):
+            alone = {"direction": told["direction"][:, :, k : k + 1]}
+            own = network(spectrum, alone, [state[k : k + 1] for state in states])
+            torch.testing.assert_close(own.masks[:, :, 0], together.masks[:, :, k])
+            for one, all_of_them in zip(own.states, together.states, strict=True):
+                torch.testing.assert_close(one[0], all_of_them[k])
+
+
 def logits(*places: int) -> torch.Tensor:
     chosen = torch.zeros(1, 1, PLACES)
     for place in places:

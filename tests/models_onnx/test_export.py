@@ -8,12 +8,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 from models_onnx import commands
-from models_onnx.export import ExportError, OneStream, export, rounded
+from models_onnx.export import ExportError, OneMixture, export, renewed, rounded
 from models_onnx.export.command import main
+from models_onnx.export.renewed import difference
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.checkpoints import CheckpointError
 from models_onnx.networks.panorama import SPEC, Panorama
 from models_onnx.networks.registry import load_weights
+from models_onnx.networks.steer import features
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import BINS, covariances, pool, radians
 from realtime import Separator, load_model
@@ -34,6 +36,26 @@ def test_an_exported_network_carries_its_spec(tmp_path):
     assert load_model(path).spec == SPEC
 
 
+@pytest.mark.parametrize("width_deg", [5.0, 20.0, 60.0])
+def test_the_masks_of_panorama_are_those_of_its_definition(width_deg):
+    rng = np.random.default_rng(0)
+    spectrum = rng.standard_normal((4, 2, 300, 2)).astype(np.float32)
+    azimuth_deg = np.float32([-45, -10, 0, 33, 45])
+    direction = np.stack([azimuth_deg, np.full(5, width_deg, np.float32)], -1)
+    direction = np.ascontiguousarray(np.broadcast_to(direction, (4, 5, 2)))
+    found = load_model("panorama").stream(5).step(spectrum, {"direction": direction})["masks"]
+    left, right = (spectrum[..., 0] + 1j * spectrum[..., 1].astype(np.float64)).swapaxes(0, 1)
+    opening = np.tan(np.deg2rad(width_deg) / 2)
+    for k, theta in enumerate(np.deg2rad(azimuth_deg.astype(np.float64) + 45)):
+        along = left * np.cos(theta) + right * np.sin(theta)
+        across = right * np.cos(theta) - left * np.sin(theta)
+        mask = np.exp(-np.log(2) * (np.abs(across) / (np.abs(along) * opening)) ** 2)
+        np.testing.assert_allclose(found[:, k, 0], mask, atol=2e-6)
+        spread = np.clip((width_deg - 40) / 50, 0, 1)
+        np.testing.assert_allclose(found[:, k, 3], mask * spread, atol=2e-6)
+        assert not found[:, k, 1:3].any()
+
+
 def test_a_file_that_disagrees_with_the_network_is_not_written(tmp_path):
     with pytest.raises(ExportError, match="differs from the network"):
         export(Drifting(), SPEC, tmp_path / "p.onnx")
@@ -49,7 +71,10 @@ def tiny(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny.onnx"
     network.eval()
     export(
-        OneStream(network, ["direction"]), steer.spec(network.config), path, states=network.states()
+        OneMixture(network, ["direction"]),
+        steer.spec(network.config),
+        path,
+        states=network.states(),
     )
     return rounded(network), path
 
@@ -84,8 +109,8 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     instant = pool(covariances(mixture))
     averages = steer.Steer(steer.CONFIGS["tiny"]).observe(instant)[0]
     theta = radians(torch.full((1, frames), -10.0))
-    _, slopes = steer.describe(averages, instant, theta)
-    slowest = slopes[0, -1, len(steer.MEMORY_S) - 1]
+    _, slopes = features.describe(averages, instant, theta)
+    slowest = slopes[0, -1, len(features.MEMORY_S) - 1]
     assert slowest.mean().item() == pytest.approx(1 / np.tan(angle), abs=0.05)
 
 
@@ -168,3 +193,38 @@ def test_an_export_makes_its_folder_and_replaces_nothing_unasked(run):
     assert out.read_bytes() == b"kept"
     assert asked(*words, "--force").exit_code == 0
     assert len(out.read_bytes()) == len(before)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A file of weights that all differ, as after training."""
+    torch.manual_seed(1)
+    network = steer.Steer(steer.CONFIGS["small"]).eval()
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    spec = replace(steer.spec(network.config), training={"hours": 3})
+    path = tmp_path / "old.onnx"
+    export(OneMixture(network, ["direction"]), spec, path, states=network.states(), steps=5)
+    return rounded(network), path
+
+
+def test_the_graph_of_an_exported_file_is_made_anew_with_its_weights_and_its_spec(exported):
+    network, path = exported
+    out = path.with_name("new.onnx")
+    found = asked("steer", "--checkpoint", str(path), "--out", str(out))
+    assert found.exit_code == 0, found.output
+    assert load_model(out).spec == load_model(path).spec
+    assert difference(path, out) < 1e-5
+    other = steer.Steer(network.config)
+    load_weights(other, out)
+    for made, wanted in zip(other.parameters(), network.parameters(), strict=True):
+        assert torch.equal(made, wanted)
+
+
+def test_a_graph_that_would_give_other_masks_is_not_written(exported, monkeypatch):
+    _, path = exported
+    monkeypatch.setattr(renewed, "TOLERANCE", -1.0)
+    found = asked("steer", "--checkpoint", str(path), "--out", str(path.with_name("new.onnx")))
+    assert found.exit_code == 1
+    assert "differs by" in found.output
+    assert [file.name for file in path.parent.iterdir()] == ["old.onnx"]

@@ -11,6 +11,7 @@ from models_onnx.networks import checkpoints, registry, timbre
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import PLACES
+from models_onnx.networks.steer.features import described
 from models_onnx.training.widen import main, widen
 from realtime import load_model
 from realtime.model import WEIGHTS
@@ -22,7 +23,7 @@ def masks(network, cells):
     """Masks (1, 4, 3, cells) of a direction where covariances (1, 4, 3, cells) stand still."""
     theta = torch.full((1, 4), 0.9)
     averages = cells[:, :, None].expand(-1, -1, 2, -1, -1)
-    features, slopes = steer.described(averages, cells, theta)
+    features, slopes = described(averages, cells, theta)
     opening = torch.full((1, 4), 20.0), torch.full((1, 4, PLACES), 1 / PLACES)
     states = [torch.zeros(1, network.config.core)]
     return network._decide(features, features, slopes, opening, states)[0]

@@ -20,8 +20,10 @@ ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards, of 1024
 
 def covariances(spectrum: Tensor) -> Tensor:
     """Return |L|², |R|² and Re L R* of a spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
-    left, right = spectrum[:, :, 0], spectrum[:, :, 1]
-    return torch.stack([left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)], 2)
+    real, imaginary = spectrum.permute(4, 0, 1, 2, 3).contiguous()  # (B, F, 2, bins)
+    power = real.square() + imaginary.square()
+    across = real[:, :, :1] * real[:, :, 1:] + imaginary[:, :, :1] * imaginary[:, :, 1:]
+    return torch.cat([power, across], 2)
 
 
 def zones(scale: int) -> tuple[tuple[int, int], ...]:
@@ -43,8 +45,10 @@ def spread(masks: Tensor, scale: int = 1) -> Tensor:
     """Give every bin the mask of its cell: (..., cells) to (..., bins)."""
     pieces, first = [], 0
     for cells, bins in zones(scale):
-        piece = masks[..., first : first + cells, None]
-        pieces.append(piece.expand(*piece.shape[:-1], bins).flatten(-2))
+        piece = masks[..., first : first + cells]
+        if bins > 1:  # whole rows are copied and then turned, which is quicker than cell by cell
+            piece = torch.stack([piece] * bins, -2).transpose(-1, -2).flatten(-2)
+        pieces.append(piece)
         first += cells
     return torch.cat(pieces, -1)
 
@@ -68,20 +72,16 @@ def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Ten
     -------
     The averages (B, F, decays, ...), and the next state.
     """
-    frames = values.shape[1]
-    steps = torch.arange(frames, dtype=values.dtype, device=values.device)
-    ages = steps[:, None] - steps[None, :]  # (F, F)
-    flat = values.flatten(2)
-    outs = []
-    for k, decay in enumerate(decays):
-        # ages of frames to come are clamped: d to a large negative power would be infinite, and
-        # infinity times the zero of the mask is not a number
-        weights = torch.exp(ages.clamp(min=0) * math.log(decay)) * (ages >= 0) * (1 - decay)
-        carried = (
-            torch.exp((steps + 1) * math.log(decay))[:, None] * state[:, k].flatten(1)[:, None]
-        )
-        outs.append(weights @ flat + carried)
-    averages = torch.stack(outs, 2).reshape(*values.shape[:2], len(decays), *values.shape[2:])
+    steps = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
+    ages = steps[:, None] - steps  # (F, F)
+    logs = values.new_tensor([math.log(decay) for decay in decays])[:, None, None]  # (D, 1, 1)
+    new = values.new_tensor([1 - decay for decay in decays])[:, None, None]
+    # ages of frames to come are clamped: d to a large negative power would be infinite, and
+    # infinity times the zero of the mask is not a number
+    weights = torch.exp(ages.clamp(min=0) * logs) * (ages >= 0) * new  # (D, F, F)
+    fading = torch.exp((steps[:, None] + 1) * logs)  # (D, F, 1)
+    found = weights @ values.flatten(2)[:, None] + fading * state.flatten(2)[:, :, None]
+    averages = found.transpose(1, 2).reshape(*values.shape[:2], len(decays), *values.shape[2:])
     return averages, averages[:, -1]
 
 

@@ -13,6 +13,7 @@ in which place of the opening the target is. A choice, not a mean: between two s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch.nn import functional
 
 STEP_DEG = 0.5
 GRID = 181  # directions from −45° to +45°
-PURITIES = (8, 32)  # exponents
+PURITIES = (8, 32)  # exponents, powers of two
 KINDS = 2 * len(PURITIES)  # of histograms: of averaged and of single frames
 MEMORY_S = (0.826, 3.87)  # time constants of the histograms
 PLACES = 41  # over the opening: 0.5° apart at a width of 20°
@@ -93,32 +94,67 @@ def place_of(off_deg: Tensor, width_deg: Tensor) -> Tensor:
 
 
 def directions(averaged: Tensor, instant: Tensor) -> Tensor:
-    """Return histograms (B, F, KINDS, GRID) of both kinds of covariances (B, F, 3, cells)."""
-    return torch.cat([_histograms(averaged), _histograms(instant)], 2)
+    """Return histograms (B, F, KINDS, GRID) of both kinds of covariances (B, F, 3, cells).
 
-
-def _histograms(covariance: Tensor) -> Tensor:
-    """Return one histogram for each purity: (B, F, purities, GRID).
-
-    A cell counts in the two nearest directions, so that a histogram moves with its source.
+    One histogram for each purity. A cell counts in the two nearest directions, so that a histogram
+    moves with its source.
     """
-    ll, rr, lr = covariance.unbind(2)
+    ll, rr, lr = torch.stack([averaged, instant], 2).unbind(3)  # (B, F, 2, cells)
     # the covariance [[ll, lr], [lr, rr]] has eigenvalues P₁ ≥ P₂ with P₁ + P₂ = total; its first
     # axis is at half the angle whose cosine is (ll − rr) / (P₁ − P₂); purity = (P₁ − P₂) / total
     half, total = (ll - rr) * 0.5, (ll + rr).clamp(min=1e-12)
     level = total.sqrt().sqrt() * (lr > -OUT_OF_PHASE * total)
     axis = (half.square() + lr.square()).sqrt().clamp(min=1e-12)  # half of P₁ − P₂
-    purity = axis * 2 / total
     place = torch.acos((half / axis).clamp(-1, 1)) * (90 / math.pi / STEP_DEG)
     lower = place.long().clamp(0, GRID - 2)  # even of NaN
     part = (place - lower).clamp(0, 1)
-    empty = torch.zeros(*level.shape[:2], GRID, dtype=level.dtype, device=level.device)
-    found = []
-    for exponent in PURITIES:
-        weight = level * purity.pow(exponent)
-        one = empty.scatter_add(-1, lower, weight * (1 - part))
-        found.append(one.scatter_add(-1, lower + 1, weight * part))
-    return torch.stack(found, 2)
+    shares = []
+    for power in _powers(axis * 2 / total):
+        weight = level * power
+        shares += [weight * (1 - part), weight * part]  # of the lower direction and the upper one
+    counts = _counted(lower, torch.stack(shares, -1))  # (B, F, 2, GRID, 2 · purities)
+    upper = functional.pad(counts[..., :-1, 1::2], (0, 0, 1, 0))
+    return (counts[..., 0::2] + upper).transpose(3, 4).flatten(2, 3)
+
+
+def _powers(purity: Tensor) -> list[Tensor]:
+    """Return a purity to each exponent of `PURITIES`, 2ⁿ, by squares: powers take far longer."""
+    found, exponent = [], 1
+    for wanted in PURITIES:
+        while exponent < wanted:
+            purity, exponent = purity.square(), 2 * exponent
+        found.append(purity)
+    return found
+
+
+def _counted(place: Tensor, shares: Tensor) -> Tensor:
+    """Sum shares (B, F, kinds, cells, n) by their place (B, F, kinds, cells): (…, kinds, GRID, n).
+
+    All rows are one table, and what falls in a place is one row of it: a sum of rows takes a
+    quarter of the time of sums of single numbers.
+    """
+    batch, frames, kinds, _, count = shares.shape
+    number = torch.arange(batch * frames * kinds, device=shares.device)  # of a histogram
+    table = shares.new_zeros(batch * frames * kinds * GRID, count)
+    index = place.flatten(0, 2) + GRID * number[:, None]
+    summed: Tensor = _SumRows.apply(table, index.flatten(), shares.flatten(0, 3))
+    return summed.reshape(batch, frames, kinds, GRID, count)
+
+
+class _SumRows(torch.autograd.Function):
+    """Add rows to the rows of a table that an index names; without gradient.
+
+    PyTorch would export it number by number.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        return table.index_add(0, index, rows)
+
+    @staticmethod
+    def symbolic(g: Any, table: Any, index: Any, rows: Any) -> Any:
+        axis = g.op("Constant", value_t=torch.tensor([1]))
+        return g.op("ScatterND", table, g.op("Unsqueeze", index, axis), rows, reduction_s="add")
 
 
 def around(histograms: Tensor, direction: Tensor) -> Tensor:

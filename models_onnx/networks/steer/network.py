@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.steer import direction as aim
-from models_onnx.networks.steer.bands import BANDS, Bands, by_band
+from models_onnx.networks.steer.bands import BANDS, Bands
 from models_onnx.networks.steer.cells import (
     BINS,
     CELLS,
@@ -42,19 +42,14 @@ from models_onnx.networks.steer.cells import (
     pool,
     radians,
     repeat,
-    rotate,
     spread,
 )
+from models_onnx.networks.steer.features import CANDIDATES, FEATURES, MEMORY_S, described
 from models_onnx.networks.steer.film import Film, Modulation
 from realtime.spec import ModelSpec, Tier
 
-MEMORY_S = (0.113, 0.826)  # time constants of the averages
-CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
-FEATURES = 4 + 2 * (CANDIDATES - 1)
 OUTPUTS = 2 + CANDIDATES
 TIMBRES = ("timbre", "against")
-NARROW = math.tan(math.radians(8)) ** 2
-STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
 @dataclass(frozen=True)
@@ -187,20 +182,21 @@ class Steer(nn.Module):
         states : as `states()`, streams being B · targets; none: zeros.
         """
         direction = conditions["direction"]
-        batch, frames, targets = direction.shape[:3]
+        frames, targets = direction.shape[1:3]
+        batch = len(direction)  # a number in an exported graph, where it is always one
         directions = by_stream(direction)
         exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
         with torch.no_grad(), exact:  # nothing to learn up to here
+            # all targets of a mixture see the same: it is averaged once, from the first one's
+            # states
             instant = pool(covariances(spectrum), self.config.scale)
-            if states:
-                instant = repeat(instant, targets)
-                averages, histograms, *kept = self.observe(instant, states[:2])
-                rest = list(states[2:])
-            else:
-                averages, histograms, *kept = self.observe(instant)
-                instant, averages = repeat(instant, targets), repeat(averages, targets)
-                histograms = repeat(histograms, targets)
-                rest = [self._zeros(batch * targets, name) for name in list(self.states())[2:]]
+            seen = [of_first(state, batch) for state in states[:2]]
+            averages, histograms, *kept = self.observe(instant, seen)
+            histograms = repeat(histograms, targets)
+            kept = [repeat(state, targets) for state in kept]
+            rest = list(states[2:]) or [
+                self._zeros(batch * targets, name) for name in list(self.states())[2:]
+            ]
         places, width_deg = self.aim(histograms, directions).detach(), directions[..., 1]
         aside_deg = aim.offset_deg(places, width_deg)
         if not self.config.aim:
@@ -215,9 +211,9 @@ class Steer(nn.Module):
             features, slopes = described(averages, instant, theta)
             now = features
             if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
-                queue = torch.cat([waiting[0], instant], 1)
+                queue = torch.cat([of_first(waiting[0], batch), instant], 1)
                 features, slopes = described(averages, queue[:, :frames], theta)
-                waiting = [queue[:, -self.config.lookahead :]]
+                waiting = [repeat(queue[:, -self.config.lookahead :], targets)]
         masks, logit, following = self._decide(
             now, features, slopes, (width_deg, posterior), layers, modulation
         )
@@ -296,7 +292,9 @@ def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
     raw = raw.reshape(BANDS, batch, frames, OUTPUTS, -1).permute(1, 2, 3, 0, 4)
     raw = raw.reshape(batch, frames, OUTPUTS, -1)
     along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
-    slope = (torch.softmax(raw[:, :, 2:], 2)[:, :, 1:] * slopes).sum(2)
+    chosen = raw[:, :, 2:]  # a softmax over the candidates, whose axis is not the last one
+    weights = torch.exp(chosen - chosen.amax(2, keepdim=True))
+    slope = (weights[:, :, 1:] * slopes).sum(2) / weights.sum(2)
     if not null:
         slope = torch.zeros_like(slope)
     return torch.stack([along, -along * slope, across], 2)
@@ -305,6 +303,11 @@ def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
 def opened(masks: Tensor, angle: Tensor, scale: int) -> Tensor:
     """Return what `turn` makes of masks, for every bin: (B, F, 4, bins)."""
     return spread(turn(masks, angle), scale)
+
+
+def of_first(state: Tensor, batch: int) -> Tensor:
+    """Return of (B · targets, ...) what the first target of each mixture has: (B, ...)."""
+    return state.reshape(batch, -1, *state.shape[1:])[:, 0]
 
 
 def by_stream(condition: Tensor) -> Tensor:
@@ -327,36 +330,3 @@ def turn(masks: Tensor, angle: Tensor) -> Tensor:
         ],
         2,
     )
-
-
-def described(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Describe as `describe` does, by band: (bands, B · F, FEATURES · cells a band)."""
-    features, slopes = describe(averages, instant, theta)
-    return by_band(features, FEATURES, features.shape[-1] // BANDS), slopes
-
-
-def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (B, F, FEATURES, cells) and candidates of c but the first, which is zero.
-
-    averages (B, F, decays, 3, cells) and instant (B, F, 3, cells) are covariances of L and R;
-    theta is (B, F).
-    """
-    floor = 1e-5 * (averages[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[..., None, None]
-    near = functional.avg_pool1d(instant.flatten(0, 1), 5, 1, 2).reshape(instant.shape)
-    ll, rr, lr = torch.cat([averages, near[:, :, None]], 2).unbind(3)
-    theta = theta[..., None, None]
-    along, across, cross = rotate(ll, rr, lr, theta)  # (B, F, candidates − 1, cells)
-    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)
-    total = along + across + floor
-    left_over = (along - slopes * cross).clamp(min=0)
-    ll, rr, lr = instant[:, :, None].unbind(3)
-    along, across, _ = rotate(ll, rr, lr, theta)
-    features = [
-        torch.log(along / floor + 1) * 0.1,
-        torch.log(across / floor + 1) * 0.1,
-        across / (along + across + floor),
-        torch.exp(-across / (along * NARROW + floor)),
-        cross / total,
-        left_over / total,
-    ]
-    return torch.cat(features, 2), slopes

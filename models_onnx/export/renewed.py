@@ -1,0 +1,92 @@
+"""An exported `steer` anew: the same weights in the graph that this version makes of them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from models_onnx.export.onnx_files import ExportError
+from models_onnx.export.separators import OneMixture, export
+from models_onnx.networks.branches import branch
+from models_onnx.networks.registry import load_weights
+from models_onnx.networks.steer.network import CONFIGS, Steer
+from models_onnx.networks.steer.network import spec as steer_spec
+from realtime.atomic import atomic_write
+from realtime.model import OnnxModel
+from realtime.spec import ModelSpec
+
+STEPS, FRAMES = 100, 3
+TOLERANCE = 1e-4
+
+
+def renew(path: Path, out: Path) -> Path:
+    """Export the weights in `path` to `out`, with the spec that `path` carries.
+
+    Raises
+    ------
+    CheckpointError : it does not hold the weights of a `steer` of this version.
+    ExportError : the new file does not give the same masks.
+    """
+    spec = OnnxModel(path).spec
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
+        plain = None
+        if branch(onnx.load(path), told=False) is not None:
+            network = _network(path, spec, by_timbre=False)
+            stream = OneMixture(network, ["direction"])
+            plain = export(
+                stream,
+                steer_spec(network.config),
+                Path(folder) / "plain.onnx",
+                states=network.states(),
+            )
+        network = _network(path, spec, by_timbre="timbre" in spec.conditions)
+        made = export(
+            OneMixture(network, list(spec.conditions)),
+            spec,
+            Path(folder) / "whole.onnx",
+            states=network.states(),
+            by_direction=plain,
+        )
+        if (worst := difference(path, made)) > TOLERANCE:
+            raise ExportError(f"the new graph of {path} differs by {worst:.1e}: nothing is written")
+        with atomic_write(out) as part:
+            shutil.copyfile(made, part)
+    return out
+
+
+def difference(one: Path, other: Path) -> float:
+    """Return by how much the masks of two files differ at most, fed the same for `STEPS`.
+
+    By direction, and for half of the steps by timbre where they take one.
+    """
+    models = OnnxModel(one), OnnxModel(other)
+    spec = models[0].spec
+    streams = [model.stream(2) for model in models]
+    rng = np.random.default_rng(0)
+    told = {name: rng.standard_normal((FRAMES, 2, size)) for name, size in spec.conditions.items()}
+    conditions = {
+        name: (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+        for name, values in told.items()
+    }
+    conditions["direction"] = np.array([[[-20, 20], [30, 10]]] * FRAMES, np.float32)
+    by_direction = {"direction": conditions["direction"]}
+    worst = 0.0
+    for step in range(STEPS):
+        spectrum = 0.1 * rng.standard_normal((FRAMES, 2, spec.bins or 1, 2)).astype(np.float32)
+        asked = conditions if step % 20 >= 10 else by_direction
+        masks = [stream.step(spectrum, asked)["masks"] for stream in streams]
+        worst = max(worst, float(np.abs(masks[0] - masks[1]).max()))
+    return worst
+
+
+def _network(path: Path, spec: ModelSpec, *, by_timbre: bool) -> Steer:
+    """Return the network of a file, or of its part, with its weights."""
+    ahead = next(iter(spec.tiers.values())).lookahead > 0
+    names = {False: ("small", "studio"), True: ("timbre", "timbre-studio")}[by_timbre]
+    network = Steer(CONFIGS[names[ahead]])
+    load_weights(network, path)
+    return network.eval()
