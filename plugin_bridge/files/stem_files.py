@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_reader import BITS, AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.atomic import remove_leftovers
 from realtime.errors import StemsteerError
@@ -53,6 +53,7 @@ class StemFiles:
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
         self._paths = dict(paths)
+        self._rest_dtype = _exact_dtype(source, sample_format, len(paths) - 1)
         self.writers: dict[str, AudioWriter] = {}
         try:
             _check_room(folder, source, sample_format, len(paths))
@@ -68,7 +69,7 @@ class StemFiles:
     def write(self, mixture: Audio, targets: NDArray[np.float32]) -> None:
         """Append a block (channels, n) of the mixture and of the targets (stems, channels, n)."""
         *others, last = self.writers.values()
-        rest = mixture.astype(np.float64)
+        rest: NDArray[np.floating] = mixture.astype(self._rest_dtype)
         for writer, block in zip(others, targets, strict=True):
             rest -= writer.write(block)
         last.write(rest)
@@ -122,6 +123,19 @@ class StemFiles:
                 self.finish()
         finally:
             self.discard()
+
+
+def _exact_dtype(
+    source: AudioReader, sample_format: SampleFormat, others: int
+) -> type[np.float32 | np.float64]:
+    """Return the quicker floating point in which the mixture minus `others` stems is exact.
+
+    Integers of b bits are multiples of 2^(1 − b) up to 1, their differences up to 1 + others:
+    float32 holds them where b − 1 bits and those of 1 + others are not more than its 24.
+    """
+    bits, own = sample_format.bits or 64, BITS.get(source.subtype, 64)
+    fits = bits - 1 + others.bit_length() <= 24
+    return np.float32 if own <= bits and fits else np.float64
 
 
 def _name_file(hidden: Path, path: Path, force: bool) -> tuple[Path, Path | None]:

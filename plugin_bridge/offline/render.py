@@ -8,12 +8,16 @@ files they come from and go to.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_bridge.automation import Automation, LaneConditions, conditions_of
 from plugin_bridge.control.target import Target, TimbrePair
@@ -184,8 +188,9 @@ def render(
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
         latency = plan.separator.latency
         pairs = separated(plan, source.blocks(round(BLOCK_S * source.sample_rate), _dtype(source)))
-        for n_samples in _write(files, pairs, plan):
-            progress(n_samples)
+        with closing(_write(files, pairs, plan)) as blocks:  # whatever ends this, nothing writes on
+            for n_samples in blocks:
+                progress(n_samples)
     took_s = time.perf_counter() - began_s
     directions = {name: _direction(plan.conditions, name) for name in settings.target_names}
     return Report(
@@ -209,19 +214,37 @@ def _dtype(source: AudioReader) -> Literal["float32", "float64"]:
     return "float64" if source.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
 
 
-def _write(files: StemFiles, pairs: Pairs, plan: RenderPlan) -> Iterator[int]:
-    """Write the stems, and yield how many samples of them at a time."""
+def _write(files: StemFiles, pairs: Pairs, plan: RenderPlan) -> Generator[int, None, None]:
+    """Write the stems, and yield how many samples of them at a time.
+
+    A block is encoded and written while the next one is separated, so that both cores of a machine
+    have work; no more than one waits, so that memory does not grow where the disk is slower.
+    """
     if plan.mixer is not None:
         yield from _write_mixed(files, pairs, plan.mixer)
         return
-    for mixture, stems in pairs:
-        if plan.settings.mode == "remove":
-            files.write(stems[-1], stems[:0])
-        elif plan.conditions.has_unity_levels:
-            files.write(mixture, stems[:-1])
-        else:
-            files.write_each([*plan.conditions.outputs(files.n_samples, stems), stems[-1]])
-        yield mixture.shape[1]
+    position = 0
+    waiting: Future[None] | None = None
+    with ThreadPoolExecutor(1, "stemsteer-writer") as writer:
+        for mixture, stems in pairs:
+            if waiting is not None:
+                waiting.result()
+            waiting = writer.submit(_writing(files, plan, position, mixture, stems))
+            position += mixture.shape[1]
+            yield mixture.shape[1]
+        if waiting is not None:
+            waiting.result()
+
+
+def _writing(
+    files: StemFiles, plan: RenderPlan, position: int, mixture: Audio, stems: NDArray[np.float32]
+) -> Callable[[], None]:
+    """Return what writes a block of every stem that is wanted, from `position` in the file on."""
+    if plan.settings.mode == "remove":
+        return partial(files.write, stems[-1], stems[:0])
+    if plan.conditions.has_unity_levels:
+        return partial(files.write, mixture, stems[:-1])
+    return partial(files.write_each, [*plan.conditions.outputs(position, stems), stems[-1]])
 
 
 def _write_mixed(files: StemFiles, pairs: Pairs, mixer: StemMixer) -> Iterator[int]:

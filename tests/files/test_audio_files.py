@@ -98,6 +98,23 @@ def test_integers_clip_at_full_scale_and_say_how_often(tmp_path):
     assert (writer.clipped, writer.peak) == (2, 2.0)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
+def test_single_precision_is_written_as_double_precision_is(tmp_path, subtype):
+    loud = (0.7 * np.random.default_rng(0).standard_normal((2, 5000))).astype(np.float32)
+    stored = []
+    for block in (loud, loud.astype(np.float64)):
+        writer = AudioWriter(tmp_path / "a", RATE_HZ, 2, SampleFormat("wav", subtype), 5000)
+        standing = writer.write(block)
+        writer.close()
+        steps = np.rint(block.astype(np.float64) * 2.0 ** (writer.sample_format.bits - 1))
+        most = 2 ** (writer.sample_format.bits - 1)
+        assert writer.clipped == np.count_nonzero((steps < -most) | (steps > most - 1)) > 100
+        stored.append((soundfile.read(tmp_path / "a", dtype="int32")[0], standing))
+    assert np.array_equal(stored[0][0], stored[1][0])
+    assert np.array_equal(stored[0][1], stored[1][1])
+    assert np.array_equal(stored[0][1].T, stored[0][0] / 2.0**31)
+
+
 def test_floating_point_keeps_what_is_beyond_full_scale(tmp_path):
     writer = AudioWriter(tmp_path / "a", RATE_HZ, 1, SampleFormat("wav", "FLOAT"), 2)
     writer.write(np.array([[1.5, -8.0]]))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -38,6 +39,27 @@ def write(source, folder, *, force=False, meanwhile=lambda: None):
         for block in source.blocks(5000):
             files.write(block, block[None])
         meanwhile()
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
+@pytest.mark.parametrize("stems", [2, 3, 8])
+def test_integer_files_sum_to_the_mix_to_the_last_bit_however_many(tmp_path, subtype, stems):
+    rng = np.random.default_rng(stems)
+    mix = np.clip(0.4 * rng.standard_normal((4000, 2)), -1, 0.99)
+    soundfile.write(tmp_path / "in.wav", mix, RATE_HZ, subtype=subtype)
+    paths = {f"s{k}": tmp_path / "out" / f"s{k}.wav" for k in range(stems)}
+    with AudioReader(tmp_path / "in.wav") as reader:
+        wide = "float64" if subtype == "PCM_32" else "float32"
+        with StemFiles(paths, reader, SampleFormat("wav", subtype)) as files:
+            for block in reader.blocks(1500, wide):
+                shape = (stems - 1, *block.shape)
+                files.write(block, (0.2 * rng.standard_normal(shape)).astype(np.float32))
+            assert sum(writer.clipped for writer in files.writers.values()) < 2000
+    found = [soundfile.read(path, dtype="int32")[0].astype(np.int64) for path in paths.values()]
+    mixture = soundfile.read(tmp_path / "in.wav", dtype="int32")[0]
+    whole = np.abs(found[-1]) < 2**31 - 2**16  # where the rest is not beyond full scale
+    assert whole.mean() > 0.8
+    assert np.array_equal(sum(found)[whole], mixture[whole])
 
 
 def test_of_two_renders_into_one_folder_the_second_is_refused_at_the_end(source, tmp_path):

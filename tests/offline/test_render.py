@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import soundfile
 
 from plugin_bridge.control.target import Target
 from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.offline.render import RenderSettings, aligned_stems, render
 from realtime import Separator, load_model
 from tests.support.rendering import RATE_HZ, integers, left_over, panned, stemsteer
@@ -141,3 +144,29 @@ def test_progress_reaches_the_length_of_the_file(song, tmp_path):
         render(source, load_model("panorama"), settings, tmp_path, progress=steps.append)
     assert sum(steps) == 5 * RATE_HZ
     assert len(steps) > 1
+
+
+def test_what_ends_a_render_waits_for_the_block_that_is_being_written(song, tmp_path, monkeypatch):
+    """A file that is closed while another thread encodes into it would end the process."""
+    events, write, discard = [], StemFiles.write, StemFiles.discard
+
+    def slow(self, *blocks):
+        events.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.2)
+        write(self, *blocks)
+        events.append("written")
+
+    def noted(self):
+        events.append("discarded")
+        discard(self)
+
+    def stop(samples):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StemFiles, "write", slow)
+    monkeypatch.setattr(StemFiles, "discard", noted)
+    settings = RenderSettings([Target("target", -30)])
+    with AudioReader(song) as source, pytest.raises(KeyboardInterrupt):
+        render(source, load_model("panorama"), settings, tmp_path / "out", progress=stop)
+    assert events == [False, "written", "discarded"]
+    assert not (tmp_path / "out").exists()
