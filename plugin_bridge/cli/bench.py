@@ -81,14 +81,19 @@ def _bench_engine(names: list[str], instances: int, seconds: float, as_json: boo
 
     results = [measure_engine_load(name, instances, seconds) for name in names]
     if as_json:
-        typer.echo(json.dumps([vars(result) for result in results], indent=2))
+        typer.echo(json.dumps([result.to_dict() for result in results], indent=2))
         return
     for r in results:
         typer.echo(
             f"{r.model}: {r.instances} instances, {r.late} of {r.blocks} blocks late, load "
-            f"{r.load:.0%} of one core, worst call {r.worst_hop_ms:.1f} ms; longest pause of the "
-            f"machine {r.longest_pause_ms:.1f} ms"
+            f"{r.load:.0%} of one core, worst call {r.worst_hop_ms:.1f} ms\n"
+            f"answers: {r.answer.summary()}\n"
+            f"wake-ups of the host's clock, late by: {r.wake_up.summary()}"
         )
+        buckets = dict(r.wake_up.rows())
+        rows = [(words, str(n), str(buckets.pop(words, 0))) for words, n in r.answer.rows()]
+        rows += [(words, "0", str(n)) for words, n in buckets.items()]
+        print_table(("", "answers", "wake-ups"), rows)
 
 
 def _bench_osc(name: str, seconds: float, as_json: bool) -> None:
