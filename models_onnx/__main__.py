@@ -37,6 +37,11 @@ VERBS = {
         "main",
         "measure how well render --report knows how good stems are",
     ),
+    "evaluate-width": (
+        "models_onnx.evaluation.width_table",
+        "main",
+        "measure what a width that is asked for takes",
+    ),
     "evaluate-scan": (
         "models_onnx.evaluation.scan_table",
         "main",

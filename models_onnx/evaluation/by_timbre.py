@@ -12,7 +12,7 @@ Everything runs through `realtime.separator`, as in use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -26,133 +26,38 @@ from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_tables import Row, tables
+from models_onnx.evaluation.timbre_ways import FIRST, WAYS, Question, again, questions, ways_off
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
 from realtime.conditions import Conditions
-from realtime.encoder import LONGEST_S, OnnxEncoder, load_encoder
+from realtime.encoder import OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 from realtime.separator import Separator
 from realtime.stft import MAX_FRAMES
 
 Floats = NDArray[np.float32]
-FREE, WIDTH_DEG, PEER_WIDTH_DEG = (0.0, 90.0), 20.0, 30.0
-WAYS = ("direction", "name", "query", "few", "few, against", "both", "learned", "iterative", "true")
-FIRST = {"learned": "direction", "iterative": "query"}
-"""Ways that encode what another way has separated: two seconds of it, or all."""
-LEARNED_S = 2.0
-EXAMPLES = 5
-ABSENT = ("vocals", "drums", "guitar", "piano", "saxophone", "violin", "trumpet", "organ")
+PEER_WIDTH_DEG = 30.0
 RATE_HZ = 44_100
 
 
-@dataclass(frozen=True)
-class Question:
-    """What the model is told: a direction, a timbre and a counter-example, zeros for none."""
-
-    way: str
-    index: int
-    instrument: str
-    direction: tuple[float, float]
-    timbre: Floats
-    against: Floats
-
-
-def questions(
-    model: Model, encoder: OnnxEncoder, scene: TimbreScene, ways: Sequence[str]
-) -> list[Question]:
-    """Ask for every class of a scene in every way that can be had, and for absent ones by name."""
-    size = model.spec.conditions["timbre"]
-    nothing = np.zeros(size, np.float32)
-    asked = []
-    for k in scene.judged():
-        name = scene.classes[k]
-        direction = (scene.azimuth_deg(k), WIDTH_DEG)
-        named = np.array(model.spec.classes[name], np.float32)
-        clips = [_heard(encoder, scene.clip(name, n)) for n in range(EXAMPLES)]
-        others = [c for n in scene.classes if n != name for c in [scene.clip(n, 0)]]
-        unlike = [_heard(encoder, c) for c in others]
-        for way in ways:
-            where, timbre, against = FREE, nothing, nothing
-            if way in ("direction", "both"):
-                where = direction
-            if way in ("name", "both"):
-                timbre = named
-            elif way == "query":
-                timbre = _mean(clips[:1])
-            elif way.startswith("few"):
-                timbre = _mean(clips)
-            elif way == "true":
-                timbre = _mean([_heard(encoder, scene.images[k])])
-            if way.endswith("against"):
-                against = _mean(unlike)
-            told = way == "direction" or np.any(timbre)
-            if told and (np.any(against) or not way.endswith("against")):
-                asked.append(Question(way, k, name, where, timbre, against))
-    if "name" in ways:
-        for name in ABSENT:
-            if name not in scene.classes:
-                vector = np.array(model.spec.classes[name], np.float32)
-                asked.append(Question("name", -1, name, FREE, vector, nothing))
-    return asked
-
-
-def again(
-    encoder: OnnxEncoder,
-    scene: TimbreScene,
-    asked: Sequence[Question],
-    estimates: Floats,
-    ways: Sequence[str],
-) -> list[Question]:
-    """Ask once more, with the timbres of what was separated.
-
-    To learn, one listens where the source plays: in its loudest two seconds.
-    """
-    found = []
-    for way in ways:
-        for question, estimate in zip(asked, estimates, strict=True):
-            if question.way != FIRST.get(way) or question.index < 0:
-                continue
-            try:
-                if way == "learned":
-                    heard = _loudest(scene.images[question.index], LEARNED_S)
-                    rest = scene.mixture[:, heard] - estimate[:, heard]
-                    timbre = encoder.encode_separated(estimate[:, heard], rest)
-                else:
-                    timbre = encoder.encode(estimate)
-            except ValueError:  # silent
-                continue
-            nothing = np.zeros_like(timbre)
-            found.append(Question(way, question.index, question.instrument, FREE, timbre, nothing))
-    return found
-
-
-def _loudest(audio: Floats, seconds: float) -> slice:
-    """Return where the loudest stretch of a length is, of those a quarter of it apart."""
-    count = min(audio.shape[1], round(seconds * RATE_HZ))
-    starts = range(0, audio.shape[1] - count + 1, max(1, count // 4))
-    places = (slice(a, a + count) for a in starts)
-    return max(places, key=lambda place: float(np.square(audio[:, place]).sum()))
-
-
-def _heard(encoder: OnnxEncoder, clip: Floats | None) -> Floats | None:
-    if clip is None:
-        return None
-    most = round(LONGEST_S * RATE_HZ)
-    return encoder.encode(clip[:, :most])
-
-
-def _mean(timbres: Sequence[Floats | None]) -> Floats:
-    """Return the mean of timbres, of unit length; zeros where there are none."""
-    there = [t for t in timbres if t is not None]
-    if not there:
-        return np.zeros(1, np.float32)
-    mean = np.mean(there, axis=0)
-    return np.asarray(mean / (np.linalg.norm(mean) + 1e-9), np.float32)
-
-
 def separated(model: Model, tier: str, mixture: Floats, asked: Sequence[Question]) -> Floats:
-    """Stream a mixture (2, n) through a model: (questions, 2, n)."""
+    """Stream a mixture (2, n) through a model: (questions, 2, n).
+
+    Questions without a timbre have a stream of their own, as in use: of a file of two networks
+    one answers all targets of a stream.
+    """
+    told = np.array([bool(np.any(q.timbre) or np.any(q.against)) for q in asked])
+    out = np.empty((len(asked), *mixture.shape), np.float32)
+    for group in (told, ~told):
+        if group.any():
+            some = [question for question, own in zip(asked, group, strict=True) if own]
+            out[group] = _streamed(model, tier, mixture, some)
+    return out
+
+
+def _streamed(model: Model, tier: str, mixture: Floats, asked: Sequence[Question]) -> Floats:
+    """Stream a mixture (2, n) through a model, all questions side by side."""
     values = {
         "direction": np.array([q.direction for q in asked], np.float32),
         "timbre": np.stack([q.timbre for q in asked]),
@@ -196,14 +101,19 @@ def measure(system: str, scene: TimbreScene, index: int, instrument: str, estima
 
 
 def evaluate(
-    model: Model, tier: str, encoder: OnnxEncoder, scenes: Sequence[TimbreScene],
+    model: Model,
+    tier: str,
+    encoder: OnnxEncoder,
+    scenes: Sequence[TimbreScene],
     ways: Sequence[str],
-) -> Iterator[Row]:  # fmt: skip
+    offs_deg: Sequence[float] = (),
+) -> Iterator[Row]:
     """Measure every way of asking on every scene, and what needs no asking."""
-    peer = load_model("panorama")
+    peer, off = load_model("panorama"), ways_off(offs_deg)
+    ways = [*ways, *off]
     for scene in track(scenes, "scenes", console=Console(stderr=True)):
         needed = [*ways, *(FIRST[way] for way in ways if way in FIRST)]
-        asked = questions(model, encoder, scene, list(dict.fromkeys(needed)))
+        asked = questions(model, encoder, scene, list(dict.fromkeys(needed)), off)
         if not asked:
             continue
         estimates = separated(model, tier, scene.mixture, asked)
@@ -233,6 +143,10 @@ def main(
     data: Annotated[Path | None, typer.Option(help="folder of songs of the renderer")] = None,
     by: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(WAYS)}; repeatable; default: all")
+    ] = None,
+    off: Annotated[
+        list[float] | None,
+        typer.Option(min=0, max=45, help="also with directions off by so many degrees; repeatable"),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="name or file of the encoder")] = None,
     tier: Annotated[str, typer.Option(help="live, studio or offline")] = "live",
@@ -266,7 +180,7 @@ def main(
     else:
         assert data is not None
         scenes = made_scenes(data, count, seconds, produced=produced, seed=seed)
-    rows = list(evaluate(loaded, tier, heard, scenes, ways))
+    rows = list(evaluate(loaded, tier, heard, scenes, ways, off or ()))
     Console(width=150).print(*tables(rows), sep="\n")
     if out:
         with atomic_write(out) as part:

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
-from models_onnx.evaluation.by_timbre import Question, again, main, measure, separated
+from models_onnx.evaluation.by_timbre import main, measure, separated
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
+from models_onnx.evaluation.timbre_ways import Question, again, questions, ways_off
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry
 from models_onnx.training.run import Plan, Run
@@ -196,3 +197,48 @@ def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
     alone = separated(loaded, "live", scene.mixture, asked[1:])
     assert both.shape == (2, 2, scene.mixture.shape[1])
     assert np.allclose(both[1], alone[0], atol=1e-5)
+
+
+def test_directions_that_are_off_are_ways_of_their_own(songs: Path, model: Path) -> None:
+    from realtime.model import load_model
+
+    loaded, scene = load_model(model), real_songs(songs)[0]
+    off = ways_off([4.0])
+    assert list(off) == ["direction, 4° off", "both, 4° off"]
+
+    class Deaf:
+        def encode(self, clip: np.ndarray) -> np.ndarray:
+            return np.zeros(8, np.float32)
+
+    ways = ["direction", "both", *off]
+    asked = questions(loaded, Deaf(), scene, ways, off)
+    by_way = {way: [q for q in asked if q.way == way] for way in ways}
+    for way, (called, off_deg) in off.items():
+        for right, wrong in zip(by_way[called], by_way[way], strict=True):
+            assert abs(wrong.direction[0] - right.direction[0]) == pytest.approx(off_deg)
+            assert wrong.direction[1] == right.direction[1]
+            assert np.array_equal(wrong.timbre, right.timbre)
+    sides = {q.direction[0] > 0 for q in by_way["direction, 4° off"]}
+    assert sides == {True, False}, "all stand in the middle: to the left and to the right in turn"
+
+
+def test_a_direction_alone_is_answered_as_if_no_timbre_were_asked_beside_it(
+    songs: Path, model: Path
+) -> None:
+    from realtime.model import load_model
+
+    loaded, scene = load_model(model), real_songs(songs)[0]
+    nothing = np.zeros(8, np.float32)
+    named = np.array(loaded.spec.classes["bass"], np.float32)
+    alone = Question("direction", 0, "", (10.0, 20.0), nothing, nothing)
+    beside = Question("name", 0, "", (0.0, 90.0), named, nothing)
+    both = separated(loaded, "live", scene.mixture, [beside, alone])
+    assert np.array_equal(both[1], separated(loaded, "live", scene.mixture, [alone])[0])
+    assert not np.array_equal(both[0], both[1])
+
+
+def test_the_table_has_directions_that_are_off(songs: Path, model: Path) -> None:
+    command = ["--model", str(model), "--real", str(songs), "--by", "direction", "--off", "8"]
+    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "both, 8° off" in " ".join(result.output.replace("│", " ").split())

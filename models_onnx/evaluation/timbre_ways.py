@@ -1,0 +1,152 @@
+"""The ways of asking for a class of a scene: by direction, by name, by examples, and once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.evaluation.timbre_scenes import TimbreScene
+from realtime.encoder import LONGEST_S, OnnxEncoder
+from realtime.model import Model
+
+Floats = NDArray[np.float32]
+FREE, WIDTH_DEG = (0.0, 90.0), 20.0
+WAYS = ("direction", "name", "query", "few", "few, against", "both", "learned", "iterative", "true")
+FIRST = {"learned": "direction", "iterative": "query"}
+"""Ways that encode what another way has separated: two seconds of it, or all."""
+LEARNED_S = 2.0
+EXAMPLES = 5
+OFF = ("direction", "both")
+"""Ways that are also judged with a direction that is off, where that is asked for."""
+ABSENT = ("vocals", "drums", "guitar", "piano", "saxophone", "violin", "trumpet", "organ")
+RATE_HZ = 44_100
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the model is told: a direction, a timbre and a counter-example, zeros for none."""
+
+    way: str
+    index: int
+    instrument: str
+    direction: tuple[float, float]
+    timbre: Floats
+    against: Floats
+
+
+def ways_off(offs_deg: Sequence[float]) -> dict[str, tuple[str, float]]:
+    """Return the ways of `OFF` with directions that are off: their names, and what they are."""
+    return {f"{way}, {off:g}° off": (way, off) for off in offs_deg for way in OFF}
+
+
+def questions(
+    model: Model,
+    encoder: OnnxEncoder,
+    scene: TimbreScene,
+    ways: Sequence[str],
+    off: Mapping[str, tuple[str, float]] = MappingProxyType({}),
+) -> list[Question]:
+    """Ask for every class of a scene in every way that can be had, and for absent ones by name.
+
+    Parameters
+    ----------
+    off : ways with directions that are off, as `ways_off` gives them.
+    """
+    size = model.spec.conditions["timbre"]
+    nothing = np.zeros(size, np.float32)
+    asked = []
+    for k in scene.judged():
+        name = scene.classes[k]
+        direction_deg = scene.azimuth_deg(k)
+        named = np.array(model.spec.classes[name], np.float32)
+        clips = [_heard(encoder, scene.clip(name, n)) for n in range(EXAMPLES)]
+        others = [c for n in scene.classes if n != name for c in [scene.clip(n, 0)]]
+        unlike = [_heard(encoder, c) for c in others]
+        for called in ways:
+            way, off_deg = off.get(called, (called, 0.0))
+            where, timbre, against = FREE, nothing, nothing
+            if way in ("direction", "both"):
+                where = (_off(direction_deg, off_deg, k), WIDTH_DEG)
+            if way in ("name", "both"):
+                timbre = named
+            elif way == "query":
+                timbre = _mean(clips[:1])
+            elif way.startswith("few"):
+                timbre = _mean(clips)
+            elif way == "true":
+                timbre = _mean([_heard(encoder, scene.images[k])])
+            if way.endswith("against"):
+                against = _mean(unlike)
+            told = way == "direction" or np.any(timbre)
+            if told and (np.any(against) or not way.endswith("against")):
+                asked.append(Question(called, k, name, where, timbre, against))
+    if "name" in ways:
+        for name in ABSENT:
+            if name not in scene.classes:
+                vector = np.array(model.spec.classes[name], np.float32)
+                asked.append(Question("name", -1, name, FREE, vector, nothing))
+    return asked
+
+
+def _off(azimuth_deg: float, off_deg: float, number: int) -> float:
+    """Return a direction that is off: to the left or to the right by turns, never beyond ±45°."""
+    side = 1 if number % 2 else -1
+    return azimuth_deg + off_deg * (side if abs(azimuth_deg + off_deg * side) <= 45 else -side)
+
+
+def again(
+    encoder: OnnxEncoder,
+    scene: TimbreScene,
+    asked: Sequence[Question],
+    estimates: Floats,
+    ways: Sequence[str],
+) -> list[Question]:
+    """Ask once more, with the timbres of what was separated.
+
+    To learn, one listens where the source plays: in its loudest two seconds.
+    """
+    found = []
+    for way in ways:
+        for question, estimate in zip(asked, estimates, strict=True):
+            if question.way != FIRST.get(way) or question.index < 0:
+                continue
+            try:
+                if way == "learned":
+                    heard = _loudest(scene.images[question.index], LEARNED_S)
+                    rest = scene.mixture[:, heard] - estimate[:, heard]
+                    timbre = encoder.encode_separated(estimate[:, heard], rest)
+                else:
+                    timbre = encoder.encode(estimate)
+            except ValueError:  # silent
+                continue
+            nothing = np.zeros_like(timbre)
+            found.append(Question(way, question.index, question.instrument, FREE, timbre, nothing))
+    return found
+
+
+def _loudest(audio: Floats, seconds: float) -> slice:
+    """Return where the loudest stretch of a length is, of those a quarter of it apart."""
+    count = min(audio.shape[1], round(seconds * RATE_HZ))
+    starts = range(0, audio.shape[1] - count + 1, max(1, count // 4))
+    places = (slice(a, a + count) for a in starts)
+    return max(places, key=lambda place: float(np.square(audio[:, place]).sum()))
+
+
+def _heard(encoder: OnnxEncoder, clip: Floats | None) -> Floats | None:
+    if clip is None:
+        return None
+    most = round(LONGEST_S * RATE_HZ)
+    return encoder.encode(clip[:, :most])
+
+
+def _mean(timbres: Sequence[Floats | None]) -> Floats:
+    """Return the mean of timbres, of unit length; zeros where there are none."""
+    there = [t for t in timbres if t is not None]
+    if not there:
+        return np.zeros(1, np.float32)
+    mean = np.mean(there, axis=0)
+    return np.asarray(mean / (np.linalg.norm(mean) + 1e-9), np.float32)
