@@ -12,14 +12,14 @@ from realtime.stft import Spectra
 MAX_GAIN = 10.0  # 20 dB: what a target may be louder than the mixture in a bin
 _STEERED_AXES = 4
 _TOP_BAND = 16  # bins whose mean mask serves the bins above the model's band
-_TO_CHANNELS = np.array(  # what cos², sin² and cos · sin are multiplied by: (3, 16)
+_TO_CHANNELS = np.array(  # what 1, cos 2θ and sin 2θ are multiplied by: (3, 16)
     [
-        [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-        [0, 0, 0, 1, 0, 0, -1, 0, 0, -1, 0, 0, 1, 0, 0, 0],
+        [1, 0, 0, 1, 0, 1, -1, 0, 0, -1, 1, 0, 1, 0, 0, 1],
+        [1, 0, 0, -1, 0, 1, 1, 0, 0, 1, 1, 0, -1, 0, 0, 1],
         [0, -1, -1, 0, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1, 1, 0],
     ],
-    np.float64,
-)
+    np.float32,
+) / np.float32(2)
 
 
 def to_bins(masks: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
@@ -92,15 +92,14 @@ def masked_in_groups(
     What is the same for all targets is made once. Real numbers times real and imaginary parts take
     a fraction of the time of complex products.
     """
-    parts = np.stack([spectra.real, spectra.imag])[:, :, None]  # (2, frames, 1, 2, bins)
     matrices = None if azimuth_deg is None else _channel_matrices(azimuth_deg)
     for first in range(0, masks.shape[1], some):
         group = slice(first, first + some)
         own = masks[:, group]
         out = np.empty((*own.shape[:2], *spectra.shape[1:]), np.complex64)
         filters = own if matrices is None else np.matmul(matrices[:, group], own)
-        for place, part in zip((out.real, out.imag), parts, strict=True):
-            _filter(filters, part, place)
+        _filter(filters, spectra.real[:, None], out.real)
+        _filter(filters, spectra.imag[:, None], out.imag)
         yield group, out
 
 
@@ -109,14 +108,14 @@ def _channel_matrices(azimuth_deg: NDArray[np.float32]) -> NDArray[np.float32]:
 
     In the basis u, v the filter [[tt, tn], [nt, nn]] is one of [T N] = Rᵀ [L R]; of left and right
     it is R [[tt, tn], [nt, nn]] Rᵀ, whose entries (left to left, right to left, left to right,
-    right to right) are linear in (tt, tn, nt, nn) with the coefficients cos² θ, sin² θ and
-    cos θ sin θ.
+    right to right) are linear in (tt, tn, nt, nn), with the coefficients cos² θ, sin² θ and
+    cos θ sin θ: by the double-angle formulas, with 1, cos 2θ and sin 2θ.
     """
-    theta = np.deg2rad(azimuth_deg.astype(np.float64) + 45)
-    cos, sin = np.cos(theta), np.sin(theta)
-    products = np.stack([cos * cos, sin * sin, cos * sin], axis=-1)
-    matrices = (products @ _TO_CHANNELS).astype(np.float32)
-    return matrices.reshape(*azimuth_deg.shape, _STEERED_AXES, _STEERED_AXES)
+    twice = (azimuth_deg + np.float32(45)) * np.float32(np.pi / 90)
+    products = np.ones((*twice.shape, 3), np.float32)
+    np.cos(twice, out=products[..., 1])
+    np.sin(twice, out=products[..., 2])
+    return (products @ _TO_CHANNELS).reshape(*twice.shape, _STEERED_AXES, _STEERED_AXES)
 
 
 def _filter(
@@ -133,6 +132,6 @@ def _filter(
     if filters.shape[2] != _STEERED_AXES:
         np.multiply(filters, part, out=out)
         return
-    for channel in range(2):
-        left, right = filters[:, :, 2 * channel], filters[:, :, 2 * channel + 1]
-        np.add(left * part[:, :, 0], right * part[:, :, 1], out=out[:, :, channel])
+    frames, targets, _, bins = filters.shape
+    shares = filters.reshape(frames, targets, 2, 2, bins) * part[:, :, None]  # to side, from side
+    np.add(shares[:, :, :, 0], shares[:, :, :, 1], out=out)

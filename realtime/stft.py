@@ -16,6 +16,7 @@ from realtime.spec import Tier
 Audio = NDArray[np.float32]  # (channels, samples)
 Spectra = NDArray[np.complex64]  # (frames, channels, bins)
 MAX_FRAMES = 32  # at once, at most: what a call touches stays in the cache
+_AT_ONCE = 4  # frames of one transform, for the same reason
 
 
 def windows(tier: Tier) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -49,7 +50,25 @@ def analyse(signal: Audio, window: NDArray[np.float32], hop: int) -> Spectra:
     shape = ((signal.shape[1] - window.size) // hop + 1, signal.shape[0], window.size)
     # overlapping views; numpy's own sliding_window_view takes longer than the transform
     frames: Audio = np.ndarray(shape, np.float32, signal, 0, (hop * sample, row, sample))
-    return np.fft.rfft(frames * window).astype(np.complex64, copy=False)
+    if len(frames) == 1:
+        return np.fft.rfft(frames * window).astype(np.complex64, copy=False)
+    spectra = np.empty((*shape[:2], window.size // 2 + 1), np.complex64)
+    for first in range(0, len(frames), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        spectra[part] = _transformed(frames[part] * window)
+    return spectra
+
+
+def _transformed(frames: Audio) -> NDArray[np.complex128]:
+    """Transform frames (..., window) in double precision, as numpy does without a norm, too.
+
+    It converts number by number then, since its factor of one is an integer, and of several frames
+    that takes half as long again. With ``norm="forward"`` it divides by the size. In single
+    precision it would be twice as quick: a null of `steer` hears the difference, 80 dB below the
+    target.
+    """
+    size = frames.shape[-1]
+    return np.fft.rfft(np.multiply(frames, size, dtype=np.float64), norm="forward")
 
 
 def synthesise(spectra: Spectra, window: NDArray[np.float32], hop: int, carry: Audio) -> Audio:
