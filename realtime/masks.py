@@ -115,7 +115,8 @@ def _channel_matrices(azimuth_deg: NDArray[np.float32]) -> NDArray[np.float32]:
     products = np.ones((*twice.shape, 3), np.float32)
     np.cos(twice, out=products[..., 1])
     np.sin(twice, out=products[..., 2])
-    return (products @ _TO_CHANNELS).reshape(*twice.shape, _STEERED_AXES, _STEERED_AXES)
+    matrices: NDArray[np.float32] = products @ _TO_CHANNELS
+    return matrices.reshape(*twice.shape, _STEERED_AXES, _STEERED_AXES)
 
 
 def _filter(
