@@ -46,7 +46,7 @@ LEAST_TOKEN = 8  # characters
 START_S, STOP_S = 10.0, 3.0
 METERS_EVERY = 3
 """Pictures from one look at meters, and all else that nobody moves, to the next."""
-ANSWER_S, EARLY_S = 0.02, 0.01
+ANSWER_S, EARLY_S = 0.02, 0.5 / PICTURES_HZ
 """What comes from another process may be so much late, then what is known is told; or early."""
 FIXED = {
     "controls": controls_table(),
