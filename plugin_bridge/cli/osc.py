@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.options import ListenOptions
+from plugin_bridge.cli.panel_options import BesidePanelOptions, panel_server
 
 if TYPE_CHECKING:
     from plugin_bridge.control.surface import ControlSurface
@@ -21,6 +22,7 @@ Targets = Annotated[str, typer.Option(help="Names of what is played, with commas
 
 def osc(
     listen: ListenOptions,
+    shown: BesidePanelOptions,
     targets: Targets = "target",
     export: Annotated[
         Path | None,
@@ -35,10 +37,15 @@ def osc(
 
     class EchoSurface(MemorySurface):
         def set_value(self, instance: str, name: str, value: float) -> None:
+            super().set_value(instance, name, value)
             typer.echo(f"{instance}  {name}  {value:g}")
             sys.stdout.flush()  # also into a pipe at once: it is to be watched
 
-    with osc_server(EchoSurface(_names(targets)), listen):
+    surface = EchoSurface(_names(targets))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(osc_server(surface, listen))
+        if shown.panel:
+            stack.enter_context(panel_server(surface, shown.settings(), shown.panel_open))
         wait_for_interrupt()
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import warn
 from plugin_bridge.cli.file_trial import FileTrial, file_panel
 from plugin_bridge.cli.options import Force
 from plugin_bridge.cli.osc import wait_for_interrupt
@@ -20,6 +19,7 @@ from plugin_bridge.cli.panel_options import (
     Port,
     Token,
     announce,
+    panel_server,
     panel_settings,
 )
 from plugin_bridge.cli.render import RenderOptions, stems_folder
@@ -68,18 +68,14 @@ def panel(
 
 @contextlib.contextmanager
 def engine_panel(settings: PanelOptions, open_it: bool) -> Iterator[None]:
-    """Run the engine's panel on a thread; print its address, and at the end what came in."""
-    from plugin_bridge.control.servers import running
+    """Run the engine's panel; see `panel_server`."""
     from plugin_bridge.engine.observer import EngineObserver
 
-    with contextlib.closing(EngineObserver()) as engine:
-        server = settings.open(engine, warn)
-        try:
-            with running(server, warn, engine):
-                announce(settings, server.port, open_it)
-                yield
-        finally:
-            typer.echo(server.summary(), err=True)
+    with (
+        contextlib.closing(EngineObserver()) as engine,
+        panel_server(engine, settings, open_it, engine),
+    ):
+        yield
 
 
 def is_panel(port: int) -> bool:

@@ -1,14 +1,20 @@
-"""Where a panel listens, by options, and what is printed of it."""
+"""A panel of a surface: where it listens, by options, and what is printed of it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import warn
+
 if TYPE_CHECKING:
+    from plugin_bridge.control.servers import Attended
+    from plugin_bridge.control.surface import ControlSurface
     from plugin_bridge.panel.server import PanelOptions
 
 DEFAULT_PORT = 9980  # `panel.server` has the same; to import it for `--help` would take long
@@ -54,6 +60,22 @@ def panel_settings(bind: str, port: int, token: str | None) -> PanelOptions:
             f"the panel needs {error.name}: pip install 'stemsteer[panel]'"
         ) from error
     return PanelOptions.with_token(bind, port, token)
+
+
+@contextlib.contextmanager
+def panel_server(
+    surface: ControlSurface, settings: PanelOptions, open_it: bool, *beside: Attended
+) -> Iterator[None]:
+    """Run a panel on a thread, and what is beside it; print its address, at the end what came."""
+    from plugin_bridge.control.servers import running
+
+    server = settings.open(surface, warn)
+    try:
+        with running(server, warn, *beside):
+            announce(settings, server.port, open_it)
+            yield
+    finally:
+        typer.echo(server.summary(), err=True)
 
 
 def announce(settings: PanelOptions, port: int, open_it: bool) -> None:

@@ -19,6 +19,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.diagnostics.osc_load import bench_osc
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
 from plugin_bridge.osc.service import OscOptions
+from plugin_bridge.panel.client import PanelClient
 from realtime import load_model
 from realtime.errors import StemsteerError
 
@@ -160,6 +161,27 @@ def test_osc_says_its_counts_when_it_ends(number):
     _, words = process.communicate(timeout=30)
     assert process.returncode == 0
     assert words.splitlines()[-1] == "2 packets, 1 moves; 1 unknown_address"
+
+
+def test_what_arrives_by_osc_is_seen_in_the_panel_and_moved_there():
+    command = [sys.executable, "-m", "plugin_bridge.cli", "osc", "--targets", "guitar"]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--panel", "--panel-port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    port = int(process.stderr.readline().rsplit(" ", 1)[1])
+    browser = PanelClient(int(process.stderr.readline().rsplit(":", 1)[1].strip("/\n")))
+    assert browser.receive()["values"]["guitar"]["azimuth"] == 0
+    SimpleUDPClient("127.0.0.1", port).send_message("/stemsteer/guitar/azimuth", -30.0)
+    assert process.stdout.readline() == "guitar  azimuth  -30\n"
+    assert browser.receive()["values"] == {"guitar": {"azimuth": -30}}
+    browser.set("guitar", "width", 45.0)
+    assert process.stdout.readline() == "guitar  width  45\n"
+    browser.close()
+    process.terminate()
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "panel: 1 connections of browsers, 1 moves" in words
 
 
 def test_a_bench_tells_what_osc_costs_beside_live_sound():
