@@ -13,6 +13,11 @@ VERBS = {
         "render",
         "compose and render songs for training",
     ),
+    "teach": (
+        "models_onnx.data.teaching.commands",
+        "main",
+        "take voices out of finished mixes for training",
+    ),
     "demo-song": ("models_onnx.data.rendering.commands", "demo_song", "render the bundled song"),
     "train": ("models_onnx.training.train", "main", "train steer"),
     "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
@@ -51,6 +56,11 @@ VERBS = {
         "models_onnx.evaluation.voice",
         "main",
         "measure how well the singer is taken out",
+    ),
+    "evaluate-seams": (
+        "models_onnx.evaluation.seams",
+        "main",
+        "measure what is heard where pieces of a file meet",
     ),
     "unet-table": ("models_onnx.evaluation.unet_tables", "main", "compare runs of systems 2 to 5"),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -24,6 +25,9 @@ ORCHESTRA_13: tuple[str, ...] = (
     "saxophone", "trombone", "trumpet", "tuba", "viola", "violin",
 )  # fmt: skip
 """The classes and their order of Slizovskaia, Haro & Gómez (TASLP 2021)."""
+VOICE, ACCOMPANIMENT = "vocals", "accompaniment"
+"""An accompaniment is what is left of a finished mix without its voice. It is no class: it may
+hold any instrument, and nobody knows which."""
 UNSEEN = ("harp", "accordion", "mallets")
 """Classes that no training of a U-Net meets, to be separated by examples alone."""
 
@@ -32,6 +36,12 @@ ROLES: tuple[str, ...] = (
 )  # fmt: skip
 DRUM_KIT = -1
 """Program of a part played on the General-MIDI drum map instead of a melodic program."""
+
+
+def known_classes(names: Iterable[str]) -> set[str]:
+    """Return what can be asked for of sources so called: beside an accompaniment, the voice."""
+    found = set(names)
+    return found & {VOICE} if ACCOMPANIMENT in found else found
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import lfilter
 
+from models_onnx.data.classes import ACCOMPANIMENT
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, Label
 
-CENTRED = ("vocals", "bass", "double_bass", "drums")
+CENTRED = ("vocals", "bass", "double_bass", "drums", ACCOMPANIMENT)
 LEVELS_DB = {"vocals": 0.0, "drums": 0.0, "bass": -3.0, "double_bass": -4.0, "guitar": -5.0,
-             "percussion": -10.0, "choir": -8.0}  # fmt: skip
+             "percussion": -10.0, "choir": -8.0, ACCOMPANIMENT: 3.0}  # fmt: skip
 OTHERS_DB, SPREAD_DB = -7.0, 3.5
 ALL_CENTRED, REVERBERANT, COMPRESSED, LIMITED = 0.3, 0.4, 0.6, 0.6
 STEP = 128

@@ -20,11 +20,14 @@ class Source:
     samples : its length at 44.1 kHz.
     read : ``read(start, count)`` → (3, count) float32: direct, wide left, wide right as
         ``stems.split`` makes them; start + count ≤ samples.
+    weight : how often it is taken where it has been drawn, above 0 and at most 1: less for what
+        somebody has taken out of a mix than for what was recorded alone.
     """
 
     label: Label
     samples: int
     read: Callable[[int, int], np.ndarray]
+    weight: float = 1.0
 
 
 class Collection(Protocol):
@@ -55,7 +58,11 @@ class Pool:
             raise ValueError(f"weights must be >= 0 and not all zero: {list(self.weights)}")
 
     def draw(self, rng: np.random.Generator) -> list[Source]:
-        """Return the sources of a song drawn at random."""
+        """Return the sources of a song drawn at random; one of little weight is drawn again."""
         chances = np.asarray(self.weights) / sum(self.weights)
-        collection = self.collections[int(rng.choice(len(chances), p=chances))]
-        return collection.sources(int(rng.integers(len(collection))))
+        while True:
+            collection = self.collections[int(rng.choice(len(chances), p=chances))]
+            song = collection.sources(int(rng.integers(len(collection))))
+            weight = min((source.weight for source in song), default=1.0)
+            if weight >= 1 or rng.random() < weight:
+                return song

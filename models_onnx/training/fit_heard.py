@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 
 from models_onnx import commands
 from models_onnx.data import production
-from models_onnx.data.classes import CLASSES
+from models_onnx.data.classes import ACCOMPANIMENT, CLASSES
 from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.sources import Collection, Source
@@ -50,9 +50,9 @@ def pieces(
     vectors, levels = [], []
     for number in track(range(count), "pieces", console=Console(stderr=True)):
         rng = np.random.default_rng([seed, number])
-        song = _song(rng, collections)
+        song = song_of_classes(rng, collections)
         if rng.random() < 0.5:
-            song += _song(rng, collections)
+            song += song_of_classes(rng, collections)
         if not song:
             continue
         scene = draw(
@@ -72,10 +72,11 @@ def pieces(
     return np.array(vectors, np.float64), np.array(levels)
 
 
-def _song(rng: np.random.Generator, collections: list[Collection]) -> list[Source]:
+def song_of_classes(rng: np.random.Generator, collections: list[Collection]) -> list[Source]:
+    """Draw a song; give those of its sources that are an instrument of a class."""
     collection = collections[int(rng.choice(len(collections)))]
     song = collection.sources(int(rng.integers(len(collection))))
-    return [source for source in song if production.real_voice(source.label)]
+    return [s for s in song if production.real_voice(s.label) and s.label.name != ACCOMPANIMENT]
 
 
 def fitted(vectors: Doubles, levels: Doubles) -> Doubles:

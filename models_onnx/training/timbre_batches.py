@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from models_onnx.data import production
-from models_onnx.data.classes import CLASSES, FAMILIES, FAMILY_OF
+from models_onnx.data.classes import (
+    ACCOMPANIMENT,
+    CLASSES,
+    FAMILIES,
+    FAMILY_OF,
+    VOICE,
+    known_classes,
+)
 from models_onnx.data.mixer import Scene
 from models_onnx.data.sources import Pool
 from models_onnx.training.batches import Aims, Question, aim
@@ -61,6 +68,8 @@ class Asker(SceneDrawer):
 
     def ask(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask one question of a scene."""
+        if not known_classes(staged.scene.classes):  # an accompaniment alone
+            return self._by_absent(rng, staged)
         asking, kind = self.asking, rng.random()
         for name in ("direction", "absent", "family", "against", "both", "query"):
             chance = getattr(asking, name)
@@ -120,7 +129,7 @@ class Asker(SceneDrawer):
             return wanted
         wanted = self._by_name(rng, staged) if rng.random() < 0.5 else self._by_query(rng, staged)
         wanted.kind = "against"
-        others = sorted(set(scene.classes) - {CLASSES[wanted.asked]})
+        others = sorted(set(scene.classes) - {CLASSES[wanted.asked], ACCOMPANIMENT})
         if others:
             unwanted = str(rng.choice(others))
             clip: np.ndarray | int = NUMBER[unwanted]
@@ -140,8 +149,11 @@ class Asker(SceneDrawer):
         there = set(staged.scene.classes)
         denied = set().union(there, *(group for group in ALIKE if group & there))
         names = [n for n in self.sources.names if n not in denied]
+        if ACCOMPANIMENT in there:  # it may hold everything but a voice
+            names = [n for n in names if n == VOICE]
         if not names:
-            return self._by_name(rng, staged)
+            ask = self._by_name if known_classes(there) else self._by_direction
+            return ask(rng, staged)
         chances = np.array([POPULAR.get(n, 1.0) for n in names])
         name = str(rng.choice(names, p=chances / chances.sum()))
         wanted = Wanted(np.zeros_like(staged.scene.mixture), FREE, "absent", NUMBER[name])
@@ -227,8 +239,9 @@ def _present(rng: np.random.Generator, scene: Scene) -> str:
     power = np.square(scene.images).sum((1, 2))
     floor = 10 ** (PRESENT_DB / 10) * np.square(scene.mixture).sum()
     able = [k for k, label in enumerate(scene.labels) if production.real_voice(label)]
-    names = sorted({scene.classes[k] for k in able if power[k] > floor})
-    names = names or sorted(set(scene.classes))
+    known = known_classes(scene.classes)
+    names = sorted({scene.classes[k] for k in able if power[k] > floor} & known)
+    names = names or sorted(known)
     chances = np.array([POPULAR.get(n, 1.0) for n in names])
     return str(rng.choice(names, p=chances / chances.sum()))
 

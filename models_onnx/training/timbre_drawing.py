@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from models_onnx.data import production
-from models_onnx.data.classes import CLASSES, ORCHESTRA_13
+from models_onnx.data.classes import ACCOMPANIMENT, CLASSES, ORCHESTRA_13, VOICE
 from models_onnx.data.mixer import Mixing, Scene, draw
 from models_onnx.data.sources import Pool, Source
 from models_onnx.data.stems import RATE_HZ, image
@@ -21,6 +21,8 @@ from models_onnx.training.timbre_questions import Asking
 
 SPEED = 1.1
 MOST_SOURCES = 7
+SUNG = 0.8
+"""How often there is a voice before an accompaniment that is drawn for itself."""
 BAND = {"vocals": 0.75, "drums": 0.8, "bass": 0.8, "guitar": 0.75}
 GUESTS = ("piano", "keys", "organ", "synth", "strings", "saxophone", "percussion", "guitar",
           "choir", "brass", "trumpet", "mallets", "accordion", "flute")  # fmt: skip
@@ -28,20 +30,29 @@ ORCHESTRA = (*ORCHESTRA_13, "strings", "piano", "harp", "brass")
 
 
 class SourcesByClass:
-    """All sources of a pool by class: (collection, song, source), with the weight of each."""
+    """All sources of a pool by class: (collection, song, source), with the weight of each.
+
+    Attributes
+    ----------
+    names : the classes that there are. An accompaniment is drawn like one, and is none.
+    backed : how much of the pool's weight lies in collections with accompaniments, 0 to 1.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in CLASSES}
-        weights: dict[str, list[float]] = {name: [] for name in CLASSES}
+        kinds = (*CLASSES, ACCOMPANIMENT)
+        self.places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in kinds}
+        weights: dict[str, list[float]] = {name: [] for name in kinds}
         for c, collection in enumerate(pool.collections):
             for song in range(len(collection)):
                 for k, source in enumerate(collection.sources(song)):
                     if production.real_voice(source.label):
                         self.places[source.label.name].append((c, song, k))
-                        weights[source.label.name].append(pool.weights[c])
+                        weights[source.label.name].append(pool.weights[c] * source.weight)
         self.chances = {n: np.array(w) / sum(w) for n, w in weights.items() if sum(w) > 0}
-        self.names = tuple(self.chances)
+        self.names = tuple(name for name in self.chances if name != ACCOMPANIMENT)
+        backed = {c for c, _, _ in self.places[ACCOMPANIMENT]}
+        self.backed = sum(pool.weights[c] for c in backed) / sum(pool.weights)
 
     def draw(self, rng: np.random.Generator, name: str) -> Source:
         """Draw a source of a class."""
@@ -114,7 +125,13 @@ class SceneDrawer:
         return Source(label, count, partial(_cut, stem))
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
-        """Classes of a scene of different songs: a band, an orchestra, or anything."""
+        """Classes of a scene of different songs: a band, an orchestra, or anything.
+
+        Or a voice before the accompaniment of another song, or that alone.
+        """
+        if self.sources.backed and rng.random() < self.sources.backed:
+            sung = VOICE in self.sources.names and rng.random() < SUNG
+            return [ACCOMPANIMENT, VOICE] if sung else [ACCOMPANIMENT]
         kind, names = rng.random(), self.sources.names
         if kind < 0.6:
             cast = [name for name, chance in BAND.items() if rng.random() < chance]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models_onnx.data.classes import ORCHESTRA_13, UNSEEN
+from models_onnx.data.classes import ACCOMPANIMENT, ORCHESTRA_13, UNSEEN
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.timbre_batches import FREE, Asker
@@ -152,7 +152,7 @@ def batches_of(
         asker = EnsembleAsker(orchestra, ENSEMBLE, aims, scenes, targets, seconds)
         asker.curriculum = curriculum
         return partial(asker.ensembles, seed)
-    seen = kept(pool, lambda name: name not in UNSEEN)
+    seen = kept(pool, lambda name: name not in (*UNSEEN, ACCOMPANIMENT))
     return partial(ShowingAsker(seen, ASKING, aims, scenes, targets, seconds).batch, seed)
 
 

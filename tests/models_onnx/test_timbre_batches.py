@@ -7,9 +7,11 @@ import torch
 from models_onnx.data.classes import CLASSES
 from models_onnx.data.sources import Pool, Source
 from models_onnx.data.stems import Label
+from models_onnx.training import fit_heard
 from models_onnx.training.batches import Aims
 from models_onnx.training.timbre_batches import FREE, Asker, training_batches
 from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
+from models_onnx.training.unet_batches import batches_of
 from tests.support.timbres import pool
 
 NONE = dict.fromkeys(("direction", "query", "both", "against", "family", "absent"), 0.0)
@@ -176,3 +178,60 @@ def test_the_mixture_is_the_sum_of_its_sources(produced: float) -> None:
     assert len(staged.wholes) == len(scene.images)
     for whole, name in zip(staged.wholes, scene.classes, strict=True):
         assert whole.label.name == name
+
+
+def backed(songs: dict[str, str], **chances: float) -> Asker:
+    """An asker of songs that are accompaniments, perhaps with a voice, beside a band."""
+    asking = Asking(clips=4, clip_s=0.5, **chances)
+    mixed = pool(others=songs).collections + pool().collections
+    return Asker(Pool(mixed, [1.0, 1.0]), asking, Aims(change=0.0), 2, 2, seconds=0.5)
+
+
+def test_beside_an_accompaniment_the_voice_alone_is_asked_for() -> None:
+    questioner = backed({"vocals": "vocals", "accompaniment": "guitar"}, remix=0.0)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(60):
+        staged = questioner.stage(rng)
+        if "accompaniment" not in staged.scene.classes:
+            continue
+        wanted = questioner.ask(rng, staged)
+        seen.add(wanted.kind)
+        if wanted.kind in ("name", "query", "both", "against"):
+            assert CLASSES[wanted.asked] == "vocals"
+            assert all(number != NUMBER["other"] for _, number in wanted.negative)
+    assert {"name", "query", "both"} <= seen
+    assert "absent" not in seen, "the voice is there, and of all else nobody knows"
+
+
+def test_an_accompaniment_alone_is_asked_for_a_voice_that_is_not_there() -> None:
+    questioner = backed({"accompaniment": "guitar"}, remix=1.0)
+    rng = np.random.default_rng(1)
+    asked = set()
+    for _ in range(40):
+        staged = questioner.stage(rng)
+        if set(staged.scene.classes) == {"accompaniment"}:
+            wanted = questioner.ask(rng, staged)
+            asked.add((wanted.kind, CLASSES[wanted.asked]))
+            assert not wanted.target.any()
+    assert asked == {("absent", "vocals")}
+
+
+def test_batches_have_classes_only_of_what_can_be_named() -> None:
+    questioner = backed({"vocals": "vocals", "accompaniment": "guitar"})
+    assert "accompaniment" not in questioner.sources.names
+    assert questioner.sources.backed == 0.5
+    batch = questioner.batch(0, 0)
+    assert int(batch.classes.max()) < len(CLASSES)
+
+
+def test_unets_and_the_classifier_of_what_is_heard_meet_no_accompaniment() -> None:
+    songs = pool(others={"vocals": "vocals", "accompaniment": "guitar"})
+    shown = batches_of("query", songs, 0, 2, 2, 0.5)
+    assert not shown.func.__self__.sources.places["accompaniment"]
+    heard = fit_heard.song_of_classes(np.random.default_rng(0), list(songs.collections))
+    assert [source.label.name for source in heard] == ["vocals"]
+
+
+def test_pools_without_accompaniments_are_drawn_as_ever() -> None:
+    assert asker().sources.backed == 0

@@ -8,7 +8,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played
+from plugin_bridge.control.controls import INSTRUMENTS
+from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, PARAMETERS, Run, played
 from tests.support.engine_sandbox import (
     CPP,
     LATENCY,
@@ -20,6 +21,7 @@ from tests.support.engine_sandbox import (
     panned,
     sanitized_plugin,
 )
+from tests.support.models import source_model
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
@@ -86,6 +88,18 @@ def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(engine_
     y, _ = run.end()
     kinds = played(y, x, 512)
     assert (kinds[40:] == 2).all()  # the first blocks could have been live
+
+
+def test_an_instrument_that_the_host_automates_is_taken_in_time(engine_sandbox, tmp_path):
+    known = source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25})
+    engine_sandbox.start(known)
+    vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
+    x, half = noise(2 * RATE_HZ), RATE_HZ
+    moved = f"set={PARAMETERS['instrument']}:{drums}:{half}"
+    y, _ = Run(tmp_path, x, "offline=1", moved, instrument=vocals, width=90).end()
+    np.testing.assert_allclose(y[:, 2048:half], 0.5 * x[:, 1024 : half - 1024], atol=1e-5)
+    after = y[:, half + 4096 :]
+    np.testing.assert_allclose(after, 0.25 * x[:, half + 3072 : -1024], atol=1e-5)
 
 
 def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(engine_sandbox, tmp_path):

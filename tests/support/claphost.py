@@ -13,8 +13,8 @@ import numpy as np
 
 from tests.support.engine_sandbox import LATENCY, built_plugin, compiled
 
-PARAMETERS = {"azimuth": 0, "width": 1, "mix": 5, "mode": 6, "gain": 7, "bypass": 8,
-              "latency_mode": 9, "offline": 10}  # fmt: skip
+PARAMETERS = {"azimuth": 0, "width": 1, "instrument": 2, "mix": 5, "mode": 6, "gain": 7,
+              "bypass": 8, "latency_mode": 9, "offline": 10}  # fmt: skip
 CONNECTED, DROPOUTS, LOAD = 11, 12, 13
 HALF_DB = -6.0205999  # processed sound has half the level, dry sound has not: so one can tell
 

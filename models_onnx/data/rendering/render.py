@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.data.rendering.song_renderer import SongRenderer
-from models_onnx.data.sets.shards import INDEX, entries
+from models_onnx.data.sets.shards import INDEX, entries, whole_lines
 from models_onnx.data.songs.scores import Scores
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
@@ -64,7 +64,9 @@ def render(
         raise StemsteerError(f"the chances of songs are {kinds}, expected to sum to 1")
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
-    done = _finished(index)
+    done = entries(index, whole_lines(index))
+    if any("seed" not in entry for entry in done):
+        raise StemsteerError(f"{out} has songs taken out of finished mixes: give another --out")
     if any((entry["seed"] >= HELD_OUT_SEED) != held_out for entry in done):
         kind = "training" if held_out else "held-out"
         raise StemsteerError(f"{out} has {kind} songs, which must not mix: give another --out")
@@ -101,16 +103,6 @@ def _pool(workers: int, *about: object) -> Pool:
         return multiprocessing.get_context("spawn").Pool(workers, _start, about)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _finished(index: Path) -> list[dict[str, Any]]:
-    """Return the songs in an index; a last line that was cut off in writing is removed from it."""
-    if not index.exists():
-        return []
-    whole, _, cut_off = index.read_text().rpartition("\n")
-    if cut_off:
-        index.write_text(whole + "\n" if whole else "")
-    return entries(index, whole.splitlines())
 
 
 def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:

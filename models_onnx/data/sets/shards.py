@@ -10,13 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from models_onnx.data.classes import FAMILY_OF
+from models_onnx.data.classes import ACCOMPANIMENT, FAMILY_OF
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, Label
 from realtime.errors import StemsteerError
 
 INDEX = "index.jsonl"
 FULL_SCALE = 32767.0
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a file; a last one that was cut off in writing is removed from it."""
+    if not path.exists():
+        return []
+    whole, _, cut_off = path.read_text().rpartition("\n")
+    if cut_off:
+        path.write_text(whole + "\n" if whole else "")
+    return whole.splitlines()
 
 
 def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
@@ -39,7 +49,7 @@ def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
 
 
 class Shards:
-    """A folder made by ``python -m models_onnx render``.
+    """A folder made by ``python -m models_onnx render`` or ``teach``.
 
     Raises
     ------
@@ -88,7 +98,7 @@ class Shards:
         info = self.songs[index]
         stored = self._map(info)
         return [
-            Source(_label(entry), info["samples"], partial(_read, stored[number]))
+            Source(_label(entry), info["samples"], partial(_read, stored[number]), _weight(entry))
             for number, entry in enumerate(info["stems"])
         ]
 
@@ -111,7 +121,16 @@ class Shards:
 
 def _label(entry: dict[str, Any]) -> Label:
     origin = entry.get("soundfont") or entry.get("source", "")
-    return Label(entry["class"], FAMILY_OF[entry["class"]], entry["role"], origin)
+    name = entry["class"]
+    family = "other" if name == ACCOMPANIMENT else FAMILY_OF[name]
+    return Label(name, family, entry["role"], origin)
+
+
+def _weight(entry: dict[str, Any]) -> float:
+    weight = float(entry.get("weight", 1.0))
+    if not 0 < weight <= 1:
+        raise StemsteerError(f"a stem in {INDEX} has the weight {weight}, expected above 0, to 1")
+    return weight
 
 
 def _read(stored: np.ndarray, start: int, count: int) -> np.ndarray:

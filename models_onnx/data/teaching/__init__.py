@@ -1,0 +1,1 @@
+"""Finished mixes as training data: their voices and accompaniments, taken out by a teacher."""
