@@ -26,6 +26,8 @@ BEFORE, BEHIND = 31, 32  # of these, frames on either side of those that serve
 EPSILON = 1e-3  # of the batch norm
 _SLOPE = 0.2  # of the leaky ReLU below zero
 _TAPS = ([3, 1], [4, 2, 0])  # of a transposed convolution, for even and odd outputs
+_BLOCK_TAPS = ((0, 3, 1), (0, 4, 2, 0), (1, 3, 1), (1, 4, 2, 0))
+"""For four outputs in a row: the first input, of four, and the taps of it and those after it."""
 _REACH = 3  # columns at the left of an upsampled stretch that lack an input
 LIVE_TIERS = {
     "live": Tier(WINDOW, 512, 256, 0, Runs(SLIDING, STEP, every=5, age=3, partial=2)),
@@ -152,6 +154,9 @@ def _columns(graph: Graph, newest: str) -> list[str]:
     for reach in (_REACH, *[0] * (LEVELS - 1)):
         more = graph.add("Add", needed, graph.integers(_REACH + reach + 1))
         needed = graph.add("Div", more, graph.integers(2))  # rounded up
+        if reach:  # the last transposed convolution takes pairs of columns
+            pairs = graph.add("Div", graph.add("Add", needed, graph.integers(1)), graph.integers(2))
+            needed = graph.add("Mul", pairs, graph.integers(2))
         found.insert(0, needed)
     return found
 
@@ -184,24 +189,30 @@ class _Layers:
         It is four convolutions, one for the even and odd rows and columns each, which run faster:
         with input i and tap k it adds to 2i + k − 1, so even outputs have taps 3 and 1 of the
         inputs i − 1 and i, odd ones taps 4, 2 and 0 of i − 1, i and i + 1.
+
+        Of one channel it is one convolution in strides of two, whose sixteen channels are a block
+        of four rows and columns: ONNX Runtime computes sixteen channels at once anyway.
         """
         kernel, bias = self._arrays[f"up{step}.0.weight"], self._arrays[f"up{step}.0.bias"]
-        parts = [
-            kernel[:, :, rows][:, :, :, columns].swapaxes(0, 1)
-            for rows in _TAPS
-            for columns in _TAPS
-        ]
-        if kernel.shape[1] == 1:  # four channels cost no more than one: one convolution is enough
-            padded = [np.pad(p, ((0, 0), (0, 0), (0, 3 - p.shape[2]), (0, 3 - p.shape[3])))
-                      for p in parts]  # fmt: skip
-            joined = self._convolved(value, np.concatenate(padded), np.repeat(bias, 4))
+        size = 2 if kernel.shape[1] > 1 else 4
+        if size == 4:
+            joined = self._graph.add(
+                "Conv", value, self._graph.floats(_block_kernel(kernel)),
+                self._graph.floats(np.repeat(bias, 16)),
+                kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1],
+            )  # fmt: skip
         else:
+            parts = [
+                kernel[:, :, rows][:, :, :, columns].swapaxes(0, 1)
+                for rows in _TAPS
+                for columns in _TAPS
+            ]
             phases = [self._convolved(value, part, bias) for part in parts]
             joined = self._graph.add("Concat", *phases, axis=1)
         activated = self._graph.add("Elu" if self._elu else "Relu", joined)
         factor, shift = self._norm(f"up{step}.3")
-        value = self._scaled(activated, np.tile(factor, 4), np.tile(shift, 4))
-        return self._graph.add("DepthToSpace", value, blocksize=2, mode="DCR")
+        value = self._scaled(activated, np.tile(factor, size**2), np.tile(shift, size**2))
+        return self._graph.add("DepthToSpace", value, blocksize=size, mode="DCR")
 
     def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
         """Add a convolution that begins at the input before, and leaves the size as it is."""
@@ -212,17 +223,11 @@ class _Layers:
         )  # fmt: skip
 
     def normalised(self, value: str, level: int) -> str:
-        """Batch norm of a level on the way down, and its activation.
-
-        The leaky ReLU is max(0, 0.8 z) + 0.2 z: convolutions and sums stay in the layout of ONNX
-        Runtime's convolutions, its own LeakyRelu does not.
-        """
-        factor, shift = self._norm(f"down{level}_act.0")
+        """Batch norm of a level on the way down, and its activation, which ONNX Runtime fuses."""
+        scaled = self._scaled(value, *self._norm(f"down{level}_act.0"))
         if self._elu:
-            return self._graph.add("Elu", self._scaled(value, factor, shift))
-        above = self._scaled(value, (1 - _SLOPE) * factor, (1 - _SLOPE) * shift)
-        below = self._scaled(value, _SLOPE * factor, _SLOPE * shift)
-        return self._graph.add("Add", below, self._graph.add("Relu", above))
+            return self._graph.add("Elu", scaled)
+        return self._graph.add("LeakyRelu", scaled, alpha=_SLOPE)
 
     def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Factor and shift of a batch norm."""
@@ -238,6 +243,16 @@ class _Layers:
         kernel = self._graph.floats(factor[:, None, None, None])
         return self._graph.add("Conv", value, kernel, self._graph.floats(shift),
                                kernel_shape=[1, 1], group=factor.size)  # fmt: skip
+
+
+def _block_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Taps (16, channels, 4, 4) of a transposed convolution (channels, 1, 5, 5) by blocks."""
+    block = np.zeros((4, 4, kernel.shape[0], 4, 4), np.float32)
+    for row, (top, *rows) in enumerate(_BLOCK_TAPS):
+        for column, (left, *columns) in enumerate(_BLOCK_TAPS):
+            place = block[row, column, :, top : top + len(rows), left : left + len(columns)]
+            place[:] = kernel[:, 0, rows][:, :, columns]
+    return block.reshape(16, -1, 4, 4)
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """Voices and accompaniments out of finished mixes: where a teacher is sure, and what is written."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_sure_stretches_become_songs_that_training_reads(tmp_path):
             part = true[:, start : start + source.samples]
             assert correlation(image(source.read(0, source.samples), 0.0), part) > 0.98
     assert found.vocals_s == pytest.approx(songs.sources(1)[0].samples / RATE_HZ, abs=0.1)
-    assert 6 < found.vocals_s < 8 < found.accompaniment_s < 16
+    assert 6 < found.vocals_s < 9 < found.accompaniment_s < 16
 
 
 def test_a_teacher_in_doubt_gives_nothing_and_the_song_counts_as_done(tmp_path):
@@ -138,7 +139,7 @@ def test_a_run_that_was_stopped_goes_on_and_writes_nothing_twice(tmp_path):
     (out / DONE).unlink()  # it was killed between the two files
     with (out / INDEX).open("a") as file:
         file.write('{"file": "ha')
-    write_song(tmp_path / "songs" / "same under another name.wav", *band_song())
+    shutil.copy(tmp_path / "songs" / "one.wav", tmp_path / "songs" / "the same again.wav")
     assert len(taught(tmp_path / "songs", out)) == 1
     assert (out / INDEX).read_text() == before
 
@@ -220,7 +221,7 @@ def test_the_command_says_what_came_of_each_song_and_fails_if_one_did(tmp_path, 
     command = partial(CliRunner().invoke, commands.app(teaching.main))
     done = command([str(tmp_path / "songs"), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "one.wav: 7 s vocals" in done.output
+    assert "one.wav: 8 s vocals, 15 s accompaniment" in done.output
     assert "stems: has true stems" in done.output
     (tmp_path / "songs" / "two.wav").write_bytes(b"no sound")
     done = command([str(tmp_path / "songs"), "--out", str(tmp_path / "out")])

@@ -20,11 +20,11 @@ Floats = NDArray[np.float32]
 WINDOW, HOP = 4096, 2048
 LOOK = 22 * HOP
 """Samples that are looked at together, about a second."""
-SURE = 0.9
+SURE = 0.95
 """Purity from which on an estimate is taken."""
-SUNG_DB, UNSUNG_DB = -15.0, -30.0
+SUNG_DB, UNSUNG_DB = -15.0, -40.0
 """Level of the voice against the mixture from which on it sings, and below which nobody does."""
-HEARD_DB = -15.0
+HEARD_DB = -10.0
 """Level of an accompaniment from which on it is heard beside its voice."""
 SILENT_RMS = 1e-3
 _TINY = 1e-20
@@ -54,12 +54,10 @@ class Look:
             return frozenset()
         if self.voice_db < UNSUNG_DB:
             return frozenset({"mixture"})
-        if self.voice_db < SUNG_DB:
+        if self.voice_db < SUNG_DB or self.voice < SURE:
             return frozenset()
-        found = {"vocals"} if self.voice >= SURE else set()
-        if self.accompaniment >= SURE and self.accompaniment_db >= HEARD_DB:
-            found.add("accompaniment")
-        return frozenset(found)
+        heard = self.accompaniment >= SURE and self.accompaniment_db >= HEARD_DB
+        return frozenset({"vocals", "accompaniment"} if heard else {"vocals"})
 
 
 def look_at(mixture: Floats, voice: Floats) -> Look:

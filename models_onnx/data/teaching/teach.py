@@ -84,7 +84,7 @@ def _write(out: Path, song: Path, digest: str, stretch: Stretch, teacher: Model)
         "kind": KIND,
         "samples": stored.shape[2],
         "song": song.name,
-        "start_s": round(stretch.start / RATE_HZ, 3),
+        "start_s": round(stretch.start / RATE_HZ, 6),
         "stems": [
             {
                 "class": kind,
