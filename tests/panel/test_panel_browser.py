@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import signal
+import threading
 import time
 
 import pytest
@@ -15,7 +17,11 @@ from plugin_bridge.control.servers import running
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.observer import EngineObserver
 from plugin_bridge.panel.server import PanelOptions
+from realtime.encoder import load_encoder
+from tests.support.engine_sandbox import noise
+from tests.support.models import timbre_model
 from tests.support.panel_page import handle, shown_azimuth, until
+from tests.support.serve_process import BLOCK, HOP
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PHONE = {"width": 375, "height": 740}
@@ -301,3 +307,45 @@ def test_an_engine_that_is_killed_is_missed_and_found_again(engine_sandbox, chro
             handle(page).wait_for()
             page.get_by_role("status").get_by_text("Connected").wait_for()
             track.close()
+
+
+@contextlib.contextmanager
+def sounding(track):
+    """Noise on a track, about as fast as it sounds."""
+    ended = threading.Event()
+
+    def play():
+        for at in itertools.cycle(range(0, 44_100 - BLOCK, BLOCK)):
+            track.push(sound[:, at : at + BLOCK], width=90)
+            track.wait(track.position - BLOCK - HOP)
+            if ended.wait(BLOCK / 44_100):
+                return
+
+    sound = noise(44_100)
+    thread = threading.Thread(target=play)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_a_track_is_learned_while_the_button_is_held_and_that_is_said(
+    engine_sandbox, open_page, tmp_path
+):
+    drums = (0.0, 1.0, *[0.0] * (load_encoder().spec.size - 2))
+    engine_sandbox.start(timbre_model(tmp_path / "t.onnx", {"drums": drums}))
+    track = PluginClient(label="guitar", offline=True)
+    with contextlib.closing(EngineObserver()) as engine, sounding(track):
+        server = PanelOptions(port=0).open(engine, print)
+        with running(server, print, engine):
+            page = open_page(server)
+            box = learn_button(page).bounding_box()
+            page.mouse.move(box["x"] + 10, box["y"] + 10)
+            page.mouse.down()
+            page.get_by_text("listening for 10 s").wait_for()
+            page.wait_for_timeout(1000)
+            page.mouse.up()
+            page.get_by_text("like: learned, ").wait_for()
+            words = page.locator("#words")
+            until(lambda: re.fullmatch(r"learned, [1-4](\.\d)? s", words.inner_text()))
+    track.close()
