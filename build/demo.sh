@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv, installs Stemsteer into it, and takes the bundled song apart into ./demo.
-# With --model NAME, by one model: sh build/demo.sh --model spain-xumx
+# With --model NAME, by one model: sh build/demo.sh --model spain-xumx, or --model spleeter, which
+# takes out a singer (after .venv/bin/stemsteer models add spleeter).
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
 from realtime.spec import MASK_AXES, Tier
-from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse
+from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse_roughly
 
 Masks = NDArray[np.float32]  # ([frames,] targets, axes, bins)
 
@@ -183,7 +183,7 @@ class _StretchSpectra:
             part = into[first : first + MAX_FRAMES]
             size = self._window.size + (len(part) - 1) * self._step
             samples = sound[:, first * self._step :][:, :size]
-            found = analyse(samples, self._window, self._step)[..., : self._bins]
+            found = analyse_roughly(samples, self._window, self._step)[..., : self._bins]
             part[..., : found.shape[2]] = found
 
 

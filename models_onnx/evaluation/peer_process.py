@@ -64,6 +64,9 @@ def ours(name: str) -> tuple[Run, float]:
     model = load_model(name)
     tier = "offline" if "offline" in model.spec.tiers else next(iter(model.spec.tiers))
     separator = Separator(model, RATE_HZ, tier=tier, select=bool(model.spec.targets))
+    if model.spec.targets:  # the first source, from anywhere
+        first = np.eye(len(model.spec.targets), dtype=np.float32)[0]
+        separator.set(0, width_deg=90.0, sources=first)
 
     def run(mixture: np.ndarray) -> None:
         for first in range(0, mixture.shape[1], _BLOCK):

@@ -28,7 +28,7 @@ from realtime.model import find_model
 
 PACKAGES = {"htdemucs": "demucs", "open-unmix": "openunmix"}
 """Of the networks of others, the package that each comes from."""
-OURS = ("panorama", "steer", "steer-studio", "spleeter")
+OURS = ("panorama", "steer", "steer-studio", "spleeter-offline")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 

@@ -1,13 +1,16 @@
 """The scripts of build/ and their list of Debian packages."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 import pytest
+import soundfile
 
 from tests.support.engine_sandbox import DEBIAN_PACKAGES, ROOT, debian_packages
+from tests.support.models import source_model
 
 SOURCES = [
     ROOT / "README.md",
@@ -120,8 +123,24 @@ def test_the_demonstration_takes_the_song_apart_by_direction_and_by_name(tmp_pat
     none = os.environ | {"STEMSTEER_DATA": str(tmp_path / "data"), "STEMSTEER_MODELS": ""}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=none)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("exactly, to the last bit") == 3
+    assert done.stdout.count("exactly, to the last bit") == 5
     assert "by name" in done.stdout
     assert "stemsteer models add spleeter" in done.stdout
-    for file in ("field.png", "targets.json", "steer/guitar.flac", "by-name/drums.flac"):
+    for file in ("field.png", "targets.json", "steer/guitar.flac", "by-name/drums.flac",
+                 "sung.flac", "singer-steer/vocals.flac"):  # fmt: skip
         assert (tmp_path / "demo" / file).exists(), file
+
+
+def test_the_demonstration_takes_a_singer_out_and_says_how_well(tmp_path):
+    half = source_model(tmp_path / "half.onnx", {"vocals": 0.5})
+    command = [sys.executable, ROOT / "build" / "demo.py", tmp_path / "demo", "--model", half]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    rows = {line[3:22].strip(): line.split()[-1] for line in lines}
+    assert rows["half"] == rows["the mix as it is"] == rows["the mix / 2"]
+    assert float(rows["oracle ratio mask"]) > 10 > float(rows["panorama"]) > float(rows["half"])
+    told = json.loads((ROOT / "build" / "singer" / "singer.json").read_text())
+    assert told["licence"] == "CC-BY-4.0"
+    assert "vocadito" in told["credit"]
+    assert soundfile.info(ROOT / "build" / "singer" / told["file"]).duration > 9

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from realtime.spec import Tier
-from realtime.stft import analyse, synthesise, windows
+from realtime.stft import analyse, analyse_roughly, synthesise, windows
 from tests.support.reference import reference_windows
 from tests.support.signals import noise
 
@@ -58,3 +58,13 @@ def test_samples_of_double_precision_have_the_spectra_of_their_values():
     assert np.array_equal(
         analyse(signal.astype(np.float64), window, 256), analyse(signal, window, 256)
     )
+
+
+@pytest.mark.parametrize("tier", TIERS, ids=str)
+def test_what_a_network_looks_at_is_right_within_1e_6_of_the_loudest_bin(tier):
+    signal = noise(2, tier.window + 30 * tier.hop)
+    window, _ = windows(tier)
+    exact = analyse(signal, window, tier.hop)
+    rough = analyse_roughly(signal, window, tier.hop)
+    assert rough.dtype == exact.dtype == np.complex64
+    assert np.abs(rough - exact).max() < 1e-6 * np.abs(exact).max()
