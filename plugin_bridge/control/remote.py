@@ -1,4 +1,4 @@
-"""A control surface seen from another process: a proxy over there, and what relays it here.
+"""A control surface seen from another process: a proxy of it; `relay` is its other end.
 
 Moves go over at most once every two milliseconds, with the last value of each control; values,
 meters and the newest sound come back when somebody has asked, or in a stream for as long as
@@ -13,13 +13,13 @@ import pickle
 import select
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import ControlSurface, Facts, MemorySurface, Meters, Sound
+from plugin_bridge.control.surface import Facts, MemorySurface, Meters, Sound
 from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
 
 GATHER_S = 0.002
@@ -30,13 +30,15 @@ STALE_S = 0.01
 """Meters that are older are asked for anew."""
 LEASE_S = 1.0
 """So long a stream goes on without a message that wants it."""
+METERS_EVERY = 3
+"""Snapshots of a stream from one with meters to the next: they cost the process that plays most."""
 Values = dict[tuple[str, str], float]
 Controls = Mapping[str, Mapping[str, Control]]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Values of a surface that are news, all meters, and the newest sound of some instances."""
+    """Values of a surface that are news, all meters or none, and the newest sound of instances."""
 
     values: Values
     meters: Mapping[str, Meters]
@@ -105,7 +107,8 @@ class SurfaceProxy(MemorySurface):
             self._values[instance, name] = self._moves[instance, name] = value
 
     def meters(self, instance: str) -> Meters:
-        self._ask(())
+        if not self._stream:  # which brings them
+            self._ask(())
         return self._shown.meters.get(instance, {})
 
     def facts(self, instance: str) -> Facts:
@@ -204,91 +207,10 @@ class SurfaceProxy(MemorySurface):
         if isinstance(snapshot, (Request, Heard)):
             self.requests.put(snapshot)
             return
+        if not snapshot.meters:
+            snapshot = Snapshot(snapshot.values, self._shown.meters, snapshot.sounds)
         self._shown, self._pending = snapshot, False
         with self._lock:
             values = snapshot.values.items()
             self._values.update({k: v for k, v in values if k not in self._moves})
         self._received_s = time.monotonic()
-
-
-def relay(surface: ControlSurface, pipe: Connection) -> None:
-    """Apply what comes from a `SurfaceProxy`, and answer with snapshots when asked.
-
-    What is asked here of timbres, and heard, goes over with the answers. Returns when the other
-    side says that it ends. Raises EOFError or OSError if it does not say so.
-    """
-    told: Values = {}
-    pace = _Pace()
-    for instance in surface.instances:
-        pipe.send(TimbreWords(instance, surface.timbres(instance)))
-    while True:
-        is_message = bool(select.select([pipe], [], [], pace.wait_s())[0])
-        for item in surface.requests.take_all():
-            pipe.send(item)
-        if not is_message:
-            if pace.stream:
-                pipe.send(snapshot_of(surface, pace.stream.heard, told))
-                pace.step()
-            continue
-        if (message := pipe.recv()) is None:
-            return
-        if isinstance(message, (TimbreChange, Listen)):
-            _apply(surface, message)
-            continue
-        moves, heard, stream = message
-        for (instance, name), value in moves.items():
-            surface.set_value(instance, name, value)
-            told.pop((instance, name), None)  # over there it may be another by now
-        if heard is not None:
-            pipe.send(snapshot_of(surface, heard, told))
-        pace.follow(stream)
-
-
-class _Pace:
-    """When the next snapshot of a stream is due; the first at once, none after the lease."""
-
-    def __init__(self) -> None:
-        self.stream: Stream | None = None
-        self._due_s = self._until_s = -math.inf
-
-    def follow(self, stream: Stream | None) -> None:
-        """Go on with a stream, or begin with another one."""
-        now_s = time.monotonic()
-        if stream != self.stream:
-            self.stream, self._due_s = stream, now_s
-        self._until_s = now_s + LEASE_S
-
-    def wait_s(self) -> float | None:
-        """Return the time until the next one is due; None if none is."""
-        now_s = time.monotonic()
-        if self.stream is None or now_s > self._until_s:
-            self.stream = None
-            return None
-        return max(0.0, self._due_s - now_s)
-
-    def step(self) -> None:
-        """Note that one has gone; what is late is left out."""
-        if self.stream:
-            self._due_s = max(self._due_s + self.stream.every_s, time.monotonic())
-
-
-def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:
-    if isinstance(change, TimbreChange):
-        surface.change_timbre(change)
-    else:
-        surface.listen(change.instance, change.seconds)
-
-
-def snapshot_of(surface: ControlSurface, heard: Iterable[str], told: Values) -> Snapshot:
-    """Return a snapshot with the sound of `heard`, and the values that differ from those `told`.
-
-    `told` has them afterwards.
-    """
-    values = {}
-    for instance in surface.instances:
-        for name in surface.controls(instance):
-            key, value = (instance, name), surface.value(instance, name)
-            if told.get(key) != value:
-                values[key] = told[key] = value
-    meters = {instance: surface.meters(instance) for instance in surface.instances}
-    return Snapshot(values, meters, {instance: surface.sound(instance) for instance in heard})

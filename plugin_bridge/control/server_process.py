@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-from plugin_bridge.control.remote import Controls, SurfaceProxy, relay
+from plugin_bridge.control.relay import relay
+from plugin_bridge.control.remote import Controls, SurfaceProxy
 from plugin_bridge.control.servers import Report, Server, ServerSettings, attend_until
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.launch import own_process

@@ -74,6 +74,7 @@ class Subscriptions:
 
     def _shown(self) -> Iterator[tuple[str, Values]]:
         """Yield addresses and values of all controls and meters, as floats like OSCQuery says."""
+        self._surface.refresh(())  # for the next time, where they are in another process
         for instance in self._surface.instances:
             for name in self._surface.controls(instance):
                 yield address_of(instance, name), (float(self._surface.value(instance, name)),)

@@ -9,12 +9,17 @@ import time
 import numpy as np
 import pytest
 
-from plugin_bridge.control.remote import LEASE_S, SurfaceProxy, relay
+from plugin_bridge.control.relay import relay
+from plugin_bridge.control.remote import LEASE_S, METERS_EVERY, SurfaceProxy
 from plugin_bridge.control.surface import MemorySurface, Sound
 
 
 class Sounding(MemorySurface):
-    looks = 0
+    looks = measured = 0
+
+    def meters(self, instance):
+        self.measured += 1
+        return {"load": (float(self.measured),)}
 
     def sound(self, instance):
         self.looks += 1
@@ -82,6 +87,8 @@ def test_a_stream_comes_by_itself_at_its_pace_beside_moves(pair):
     attend_until(proxy, followed)
     assert time.monotonic() - began_s > 19 * 0.019
     assert surface.looks <= 25  # nothing was asked beside it
+    assert surface.measured <= 2 * (25 // METERS_EVERY + 2)  # of two instances
+    assert proxy.meters("guitar")["load"][0] > 10  # those that came last stay
     assert surface.value("bass", "gain") == -6
 
 
