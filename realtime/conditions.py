@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ ConditionSource = Callable[[int, int], Conditions]
 It must be a function of the frame alone for the output not to depend on the blocks; frame k
 belongs to the input around ``Separator.position_of(k)``.
 """
+
+NO_CONDITIONS: Conditions = MappingProxyType({})
 
 AZIMUTH_DEG = (-45.0, 45.0)
 WIDTH_DEG = (1.0, 90.0)

@@ -25,9 +25,9 @@ def problems_of(
 ) -> list[str]:
     """Return what is wrong with a graph, in words that follow "it"."""
     states = [name for name in inputs if name.startswith("state_")]
-    has_runs = any(tier.runs for tier in spec.tiers.values())
+    has_runs = spec.has_runs
     optional = {"newest"} & set(inputs) if has_runs else set()
-    expected = {"spectrum", *spec.conditions, *states, *optional}
+    expected = {"spectrum", *spec.inputs, *states, *optional}
     kept = {"state_" + name.removeprefix("next_") for name in outputs if name.startswith("next_")}
     problems = [f"asks for {n!r} and does not return it" for n in states if n not in kept]
     problems += [f"lacks the input {n!r}" for n in sorted(expected - set(inputs))]
@@ -51,10 +51,11 @@ def _wrong_shapes(
 ) -> list[str]:
     """Compare the tensors of every model with their shapes in `ModelSpec`."""
     targets = len(spec.targets) or None
+    each = (targets,) if has_runs else (None, targets)  # a value a run, or a frame
     wanted: list[tuple[Tensor, tuple[int | None, ...]]] = [
         (inputs["spectrum"], (None, 2, spec.bins, 2)),
         (outputs["masks"], (None, targets, MASK_AXES[spec.mask_axes], spec.bins)),
-        *((inputs[name], (None, targets, size)) for name, size in spec.conditions.items()),
+        *((inputs[name], (*each, size)) for name, size in spec.inputs.items()),
     ]
     problems = []
     for tensor, shape in wanted:
@@ -63,16 +64,20 @@ def _wrong_shapes(
             for found, size in zip(tensor.shape, shape, strict=True)
         ):
             problems.append(f"has {tensor.name} of shape {list(tensor.shape)}")
-    if problems or has_runs:
+    if problems:
         return problems
+    if has_runs:  # any number of targets; the number of frames is known
+        return [p for name in spec.inputs for p in _fixed_axes(inputs[name], ["targets"])]
     for name in ("spectrum", *spec.conditions):  # the shapes that outputs declare bind nobody
-        problems += _fixed_axes(inputs[name], bool(targets) or name == "spectrum")
+        has_its_targets = bool(targets) or name == "spectrum"
+        problems += _fixed_axes(
+            inputs[name], ["frames"] if has_its_targets else ["frames", "targets"]
+        )
     return problems
 
 
-def _fixed_axes(tensor: Tensor, has_its_targets: bool) -> list[str]:
-    """Return what is wrong with an input of one number of frames, or of targets."""
-    axes = ["frames"] if has_its_targets else ["frames", "targets"]
+def _fixed_axes(tensor: Tensor, axes: Sequence[str]) -> list[str]:
+    """Return what is wrong with an input whose first axes, by these names, are of one size."""
     return [
         f"takes {size} {axis} in {tensor.name!r} and no other number: export it with the axis "
         f'"{axis}" dynamic'

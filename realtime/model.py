@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import Conditions
+from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.graph import problems_of
@@ -49,10 +49,19 @@ class Model(Protocol):
     def stream(self, targets: int) -> ModelStream:
         """Begin a stream of `targets` targets."""
 
-    def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
+    def run(
+        self,
+        spectrum: NDArray[np.float32],
+        newest: int,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> NDArray[np.float32]:
         """Give the masks (newest, targets, axes, bins) of the newest frames of `spectrum`.
 
         For models whose tiers have `runs`; safe beside a stream in another thread.
+
+        Parameters
+        ----------
+        conditions : (targets, size) of each of `ModelSpec.inputs`.
         """
 
 
@@ -129,9 +138,15 @@ class OnnxModel:
             raise ValueError(f"model {self.spec.name!r} has {fixed} targets, not {targets}")
         return OnnxStepper(self._session, self.spec, targets)
 
-    def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
+    def run(
+        self,
+        spectrum: NDArray[np.float32],
+        newest: int,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> NDArray[np.float32]:
         """See `Model.run`."""
         inputs = {"spectrum": spectrum}
+        inputs |= {name: np.ascontiguousarray(conditions[name]) for name in self.spec.inputs}
         if "newest" in self._inputs:
             inputs["newest"] = np.array([newest], np.float32)
         try:

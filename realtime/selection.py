@@ -42,7 +42,7 @@ class SourceSelection:
     def __init__(self, sources: int, axes: int) -> None:
         if axes not in (1, 2):
             raise ValueError(f"masks with {axes} axes, expected 1 (mixture) or 2 (channels)")
-        self._sources, self._axes = sources, axes
+        self._sources = sources
 
     @classmethod
     def of(cls, spec: ModelSpec) -> SourceSelection:
@@ -75,23 +75,7 @@ class SourceSelection:
         weights, direction = conditions[SOURCES], conditions[DIRECTION]
         rest = np.maximum(0, 1 - weights.sum(-1))[..., None, None]
         chosen = np.einsum("fts,fsab->ftab", weights, masks) + rest
-        anywhere = (direction[..., 1] >= WIDTH_DEG[1]).all(1)
-        if anywhere.all():
-            return apply_masks(chosen, spectra, None)
-        filters = self._filters(chosen, spectra, direction)
-        estimates = apply_masks(filters, spectra, direction[..., 0])
-        if anywhere.any():
-            estimates[anywhere] = apply_masks(chosen[anywhere], spectra[anywhere], None)
-        return estimates
-
-    def _filters(
-        self, chosen: NDArray[np.float32], spectra: Spectra, direction: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the filters (frames, targets, 4, bins) in the direction of each target."""
-        theta = np.deg2rad(direction[..., :1] + np.float32(45))
-        along, across = _direction_masks(spectra, theta, direction[..., 1:])
-        left, right = chosen[:, :, 0], chosen[:, :, self._axes - 1]
-        return _turned(left, right, along, across, theta)
+        return from_directions(chosen, spectra, direction)
 
     def activity(
         self, activity: NDArray[np.float32] | None, conditions: Conditions
@@ -104,6 +88,36 @@ class SourceSelection:
             return None
         loudest: NDArray[np.float32] = (conditions[SOURCES] * activity[:, None]).max(-1)
         return loudest
+
+
+def from_directions(
+    masks: NDArray[np.float32], spectra: Spectra, direction: NDArray[np.float32]
+) -> Spectra:
+    """Return what masks leave, of it what comes from a direction: (frames, targets, 2, bins).
+
+    Parameters
+    ----------
+    masks : (frames, targets, axes, bins) of the mixture (axes = 1) or of left and right (2).
+    spectra : (frames, 2, bins) of the mixture.
+    direction : (frames, targets, 2); where it is the widest for all targets there is no filter.
+    """
+    anywhere = (direction[..., 1] >= WIDTH_DEG[1]).all(1)
+    if anywhere.all():
+        return apply_masks(masks, spectra, None)
+    estimates = apply_masks(_filters(masks, spectra, direction), spectra, direction[..., 0])
+    if anywhere.any():
+        estimates[anywhere] = apply_masks(masks[anywhere], spectra[anywhere], None)
+    return estimates
+
+
+def _filters(
+    masks: NDArray[np.float32], spectra: Spectra, direction: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the filters (frames, targets, 4, bins) in the direction of each target."""
+    theta = np.deg2rad(direction[..., :1] + np.float32(45))
+    along, across = _direction_masks(spectra, theta, direction[..., 1:])
+    left, right = masks[:, :, 0], masks[:, :, -1]
+    return _turned(left, right, along, across, theta)
 
 
 def _direction_masks(

@@ -11,7 +11,7 @@ from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.masks import are_plain, bounded_masks, dry_masks, masked_in_groups, to_bins
 from realtime.model import Model, ModelStream
-from realtime.selection import SourceSelection
+from realtime.selection import SourceSelection, from_directions
 from realtime.sliding import SlidingMasks
 from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
 from realtime.turns import TakingTurns
@@ -71,7 +71,7 @@ class Separator:
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
         self._stream = self._begin(model, len(model.spec.targets) if select else len(names))
-        self._sliding = SlidingMasks(model, self.tier) if self.tier.runs else None
+        self._sliding = SlidingMasks(model, self.tier, len(names)) if self.tier.runs else None
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
         self._held = HeldConditions(self._sizes, len(names), self.tier.hop / sample_rate)
@@ -197,10 +197,14 @@ class Separator:
         told = {} if self._selection else conditions
         masks = self._masks(samples, spectra, told)
         spectra = self._ahead.exchange(spectra)
+        groups: Iterable[tuple[slice, Spectra]]
         if self._selection:
             estimates = self._selection.estimates(masks, spectra, conditions)
             self.activity = self._selection.activity(self.activity, conditions)
-            groups: Iterable[tuple[slice, Spectra]] = [(slice(targets), estimates)]
+            groups = [(slice(targets), estimates)]
+        elif self._sliding and "direction" in conditions:
+            estimates = from_directions(masks, spectra, conditions["direction"])
+            groups = [(slice(targets), estimates)]
         else:
             # what more targets than these touch would not stay in the cache
             some = max(1, MAX_FRAMES // frames)
@@ -222,7 +226,7 @@ class Separator:
         """Run the model: masks (frames, targets, axes, bins), finite and of all bins."""
         if self._sliding:
             self._sliding.wait = self.wait
-            masks = self._sliding.step(samples)
+            masks = self._sliding.step(samples, conditions)
             self.model_faults = self._sliding.faults
             return to_bins(masks, self.tier.bins)
         outputs = self._stream.step(self._seen(spectra), conditions)

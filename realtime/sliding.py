@@ -9,6 +9,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
 from realtime.spec import MASK_AXES, Tier
@@ -26,20 +27,32 @@ class SlidingMasks:
     A run whose masks are not needed in the same hop works on a thread of its own. `step` waits for
     the run that a frame needs, unless `wait` is False: then a run that is late is counted, the last
     masks go on, and no other begins until it has ended.
+
+    A run that works beside the hops is told the conditions of the hop with which it begins, so the
+    masks of a frame are told those of age + look-ahead to age + look-ahead + every − 1 hops before.
+    One whose masks are needed at once may serve for seconds: where conditions change meanwhile, it
+    works again on the same sound, told the new ones, and every frame has its own. The overlapping
+    windows of the frames cross over from masks to masks.
+
+    Parameters
+    ----------
+    targets : how many, of a model that is told conditions.
     """
 
-    def __init__(self, model: Model, tier: Tier) -> None:
+    def __init__(self, model: Model, tier: Tier, targets: int = 0) -> None:
         assert tier.runs is not None
         self._model, self._tier, self._runs = model, tier, tier.runs
         spec = model.spec
         bins = spec.bins or tier.bins
+        targets = len(spec.targets) or targets
+        self._free = {n: np.zeros((targets, size), np.float32) for n, size in spec.inputs.items()}
         self._spectra = _StretchSpectra(tier, bins)
         self._places = _places(tier)
         self._stretch = self._spectra.samples
         self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
         shape = (
             tier.runs.every + tier.runs.fade,
-            len(spec.targets),
+            targets,
             MASK_AXES[spec.mask_axes],
             bins,
         )
@@ -61,20 +74,31 @@ class SlidingMasks:
         self._begun: deque[tuple[int, Future[Masks]]] = deque()
         self._serving = self._missed = -1  # runs: whose masks serve, and the last one that was late
         self._masks = self._dry
+        self._before: Masks | None = None  # what the run before gives the frames that fade
+        self._told: Conditions = self._free
         self.late_runs = 0
         self.faults = 0
 
-    def step(self, samples: Audio) -> Masks:
+    def step(self, samples: Audio, conditions: Conditions = NO_CONDITIONS) -> Masks:
         """Take whole hops (2, frames · hop) and give the masks of as many frames.
 
         Those of frame k − look-ahead come with hop k. Raises what the model raises.
+
+        Parameters
+        ----------
+        conditions : (frames, targets, size) of each that the model is told, one value a hop; what
+            is left out is zeros.
         """
         hops = np.split(samples, samples.shape[1] // self._tier.hop, axis=1)
         masks = np.empty((len(hops), *self._dry.shape[1:]), np.float32)
         for k, hop in enumerate(hops):
             self._keep(hop)
+            told = self._free | {n: conditions[n][k] for n in self._free if n in conditions}
             if (self._hop + 1) % self._runs.every == 0:
-                self._begin((self._hop + 1) // self._runs.every - 1)
+                self._begin((self._hop + 1) // self._runs.every - 1, told)
+            elif self._thread is None and self._serving >= 0 and self._is_new(told):
+                self._told = _copied(told)
+                self._take(self._serving, self._answer(self._told))
             masks[k] = self._masks_of(self._hop - self._tier.lookahead)
             self._hop += 1
         return masks
@@ -91,18 +115,27 @@ class SlidingMasks:
     def _newest(self) -> Audio:
         return self._sound[:, self._end - self._stretch : self._end].copy()
 
-    def _begin(self, run: int) -> None:
+    def _is_new(self, told: Conditions) -> bool:
+        return any(not np.array_equal(told[name], self._told[name]) for name in told)
+
+    def _begin(self, run: int, told: Conditions) -> None:
+        told = self._told = _copied(told)
         if self._thread is None:
-            self._take(run, self._run(self._streams, run, self._newest()))
+            self._take(run, self._run(self._streams, run, self._newest(), told))
         elif self.wait or not self._begun or self._begun[0][0] > self._missed:
-            masks = self._thread.submit(self._run, self._streams, run, self._newest())
+            masks = self._thread.submit(self._run, self._streams, run, self._newest(), told)
             self._begun.append((run, masks))
 
-    def _run(self, stream: int, run: int, sound: Audio) -> Masks:
+    def _run(self, stream: int, run: int, sound: Audio, told: Conditions) -> Masks:
         """Return masks (every + fade, targets, axes, bins) that a run serves and fades."""
-        spectrum = self._spectra.of(stream, run, sound)
+        self._spectrum = self._spectra.of(stream, run, sound)
+        return self._answer(told)
+
+    def _answer(self, told: Conditions) -> Masks:
+        """Return the masks of the stretch that the last run has seen, told these conditions."""
         first, share = self._places
-        masks = self._model.run(spectrum, self._runs.frames - int(first.min()))
+        newest = self._runs.frames - int(first.min())
+        masks = self._model.run(self._spectrum, newest, told)
         rows = first - int(first.min())
         if not share.any():  # frames of the tier stand where those of the run do
             return masks[rows]
@@ -138,9 +171,13 @@ class SlidingMasks:
             masks = self._dry
         masks, sound = bounded_masks(masks)
         self.faults += not sound
-        if self._ramp.size and self._serving == run - 1 >= 0:
-            before, own = self._masks[self._runs.every :], masks[: self._runs.fade]
-            masks = np.concatenate([own + (before - own) * self._ramp, masks[self._runs.fade :]])
+        if run > self._serving:
+            follows = self._serving == run - 1 >= 0
+            self._before = self._masks[self._runs.every :] if follows else None
+        if self._ramp.size and self._before is not None:
+            own = masks[: self._runs.fade]
+            faded = own + (self._before - own) * self._ramp
+            masks = np.concatenate([faded, masks[self._runs.fade :]])
         self._masks, self._serving = masks, run
 
 
@@ -185,6 +222,11 @@ class _StretchSpectra:
             samples = sound[:, first * self._step :][:, :size]
             found = analyse_roughly(samples, self._window, self._step)[..., : self._bins]
             part[..., : found.shape[2]] = found
+
+
+def _copied(told: Conditions) -> Conditions:
+    """Copy conditions: what a step is given is its caller's."""
+    return {name: value.copy() for name, value in told.items()}
 
 
 def hann(size: int) -> NDArray[np.float32]:

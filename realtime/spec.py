@@ -146,8 +146,12 @@ class ModelSpec:
     A model whose tiers have `runs` has no states. Its spectrum (frames, 2, bins, 2) is that of
     Hann frames scaled so that the window sums to one, and it may ask how many masks are wanted::
 
+        <condition>  (targets, size)                float32, one value a run
         newest       (1,)                           float32, a whole number n
         -> masks     (n, targets, axes, bins)       of the newest n frames; else of all frames
+
+    Such a model is never told a ``direction``: if it is among its conditions, what its masks leave
+    is taken from there by the filter of `realtime.selection`.
 
     Parameters
     ----------
@@ -196,8 +200,33 @@ class ModelSpec:
             raise ValueError(f"gains of the tiers {list(self.gains_db)}, which it does not have")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
-        if any(t.runs for t in self.tiers.values()) and (self.conditions or not self.targets):
-            raise ValueError("a model that runs over stretches needs targets, and no conditions")
+        if self.has_runs:
+            self._check_runs()
+
+    def _check_runs(self) -> None:
+        if bool(self.targets) == bool(self.inputs) or (self.targets and self.conditions):
+            raise ValueError(
+                "a model that runs over stretches needs targets of its own and no conditions, or "
+                "conditions that its graph is told and no targets"
+            )
+        if self.conditions and not all(t.runs for t in self.tiers.values()):
+            raise ValueError("a model told conditions by the run needs runs in all of its tiers")
+        if self.mask_axes == "steered":
+            raise ValueError("a model that runs over stretches has no steered masks")
+
+    @property
+    def has_runs(self) -> bool:
+        """Return whether the model sees a stretch of sound at once, in some tier."""
+        return any(tier.runs for tier in self.tiers.values())
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Return the sizes of the conditions that the graph itself is told."""
+        return {
+            name: size
+            for name, size in self.conditions.items()
+            if not (self.has_runs and name == "direction")
+        }
 
     def tier(self, name: str) -> Tier:
         """Return the tier `name`. Raises ValueError if the model does not have it."""

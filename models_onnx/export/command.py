@@ -18,15 +18,17 @@ from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import LISTEN, encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
 from models_onnx.export.separators import OneMixture, OneStream, export
+from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import NETWORKS, restore
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.steer.network import Steer
-from models_onnx.networks.timbre import TimbreSteer
+from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.networks.unet.stream import GATES, Stream
-from models_onnx.networks.unet.system import UNetSystem
+from models_onnx.networks.unet.system import LICENCE, UNetSystem
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
@@ -86,19 +88,24 @@ def main(
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
     if gate not in GATES:
         raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
-    stem = spec.name if model == "unet" else f"{model}-{next(iter(spec.tiers))}"
+    stem = spec.name if model in ("unet", "timbre-unet") else f"{model}-{next(iter(spec.tiers))}"
     out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)
-    if isinstance(network, TimbreSteer):
-        encoder = encoder_spec(network.listen, network.config.listen.size, spec.licence)
+    if isinstance(network, TimbreSpace):
+        # the licence of the encoder is that of the network that it was trained with
+        encoder = encoder_spec(network.listen, network.config.listen.size, LICENCE)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
+    if isinstance(network, TimbreSteer):
         network = network.steer
     elif isinstance(network, UNetSystem):
         spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
     if measured is not None:
         gains = gains_by_name(json.loads(measured.read_text()))
         spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
+    if isinstance(network, TimbreUNet):
+        print(export_timbre_unet(network, spec, out))
+        return
     assert isinstance(network, Steer | SpainXumx | Stream)
     if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
         stream = network.streaming()

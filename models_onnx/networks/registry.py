@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from models_onnx.networks import checkpoints, timbre
+from models_onnx.networks import checkpoints, timbre, timbre_unet
 from models_onnx.networks.branches import weights_of
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
@@ -32,6 +32,12 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
         spain_config.spec,
     ),
     "timbre": (timbre.TimbreSteer, timbre.TimbreConfig, timbre.CONFIGS, timbre.spec),
+    "timbre-unet": (
+        timbre_unet.TimbreUNet,
+        timbre_unet.TimbreUNetConfig,
+        timbre_unet.CONFIGS,
+        timbre_unet.spec,
+    ),
     "unet": (unet.UNetSystem, unet.SystemConfig, unet.CONFIGS, unet.spec),
 }
 

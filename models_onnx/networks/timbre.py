@@ -60,27 +60,17 @@ def spec(config: TimbreConfig) -> ModelSpec:
     )
 
 
-class TimbreSteer(nn.Module):
-    """The separator, the encoder, and the vectors of the classes (classes, size)."""
+class TimbreSpace(nn.Module):
+    """A network, the encoder of its timbres, and the vectors of the classes (classes, size)."""
 
-    def __init__(self, config: TimbreConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.steer = Steer(config.steer)
-        self.listen = Listen(config.listen)
-        vectors = torch.randn(len(CLASSES), config.listen.size)
+    listen: Listen
+    classes: nn.Parameter
+
+    def add_space(self, config: ListenConfig) -> None:
+        """Make the encoder and the classes; behind the separator, as checkpoints have them."""
+        self.listen = Listen(config)
+        vectors = torch.randn(len(CLASSES), config.size)
         self.classes = nn.Parameter(functional.normalize(vectors, dim=-1))
-
-    def states(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each state of one stream."""
-        return self.steer.states()
-
-    def forward(
-        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
-    ) -> NetworkOutput:
-        """Give what `Steer.forward` does."""
-        answer: NetworkOutput = self.steer(spectrum, conditions, states)
-        return answer
 
     def names(self) -> Tensor:
         """Return unit vectors of the classes, (classes, size)."""
@@ -88,7 +78,13 @@ class TimbreSteer(nn.Module):
 
     def heard(self) -> dict[str, Tensor]:
         """Return the weights of the encoder and the vectors of the classes, by name."""
-        return {k: v for k, v in self.state_dict().items() if not k.startswith("steer.")}
+        names = ("listen", "classes")
+        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] in names}
+
+    def keep(self) -> None:
+        """Train encoder and classes no further."""
+        self.listen.requires_grad_(False)
+        self.classes.requires_grad_(False)
 
     def scores(self, timbres: Tensor) -> Tensor:
         """Return logits of the classes of timbres (n, size): (n, classes)."""
@@ -101,3 +97,24 @@ class TimbreSteer(nn.Module):
         """
         summed = weights @ torch.cat([timbres, self.names()])
         return functional.normalize(summed, dim=-1) * (weights.abs().sum(-1, keepdim=True) > 0)
+
+
+class TimbreSteer(TimbreSpace):
+    """The separator, and the space of its timbres."""
+
+    def __init__(self, config: TimbreConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.steer = Steer(config.steer)
+        self.add_space(config.listen)
+
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each state of one stream."""
+        return self.steer.states()
+
+    def forward(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
+    ) -> NetworkOutput:
+        """Give what `Steer.forward` does."""
+        answer: NetworkOutput = self.steer(spectrum, conditions, states)
+        return answer

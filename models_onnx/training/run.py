@@ -69,7 +69,7 @@ class Run:
         self.task, self.plan, self.about, self.data = task, plan, about, list(data)
         self.average = copy.deepcopy(task.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
-            [w for w in task.network.parameters() if w.requires_grad],
+            task.parameter_groups(),
             plan.learning_rate,
             (0.9, 0.98),
             weight_decay=plan.weight_decay,
@@ -91,7 +91,7 @@ class Run:
         plan, network = self.plan, self.task.network
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         # dropout as a function of the step, so that a run that stopped comes to the same weights
         torch.manual_seed(plan.seed * 1_000_003 + self.step)
         network.train()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class SeparationTask:
         self.device = torch.device(device)
         self._windows = window_tensors(self.tier, device)
         self._half = device == "cuda" or (device == "cpu" and _cpu_has_bfloat16())
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return groups of what is trained, each with the share of the run's rate that it has."""
+        return [{"params": [w for w in self.network.parameters() if w.requires_grad], "share": 1.0}]
 
     def estimate(self, network: nn.Module, batch: Batch) -> Estimate:
         """Separate a batch."""

@@ -6,7 +6,7 @@ counter-example; its answer is the sum of the sources meant, or silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -53,6 +53,7 @@ class Asker(SceneDrawer):
     ) -> None:
         super().__init__(pool, asking, seconds)
         self.aims, self.scenes, self.targets = aims, scenes, targets
+        self.popular: Mapping[str, float] = {} if asking.even else POPULAR
 
     def batch(self, seed: int, step: int) -> TimbreBatch:
         """Batch number `step`."""
@@ -83,14 +84,14 @@ class Asker(SceneDrawer):
         return Wanted(asked.target, (asked.azimuth_deg, asked.width_deg), "direction")
 
     def _by_name(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        name = _present(rng, staged.scene)
+        name = _present(rng, staged.scene, self.popular)
         number = NUMBER[name]
         wanted = Wanted(_sum(staged.scene, {name}), FREE, "name", number)
         wanted.positive.append((number, number))
         return wanted
 
     def _by_query(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        name = _present(rng, staged.scene)
+        name = _present(rng, staged.scene, self.popular)
         wanted = Wanted(_sum(staged.scene, {name}), FREE, "query", NUMBER[name])
         count = int(rng.integers(2, 6)) if rng.random() < self.asking.examples else 1
         own = rng.random() < 0.6
@@ -100,7 +101,7 @@ class Asker(SceneDrawer):
 
     def _by_both(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask for a direction, and of what stands there the class that is meant."""
-        scene, name = staged.scene, _present(rng, staged.scene)
+        scene, name = staged.scene, _present(rng, staged.scene, self.popular)
         source = int(rng.choice([k for k, n in enumerate(scene.classes) if n == name]))
         width_deg = float(rng.uniform(8.0, 45.0))
         shift_deg = float(np.clip(rng.normal(0.0, 0.15), -0.4, 0.4)) * width_deg
@@ -117,7 +118,7 @@ class Asker(SceneDrawer):
 
     def _by_against(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask for a class, but not that source of it; or for one class, and not another."""
-        scene, name = staged.scene, _present(rng, staged.scene)
+        scene, name = staged.scene, _present(rng, staged.scene, self.popular)
         sources = [k for k, n in enumerate(scene.classes) if n == name]
         if len(sources) > 1:
             meant = int(rng.choice(sources))
@@ -139,7 +140,7 @@ class Asker(SceneDrawer):
         return wanted
 
     def _by_family(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        family = FAMILY_OF[_present(rng, staged.scene)]
+        family = FAMILY_OF[_present(rng, staged.scene, self.popular)]
         names = FAMILIES[family]
         wanted = Wanted(_sum(staged.scene, set(names)), FREE, "family")
         wanted.positive += [(NUMBER[name], NUMBER[name]) for name in names]
@@ -154,7 +155,7 @@ class Asker(SceneDrawer):
         if not names:
             ask = self._by_name if known_classes(there) else self._by_direction
             return ask(rng, staged)
-        chances = np.array([POPULAR.get(n, 1.0) for n in names])
+        chances = np.array([self.popular.get(n, 1.0) for n in names])
         name = str(rng.choice(names, p=chances / chances.sum()))
         wanted = Wanted(np.zeros_like(staged.scene.mixture), FREE, "absent", NUMBER[name])
         clip: np.ndarray | int = NUMBER[name]
@@ -234,15 +235,15 @@ def _merged(scene: Scene) -> Scene:
     )  # fmt: skip
 
 
-def _present(rng: np.random.Generator, scene: Scene) -> str:
-    """Draw a class that sounds in the scene; those that are asked for most, more often."""
+def _present(rng: np.random.Generator, scene: Scene, popular: Mapping[str, float]) -> str:
+    """Draw a class that sounds in the scene; those that are popular, more often."""
     power = np.square(scene.images).sum((1, 2))
     floor = 10 ** (PRESENT_DB / 10) * np.square(scene.mixture).sum()
     able = [k for k, label in enumerate(scene.labels) if production.real_voice(label)]
     known = known_classes(scene.classes)
     names = sorted({scene.classes[k] for k in able if power[k] > floor} & known)
     names = names or sorted(known)
-    chances = np.array([POPULAR.get(n, 1.0) for n in names])
+    chances = np.array([popular.get(n, 1.0) for n in names])
     return str(rng.choice(names, p=chances / chances.sum()))
 
 

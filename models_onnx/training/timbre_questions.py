@@ -25,6 +25,7 @@ class Asking:
     produced : scenes that stand and sound as productions do.
     examples : questions by clip that give several, their mean.
     toned : sources and clips whose tone is varied; sources of remixes vary in speed, too.
+    even : all classes that sound are asked for alike; else those that people ask for, more often.
     """
 
     direction: float = 0.08
@@ -39,6 +40,7 @@ class Asking:
     toned: float = 0.5
     clips: int = 14
     clip_s: float = 2.5
+    even: bool = False
 
 
 @dataclass(frozen=True)

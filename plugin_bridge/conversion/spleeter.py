@@ -125,26 +125,23 @@ def _shared(graph: Graph, factors: str) -> str:
 
 def _logits(graph: Graph, network: UNet, magnitude: str, newest: str) -> str:
     """Logits (1, 2, newest, bins) of the newest frames of magnitudes (1, 2, frames, bins)."""
-    net = _Layers(graph, network)
+    net = Layers(graph, network.weights, elu=network.elu)
     skips: list[str] = []
     value = magnitude
     for level in range(1, LEVELS + 1):
         skips.append(net.down(value, level))  # (1, channels, frames / 2^level, bins / 2^level)
         value = net.normalised(skips[-1], level)
-    columns = _columns(graph, newest)
-    value = net.up(_last(graph, skips[-1], columns[0]), 1)
+    columns = needed_columns(graph, newest)
+    value = net.up(last_columns(graph, skips[-1], columns[0]), 1)
     for step in range(2, LEVELS + 1):
         wanted = columns[step - 1]
-        both = [_last(graph, skips[LEVELS - step], wanted), _last(graph, value, wanted)]
+        both = [last_columns(graph, part, wanted) for part in (skips[LEVELS - step], value)]
         value = net.up(graph.add("Concat", *both, axis=1), step)
-    weight, bias = net.weights("up7.0")
-    value = graph.add("Conv", value, weight, bias, kernel_shape=[4, 4], dilations=[2, 2],
-                      pads=[3, 3, 3, 3])  # fmt: skip
-    return _last(graph, value, newest)
+    return last_columns(graph, net.left(value), newest)
 
 
-def _columns(graph: Graph, newest: str) -> list[str]:
-    """How many of the newest columns each transposed convolution needs, the deepest first.
+def needed_columns(graph: Graph, newest: str) -> list[str]:
+    """Return how many of the newest columns each transposed convolution needs, the deepest first.
 
     The last layer reaches 3 columns back; n columns upsampled are 2n, of which the first
     `_REACH` lack an input that was left out. More columns than there are mean all of them.
@@ -161,20 +158,26 @@ def _columns(graph: Graph, newest: str) -> list[str]:
     return found
 
 
-def _last(graph: Graph, value: str, columns: str) -> str:
-    """The last columns of (1, channels, frames, bins)."""
+def last_columns(graph: Graph, value: str, columns: str) -> str:
+    """Return the last columns of (1, channels, frames, bins)."""
     start = graph.add("Neg", columns)
     return graph.add("Slice", value, start, graph.integers(np.iinfo(np.int64).max),
                      graph.integers(2))  # fmt: skip
 
 
-class _Layers:
-    """The layers of a network, added to a graph."""
+class Layers:
+    """The layers of a network, added to a graph.
 
-    def __init__(self, graph: Graph, network: UNet) -> None:
-        self._graph, self._arrays, self._elu = graph, network.weights, network.elu
+    Parameters
+    ----------
+    arrays : weights by the names of `UNet`, of any number of channels.
+    """
+
+    def __init__(self, graph: Graph, arrays: Arrays, *, elu: bool = False) -> None:
+        self._graph, self._arrays, self._elu = graph, arrays, elu
 
     def weights(self, name: str) -> tuple[str, str]:
+        """Add the weight and the bias of a layer."""
         return (self._graph.floats(self._arrays[f"{name}.weight"]),
                 self._graph.floats(self._arrays[f"{name}.bias"]))  # fmt: skip
 
@@ -184,7 +187,24 @@ class _Layers:
                                kernel_shape=[5, 5], strides=[2, 2], pads=[1, 1, 2, 2])  # fmt: skip
 
     def up(self, value: str, step: int) -> str:
-        """Add a transposed convolution: twice the frames and bins; activation, then batch norm.
+        """Add a transposed convolution: twice the frames and bins; activation, then batch norm."""
+        phases, size = self.phases(f"up{step}.0", value)
+        activated = self._graph.add("Elu" if self._elu else "Relu", phases)
+        factor, shift = self.norm(f"up{step}.3")
+        value = self._scaled(activated, np.tile(factor, size**2), np.tile(shift, size**2))
+        return self.woven(value, size)
+
+    def woven(self, value: str, size: int = 2) -> str:
+        """Return what `phases` gives, its parts as blocks of `size` rows and columns."""
+        return self._graph.add("DepthToSpace", value, blocksize=size, mode="DCR")
+
+    def left(self, value: str) -> str:
+        """Add the last convolution, of one channel to two."""
+        return self._graph.add("Conv", value, *self.weights("up7.0"), kernel_shape=[4, 4],
+                               dilations=[2, 2], pads=[3, 3, 3, 3])  # fmt: skip
+
+    def phases(self, name: str, value: str) -> tuple[str, int]:
+        """Add a transposed convolution, its rows and columns as channels, and say how many of each.
 
         It is four convolutions, one for the even and odd rows and columns each, which run faster:
         with input i and tap k it adds to 2i + k − 1, so even outputs have taps 3 and 1 of the
@@ -193,26 +213,22 @@ class _Layers:
         Of one channel it is one convolution in strides of two, whose sixteen channels are a block
         of four rows and columns: ONNX Runtime computes sixteen channels at once anyway.
         """
-        kernel, bias = self._arrays[f"up{step}.0.weight"], self._arrays[f"up{step}.0.bias"]
-        size = 2 if kernel.shape[1] > 1 else 4
-        if size == 4:
-            joined = self._graph.add(
+        kernel, bias = self._arrays[f"{name}.weight"], self._arrays[f"{name}.bias"]
+        if kernel.shape[1] == 1:
+            block = self._graph.add(
                 "Conv", value, self._graph.floats(_block_kernel(kernel)),
                 self._graph.floats(np.repeat(bias, 16)),
                 kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1],
             )  # fmt: skip
-        else:
-            parts = [
-                kernel[:, :, rows][:, :, :, columns].swapaxes(0, 1)
-                for rows in _TAPS
-                for columns in _TAPS
-            ]
-            phases = [self._convolved(value, part, bias) for part in parts]
-            joined = self._graph.add("Concat", *phases, axis=1)
-        activated = self._graph.add("Elu" if self._elu else "Relu", joined)
-        factor, shift = self._norm(f"up{step}.3")
-        value = self._scaled(activated, np.tile(factor, size**2), np.tile(shift, size**2))
-        return self._graph.add("DepthToSpace", value, blocksize=size, mode="DCR")
+            return block, 4
+        parts = [
+            kernel[:, :, rows][:, :, :, columns].swapaxes(0, 1)
+            for rows in _TAPS
+            for columns in _TAPS
+        ]
+        phases = [self._convolved(value, part, bias) for part in parts]
+        return self._graph.add("Concat", *phases, axis=1), 2
+
 
     def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
         """Add a convolution that begins at the input before, and leaves the size as it is."""
@@ -224,13 +240,13 @@ class _Layers:
 
     def normalised(self, value: str, level: int) -> str:
         """Batch norm of a level on the way down, and its activation, which ONNX Runtime fuses."""
-        scaled = self._scaled(value, *self._norm(f"down{level}_act.0"))
+        scaled = self._scaled(value, *self.norm(f"down{level}_act.0"))
         if self._elu:
             return self._graph.add("Elu", scaled)
         return self._graph.add("LeakyRelu", scaled, alpha=_SLOPE)
 
-    def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factor and shift of a batch norm."""
+    def norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return factor and shift of a batch norm."""
         mean, variance, scale, shift = (
             self._arrays[f"{name}.{part}"]
             for part in ("running_mean", "running_var", "weight", "bias")

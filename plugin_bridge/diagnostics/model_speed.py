@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime import OnnxModel, Separator
-from realtime.conditions import Conditions
+from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.masks import apply_masks
 from realtime.model import Model, ModelStream, Outputs
 from realtime.spec import MASK_AXES, ModelSpec, Tier
@@ -94,9 +94,14 @@ class TimedModel:
     def stream(self, targets: int) -> ModelStream:
         return _TimedStream(self._model.stream(targets), self.taken_ns)
 
-    def run(self, spectrum: NDArray[np.float32], newest: int) -> NDArray[np.float32]:
+    def run(
+        self,
+        spectrum: NDArray[np.float32],
+        newest: int,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> NDArray[np.float32]:
         began = time.perf_counter_ns()
-        masks = self._model.run(spectrum, newest)
+        masks = self._model.run(spectrum, newest, conditions)
         self.taken_ns.append(time.perf_counter_ns() - began)
         return masks
 

@@ -40,7 +40,11 @@ def measure_paced_runs(model: Model, tier_name: str, seconds: float) -> PacedRun
     if tier.runs is None:
         raise ValueError(f"{model.spec.name} {tier_name} has no runs: see `stemsteer bench` for it")
     separator = Separator(
-        model, RATE_HZ, tier=tier_name, block_multiple=tier.hop, targets=len(model.spec.targets)
+        model,
+        RATE_HZ,
+        tier=tier_name,
+        block_multiple=tier.hop,
+        targets=len(model.spec.targets) or 1,
     )
     hop_s, count = tier.hop / RATE_HZ, round(seconds * RATE_HZ / tier.hop)
     sound = np.random.default_rng(0).uniform(-0.3, 0.3, (2, tier.hop)).astype(np.float32)

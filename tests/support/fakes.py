@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.spec import MASK_AXES, ModelSpec, Tier
 
 Floats = NDArray[np.float32]
@@ -41,11 +42,12 @@ class FakeModel:
     def stream(self, targets: int) -> FakeStepper:
         return FakeStepper(self, targets)
 
-    def run(self, spectrum: Floats, newest: int) -> Floats:
+    def run(self, spectrum: Floats, newest: int, conditions: Conditions = NO_CONDITIONS) -> Floats:
         self.runs += 1
-        masks = self.rule(np.arange(len(spectrum)), spectrum, {})
+        masks = self.rule(np.arange(len(spectrum)), spectrum, conditions)
         axes = MASK_AXES[self.spec.mask_axes]
-        shape = (len(spectrum), len(self.spec.targets), axes, spectrum.shape[2])
+        targets = len(self.spec.targets) or len(next(iter(conditions.values())))
+        shape = (len(spectrum), targets, axes, spectrum.shape[2])
         return np.broadcast_to(masks, shape).astype(np.float32)[-newest:]
 
 

@@ -144,6 +144,7 @@ class PublishedIass(nn.Module):
 
     def __init__(self, whole: int = 2049) -> None:
         super().__init__()
+        self.whole = whole
         given = (2, *self.channels)
         pairs = list(zip(given, self.channels, strict=False))
         self.blocks = nn.ModuleList(ResidualBlock(a, b) for a, b in pairs)
