@@ -23,7 +23,7 @@ def export_chunk(network: PublishedUNet | PublishedIass, spec: ModelSpec, path: 
     ------
     ExportError : a mask differs by more than 1e-4.
     """
-    chunk = Chunk(rounded(network).eval())
+    chunk = Chunk(rounded(network)).eval()
     example = _example(spec, FRAMES, targets=2)
     axes = {"spectrum": {0: "frames"}, "masks": {0: "frames"}}
     if not spec.targets:

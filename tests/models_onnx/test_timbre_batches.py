@@ -17,7 +17,7 @@ from tests.support.timbres import pool
 NONE = dict.fromkeys(("direction", "query", "both", "against", "family", "absent"), 0.0)
 
 
-def asker(**chances: float) -> Asker:
+def asker(**chances: float | bool) -> Asker:
     """An asker of one kind of question; by name if no chance is given."""
     asking = Asking(**{**NONE, "clips": 4, "clip_s": 0.5, **chances})
     return Asker(pool(), asking, Aims(change=0.0), scenes=2, targets=2, seconds=0.5)
@@ -55,6 +55,20 @@ def test_the_answer_to_a_name_is_all_of_its_class_and_nothing_else() -> None:
         wanted = made.ask(rng, staged)
         own = [n == CLASSES[wanted.asked] for n in staged.scene.classes]
         assert np.array_equal(wanted.target, staged.scene.images[own].sum(0))
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_classes_are_asked_for_alike_or_the_popular_ones_more(even: bool) -> None:
+    four = dict.fromkeys(("vocals", "drums", "bass", "guitar"), 100.0)
+    monotone = {**four, "vocals": 1e6}  # as if voices alone were popular
+    made = asker(even=even)
+    made.popular = made.popular and monotone
+    staged = made.stage(np.random.default_rng(2))
+    names = [CLASSES[made.ask(np.random.default_rng(k), staged).asked] for k in range(60)]
+    others = sum(name != "vocals" for name in names)
+    assert "vocals" in staged.scene.classes
+    assert len(set(staged.scene.classes)) > 1
+    assert (others > 15) if even else (others == 0)
 
 
 def test_what_is_absent_is_answered_by_silence() -> None:

@@ -102,6 +102,8 @@ def test_the_model_runs_again_only_where_what_it_is_told_changes():
         model = telling()
         separator = Separator(model, 44_100, tier=tier, targets=2, conditions=lanes(value_at))
         separator.process(noise(2, 60 * AT_ONCE.hop))
+        if thread := separator._sliding._thread:
+            thread.shutdown()  # waits for the last run
         return model.runs
 
     still = runs("offline", lambda k: np.ones(len(k)))
@@ -139,15 +141,15 @@ def test_what_is_told_is_copied_and_what_is_left_out_is_zeros():
 
 @pytest.mark.parametrize("azimuth_deg", [-45.0, 0.0, 30.0])
 def test_a_target_is_taken_from_a_direction_too(azimuth_deg):
-    own = panned(noise(1, 30_000, seed=1)[0], azimuth_deg)
-    other = panned(noise(1, 30_000, seed=2)[0], azimuth_deg + (45 if azimuth_deg < 0 else -45))
+    own = panned(tone(440, 30_000), azimuth_deg)
+    other = panned(tone(1_600, 30_000), azimuth_deg + (45 if azimuth_deg < 0 else -45))
     separator = Separator(telling(), 44_100, tier="offline")
     separator.set(timbre=np.array([1, 0], np.float32), azimuth_deg=azimuth_deg, width_deg=20)
     out = separator.process(own + other)[0]
     start = separator.latency + AT_ONCE.hop * (AT_ONCE.runs.every + 3)
     found = out[:, start:]
     true, rest = (x[:, start - separator.latency :][:, : found.shape[1]] for x in (own, other))
-    assert np.square(found - true).sum() < 0.5 * np.square(true).sum()
+    assert np.square(found - true).sum() < 0.03 * np.square(true).sum()
     separator.set(width_deg=90)
     separator.reset()
     out = separator.process(own + other)[0][:, start:]
