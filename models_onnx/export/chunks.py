@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def export_chunk(network: PublishedUNet | PublishedIass, spec: ModelSpec, path: 
     ------
     ExportError : a mask differs by more than 1e-4.
     """
-    chunk = Chunk(rounded(network)).eval()
+    chunk = Chunk(cast(PublishedUNet | PublishedIass, rounded(network))).eval()
     example = _example(spec, FRAMES, targets=2)
     axes = {"spectrum": {0: "frames"}, "masks": {0: "frames"}}
     if not spec.targets:

@@ -93,7 +93,7 @@ def main(
     commands.claim(out, force=force)
     if isinstance(network, TimbreSpace):
         # the licence of the encoder is that of the network that it was trained with
-        encoder = encoder_spec(network.listen, network.config.listen.size, LICENCE)
+        encoder = encoder_spec(network.listen, network.names().shape[-1], LICENCE)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
     if isinstance(network, TimbreSteer):

@@ -90,9 +90,9 @@ class Last(nn.Module):
         self.conv = nn.ConvTranspose2d(2 * width, width, KERNEL, 2, padding=1)
         self.gate = nn.Linear(size, width)
         self.leave = nn.Conv2d(width + SIDES, SIDES, 3, padding=1)
-        for layer in (self.gate, self.leave):
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.gate.weight)
+        for name, weight in self.named_parameters():
+            if name in ("gate.weight", "gate.bias", "leave.bias"):
+                nn.init.zeros_(weight)
 
     def forward(self, x: Tensor, old: Tensor, code: Tensor) -> Tensor:
         """Give masks (B, 2, 2 F, 2 bins)."""
