@@ -229,7 +229,6 @@ class Layers:
         phases = [self._convolved(value, part, bias) for part in parts]
         return self._graph.add("Concat", *phases, axis=1), 2
 
-
     def _convolved(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
         """Add a convolution that begins at the input before, and leaves the size as it is."""
         rows, columns = kernel.shape[2:]
