@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -80,27 +81,32 @@ def apply_masks(
     v = (−sin θ, cos θ), T = u·x and N = v·x of the mixture x, the target is
     (tt T + tn N) u + (nt T + nn N) v. A point at u has nt = nn = 0; the mixture has tt = nn = 1.
     """
-    ((_, targets),) = masked_in_groups(masks, spectra, azimuth_deg, masks.shape[1])
+    whole = masked_in_pieces(masks, spectra, azimuth_deg, masks.shape[0] * masks.shape[1])
+    ((_, _, targets),) = whole
     return targets
 
 
-def masked_in_groups(
-    masks: NDArray[np.float32], spectra: Spectra, azimuth_deg: NDArray[np.float32] | None, some: int
-) -> Iterator[tuple[slice, Spectra]]:
-    """Yield `some` targets at a time, with what `apply_masks` makes of them.
+def masked_in_pieces(
+    masks: NDArray[np.float32], spectra: Spectra, azimuth_deg: NDArray[np.float32] | None, most: int
+) -> Iterator[tuple[slice, slice, Spectra]]:
+    """Yield some frames and some targets at a time, with what `apply_masks` makes of them.
 
-    What is the same for all targets is made once. Real numbers times real and imaginary parts take
-    a fraction of the time of complex products.
+    At most `most` pairs of spectra, so that they stay in the cache; of each target the frames come
+    in order. What is the same for all targets is made once. Real numbers times real and imaginary
+    parts take a fraction of the time of complex products.
     """
     matrices = None if azimuth_deg is None else _channel_matrices(azimuth_deg)
-    for first in range(0, masks.shape[1], some):
-        group = slice(first, first + some)
-        own = masks[:, group]
+    frames, targets = masks.shape[:2]
+    long = min(frames, most)
+    some = max(1, most // long)
+    for first, target in itertools.product(range(0, frames, long), range(0, targets, some)):
+        when, group = slice(first, min(first + long, frames)), slice(target, target + some)
+        own, mixture = masks[when, group], spectra[when, None]
         out = np.empty((*own.shape[:2], *spectra.shape[1:]), np.complex64)
-        filters = own if matrices is None else np.matmul(matrices[:, group], own)
-        _filter(filters, spectra.real[:, None], out.real)
-        _filter(filters, spectra.imag[:, None], out.imag)
-        yield group, out
+        filters = own if matrices is None else np.matmul(matrices[when, group], own)
+        _filter(filters, mixture.real, out.real)
+        _filter(filters, mixture.imag, out.imag)
+        yield when, group, out
 
 
 def _channel_matrices(azimuth_deg: NDArray[np.float32]) -> NDArray[np.float32]:

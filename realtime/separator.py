@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
-from realtime.masks import are_plain, bounded_masks, dry_masks, masked_in_groups, to_bins
+from realtime.masks import are_plain, bounded_masks, dry_masks, masked_in_pieces, to_bins
 from realtime.model import Model, ModelStream
 from realtime.selection import SourceSelection, from_directions
 from realtime.sliding import SlidingMasks
-from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
+from realtime.stft import AT_ONCE, MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
 from realtime.turns import TakingTurns
 
 RESIDUAL = "residual"
@@ -197,24 +197,23 @@ class Separator:
         told = {} if self._selection else conditions
         masks = self._masks(samples, spectra, told)
         spectra = self._ahead.exchange(spectra)
-        groups: Iterable[tuple[slice, Spectra]]
+        pieces: Iterable[tuple[slice, slice, Spectra]]
         if self._selection:
             estimates = self._selection.estimates(masks, spectra, conditions)
             self.activity = self._selection.activity(self.activity, conditions)
-            groups = [(slice(targets), estimates)]
+            pieces = [(slice(0, frames), slice(0, targets), estimates)]
         elif self._sliding and "direction" in conditions:
             estimates = from_directions(masks, spectra, conditions["direction"])
-            groups = [(slice(targets), estimates)]
+            pieces = [(slice(0, frames), slice(0, targets), estimates)]
         else:
-            # what more targets than these touch would not stay in the cache
-            some = max(1, MAX_FRAMES // frames)
-            groups = masked_in_groups(masks, spectra, self._azimuth_deg(conditions), some)
+            pieces = masked_in_pieces(masks, spectra, self._azimuth_deg(conditions), AT_ONCE)
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
-        for group, estimates in groups:
-            flat = estimates.reshape(frames, -1, estimates.shape[-1])
+        for when, group, estimates in pieces:
+            flat = estimates.reshape(len(estimates), -1, estimates.shape[-1])
             carry = self._carry[group].reshape(flat.shape[1], -1)
             signals = synthesise(flat, synthesis_window, hop, carry)
-            out[:-1][group] = signals.reshape(-1, 2, frames * hop)
+            place = slice(when.start * hop, when.stop * hop)
+            out[:-1][group][:, :, place] = signals.reshape(-1, 2, signals.shape[1])
 
         self._delayed.push(samples)
         np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])

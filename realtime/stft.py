@@ -16,7 +16,7 @@ from realtime.spec import Tier
 Audio = NDArray[np.float32]  # (channels, samples)
 Spectra = NDArray[np.complex64]  # (frames, channels, bins)
 MAX_FRAMES = 32  # at once, at most: what a call touches stays in the cache
-_AT_ONCE = 4  # frames of one transform, for the same reason
+AT_ONCE = 8  # pairs of spectra that are transformed at once, for the same reason
 
 
 def windows(tier: Tier) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -49,8 +49,8 @@ def analyse(signal: Audio, window: NDArray[np.float32], hop: int) -> Spectra:
     if len(frames) == 1:
         return np.fft.rfft(frames * window).astype(np.complex64, copy=False)
     spectra = np.empty((*frames.shape[:2], window.size // 2 + 1), np.complex64)
-    for first in range(0, len(frames), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, len(frames), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
         spectra[part] = _transformed(frames[part] * window)
     return spectra
 

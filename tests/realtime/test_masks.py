@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from realtime import Separator
-from realtime.masks import MAX_GAIN, apply_masks, bounded_masks, masked_in_groups, to_bins
+from realtime.masks import MAX_GAIN, apply_masks, bounded_masks, masked_in_pieces, to_bins
 from tests.support.fakes import FakeModel, fake_spec
 from tests.support.reference import reference_steering
 from tests.support.signals import noise
@@ -44,17 +44,19 @@ def test_masks_of_channels_apply_to_their_channel():
 
 
 @pytest.mark.parametrize("axes", [1, 2, 4])
-@pytest.mark.parametrize("some", [1, 2, 3, 8])
-def test_targets_in_groups_are_those_that_are_made_at_once(axes, some):
+@pytest.mark.parametrize("most", [1, 2, 3, 8, 20])
+def test_targets_in_pieces_are_those_that_are_made_at_once(axes, most):
     rng = np.random.default_rng(0)
     spectra, masks = _spectra(3, 50), rng.uniform(-1, 1, (3, 5, axes, 50)).astype(np.float32)
     azimuth = rng.uniform(-45, 45, (3, 5)).astype(np.float32) if axes == 4 else None
     whole = apply_masks(masks, spectra, azimuth)
     found = np.zeros_like(whole)
-    for group, part in masked_in_groups(masks, spectra, azimuth, some):
-        assert part.shape[1] <= some
-        assert not found[:, group].any(), "no target comes twice"
-        found[:, group] = part
+    for when, group, part in masked_in_pieces(masks, spectra, azimuth, most):
+        assert part.shape[0] * part.shape[1] <= most
+        assert part.shape[0] == when.stop - when.start
+        assert not found[when, group].any(), "nothing comes twice"
+        assert when.start == 0 or found[when.start - 1, group].any(), "frames come in order"
+        found[when, group] = part
     assert np.array_equal(found, whole)
 
 
