@@ -37,6 +37,7 @@ Floats = NDArray[np.float32]
 WIDTHS_DEG = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 FILLED_DEG = (10.0, 30.0)
 """Edges of the groups: what a source itself fills around its direction."""
+LOWEST_DB = -40.0  # of the picture: what is softer is gone
 STYLES = ("-", "--", ":")
 GROUPS = ("fills less than 10°", "fills 10 to 30°", "fills more than 30°")
 
@@ -128,6 +129,7 @@ def picture(rows: Sequence[Row], path: Path) -> None:
             mine = [row for row in own if row.system == system]
             _draw_levels(upper, mine, system, style)
             _draw(lower, mine, "gain", f"C3{style}", system, average=np.mean)
+        upper.set_ylim(LOWEST_DB, 3)
         lower.set_xlabel("width asked for, degrees")
         lower.axhline(0, color="0.7", linewidth=0.8)
     columns[0][0].set_ylabel("comes out, dB, median")
