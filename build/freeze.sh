@@ -1,12 +1,21 @@
 #!/bin/sh
 # Makes the frozen application for machines without Python, Linux: the folder .work/freeze/stemsteer
 # with the command, the shipped models and the plugins, packed as
-# dist/stemsteer-VERSION-linux-MACHINE.tar.zst; with --deb as a Debian package, too. What has not
+# dist/stemsteer-VERSION-linux-MACHINE.tar.zst; with --deb as a Debian package, too, and with
+# --spleeter it carries Spleeter's models (MIT), for which a network is needed once. What has not
 # changed since the last time is not made again. Build on the oldest system that is to run it.
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
 
+deb='' spleeter=''
+for option; do
+    case $option in
+    --deb) deb=yes ;;
+    --spleeter) spleeter=yes ;;
+    *) fail "freeze.sh: unknown option $option: there are --deb and --spleeter" ;;
+    esac
+done
 place=.work/freeze
 plugins=.work/freeze-plugins
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -40,13 +49,15 @@ if ! is_of "$plugins" "$made"; then
 fi
 
 made=$(made_of pyproject.toml build/freeze.sh build/stemsteer.spec realtime plugin_bridge \
-    models_onnx/weights)
+    models_onnx/weights)$spleeter
 if ! is_of "$place" "$made"; then
     environment .venv ".[live,panel,cluster,discovery,models,freeze]"
     rm -rf "$place"
     STEMSTEER_PLUGINS="$PWD/$plugins" .venv/bin/python -m PyInstaller --noconfirm \
         --log-level ERROR --workpath "$place/work" --distpath "$place" build/stemsteer.spec >&2
     rm -rf "$place/work"
+    [ -z "$spleeter" ] || .venv/bin/python build/add-spleeter.py \
+        "$place/stemsteer/_internal/models_onnx/weights" .work/downloads
     echo "$made" >"$place/made-of"
 fi
 
@@ -60,7 +71,7 @@ if [ ! -e "dist/$name.tar.zst" ] || [ "$place/made-of" -nt "dist/$name.tar.zst" 
 fi
 say "dist/$name.tar.zst: $(du -m "dist/$name.tar.zst" | cut -f 1) MB"
 
-if [ "${1:-}" = --deb ]; then
+if [ -n "$deb" ]; then
     root=$place/deb
     rm -rf "$root"
     mkdir -p "$root/DEBIAN" "$root/opt" "$root/usr/bin"
