@@ -92,8 +92,8 @@ def _place(folder: Path, name: str, force: bool) -> Path:
         )
     if (WEIGHTS / f"{name}.onnx").exists() and not force:
         raise StemsteerError(
-            f"{name!r} is a model that comes with Stemsteer: choose another --name, or let yours "
-            "be taken in its place with --force"
+            f"{name!r} is a model that comes with Stemsteer: --force puts this one in its place, "
+            "and one of a file may have another --name"
         )
     path.parent.mkdir(mode=0o700, exist_ok=True)
     return path
