@@ -59,15 +59,12 @@ def test_the_answer_to_a_name_is_all_of_its_class_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("even", [True, False])
 def test_classes_are_asked_for_alike_or_the_popular_ones_more(even: bool) -> None:
-    four = dict.fromkeys(("vocals", "drums", "bass", "guitar"), 100.0)
-    monotone = {**four, "vocals": 1e6}  # as if voices alone were popular
     made = asker(even=even)
-    made.popular = made.popular and monotone
-    staged = made.stage(np.random.default_rng(2))
-    names = [CLASSES[made.ask(np.random.default_rng(k), staged).asked] for k in range(60)]
-    others = sum(name != "vocals" for name in names)
-    assert "vocals" in staged.scene.classes
-    assert len(set(staged.scene.classes)) > 1
+    made.popular = made.popular and {"vocals": 1e6}  # as if people asked for voices alone
+    stages = (made.stage(np.random.default_rng(seed)) for seed in range(50))
+    staged = next(s for s in stages if {"vocals", "bass"} <= set(s.scene.classes))
+    asked = [CLASSES[made.ask(np.random.default_rng(k), staged).asked] for k in range(60)]
+    others = sum(name != "vocals" for name in asked)
     assert (others > 15) if even else (others == 0)
 
 
