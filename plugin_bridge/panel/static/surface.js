@@ -127,6 +127,7 @@ export class Surface extends EventTarget {
 
   #take(message) {
     const all = "controls" in message;
+    const values = this.#believed(message.values ?? {}); // by what is here before it is forgotten
     if (all) {
       const { controls, bands_hz, azimuths, floor_db, top_db } = message;
       Object.assign(this, { controls, fixed: { bands_hz, azimuths, floor_db, top_db } });
@@ -145,7 +146,7 @@ export class Surface extends EventTarget {
     if (message.performance) this.performance = { ...this.performance, ...message.performance };
     if (message.player) this.player = { ...this.player, ...message.player };
     for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
-    this.values = merged(this.values, this.#believed(message.values ?? {}));
+    this.values = merged(this.values, values);
     if (all) this.#show();
     if (!this.instances.includes(this.selected)) this.select(this.instances[0] ?? "");
     this.#changed();
