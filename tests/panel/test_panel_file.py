@@ -43,6 +43,16 @@ def until(condition, what="it"):
         time.sleep(0.01)
 
 
+def write_stems(browser):
+    """Press *Write stems*, and wait until they are written."""
+    browser.send(json.dumps({"player": {"write": 1}}))
+    message = ""
+    while not message.startswith("written to"):
+        data = browser.recv(timeout=20)
+        if isinstance(data, str):
+            message = json.loads(data).get("player", {}).get("message", message)
+
+
 @pytest.fixture
 def player(song):
     """A player of five seconds, and what is heard of it."""
@@ -134,12 +144,7 @@ def pressed(monkeypatch):
         def write():
             with connect(f"ws://127.0.0.1:{port}/ws") as browser:
                 told.update(json.loads(browser.recv()))
-                browser.send(json.dumps({"player": {"write": 1}}))
-                message = ""
-                while not message.startswith("written to"):
-                    data = browser.recv(timeout=20)
-                    if isinstance(data, str):
-                        message = json.loads(data).get("player", {}).get("message", message)
+                write_stems(browser)
 
         monkeypatch.setattr("plugin_bridge.cli.file_trial.wait_for_interrupt", write)
         done = CliRunner().invoke(app, [*map(str, arguments), "--panel", "--panel-port", str(port)])
@@ -214,12 +219,7 @@ def test_a_file_is_heard_moved_and_written_by_a_browser(song, tmp_path, capsys):
         socket.send(json.dumps({"player": {"play": 1}}))
         assert len(sound.recv(timeout=20)) == 1024 * 2 * 4
         socket.send(json.dumps({"player": {"play": 0}, "set": {"guitar": {"azimuth": 25}}}))
-        socket.send(json.dumps({"player": {"write": 1}}))
-        message = ""
-        while not message.startswith("written to"):
-            data = socket.recv(timeout=20)
-            if isinstance(data, str):
-                message = json.loads(data).get("player", {}).get("message", message)
+        write_stems(socket)
     mixture, _ = soundfile.read(song)
     guitar, _ = soundfile.read(folder / "guitar.wav")
     residual, _ = soundfile.read(folder / "residual.wav")
