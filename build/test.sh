@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv with what the tests need, then runs ruff, mypy --strict and pytest.
-# Arguments go to pytest, which runs in three processes, one of them for the tests that keep time
+# Arguments go to pytest, which runs in four processes, one of them for the tests that keep time
 # with a clock and mostly wait for it (-n 0: all in one). The exit status is pytest's.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,4 +13,4 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet
 .venv/bin/mypy
-exec .venv/bin/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder "$@"
+exec .venv/bin/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder "$@"

@@ -32,9 +32,10 @@ BESIDE_REALTIME = 5
 def pytest_collection_modifyitems(items):
     """Group the tests for several processes: those of real time together and first, others by file.
 
-    What a file's tests share is then made once.
+    What a file's tests share is then made once. Those with hosts come second, since they take
+    longest: a long one that begins last keeps one process alone.
     """
-    items.sort(key=lambda item: not is_realtime(item))
+    items.sort(key=lambda item: (not is_realtime(item), not item.get_closest_marker("host")))
     for item in items:
         group = "realtime" if is_realtime(item) else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))

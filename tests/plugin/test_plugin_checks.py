@@ -12,6 +12,7 @@ import pytest
 from tests.support.engine_sandbox import (
     ROOT,
     SANITIZED,
+    binary,
     built_plugin,
     compiled,
     need,
@@ -28,17 +29,6 @@ TARGETS = [
     ("Stemsteer", "de_DE.UTF-8"),  # a comma in numbers
     ("Stemsteer", "tr_TR.UTF-8"),  # a comma, and letters whose upper case is another
 ]
-
-
-def binary(folder: Path, name: str, kind: str) -> Path:
-    """The library of a plugin in the folder of bundles."""
-    machine = f"{os.uname().machine}-linux"
-    place = {
-        "clap": f"{name}.clap",
-        "vst3": f"{name}.vst3/Contents/{machine}/{name}.so",
-        "lv2": f"{name}.lv2/{name}_dsp.so",
-    }
-    return folder / place[kind]
 
 
 def checked(program: Path, plugin: Path, **environment: str) -> list[str]:
@@ -76,7 +66,7 @@ def test_every_check_of_a_format_passes_in_every_locale(
 ):
     program = compiled(f"{kind}_checks", *SOURCES[kind])
     wrong = checked(
-        program, binary(built_plugin(), name, kind), LOCPATH=locales, CHECK_LOCALE=locale
+        program, binary(built_plugin(), kind, name), LOCPATH=locales, CHECK_LOCALE=locale
     )
     assert not wrong, "\n".join(line for line in wrong if not line.startswith("ok "))
 
@@ -84,14 +74,14 @@ def test_every_check_of_a_format_passes_in_every_locale(
 @pytest.mark.parametrize("kind", ["clap", "vst3"])
 def test_every_check_passes_under_sanitizers(engine_sandbox, kind):
     program = compiled(f"{kind}_checks", *SOURCES[kind], flags=SANITIZED)
-    wrong = checked(program, binary(sanitized_plugin(), "StemsteerSplit", kind))
+    wrong = checked(program, binary(sanitized_plugin(), kind, "StemsteerSplit"))
     assert not wrong, "\n".join(line for line in wrong if not line.startswith("ok "))
 
 
 def test_the_threads_of_a_host_do_not_race(engine_sandbox):
     """Hosts ask and move controls, save and load, rename tracks, while the sound is processed."""
     need("setarch")  # ThreadSanitizer needs a memory layout that does not vary
-    plugin = sanitized_plugin("thread", "native-Stemsteer") / "Stemsteer.clap"
+    plugin = sanitized_plugin("Stemsteer", "thread") / "Stemsteer.clap"
     program = compiled("clap_checks", *SOURCES["clap"], flags=("-fsanitize=thread",))
     names = ("main_and_audio_thread_may_work_at_once", "the_engine_is_told_the_name_of_the_track")
     done = subprocess.run(

@@ -15,6 +15,7 @@ from tests.support.engine_sandbox import (
     CPP,
     SANITIZED,
     WORK,
+    binary,
     built_plugin,
     make_plugin,
     need,
@@ -27,7 +28,6 @@ from tests.support.window_host import (
     HEIGHT,
     TAKEN,
     WIDTH,
-    binary,
     brightness,
     handle_x,
     resources,
@@ -281,7 +281,10 @@ def test_sanitizers_find_nothing_wrong_with_it(screen, engine_sandbox, tmp_path,
     folder = sanitized_plugin()
     known = tmp_path / "known"
     known.write_text("leak:libfontconfig\n")  # what it caches once, by pointers that are not seen
-    options = {"LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0"}
+    options = {
+        "name": "StemsteerSplit",
+        "LSAN_OPTIONS": f"suppressions={known}:print_suppressions=0",
+    }
     with window_host(screen, kind, folder, sound, SANITIZED, **options) as host:
         for turn in range(3):
             host.ask("open")

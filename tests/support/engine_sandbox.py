@@ -66,24 +66,38 @@ def absent(what: str) -> NoReturn:
 
 def built_plugin() -> Path:
     """The folder of the plugins in every format; built once for the same sources."""
-    need("g++", "make", str(DPF))
-    digest = hashlib.sha256()
-    for file in sorted(p for p in CPP.rglob("*") if p.is_file()):
-        digest.update(file.name.encode() + file.read_bytes())
-    folder = WORK / f"plugin-{digest.hexdigest()[:12]}"
+    folder = WORK / f"plugin-{_digest_of_sources()}"
     make_plugin(folder)
     return folder
 
 
-def sanitized_plugin(sanitizers: str = SANITIZERS, target: str = "native") -> Path:
-    """The folder of the CLAP and VST3 plugins under sanitizers, for programs with the same."""
-    folder = built_plugin() / f"sanitized-{sanitizers}"
-    make_plugin(folder, target, f"SANITIZE={sanitizers}")
+def sanitized_plugin(name: str = "StemsteerSplit", sanitizers: str = SANITIZERS) -> Path:
+    """The folder of a plugin as CLAP and VST3 under sanitizers, for programs with the same."""
+    folder = WORK / f"{name}-{sanitizers}-{_digest_of_sources()}"
+    make_plugin(folder, f"native-{name}", f"SANITIZE={sanitizers}")
     return folder
+
+
+def _digest_of_sources() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(p for p in CPP.rglob("*") if p.is_file()):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def binary(folder: Path, kind: str, name: str = "Stemsteer") -> Path:
+    """The library of a plugin in the folder of bundles."""
+    place = {
+        "clap": f"{name}.clap",
+        "vst3": f"{name}.vst3/Contents/{os.uname().machine}-linux/{name}.so",
+        "lv2": f"{name}.lv2/{name}_dsp.so",
+    }
+    return folder / place[kind]
 
 
 def make_plugin(folder: Path, *options: str) -> None:
     """Run the plugin's Makefile into a folder, unless it has been run to its end."""
+    need("g++", "make", str(DPF))
     with alone(folder.name):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.display import Display
-from tests.support.engine_sandbox import CPP, compiled
+from tests.support.engine_sandbox import CPP, binary, compiled
 
 WIDTH, HEIGHT = 560, 420
 FIELD = (10, 44, 550, 322)
@@ -20,16 +20,6 @@ TAKEN = (255, 180, 84)
 """Colour of the handle, and of what is heard."""
 CAIRO = ("-I/usr/include/cairo",)
 Picture = np.ndarray
-
-
-def binary(folder: Path, kind: str, name: str = "Stemsteer") -> Path:
-    """The library of a plugin in the folder of bundles."""
-    place = {
-        "clap": f"{name}.clap",
-        "vst3": f"{name}.vst3/Contents/{os.uname().machine}-linux/{name}.so",
-        "lv2": f"{name}.lv2/{name}_dsp.so",
-    }
-    return folder / place[kind]
 
 
 class WindowHost:
@@ -64,13 +54,14 @@ def window_host(
     folder: Path,
     sound: Path | None = None,
     flags: tuple[str, ...] = (),
+    name: str = "Stemsteer",
     **environment: str,
 ) -> Iterator[WindowHost]:
     """Run a host of a format with the plugin in a folder of bundles; it must end well."""
     program = compiled(
         f"{kind}_window_host", CPP / "window" / "libraries.cpp", flags=(*CAIRO, *flags)
     )
-    command = [str(program), str(binary(folder, kind)), *([str(sound)] if sound else [])]
+    command = [str(program), str(binary(folder, kind, name)), *([str(sound)] if sound else [])]
     process = subprocess.Popen(
         command,
         env={**display.environment, **environment},

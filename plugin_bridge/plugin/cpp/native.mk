@@ -16,7 +16,7 @@ FLAGS := -std=gnu++17 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-unused-pa
 LINK := -shared -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--gc-sections
 ifneq ($(SANITIZE),)
 # Hosts' objects are of classes that are not ours, so their types cannot be checked (vptr).
-FLAGS += -g -O1 -fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-sanitize-recover=all
+FLAGS += -g1 -O1 -fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-sanitize-recover=all
 LINK += -fsanitize=$(SANITIZE)
 else
 LINK += -Wl,--no-undefined -Wl,--strip-all
