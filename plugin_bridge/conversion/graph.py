@@ -16,7 +16,8 @@ from realtime.spec import METADATA_KEY
 
 OPSET = 17
 LARGE = 1024
-"""Constants of so many numbers or more are stored in float16 and cast once, at load."""
+"""Constants of so many numbers or more are stored in less than float32 and cast once, at load."""
+KERNEL_AXES = 4
 
 Shape = Sequence[int | str]
 
@@ -37,10 +38,11 @@ class Graph:
     Parameters
     ----------
     half : whether large constants are stored in float16.
+    eight_bits : whether large kernels are stored in int8, with a scale for each output channel.
     """
 
-    def __init__(self, *, half: bool = True) -> None:
-        self._half = half
+    def __init__(self, *, half: bool = True, eight_bits: bool = False) -> None:
+        self._half, self._eight_bits = half, eight_bits
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -60,6 +62,8 @@ class Graph:
     def floats(self, values: NDArray[Any] | Sequence[float] | float) -> str:
         """Add a constant of float32."""
         array = np.ascontiguousarray(values, np.float32)
+        if self._eight_bits and array.ndim == KERNEL_AXES and array.size >= LARGE:
+            return self._rounded(array)
         if not self._half or array.size < LARGE:
             return self._constant(array)
         return self.add("Cast", self._constant(array.astype(np.float16)), to=TensorProto.FLOAT)
@@ -103,6 +107,14 @@ class Graph:
         onnx.checker.check_model(model)
         with atomic_write(path) as part:
             part.write_bytes(model.SerializeToString())
+
+    def _rounded(self, kernel: NDArray[np.float32]) -> str:
+        """Store a kernel (outputs, …) in int8, each output's largest weight as 127."""
+        scale = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127
+        scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+        stored = self._constant(np.rint(kernel / scale).astype(np.int8))
+        cast = self.add("Cast", stored, to=TensorProto.FLOAT)
+        return self.add("Mul", cast, self._constant(scale))
 
     def _constant(self, array: NDArray[Any]) -> str:
         name = f"constant_{len(self._constants)}"
