@@ -30,6 +30,7 @@ VERBS = {
     "train-unet": ("models_onnx.training.train_unet", "main", "train systems 2 to 5"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),
+    "gains": ("models_onnx.export.gains", "main", "write into a model file how well it does"),
     "evaluate": ("models_onnx.evaluation.evaluate", "main", "measure models on songs with stems"),
     "evaluate-timbre": (
         "models_onnx.evaluation.by_timbre",

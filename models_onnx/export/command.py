@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,15 +31,6 @@ from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
 
 
-def gains_by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Average what was gained by name of every class, dB, of the rows of an evaluation."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if row["system"] == "name" and not row["absent"]:
-            found.setdefault(row["instrument"], []).append(row["gain_db"])
-    return {name: round(sum(gains) / len(gains), 2) for name, gains in found.items()}
-
-
 def main(
     model: Annotated[str, typer.Argument(help=f"panorama, {', '.join(NETWORKS)}")],
     checkpoint: Annotated[
@@ -57,9 +45,6 @@ def main(
     by_direction: Annotated[
         Path | None,
         typer.Option(help="file whose network answers where no timbre is asked for"),
-    ] = None,
-    measured: Annotated[
-        Path | None, typer.Option(help="what evaluate-timbre --out wrote: the spec says the gains")
     ] = None,
     gate: Annotated[
         str, typer.Option(help=f"weight of a U-Net's activity on its mask: {', '.join(GATES)}")
@@ -100,9 +85,6 @@ def main(
         network = network.steer
     elif isinstance(network, UNetSystem):
         spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
-    if measured is not None:
-        gains = gains_by_name(json.loads(measured.read_text()))
-        spec = replace(spec, gains_db=dict.fromkeys(spec.tiers, gains))
     if isinstance(network, TimbreUNet):
         print(export_timbre_unet(network, spec, out))
         return

@@ -1,0 +1,81 @@
+"""Say in a model file what it gains: ``python -m models_onnx gains FILE --measured ROWS``.
+
+By these figures `stemsteer` chooses among the installed models where none is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import onnx
+import typer
+
+from realtime.atomic import atomic_write
+from realtime.errors import StemsteerError
+from realtime.model import OnnxModel
+from realtime.spec import METADATA_KEY, ModelSpec
+
+
+def gains_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Average what was gained by name of every class, dB, of the rows of an evaluation."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["system"] == "name" and not row["absent"]:
+            found.setdefault(row["instrument"], []).append(row["gain_db"])
+    return {name: round(sum(gains) / len(gains), 2) for name, gains in found.items()}
+
+
+def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
+    """Return the spec with the gains of files of rows, each ``FILE`` or ``TIER=FILE``.
+
+    A file without a tier is of all tiers that no other names. The files of a tier are one
+    measurement: their rows are averaged together.
+
+    Raises
+    ------
+    StemsteerError : a file has no rows, or the model has no such tier.
+    """
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for word in measured:
+        tier, equals, file = word.partition("=")
+        tier, file = (tier, file) if equals else ("", word)
+        if tier and tier not in spec.tiers:
+            raise StemsteerError(
+                f"--measured {word}: {spec.name} has the tiers {', '.join(spec.tiers)}"
+            )
+        rows.setdefault(tier, []).extend(_rows(Path(file)))
+    gains = {tier: gains_by_name(rows.get(tier, rows.get("", []))) for tier in spec.tiers}
+    return replace(spec, gains_db={tier: found for tier, found in gains.items() if found})
+
+
+def _rows(file: Path) -> list[Mapping[str, Any]]:
+    try:
+        found: list[Mapping[str, Any]] = json.loads(file.read_text())
+        gains_by_name(found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StemsteerError(
+            f"{file} does not hold what evaluate-timbre --out writes: {error}"
+        ) from error
+    return found
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="model file that is changed")],
+    measured: Annotated[
+        list[str],
+        typer.Option(help="FILE, or TIER=FILE, that evaluate-timbre --out wrote; repeatable"),
+    ],
+) -> None:
+    """Write into a model file what it gains by name."""
+    spec = with_gains(OnnxModel(model).spec, measured)
+    stored = onnx.load(model)
+    kept = {one.key: one.value for one in stored.metadata_props}
+    onnx.helper.set_model_props(stored, {**kept, METADATA_KEY: spec.to_json()})
+    with atomic_write(model) as part:
+        part.write_bytes(stored.SerializeToString())
+    for tier, gains in spec.gains_db.items():
+        print(tier, ", ".join(f"{name} {gain:.2f}" for name, gain in gains.items()))

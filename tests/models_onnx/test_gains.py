@@ -1,0 +1,62 @@
+"""What a model gained stands in its file, by tier and instrument."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from models_onnx import commands
+from models_onnx.export import gains
+from realtime.model import OnnxModel
+from tests.support.models import timbre_model
+
+CLASSES = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
+
+
+def measure(path: Path, *rows: tuple[str, str, float]) -> Path:
+    """A file of rows: system, instrument, gain, which is none of what is absent."""
+    made = [{"system": s, "instrument": i, "gain_db": g, "absent": bool(np.isnan(g))} for s, i, g in rows]
+    path.write_text(json.dumps(made))
+    return path
+
+
+def write(model: Path, *measured: str) -> Result:
+    options = [word for one in measured for word in ("--measured", one)]
+    return CliRunner().invoke(commands.app(gains.main), [str(model), *options])
+
+
+def test_files_of_a_tier_are_averaged_together_and_others_have_what_names_no_tier(tmp_path):
+    model = timbre_model(tmp_path / "made.onnx", CLASSES)
+    before = OnnxModel(model)
+    rows = measure(
+        tmp_path / "a.json",
+        ("name", "vocals", 4.0), ("name", "vocals", 5.0), ("query", "vocals", 9.0),
+        ("name", "drums", float("nan")),
+    )  # fmt: skip
+    more = measure(tmp_path / "b.json", ("name", "vocals", 7.5), ("name", "drums", -1.0))
+    done = write(model, str(rows), f"live={rows}", f"live={more}")
+    assert done.exit_code == 0, done.output
+    after = OnnxModel(model)
+    tiers = {tier: {"vocals": 4.5} for tier in before.spec.tiers}
+    assert after.spec.gains_db == {**tiers, "live": {"vocals": 5.5, "drums": -1.0}}
+    assert len(tiers) > 1
+    assert after.spec.classes == before.spec.classes
+    assert after.spec.tiers == before.spec.tiers
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [("there=a.json", "has the tiers"), ("b.json", "No such file"), ("c.json", "does not hold")],
+)
+def test_what_is_no_measurement_is_said_and_changes_nothing(tmp_path, monkeypatch, measured, said):
+    monkeypatch.chdir(tmp_path)
+    model = timbre_model(tmp_path / "made.onnx", CLASSES)
+    bytes_before = model.read_bytes()
+    measure(tmp_path / "a.json", ("name", "vocals", 4.0))
+    Path("c.json").write_text("{}x")
+    done = write(model, measured)
+    assert done.exit_code == 1
+    assert said in done.output
+    assert model.read_bytes() == bytes_before
