@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
-from models_onnx.export.command import gains_by_name
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry, timbre
 from models_onnx.networks.encoders.listen import CLIP_BINS, Listen, ListenConfig, mel_bands
@@ -232,16 +231,6 @@ def test_a_caller_that_knows_directions_alone_is_served(exported) -> None:
     assert np.array_equal(stream.step(spectrum, told | {"timbre": nothing})["masks"], alone)
     with pytest.raises(KeyError, match="direction"):
         stream.step(spectrum, {"timbre": nothing})
-
-
-def test_the_spec_says_what_was_measured_by_name() -> None:
-    rows = [
-        {"system": "name", "instrument": "bass", "gain_db": 4.0, "absent": False},
-        {"system": "name", "instrument": "bass", "gain_db": 7.0, "absent": False},
-        {"system": "query", "instrument": "bass", "gain_db": 1.0, "absent": False},
-        {"system": "name", "instrument": "organ", "gain_db": None, "absent": True},
-    ]
-    assert gains_by_name(rows) == {"bass": 5.5}
 
 
 @torch.no_grad()
