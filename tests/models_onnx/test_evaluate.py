@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -369,6 +370,9 @@ def test_the_word_synthetic_renders_held_out_songs(tmp_path, monkeypatch) -> Non
         absent(str(error))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("models_onnx.evaluation.evaluate.SYNTHETIC_HOURS", 0.001)
+    render = pytest.importorskip("models_onnx.data.rendering.render")
+    one = partial(render.render, workers=1)  # for one song two would each load the soundfont
+    monkeypatch.setattr(render, "render", one)
     options = ["--data", "synthetic", "--scenes", "1", "--seconds", "1", "--error-scenes", "0"]
     done = CliRunner().invoke(commands.app(main), [*options, "--out", "judged"])
     assert done.exit_code == 0, done.output

@@ -17,7 +17,10 @@ CLASSES = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
 
 def measure(path: Path, *rows: tuple[str, str, float]) -> Path:
     """A file of rows: system, instrument, gain, which is none of what is absent."""
-    made = [{"system": s, "instrument": i, "gain_db": g, "absent": bool(np.isnan(g))} for s, i, g in rows]
+    made = [
+        {"system": s, "instrument": i, "gain_db": g, "absent": bool(np.isnan(g))}
+        for s, i, g in rows
+    ]
     path.write_text(json.dumps(made))
     return path
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,10 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     app.command()(train.main)
     options = f"steer --config tiny --data {shards} --validation {shards} --out {out}"
     options += f" --steps {STEPS} --scenes 2 --seconds 0.4 --rate 5e-3 --threads 1"
-    result = CliRunner().invoke(app, options.split(), catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        few = partial(train.validation_batches, count=1, seconds=0.5)
+        patch.setattr(train, "validation_batches", few)
+        result = CliRunner().invoke(app, options.split(), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return out
 
