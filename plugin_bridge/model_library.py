@@ -72,6 +72,7 @@ def choose_model(
     *,
     timbre: bool = False,
     sources: bool = False,
+    direction: bool = False,
 ) -> OnnxModel:
     """Load the model `name` (or path), or the best one here that can do what is asked.
 
@@ -79,6 +80,8 @@ def choose_model(
     ----------
     instruments : names of the table of controls that it has to know.
     timbre : whether it has to take timbres, which examples of a sound give.
+    direction : whether a direction is asked for beside these: models of timbres that do not hear it
+        are taken only if there is no other.
     sources : whether it has to have sources of its own, to take them all.
 
     Raises
@@ -95,7 +98,7 @@ def choose_model(
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
     if instruments or timbre or sources:
-        return _best(tier, instruments, timbre, sources)
+        return _best(tier, instruments, timbre, sources, direction)
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)
@@ -110,7 +113,9 @@ def choose_model(
     )
 
 
-def _best(tier: str, instruments: Sequence[str], timbre: bool, sources: bool) -> OnnxModel:
+def _best(
+    tier: str, instruments: Sequence[str], timbre: bool, sources: bool, direction: bool
+) -> OnnxModel:
     """Load the installed model that separates these instruments best in a tier."""
     there = [(one.path, one.spec) for one in found_models() if one.spec]
     there = [(path, spec) for path, spec in there if tier in spec.tiers]
@@ -122,15 +127,26 @@ def _best(tier: str, instruments: Sequence[str], timbre: bool, sources: bool) ->
             f"{tier!r}; known are {', '.join(known) or 'none'}: `stemsteer models add NAME` "
             "installs more, `stemsteer models` lists them"
         )
+    if direction:
+        able = [one for one in able if not _by_timbre_alone(one[1])] or able
     # of equals the preferred: what was not measured is no better than what was
     able.sort(key=lambda one: PREFERRED.index(one[1].name) if one[1].name in PREFERRED else 99)
     return load_model(max(able, key=lambda one: _gain_db(one[1], tier, instruments))[0])
 
 
+def _by_timbre_alone(spec: ModelSpec) -> bool:
+    """Return whether a model of timbres hears no direction: that is taken out of what it gives."""
+    return "timbre" in spec.conditions and spec.mask_axes != "steered"
+
+
 def _gain_db(spec: ModelSpec, tier: str, instruments: Sequence[str]) -> float:
-    """Return the mean measured gain over the instruments; one that was not measured counts 0."""
+    """Return the mean measured gain over the instruments; one that was not measured counts 0.
+
+    Of examples nobody knows what they hold: they count as all that was measured.
+    """
     gains = spec.gains_db.get(tier, {})
-    return sum(gains.get(name, 0.0) for name in instruments) / max(1, len(instruments))
+    names = instruments or list(gains)
+    return sum(gains.get(name, 0.0) for name in names) / max(1, len(names))
 
 
 def _asked(instruments: Sequence[str], timbre: bool) -> str:

@@ -170,13 +170,20 @@ def chosen(
 
     wanted.check(sounds)
     names, timbre = sounds.needed(lanes)
-    for target in read_targets(wanted.targets) if wanted.targets else ():
+    listed = read_targets(wanted.targets) if wanted.targets else []
+    for target in listed:
         names, timbre = [*names, *target.instruments], timbre or target.by_timbre
     if sounds.all_sources:
         sounds.check_all()
         model = choose_model(wanted.model, tier, sources=True)
         return model, [Target(name, *ANYWHERE, (name,)) for name in model.spec.targets]
-    model = choose_model(wanted.model, tier, list(dict.fromkeys(names)), timbre=timbre)
+    model = choose_model(
+        wanted.model,
+        tier,
+        list(dict.fromkeys(names)),
+        timbre=timbre,
+        direction=_placed(wanted, listed, lanes),
+    )
     own = () if has_own_sources(model.spec) else model.spec.targets
     targets = wanted.wanted(lanes, own, sounds, centre=centre)
     _check_taken(model.spec, wanted, targets, lanes)
@@ -187,8 +194,6 @@ def _check_taken(
     spec: ModelSpec, wanted: TargetOptions, targets: Iterable[Target], lanes: Automation
 ) -> None:
     """Raise BadParameter for directions and counter-examples that a model of timbres ignores."""
-    from plugin_bridge.control.target import ANYWHERE
-
     if "timbre" not in spec.conditions:
         return
     if "against" not in spec.conditions and any(target.unlike for target in targets):
@@ -196,14 +201,21 @@ def _check_taken(
             f"model {spec.name!r} takes no counter-example: leave --unlike out, or name another "
             "model, as fewshot-unet or steer"
         )
-    said = wanted.azimuths is not None or wanted.width_deg is not None
-    placed = [t for t in targets if (t.azimuth_deg, t.width_deg) != ANYWHERE]
-    moved = any(control in ("azimuth", "width") for _, control in lanes.lanes)
-    if "direction" not in spec.conditions and (said or moved or (wanted.targets and placed)):
+    listed = targets if wanted.targets else ()
+    if "direction" not in spec.conditions and _placed(wanted, listed, lanes):
         raise typer.BadParameter(
             f"model {spec.name!r} takes no direction: say what the sound is, --instrument WORD or "
             "--like FILE, without --azimuth and --width; or name another model, as steer"
         )
+
+
+def _placed(wanted: TargetOptions, listed: Iterable[Target], lanes: Automation) -> bool:
+    """Return whether a direction is asked for: by an option, a file of targets, or a lane."""
+    from plugin_bridge.control.target import ANYWHERE
+
+    said = wanted.azimuths is not None or wanted.width_deg is not None
+    moved = any(control in ("azimuth", "width") for _, control in lanes.lanes)
+    return said or moved or any((t.azimuth_deg, t.width_deg) != ANYWHERE for t in listed)
 
 
 def _check_known(given: Iterable[str], own: tuple[str, ...]) -> None:

@@ -31,6 +31,23 @@ def test_only_a_model_of_timbres_is_taken_for_an_example(folder):
     assert choose_model(None, "live", timbre=True).spec.name == "other"
 
 
+def test_for_an_example_that_model_is_taken_that_gains_most_in_the_mean(folder):
+    timbre_model(folder / "other.onnx", VOICE_AND_DRUMS, gains_db={"live": {"vocals": 5.0}})
+    gains = {"live": {"vocals": 9.0, "drums": 0.0}}
+    timbre_model(folder / "uneven.onnx", VOICE_AND_DRUMS, gains_db=gains)
+    assert choose_model(None, "live", timbre=True).spec.name == "other"
+    assert choose_model(None, "live", ["vocals"], timbre=True).spec.name == "uneven"
+
+
+def test_beside_a_direction_a_model_is_taken_that_hears_both(folder):
+    good = {"gains_db": {"live": {"vocals": 9.0}}}
+    timbre_model(folder / "alone.onnx", VOICE_AND_DRUMS, **good)
+    assert choose_model(None, "live", ["vocals"], direction=True).spec.name == "alone"
+    timbre_model(folder / "both.onnx", VOICE_AND_DRUMS, mask_axes="steered")
+    assert choose_model(None, "live", ["vocals"]).spec.name == "alone"
+    assert choose_model(None, "live", ["vocals"], direction=True).spec.name == "both"
+
+
 def test_an_instrument_that_nothing_knows_names_what_is_known_and_how_to_install_more(folder):
     source_model(folder / "good.onnx", {"vocals": 0.5})
     with pytest.raises(StemsteerError, match=r"knows accordion .* known are .*models add"):

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from realtime.spec import METADATA_KEY, ModelSpec, Tier
+from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec, Tier
 
 LIVE = Tier(window=2048, synthesis=512, hop=256)
 OFFLINE = Tier(window=4096, synthesis=4096, hop=1024)
@@ -52,10 +52,9 @@ def timbre_model(path: Path, classes: Mapping[str, tuple[float, ...]], **fields:
         name=path.stem,
         tiers={"live": LIVE, "offline": OFFLINE},
         conditions={"direction": 2, "timbre": size, "against": size},
-        mask_axes="mixture",
         encoder="listen",
         classes=classes,
-        **fields,
+        **{"mask_axes": "mixture", **fields},
     )
     nodes = [
         helper.make_node("ReduceSum", ["spectrum", "parts"], ["flat"], keepdims=0),
@@ -65,7 +64,8 @@ def timbre_model(path: Path, classes: Mapping[str, tuple[float, ...]], **fields:
         helper.make_node("Mul", ["first", "first"], ["square"]),
         helper.make_node("Sub", ["one", "square"], ["share"]),
         helper.make_node("Unsqueeze", ["share", "last"], ["tall"]),  # (F, targets, 1, 1)
-        helper.make_node("Add", ["wide", "tall"], ["masks"]),
+        helper.make_node("Add", ["wide", "tall"], ["mask"]),
+        helper.make_node("Concat", ["mask"] * MASK_AXES[spec.mask_axes], ["masks"], axis=2),
     ]
     constants = {
         "zero": np.array(0, np.int64),
