@@ -174,7 +174,11 @@ def with_singer(folder: Path, mix: Audio, model: OnnxModel | None = None) -> Non
     say(f"   {folder}/sung.flac: the song, and someone sings to it.")
     by_direction = [Target(VOICE, 0.0, WIDTH_DEG)]
     by_name = [Target(VOICE, *ANYWHERE, (VOICE,))]
-    shown = [(load_model("panorama", "offline"), by_direction), (load_model("steer"), by_name)]
+    shown = [
+        (load_model("panorama", "offline"), by_direction),
+        (load_model("steer"), by_name),
+        (load_model("timbre-unet", "offline"), by_name),
+    ]
     model = model or installed(SINGER_MODEL)
     scores = {"the mix as it is": song, "the mix / 2": song / 2}
     for taker, targets in [*shown, *([(model, by_name)] if model else [])]:

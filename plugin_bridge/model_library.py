@@ -71,6 +71,7 @@ def choose_model(
     instruments: Sequence[str] = (),
     *,
     timbre: bool = False,
+    against: bool = False,
     sources: bool = False,
     direction: bool = False,
 ) -> OnnxModel:
@@ -79,7 +80,8 @@ def choose_model(
     Parameters
     ----------
     instruments : names of the table of controls that it has to know.
-    timbre : whether it has to take timbres, which examples of a sound give.
+    timbre, against : whether it has to take timbres, which examples of a sound give, and timbres
+        of what the sound is not.
     direction : whether a direction is asked for beside these: models of timbres that do not hear it
         are taken only if there is no other.
     sources : whether it has to have sources of its own, to take them all.
@@ -92,13 +94,13 @@ def choose_model(
     if name is not None:
         model = load_model(name, tier)
         model.spec.tier(tier)
-        if missing := _missing(model.spec, instruments, timbre, sources):
+        if missing := _missing(model.spec, instruments, timbre, against, sources):
             raise ValueError(f"model {model.spec.name!r} {missing}")
         return model
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
     if instruments or timbre or sources:
-        return _best(tier, instruments, timbre, sources, direction)
+        return _best(tier, instruments, timbre, against, sources, direction)
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)
@@ -114,12 +116,17 @@ def choose_model(
 
 
 def _best(
-    tier: str, instruments: Sequence[str], timbre: bool, sources: bool, direction: bool
+    tier: str,
+    instruments: Sequence[str],
+    timbre: bool,
+    against: bool,
+    sources: bool,
+    direction: bool,
 ) -> OnnxModel:
     """Load the installed model that separates these instruments best in a tier."""
     there = [(one.path, one.spec) for one in found_models() if one.spec]
     there = [(path, spec) for path, spec in there if tier in spec.tiers]
-    able = [(p, s) for p, s in there if not _missing(s, instruments, timbre, sources)]
+    able = [(p, s) for p, s in there if not _missing(s, instruments, timbre, against, sources)]
     if not able:
         known = sorted({name for _, spec in there for name in known_instruments(spec)})
         raise StemsteerError(
@@ -153,13 +160,20 @@ def _asked(instruments: Sequence[str], timbre: bool) -> str:
     return " and ".join(instruments) or ("timbres" if timbre else "several sources of its own")
 
 
-def _missing(spec: ModelSpec, instruments: Sequence[str], timbre: bool, sources: bool) -> str:
+def _missing(
+    spec: ModelSpec, instruments: Sequence[str], timbre: bool, against: bool, sources: bool
+) -> str:
     """Return what a model cannot do of what is asked, in words; empty if it can."""
     known = known_instruments(spec)
     if unknown := [name for name in instruments if name not in known]:
         return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
     if timbre and not ("timbre" in spec.conditions and spec.encoder):
         return "takes no timbre: leave --like and --unlike out, or name another model"
+    if against and "against" not in spec.conditions:
+        return (
+            "takes no counter-example: leave --unlike out, or name another model, as fewshot-unet "
+            "or steer"
+        )
     if sources and not has_own_sources(spec):
         return "has no sources of its own: leave --all out, or name another model"
     return ""

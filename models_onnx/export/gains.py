@@ -32,14 +32,14 @@ def gains_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
     """Return the spec with the gains of files of rows, each ``FILE`` or ``TIER=FILE``.
 
-    A file without a tier is of all tiers that no other names. The files of a tier are one
-    measurement: their rows are averaged together.
+    A file without a tier is of all tiers that no other names. Of an instrument that several files
+    of a tier have, the first counts: so give real songs before made ones.
 
     Raises
     ------
     StemsteerError : a file has no rows, or the model has no such tier.
     """
-    rows: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, dict[str, float]] = {}
     for word in measured:
         tier, equals, file = word.partition("=")
         tier, file = (tier, file) if equals else ("", word)
@@ -47,9 +47,9 @@ def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
             raise StemsteerError(
                 f"--measured {word}: {spec.name} has the tiers {', '.join(spec.tiers)}"
             )
-        rows.setdefault(tier, []).extend(_rows(Path(file)))
-    gains = {tier: gains_by_name(rows.get(tier, rows.get("", []))) for tier in spec.tiers}
-    return replace(spec, gains_db={tier: found for tier, found in gains.items() if found})
+        found[tier] = gains_by_name(_rows(Path(file))) | found.get(tier, {})
+    gains = {tier: found.get(tier, found.get("", {})) for tier in spec.tiers}
+    return replace(spec, gains_db={tier: some for tier, some in gains.items() if some})
 
 
 def _rows(file: Path) -> list[Mapping[str, Any]]:

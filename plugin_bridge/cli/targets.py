@@ -182,6 +182,7 @@ def chosen(
         tier,
         list(dict.fromkeys(names)),
         timbre=timbre,
+        against=bool(sounds.unlike) or any(target.unlike for target in listed),
         direction=_placed(wanted, listed, lanes),
     )
     own = () if has_own_sources(model.spec) else model.spec.targets
@@ -193,14 +194,9 @@ def chosen(
 def _check_taken(
     spec: ModelSpec, wanted: TargetOptions, targets: Iterable[Target], lanes: Automation
 ) -> None:
-    """Raise BadParameter for directions and counter-examples that a model of timbres ignores."""
+    """Raise BadParameter for directions that a model of timbres ignores."""
     if "timbre" not in spec.conditions:
         return
-    if "against" not in spec.conditions and any(target.unlike for target in targets):
-        raise typer.BadParameter(
-            f"model {spec.name!r} takes no counter-example: leave --unlike out, or name another "
-            "model, as fewshot-unet or steer"
-        )
     listed = targets if wanted.targets else ()
     if "direction" not in spec.conditions and _placed(wanted, listed, lanes):
         raise typer.BadParameter(
