@@ -123,11 +123,12 @@ def test_the_demonstration_takes_the_song_apart_by_direction_and_by_name(tmp_pat
     none = os.environ | {"STEMSTEER_DATA": str(tmp_path / "data"), "STEMSTEER_MODELS": ""}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=none)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("exactly, to the last bit") == 5
+    assert done.stdout.count("exactly, to the last bit") == 6
     assert "by name" in done.stdout
     assert "stemsteer models add spleeter" in done.stdout
     for file in ("field.png", "targets.json", "steer/guitar.flac", "by-name/drums.flac",
-                 "sung.flac", "singer-steer/vocals.flac"):  # fmt: skip
+                 "sung.flac", "singer-steer/vocals.flac",
+                 "singer-timbre-unet/vocals.flac"):  # fmt: skip
         assert (tmp_path / "demo" / file).exists(), file
 
 
