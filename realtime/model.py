@@ -146,14 +146,22 @@ class OnnxModel:
     ) -> NDArray[np.float32]:
         """See `Model.run`."""
         inputs = {"spectrum": spectrum}
-        inputs |= {name: np.ascontiguousarray(conditions[name]) for name in self.spec.inputs}
         if "newest" in self._inputs:
             inputs["newest"] = np.array([newest], np.float32)
+        told = {name: np.ascontiguousarray(conditions[name]) for name in self.spec.inputs}
+        # Target by target: all at once would take as long, and memory for each of them.
+        targets = range(max(map(len, told.values()), default=1))
         try:
-            masks: NDArray[np.float32] = self._session.run(["masks"], inputs)[0]
+            masks = [
+                self._session.run(
+                    ["masks"], inputs | {name: told[name][k : k + 1] for name in told}
+                )[0][-newest:]
+                for k in targets
+            ]
         except Exception as error:  # onnxruntime raises a dozen classes of its own
             raise _cannot_run(self.spec, error) from error
-        return masks[-newest:]
+        found: NDArray[np.float32] = np.concatenate(masks, axis=1)
+        return found
 
     def _read_spec(self) -> ModelSpec:
         """Read and check the spec, before anything of the graph is loaded."""

@@ -66,4 +66,4 @@ def print_table(
     """Print a table; as Markdown its lines are not broken."""
     from rich.console import Console
 
-    Console(width=160 if markdown else None).print(table_of(headings, rows, markdown=markdown))
+    Console(width=240 if markdown else None).print(table_of(headings, rows, markdown=markdown))
