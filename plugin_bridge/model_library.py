@@ -74,6 +74,7 @@ def choose_model(
     against: bool = False,
     sources: bool = False,
     direction: bool = False,
+    moving: bool = False,
 ) -> OnnxModel:
     """Load the model `name` (or path), or the best one here that can do what is asked.
 
@@ -82,8 +83,9 @@ def choose_model(
     instruments : names of the table of controls that it has to know.
     timbre, against : whether it has to take timbres, which examples of a sound give, and timbres
         of what the sound is not.
-    direction : whether a direction is asked for beside these: models of timbres that do not hear it
-        are taken only if there is no other.
+    direction, moving : whether a direction is asked for beside these, or lanes move the timbre:
+        models of timbres that hear no direction, and would have to work again on a whole stretch
+        for every value of a lane, are taken only if there is no other.
     sources : whether it has to have sources of its own, to take them all.
 
     Raises
@@ -100,7 +102,7 @@ def choose_model(
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
     if instruments or timbre or sources:
-        return _best(tier, instruments, timbre, against, sources, direction)
+        return _best(tier, instruments, timbre, against, sources, direction or moving)
     for preferred in PREFERRED:
         try:
             path = find_model(preferred, tier)
@@ -121,7 +123,7 @@ def _best(
     timbre: bool,
     against: bool,
     sources: bool,
-    direction: bool,
+    steered: bool,
 ) -> OnnxModel:
     """Load the installed model that separates these instruments best in a tier."""
     there = [(one.path, one.spec) for one in found_models() if one.spec]
@@ -134,7 +136,7 @@ def _best(
             f"{tier!r}; known are {', '.join(known) or 'none'}: `stemsteer models add NAME` "
             "installs more, `stemsteer models` lists them"
         )
-    if direction:
+    if steered:
         able = [one for one in able if not _by_timbre_alone(one[1])] or able
     # of equals the preferred: what was not measured is no better than what was
     able.sort(key=lambda one: PREFERRED.index(one[1].name) if one[1].name in PREFERRED else 99)

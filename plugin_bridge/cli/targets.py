@@ -184,6 +184,7 @@ def chosen(
         timbre=timbre,
         against=bool(sounds.unlike) or any(target.unlike for target in listed),
         direction=_placed(wanted, listed, lanes),
+        moving=any(c in ("instrument", "timbre_morph", "strength") for _, c in lanes.lanes),
     )
     own = () if has_own_sources(model.spec) else model.spec.targets
     targets = wanted.wanted(lanes, own, sounds, centre=centre)

@@ -39,13 +39,14 @@ def test_for_an_example_that_model_is_taken_that_gains_most_in_the_mean(folder):
     assert choose_model(None, "live", ["vocals"], timbre=True).spec.name == "uneven"
 
 
-def test_beside_a_direction_a_model_is_taken_that_hears_both(folder):
+def test_beside_a_direction_or_lanes_of_timbre_a_model_is_taken_that_hears_both(folder):
     good = {"gains_db": {"live": {"vocals": 9.0}}}
     timbre_model(folder / "alone.onnx", VOICE_AND_DRUMS, **good)
     assert choose_model(None, "live", ["vocals"], direction=True).spec.name == "alone"
     timbre_model(folder / "both.onnx", VOICE_AND_DRUMS, mask_axes="steered")
     assert choose_model(None, "live", ["vocals"]).spec.name == "alone"
     assert choose_model(None, "live", ["vocals"], direction=True).spec.name == "both"
+    assert choose_model(None, "live", ["vocals"], moving=True).spec.name == "both"
 
 
 def test_an_instrument_that_nothing_knows_names_what_is_known_and_how_to_install_more(folder):
