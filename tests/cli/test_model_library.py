@@ -39,6 +39,17 @@ def test_for_an_example_that_model_is_taken_that_gains_most_in_the_mean(folder):
     assert choose_model(None, "live", ["vocals"], timbre=True).spec.name == "uneven"
 
 
+def test_beside_a_counter_example_a_model_is_taken_that_takes_one(folder):
+    timbre_model(folder / "able.onnx", VOICE_AND_DRUMS)
+    gains = {"live": {"vocals": 9.0}}
+    two = {"direction": 2, "timbre": 2}
+    timbre_model(folder / "good.onnx", VOICE_AND_DRUMS, gains_db=gains, conditions=two)
+    assert choose_model(None, "live", timbre=True).spec.name == "good"
+    assert choose_model(None, "live", timbre=True, against=True).spec.name == "able"
+    with pytest.raises(ValueError, match="takes no counter-example"):
+        choose_model("good", "live", timbre=True, against=True)
+
+
 def test_beside_a_direction_or_lanes_of_timbre_a_model_is_taken_that_hears_both(folder):
     good = {"gains_db": {"live": {"vocals": 9.0}}}
     timbre_model(folder / "alone.onnx", VOICE_AND_DRUMS, **good)

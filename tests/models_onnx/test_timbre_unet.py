@@ -125,7 +125,7 @@ def test_the_file_keeps_the_contract_of_streams(exported: Path, tier: str) -> No
     assert np.abs(sounding[0] - sounding[1]).max() > 1e-4, "two timbres are two targets"
 
 
-def test_a_quarter_of_the_bytes_are_enough(exported: Path, tmp_path: Path) -> None:
+def test_kernels_in_8_bits_are_smaller_and_near_enough(exported: Path, tmp_path: Path) -> None:
     network = stirred()
     path = export_timbre_unet(network, spec(network.config), tmp_path / "small.onnx")
     assert check_agreement(network, path, 0.05) > 1e-4

@@ -51,10 +51,13 @@ def timbre_model(path: Path, classes: Mapping[str, tuple[float, ...]], **fields:
     spec = ModelSpec(
         name=path.stem,
         tiers={"live": LIVE, "offline": OFFLINE},
-        conditions={"direction": 2, "timbre": size, "against": size},
         encoder="listen",
         classes=classes,
-        **{"mask_axes": "mixture", **fields},
+        **{
+            "conditions": {"direction": 2, "timbre": size, "against": size},
+            "mask_axes": "mixture",
+            **fields,
+        },
     )
     nodes = [
         helper.make_node("ReduceSum", ["spectrum", "parts"], ["flat"], keepdims=0),
