@@ -166,6 +166,17 @@ def test_what_the_hand_has_stays_where_a_slow_browser_is_told_everything_anew(pa
     assert shown == {was + 5}
 
 
+def test_an_answer_is_shown_where_a_slow_browser_is_told_everything_anew(panel, open_page):
+    server, surface = panel
+    surface.requests.answers["guitar"] = "like: of before"
+    page = open_page(server)
+    for client in server._hub._clients:
+        client.needs_all = True
+    surface.requests.answers["guitar"] = "listening for 10 s"
+    page.get_by_text("listening for 10 s").wait_for()
+    assert page.get_by_text("like: of before").count() == 0
+
+
 def test_instruments_are_chosen_by_their_buttons_and_by_arrows(panel, open_page):
     server, surface = panel
     page = open_page(server)

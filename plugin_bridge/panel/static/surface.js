@@ -29,6 +29,7 @@ export class Surface extends EventTarget {
   savedTimbres = []; // of timbres: name and encoder
   heard = {}; // by instance, how surely each instrument is heard now
   selected = "";
+  #answers = null; // by instance, the last one that was told; null before the first message
   #socket = null;
   #attempts = 0;
   #held = new Map(); // "instance control" → time until which the server is not believed
@@ -109,6 +110,17 @@ export class Surface extends EventTarget {
     if (this.connected) this.#socket.send(JSON.stringify({ record: wanted }));
   }
 
+  // Show the answer to what was asked, once. A browser that has missed some news is told all answers
+  // anew, so what is new is what differs; what was answered before this page was there is old.
+  #hear(answers) {
+    const known = this.#answers;
+    this.#answers = { ...known, ...answers };
+    const answer = answers[this.selected];
+    if (known && answer && answer !== known[this.selected]) {
+      this.dispatchEvent(new CustomEvent("answer", { detail: answer }));
+    }
+  }
+
   #show() {
     if (this.connected) this.#socket.send(JSON.stringify({ show: this.selected }));
   }
@@ -138,8 +150,7 @@ export class Surface extends EventTarget {
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
     if (message.saved_timbres) this.savedTimbres = message.saved_timbres;
-    const answer = !all && message.answers?.[this.selected]; // what was answered before is old
-    if (answer) this.dispatchEvent(new CustomEvent("answer", { detail: answer }));
+    this.#hear(message.answers ?? {});
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
       this.heard[instance] = Object.fromEntries(pairs);
     }
