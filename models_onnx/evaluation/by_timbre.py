@@ -24,6 +24,7 @@ from rich.progress import track
 
 from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
+from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_tables import Row, tables
 from models_onnx.evaluation.timbre_ways import FIRST, WAYS, Question, again, questions, ways_off
@@ -156,6 +157,9 @@ def main(
         bool, typer.Option(help="mixed as productions are; else spread out")
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
+    codec: Annotated[
+        str | None, typer.Option(help=f"code the mixtures first: {' or '.join(CODECS)}")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="also write the rows as JSON")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
@@ -163,6 +167,8 @@ def main(
     ways = by or list(WAYS)
     if odd := [way for way in ways if way not in WAYS]:
         raise StemsteerError(f"--by {odd[0]}: expected one of {', '.join(WAYS)}")
+    if codec is not None and codec not in CODECS:
+        raise StemsteerError(f"--codec {codec}: expected {' or '.join(CODECS)}")
     if (real is None) == (data is None):
         raise StemsteerError("give the songs as --real or as --data, one of the two")
     commands.claim(*([out] if out else []), force=force)
@@ -180,6 +186,8 @@ def main(
     else:
         assert data is not None
         scenes = made_scenes(data, count, seconds, produced=produced, seed=seed)
+    if codec is not None:
+        scenes = [coded(scene, codec) for scene in scenes]
     rows = list(evaluate(loaded, tier, heard, scenes, ways, off or ()))
     Console(width=150).print(*tables(rows), sep="\n")
     if out:

@@ -27,7 +27,8 @@ TRIES = 12
 
 @dataclass(frozen=True)
 class TimbreScene:
-    """A mixture (2, samples) and its classes: images (classes, 2, samples) that sum to it.
+    """A mixture (2, samples) and its classes: images (classes, 2, samples) that sum to it, or to
+    what it was before a codec.
 
     clip : gives an example of a class, (2, samples), never of this scene, or None if there is none;
         the same number, the same example.
@@ -41,8 +42,9 @@ class TimbreScene:
 
     def judged(self) -> list[int]:
         """Return the classes that are loud enough to be judged, and not alone."""
-        power, mixture = np.square(self.images).sum((1, 2)), np.square(self.mixture).sum()
-        rest = np.square(self.mixture - self.images).sum((1, 2))
+        total = self.images.sum(0)  # what a codec has added to the mixture is no class
+        power, mixture = np.square(self.images).sum((1, 2)), np.square(total).sum()
+        rest = np.square(total - self.images).sum((1, 2))
         audible = power > 10 ** (AUDIBLE_DB / 10) * mixture
         return [int(k) for k in np.flatnonzero(audible & (rest > 10 ** (ALONE_DB / 10) * mixture))]
 

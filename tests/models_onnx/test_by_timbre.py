@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.evaluation.by_timbre import main, measure, separated
+from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_ways import Question, again, questions, ways_off
 from models_onnx.export.command import main as export_main
@@ -67,6 +68,15 @@ def test_real_songs_are_the_sums_of_their_stems_by_class(songs: Path) -> None:
     ]
     assert correlation[1] > 5 * correlation[0], "an example is of the other song"
     assert one.clip("violin", 0) is None
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_coded_mixture_is_in_time_and_nearly_the_same(songs: Path, codec: str) -> None:
+    scene = real_songs(songs)[0]
+    mixture = coded(scene, codec).mixture
+    assert mixture.shape == scene.mixture.shape and mixture.dtype == np.float32
+    difference = np.square(mixture - scene.mixture).sum() / np.square(scene.mixture).sum()
+    assert 1e-5 < difference < 0.1, "a delay of one sample makes it 0.4"
 
 
 def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:
@@ -140,9 +150,13 @@ def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path:
 
 def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model: Path) -> None:
     command = ["--model", str(model), "--real", str(songs), "--by", "name"]
-    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(
+        commands.app(main), [*command, "--codec", "mp3"], env={"COLUMNS": "200"}
+    )
     assert result.exit_code == 0, result.output
     assert "query" not in result.output
+    result = CliRunner().invoke(commands.app(main), [*command, "--codec", "wma"])
+    assert "--codec wma: expected mp3 or ogg" in result.output
     result = CliRunner().invoke(commands.app(main), [*command, "--by", "smell"])
     assert result.exit_code == 1
     assert "--by smell" in result.output
