@@ -74,7 +74,8 @@ def test_real_songs_are_the_sums_of_their_stems_by_class(songs: Path) -> None:
 def test_a_coded_mixture_is_in_time_and_nearly_the_same(songs: Path, codec: str) -> None:
     scene = real_songs(songs)[0]
     mixture = coded(scene, codec).mixture
-    assert mixture.shape == scene.mixture.shape and mixture.dtype == np.float32
+    assert mixture.shape == scene.mixture.shape
+    assert mixture.dtype == np.float32
     difference = np.square(mixture - scene.mixture).sum() / np.square(scene.mixture).sum()
     assert 1e-5 < difference < 0.1, "a delay of one sample makes it 0.4"
 
