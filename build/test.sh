@@ -9,8 +9,10 @@ environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 # Real hosts for the plugin, soundfonts for the renderer, other people's tools for the protocols.
 # Tests that miss one of them are skipped and say so in the summary.
 provide build/debian-packages.txt
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet
+# mypy has one processor; the other compiles the plugin that many tests load.
+.venv/bin/python -m tests.support.engine_sandbox &
 .venv/bin/mypy
+wait
 exec .venv/bin/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder "$@"

@@ -1,5 +1,6 @@
 """Set up the process that runs the tests, and what files of them share."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 import pytest
 import soundfile
 
-from tests.support.engine_sandbox import WORK, need, sandboxed_engine
+from tests.support.engine_sandbox import need, sandboxed_engine
 from tests.support.osc_rig import Rig
 from tests.support.rendering import RATE_HZ, panned
 
@@ -17,12 +18,7 @@ from tests.support.rendering import RATE_HZ, panned
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
-
-COMPILERS = "/usr/lib/ccache"
-"""Where Debian's ccache has its compilers: the plugin is built of the same files several times."""
-if os.path.isdir(COMPILERS):
-    os.environ["PATH"] = f"{COMPILERS}:{os.environ['PATH']}"
-    os.environ |= {"CCACHE_DIR": str(WORK / "ccache"), "CCACHE_NOHASHDIR": "1"}
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # or threads of several processes wait by spinning
 
 BESIDE_REALTIME = 5
 """Niceness of tests that run beside those of real time."""
@@ -33,12 +29,19 @@ def pytest_collection_modifyitems(items):
     """Group the tests for several processes: those of real time together and first, others by file.
 
     What a file's tests share is then made once. Those with hosts come second, since they take
-    longest: a long one that begins last keeps one process alone.
+    longest: a long one that begins last keeps one process alone. Those of OSC come third: they
+    mostly wait, which costs nothing while others work.
     """
-    items.sort(key=lambda item: (not is_realtime(item), not item.get_closest_marker("host")))
+    items.sort(key=_turn)
     for item in items:
         group = "realtime" if is_realtime(item) else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish():
+    """Let the collector of garbage pass over what the tests have imported, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):
@@ -48,6 +51,14 @@ def pytest_runtest_setup(item):
     """
     if "PYTEST_XDIST_WORKER" in os.environ and not is_realtime(item):
         os.nice(max(0, BESIDE_REALTIME - os.nice(0)))
+
+
+def _turn(item):
+    return (
+        not is_realtime(item),
+        not item.get_closest_marker("host"),
+        item.path.parent.name != "osc",
+    )
 
 
 def is_realtime(item):
