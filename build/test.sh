@@ -11,8 +11,11 @@ environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 provide build/debian-packages.txt
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet
-# mypy has one processor; the other compiles the plugin that many tests load.
-.venv/bin/python -m tests.support.engine_sandbox &
+# mypy has one processor; the other compiles what many tests load: our modules, and the plugin.
+{
+    .venv/bin/python -m compileall -q realtime plugin_bridge models_onnx tests/support
+    .venv/bin/python -m tests.support.engine_sandbox
+} &
 .venv/bin/mypy
 wait
 exec .venv/bin/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder "$@"
