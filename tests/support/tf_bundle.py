@@ -12,7 +12,8 @@ FOOTER, MAGIC = 40, bytes.fromhex("57fb808b247547db")
 def write_bundle(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
     """Write ``model.index`` and its numbers; return the index."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, entries = b"", [(b"", b"\x08\x01\x1a\x02\x08\x01")]
+    entries = [(b"", b"\x08\x01\x1a\x02\x08\x01")]
+    data = bytearray()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], "<f4")
         dims = b"".join(_bytes(2, _number(1, size)) for size in array.shape)
