@@ -11,7 +11,7 @@ environment .venv ".[train,dev,live,panel,cluster,discovery,host,validate]"
 provide build/debian-packages.txt
 .venv/bin/ruff check --quiet
 .venv/bin/ruff format --check --quiet
-# mypy has one processor; the other compiles what many tests load: our modules, and the plugin.
+# mypy has one processor; the other compiles what many tests load: our modules, and the plugins.
 {
     .venv/bin/python -m compileall -q realtime plugin_bridge models_onnx tests/support
     .venv/bin/python -m tests.support.engine_sandbox

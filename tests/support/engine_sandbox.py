@@ -295,3 +295,5 @@ def level_db(sound: np.ndarray, against: np.ndarray) -> float:
 if __name__ == "__main__":  # before the tests, which then find it; what is missing they say
     with contextlib.suppress(pytest.skip.Exception, pytest.fail.Exception):
         built_plugin()
+        sanitized_plugin()
+        sanitized_plugin("Stemsteer", "thread")
