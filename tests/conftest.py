@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import hypothesis
 import pytest
 import soundfile
 
@@ -20,6 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["STEMSTEER_DATA"] = "/nonexistent"  # models and timbres of who runs the tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # or threads of several processes wait by spinning
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines differ, and are busy
+hypothesis.settings.load_profile("untimed")
+
 BESIDE_REALTIME = 5
 """Niceness of tests that run beside those of real time."""
 
@@ -29,8 +33,8 @@ def pytest_collection_modifyitems(items):
     """Group the tests for several processes: those of real time together and first, others by file.
 
     What a file's tests share is then made once. Those with hosts come second, since they take
-    longest: a long one that begins last keeps one process alone. Those of OSC come third: they
-    mostly wait, which costs nothing while others work.
+    longest: a long one that begins last keeps one process alone. Those that mostly wait come
+    third: that costs nothing while others work.
     """
     items.sort(key=_turn)
     for item in items:
@@ -54,11 +58,8 @@ def pytest_runtest_setup(item):
 
 
 def _turn(item):
-    return (
-        not is_realtime(item),
-        not item.get_closest_marker("host"),
-        item.path.parent.name != "osc",
-    )
+    """Return where a test stands: realtime, host, waits, then all others; False is before True."""
+    return [not item.get_closest_marker(name) for name in ("realtime", "host", "waits")]
 
 
 def is_realtime(item):

@@ -14,6 +14,8 @@ from plugin_bridge.osc import http_guard
 from plugin_bridge.osc.http_guard import MAX_CONNECTIONS
 from plugin_bridge.osc.oscquery import QueryServer
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def query(rig):
