@@ -48,6 +48,7 @@ class TimbreConfig:
 CONFIGS = {
     "tiny": TimbreConfig(STEER_CONFIGS["timbre-tiny"], ListenConfig(bands=24, width=16, size=8)),
     "live": TimbreConfig(),
+    "wide": TimbreConfig(STEER_CONFIGS["timbre-wide"]),
     "studio": TimbreConfig(STEER_CONFIGS["timbre-studio"]),
 }
 

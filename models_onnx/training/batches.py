@@ -1,4 +1,4 @@
-"""Batches for training: scenes, what is asked of them, and a thread that draws ahead.
+"""Batches for training: scenes, what is asked of them, and threads or processes that draw ahead.
 
 Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
 """
@@ -6,7 +6,7 @@ Batch k is a function of (seed, k) alone, so a run can stop and resume anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,18 +138,43 @@ def draw_batch(
 
 
 def batches(
-    draw: Callable[[int], Batch], first: int, ahead: int = 3
+    draw: Callable[[int], Batch], first: int, workers: int = 0
 ) -> Generator[Batch, None, None]:
-    """Give draw(first), draw(first + 1), …, drawn ahead by one background thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        waiting: list[Future[Batch]] = [pool.submit(draw, first + k) for k in range(ahead)]
+    """Give draw(first), draw(first + 1), …, drawn ahead by one background thread.
+
+    Parameters
+    ----------
+    workers : processes that draw instead, where one thread is too slow for a GPU. `draw` must be
+        one that can be pickled.
+    """
+    pool: Executor = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    ask, ahead = draw, 3
+    if workers:
+        context = torch.multiprocessing.get_context("spawn")  # tensors come in shared memory
+        pool = ProcessPoolExecutor(workers, context, _begin_worker, (draw,))
+        ask, ahead = _draw_in_worker, 2 * workers
+    with pool:
+        waiting: list[Future[Batch]] = [pool.submit(ask, first + k) for k in range(ahead)]
         step = first + ahead
         try:
             while True:
                 batch = waiting.pop(0).result()
-                waiting.append(pool.submit(draw, step))
+                waiting.append(pool.submit(ask, step))
                 step += 1
                 yield batch
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _begin_worker(draw: Callable[[int], Batch]) -> None:
+    global _draw
+    _draw = draw
+    torch.set_num_threads(1)
+
+
+def _draw_in_worker(step: int) -> Batch:
+    return _draw(step)
+
+
+_draw: Callable[[int], Batch]

@@ -134,6 +134,9 @@ def main(
     ] = 0.99,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=0, help="processes that draw scenes, for a GPU; 0: a thread")
+    ] = 0,
     fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
 ) -> None:
     """Train by timbre, or go on with a run that was stopped."""
@@ -173,4 +176,4 @@ def main(
     elif validation:
         valid = scene_batches.validation_batches(validation)
         checked = check_batches(validation)
-    train(run, draw, valid, out, check=partial(check, checked))
+    train(run, draw, valid, out, workers=workers, check=partial(check, checked))

@@ -1,10 +1,11 @@
-"""Begin `steer` with long windows from weights of the live one: every cell becomes two.
+"""Begin a larger `steer` from weights of the live one: longer windows, or a wider core.
 
 ``python -m models_onnx widen steer.onnx --config studio --out DIR`` writes a checkpoint for
 ``python -m models_onnx train steer --config studio --init DIR``; with ``--network timbre``, from a
-checkpoint of ``train-timbre``, one for that command. What was learned for a cell holds for both
-halves of it: weights that read cells are halved and stand twice, weights that write them stand
-twice. More numbers a band begin as they are drawn.
+checkpoint of ``train-timbre``, one for that command. In longer windows every cell becomes two, and
+what was learned for a cell holds for both halves of it: weights that read cells are halved and
+stand twice, weights that write them stand twice. More numbers a band begin as they are drawn. Of a
+wider core (``--network timbre --config wide``) see `widen_core`.
 """
 
 from __future__ import annotations
@@ -70,6 +71,58 @@ def widen(network: Steer, narrow: Mapping[str, Tensor]) -> None:
                 weight.copy_(narrow[name])
 
 
+def widen_core(network: Steer, narrow: Mapping[str, Tensor]) -> None:
+    """Give `network` the weights `narrow` of one that differs by a narrower core alone.
+
+    New numbers of the core see what old ones see, by weights of an old number in another order, so
+    that layer norms find the same deviation; nothing that was there reads them at first (after Chen
+    et al., "Net2Net: accelerating learning via knowledge transfer", 2016). So the network does
+    nearly what it did.
+
+    Raises ValueError if other sizes differ, or the core is not wider.
+    """
+    core, old = network.config.core, narrow["active.weight"].shape[1]
+    if core <= old:
+        raise ValueError(f"a core of {core} numbers, expected more than {old}")
+    with torch.no_grad():
+        for name, weight in network.state_dict().items():
+            learned = narrow[name]
+            for axis in (1, 0):  # inputs before outputs
+                learned = _wider(learned, axis, old, core) if _of_core(name, axis) else learned
+            if learned.shape != weight.shape:
+                raise ValueError(
+                    f"{name} is {tuple(weight.shape)}, expected {tuple(learned.shape)}"
+                )
+            weight.copy_(learned)
+
+
+READS = ("layers.", "leave.", "active.", "film.gate.")
+"""Weights whose inputs are the numbers of the core."""
+WRITES = ("enter.", "opening.", "doubt.", "layers.", "norms.", "film.core.", "film.late")
+"""Weights whose outputs are."""
+
+
+def _of_core(name: str, axis: int) -> bool:
+    reads = axis == 1 and name.startswith(READS) and name.split(".")[-1].startswith("weight")
+    return reads or (axis == 0 and name.startswith(WRITES))
+
+
+def _wider(weight: Tensor, axis: int, old: int, core: int) -> Tensor:
+    """Give an axis of `old` numbers, or of several times so many, `core` numbers each time."""
+    parts = weight.unflatten(axis, (-1, old)).unbind(axis)
+    return torch.cat([_one_wider(part, axis, core - old) for part in parts], axis)
+
+
+def _one_wider(part: Tensor, axis: int, more: int) -> Tensor:
+    if axis == 1:
+        return torch.cat([part, part.new_zeros(len(part), more)], 1)
+    new = part[torch.arange(more) % len(part)]
+    if part.dim() > 1:
+        order = torch.rand(new.shape).argsort(1)
+        new = new.gather(1, order)
+    return torch.cat([part, new])
+
+
 def main(
     init: Annotated[Path, typer.Argument(help="checkpoint or exported file of the live network")],
     out: Annotated[Path, typer.Option(help="folder for the checkpoint")],
@@ -87,7 +140,8 @@ def main(
     try:
         if isinstance(network, TimbreSteer) and isinstance(live, TimbreSteer):
             network.load_state_dict(live.heard(), strict=False)
-            widen(network.steer, live.steer.state_dict())
+            same_cells = network.steer.per_band == live.steer.per_band
+            (widen_core if same_cells else widen)(network.steer, live.steer.state_dict())
         elif isinstance(network, Steer):
             widen(network, live.state_dict())
         else:

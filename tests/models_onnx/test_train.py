@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from models_onnx import commands
 from models_onnx.networks import checkpoints, registry
 from models_onnx.training import widen
-from models_onnx.training.batches import Aims
+from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.curves import _smoothed, read_log
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
@@ -74,6 +75,19 @@ def test_a_run_that_stops_and_goes_on_comes_to_the_same_weights(tmp_path: Path) 
     assert rest.step == whole.step == 6
     for name, value in weights(whole).items():
         assert torch.equal(weights(rest)[name], value), name
+
+
+def test_a_process_beside_draws_what_a_thread_draws() -> None:
+    with closing(batches(draw_and_say_where, 4, workers=1)) as drawn:
+        found = [next(drawn) for _ in range(3)]
+    for step, batch in enumerate(found, 4):
+        assert torch.equal(batch.targets, draw(step).targets)
+        assert int(batch.change[0]) not in (0, os.getpid())
+
+
+def draw_and_say_where(step: int) -> Batch:
+    """Give a batch whose changes say which process drew it."""
+    return replace(draw(step), change=torch.tensor([os.getpid()]))
 
 
 def test_a_signal_stops_the_run_and_keeps_its_state(tmp_path: Path) -> None:

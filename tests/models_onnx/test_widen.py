@@ -12,7 +12,7 @@ from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import PLACES
 from models_onnx.networks.steer.features import described
-from models_onnx.training.widen import main, widen
+from models_onnx.training.widen import main, widen, widen_core
 from realtime import load_model
 from realtime.model import WEIGHTS
 
@@ -56,6 +56,43 @@ def test_cells_that_are_not_half_as_wide_are_refused():
     narrow = steer.Steer(TINY)
     with pytest.raises(ValueError, match="expected twice 8"):
         widen(steer.Steer(TINY), narrow.state_dict())
+
+
+def test_a_wider_core_begins_with_what_the_narrow_one_does():
+    torch.manual_seed(0)
+    sizes = replace(TINY, core=96, layers=2, timbre=8, code=8)
+    narrow = steer.Steer(sizes).eval()
+    with torch.no_grad():
+        for weight in narrow.film.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+        narrow.decode.weight.mul_(10)
+    wide = steer.Steer(replace(sizes, core=144)).eval()
+    as_drawn = {name: weight.clone() for name, weight in wide.state_dict().items()}
+    widen_core(wide, narrow.state_dict())
+    spectrum = torch.randn(1, 50, 2, 1024, 2) * torch.rand(1, 50, 1, 1024, 1)
+    asked = {
+        "direction": torch.tensor([10.0, 20.0]).expand(1, 50, 1, 2),
+        "timbre": torch.nn.functional.normalize(torch.randn(8), dim=0).expand(1, 50, 1, 8),
+        "against": torch.zeros(1, 50, 1, 8),
+    }
+    with torch.no_grad():
+        expected, found = narrow(spectrum, asked).masks, wide(spectrum, asked).masks
+        wide.load_state_dict(as_drawn)
+        other = wide(spectrum, asked).masks
+
+    def alike(masks):
+        return float(torch.corrcoef(torch.stack([masks.flatten(), expected.flatten()]))[0, 1])
+
+    assert alike(found) > 0.995
+    assert alike(other) < 0.95
+
+
+def test_a_core_that_is_not_wider_or_differs_in_more_is_refused():
+    narrow = steer.Steer(TINY).state_dict()
+    with pytest.raises(ValueError, match="a core of 32 numbers, expected more than 32"):
+        widen_core(steer.Steer(TINY), narrow)
+    with pytest.raises(ValueError, match=r"hidden\.weight is \(64, 100, 32\), expected"):
+        widen_core(steer.Steer(replace(TINY, core=48, inner=32)), narrow)
 
 
 def test_a_network_that_is_told_timbres_keeps_what_they_do_and_its_encoder(tmp_path, monkeypatch):

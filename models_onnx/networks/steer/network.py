@@ -98,6 +98,7 @@ CONFIGS = {
     "unaimed": SteerConfig(aim=False),
     "timbre-tiny": SteerConfig(encoded=16, share=4, core=32, layers=2, inner=24, timbre=8, code=8),
     "timbre": SteerConfig(layers=3, timbre=64),
+    "timbre-wide": SteerConfig(core=384, layers=3, timbre=64),
     "timbre-studio": SteerConfig(
         layers=3, inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4, timbre=64
     ),
@@ -277,7 +278,7 @@ class Steer(nn.Module):
         if modulation is not None:
             hidden = modulation.bands(hidden)
         hidden = functional.relu(hidden)
-        masks = filters(self.decode(hidden), slopes, null=self.config.null)
+        masks = filters(self.decode(hidden).float(), slopes, null=self.config.null)
         if modulation is not None:
             masks = masks * modulation.level(x)[..., None]
         return masks, self.active(x)[..., 0], following
