@@ -11,6 +11,7 @@ import onnx
 
 from models_onnx.export.onnx_files import ExportError
 from models_onnx.export.separators import OneMixture, export
+from models_onnx.networks import timbre
 from models_onnx.networks.branches import branch
 from models_onnx.networks.registry import load_weights
 from models_onnx.networks.steer.network import CONFIGS, Steer
@@ -86,7 +87,9 @@ def difference(one: Path, other: Path) -> float:
 def _network(path: Path, spec: ModelSpec, *, by_timbre: bool) -> Steer:
     """Return the network of a file, or of its part, with its weights."""
     ahead = next(iter(spec.tiers.values())).lookahead > 0
-    names = {False: ("small", "studio"), True: ("timbre", "timbre-studio")}[by_timbre]
-    network = Steer(CONFIGS[names[ahead]])
+    config = CONFIGS["studio" if ahead else "small"]
+    if by_timbre:
+        config = timbre.CONFIGS[str(spec.training.get("config", "live"))].steer
+    network = Steer(config)
     load_weights(network, path)
     return network.eval()

@@ -55,11 +55,14 @@ def begin(network: TimbreSpace, path: Path) -> None:
         registry.fill(network, found["network"], path)  # the averaged weights lag behind
         return
     assert isinstance(network, TimbreSteer)
-    found = registry.exported(path)
     own = network.steer.state_dict()
-    fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
-    missing = [name for name in own if name not in fitting and not name.startswith(NEW)]
-    if missing:
+    for told in (True, False):  # a file of two networks: the one that fits
+        found = registry.exported(path, told=told)
+        fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+        missing = [name for name in own if name not in fitting and not name.startswith(NEW)]
+        if not missing:
+            break
+    else:
         raise checkpoints.CheckpointError(
             f"{path} does not hold the weights of a separator: {missing[0]} is missing"
         )

@@ -1,6 +1,7 @@
 """The separator told a timbre: what no timbre leaves alone, training, export, and the encoder."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_new_network_begins_with_the_weights_of_a_direction_alone(tmp_path: Pa
     network = TimbreSteer(timbre.CONFIGS["live"])
     shipped = Path(steer.__file__).parents[2] / "weights" / "steer.onnx"
     train_timbre.begin(network, shipped)
-    found = registry.exported(shipped)
+    found = registry.exported(shipped, told=False)
     weights = network.steer.state_dict()
     assert torch.equal(weights["encode.weight"], found["encode.weight"])
     with pytest.raises(StemsteerError, match="does not hold the weights of a separator"):
@@ -247,10 +248,19 @@ def test_the_level_is_closed_for_what_is_asked_by_timbre_alone() -> None:
     assert after[1].abs().max() < 0.1 * before[1].abs().max()
 
 
-@pytest.fixture(scope="module")
-def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A plain model, one that takes a timbre, and both in one file."""
-    folder = tmp_path_factory.mktemp("joined")
+@pytest.fixture(scope="module", params=[32, 48], ids="core of {}".format)
+def joined(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """A plain model with a core of 32, one that takes a timbre, and both in one file."""
+    tiny = timbre.CONFIGS["tiny"]
+    with pytest.MonkeyPatch.context() as patch:
+        wide = replace(tiny, steer=replace(tiny.steer, core=request.param))
+        patch.setitem(timbre.CONFIGS, "tiny", wide)
+        yield joined_in(tmp_path_factory.mktemp("joined"))
+
+
+def joined_in(folder: Path) -> dict[str, Path]:
     torch.manual_seed(3)
     plain, plain_spec, about = registry.build("steer", "tiny")
     network, spec, told_about = registry.build("timbre", "tiny")
