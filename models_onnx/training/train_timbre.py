@@ -26,15 +26,23 @@ from models_onnx.training import fuse, scene_batches
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
+from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
-from models_onnx.training.timbre_unet_task import ASKING, TimbreUNetTask, begin_with_spleeter
+from models_onnx.training.timbre_unet_task import (
+    ASKING,
+    OLD_SHARE,
+    TimbreUNetTask,
+    begin_with_spleeter,
+)
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.errors import StemsteerError
 
 CHECKED = Asking(direction=0.0, absent=0.15)
 CHECKS = 5
+KEPT = Asking(direction=0.18, query=0.17, absent=0.12, clips=1)
+"""What `steer` is asked beside an encoder that learns no more: it needs no clips of its own."""
 NEW = ("film.", "layers.2.", "norms.2.")
 """What a separator by direction lacks."""
 
@@ -132,6 +140,9 @@ def main(
     targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
+    old_share: Annotated[
+        float, typer.Option(min=0, max=1, help="of that rate, for the old weights of a U-Net")
+    ] = OLD_SHARE,
     average: Annotated[
         float, typer.Option(min=0, max=1, help="decay of the averaged weights")
     ] = 0.99,
@@ -165,9 +176,13 @@ def main(
         keep_encoder(built, encoder)
         about |= {"encoder": "kept"}
     pool, names = open_pool(data)
-    asking = ASKING if is_unet else Asking()
+    asking = ASKING if is_unet else Asking() if encoder is None else KEPT
     draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
-    task = (TimbreUNetTask if is_unet else TimbreTask)(built, spec, next(iter(spec.tiers)), device)
+    tier = next(iter(spec.tiers))
+    if is_unet:
+        task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)
+    else:
+        task = TimbreTask(built, spec, tier, device)
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
