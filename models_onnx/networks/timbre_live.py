@@ -1,0 +1,117 @@
+"""A U-Net that runs live, told a timbre of the encoder that `steer` has.
+
+The separator is that of systems 2 to 5 (`models_onnx.networks.unet.network`): causal, strides in
+frequency alone. It gives one mask for both channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models_onnx.networks.encoders.listen import ListenConfig
+from models_onnx.networks.output import NetworkOutput
+from models_onnx.networks.timbre import TimbreSpace
+from models_onnx.networks.unet.config import UNetConfig
+from models_onnx.networks.unet.network import UNet
+from realtime.spec import ModelSpec
+
+TINY = 1e-6
+TOLD = UNetConfig("query", condition=32, residual=True, places=("input", "encoder", "decoder"))
+
+
+@dataclass(frozen=True)
+class TimbreLiveConfig:
+    """The separator, the numbers between a timbre and what it is told, and the encoder.
+
+    It is told as many numbers as a latent of system 2 has, from whose weights it begins.
+    """
+
+    unet: UNetConfig = TOLD
+    between: int = 128
+    listen: ListenConfig = field(default_factory=ListenConfig)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.unet, Mapping):  # from a checkpoint
+            object.__setattr__(self, "unet", UNetConfig(**self.unet))
+        if isinstance(self.listen, Mapping):
+            object.__setattr__(self, "listen", ListenConfig(**self.listen))
+
+
+CONFIGS = {
+    "causal": TimbreLiveConfig(),
+    "causal-tiny": TimbreLiveConfig(
+        replace(TOLD, condition=4, channels=(8, 16), strides=(16, 8), dilations=(1,)),
+        between=8,
+        listen=ListenConfig(bands=24, width=16, size=8),
+    ),
+}
+
+
+def spec(config: TimbreLiveConfig) -> ModelSpec:
+    """Return the spec of the separator."""
+    return ModelSpec(
+        name="timbre-live",
+        tiers=dict.fromkeys(("live", "studio", "offline"), config.unet.tier),
+        conditions={"timbre": config.listen.size},
+        mask_axes="mixture",
+        bins=config.unet.bins,
+        description="a causal U-Net told a timbre: an instrument out of a mix, live",
+        licence="GPL-3.0-or-later",
+    )
+
+
+class TimbreLive(TimbreSpace):
+    """The separator, and the space of its timbres."""
+
+    def __init__(self, config: TimbreLiveConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = UNet(config.unet)
+        size, between = config.listen.size, config.between
+        self.tell = nn.Sequential(
+            nn.Linear(size, between), nn.ReLU(), nn.Linear(between, config.unet.condition)
+        )
+        self.add_space(config.listen)
+
+    def told(self, timbre: Tensor) -> Tensor:
+        """Give the code (..., condition) of timbres (..., size), unit vectors both."""
+        return functional.normalize(self.tell(8.0 * timbre), dim=-1)  # numbers of about one
+
+    def masks(self, spectrum: Tensor, timbre: Tensor) -> Tensor:
+        """Give masks (B, F, bins) of frames as far apart as in training, told unit timbres.
+
+        spectrum (B, F, 2, bins, 2), timbre (B, size).
+        """
+        told = self.told(timbre)[:, None].expand(-1, spectrum.shape[1], -1)
+        return self.unet(spectrum, told).masks[:, :, 0]
+
+
+class TimbreLiveStream(nn.Module):
+    """The separator of a stream, as `NetworkOutput` has it, of one target.
+
+    A shorter timbre says less, and zeros nothing: the mask is one, or goes there.
+    """
+
+    def __init__(self, network: TimbreLive) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.unet = network.unet.interleaved()
+
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each state of one stream."""
+        return self.unet.states()
+
+    def forward(
+        self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
+    ) -> NetworkOutput:
+        """Give masks (B, F, K = 1, 1, bins) of spectra (B, F, 2, bins, 2)."""
+        timbre = conditions["timbre"][:, :, 0]
+        length = timbre.norm(dim=-1, keepdim=True)
+        answer = self.unet(spectrum, self.network.told(timbre / length.clamp(min=TINY)), states)
+        asked = length.clamp(max=1.0)
+        masks = answer.masks[:, :, 0] * asked + (1 - asked)
+        return NetworkOutput(masks[:, :, None, None], answer.states, None)
