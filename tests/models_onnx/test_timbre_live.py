@@ -134,8 +134,6 @@ def test_it_is_trained_by_command_from_a_run_of_system_2(
     assert isinstance(restored, TimbreLive)
     assert kept["about"]["encoder"] == "kept"
     assert torch.allclose(restored.names(), heard.names())
-    assert (
-        restored.unet.neck[0].first.conv.weight.shape == system.unet.neck[0].first.conv.weight.shape
-    )
-    assert json.dumps(kept["about"]["sizes"])
+    shapes = [n.unet.neck[0].first.conv.weight.shape for n in (restored, system)]
+    assert shapes[0] == shapes[1]
     assert timbre_live.spec(restored.config).conditions == {"timbre": 8}
