@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import NO_CONDITIONS, Conditions
+from realtime.conditions import NO_CONDITIONS, WIDTH_DEG, Conditions
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.graph import problems_of
@@ -260,15 +260,18 @@ class OnnxStepper:
 
 
 def _changes(conditions: Conditions) -> list[int]:
-    """Frames at which a timbre begins or ends.
+    """Frames at which a timbre begins or ends, or a direction beside it.
 
-    A graph may answer calls without any timbre in another way than calls with one.
+    A graph may answer calls without any timbre, and calls with timbres alone, in ways of their own.
     """
-    told = [np.any(conditions[name], axis=(1, 2)) for name in FREE_WHERE_ZERO if name in conditions]
+    told = {n: np.any(conditions[n], axis=(1, 2)) for n in FREE_WHERE_ZERO if n in conditions}
     if not told:
         return []
-    either: NDArray[np.bool_] = np.logical_or.reduce(told)
-    return [int(k) + 1 for k in np.flatnonzero(either[1:] != either[:-1])]
+    kinds = np.logical_or.reduce(list(told.values())).astype(np.int8)
+    if "direction" in conditions:
+        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
+        kinds += told.get("timbre", False) & anywhere & ~told.get("against", np.False_)
+    return [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]
 
 
 class _Buffers:

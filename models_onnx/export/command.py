@@ -47,6 +47,13 @@ def main(
         Path | None,
         typer.Option(help="file whose network answers where no timbre is asked for"),
     ] = None,
+    by_timbre: Annotated[
+        Path | None,
+        typer.Option(help="file whose network answers where a timbre alone is asked for"),
+    ] = None,
+    eight_bits: Annotated[
+        bool, typer.Option("--eight-bits", help="store the large matrices of a network in int8")
+    ] = False,
     gate: Annotated[
         str, typer.Option(help=f"weight of a U-Net's activity on its mask: {', '.join(GATES)}")
     ] = "none",
@@ -102,4 +109,14 @@ def main(
         stream = OneMixture(network, list(spec.conditions))
     else:
         stream = OneStream(network, list(spec.conditions))
-    print(export(stream, spec, out, states=network.states(), by_direction=by_direction))
+    print(
+        export(
+            stream,
+            spec,
+            out,
+            states=network.states(),
+            by_direction=by_direction,
+            by_timbre=by_timbre,
+            eight_bits=eight_bits,
+        )
+    )

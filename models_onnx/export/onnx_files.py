@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models_onnx.networks.registry import HALF
+from models_onnx.networks.registry import EIGHT_BITS, HALF, SCALE
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
@@ -49,6 +50,7 @@ def write_onnx(
     check: Callable[[Path], object],
     *,
     change: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None,
+    eight_bits: bool = False,
 ) -> Path:
     """Write a graph, its large weights in float16; `path` appears only when `check` does not raise.
 
@@ -58,6 +60,7 @@ def write_onnx(
     metadata : texts of the file by key.
     check : called with the file before it has its name.
     change : what is made of the model before it is written.
+    eight_bits : whether large matrices are stored in int8, with a scale for each row.
     """
     names = [*graph.inputs, *graph.outputs]
     with atomic_write(path) as part:
@@ -74,7 +77,8 @@ def write_onnx(
                 dynamo=False,
             )
         model = onnx.load(part)
-        halve(model.graph)
+        learned = [name for name, _ in graph.module.named_parameters()]
+        shorten(model.graph, learned if eight_bits else ())
         if change is not None:
             model = change(model)
         onnx.helper.set_model_props(model, dict(metadata))
@@ -84,28 +88,53 @@ def write_onnx(
     return path
 
 
-def rounded(network: nn.Module) -> nn.Module:
-    """Return a copy whose larger weights are what float16 holds of them."""
+def rounded(network: nn.Module, *, eight_bits: bool = False) -> nn.Module:
+    """Return a copy whose larger weights are what a file holds of them."""
     network = copy.deepcopy(network)
     with torch.no_grad():
+        matrices = [w for w in network.parameters() if eight_bits and w.dim() > 1]
         for weight in (*network.parameters(), *network.buffers()):
-            if weight.numel() >= LARGE and weight.is_floating_point():
+            if weight.numel() < LARGE or not weight.is_floating_point():
+                continue
+            if any(weight is one for one in matrices):
+                stored, scale = in_eight_bits(weight.numpy())
+                weight.copy_(torch.from_numpy(stored * scale))
+            else:
                 weight.copy_(weight.half())
     return network
 
 
-def halve(graph: onnx.GraphProto) -> None:
-    """Store large weights in float16; ONNX Runtime casts them once, when it loads the file."""
-    casts = []
+def in_eight_bits(
+    values: NDArray[np.float32],
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return integers and what to multiply them by: each row's largest number is 127."""
+    scale = np.abs(values).max(-1, keepdims=True) / np.float32(127)
+    scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.rint(values / scale).astype(np.int8), scale
+
+
+def shorten(graph: onnx.GraphProto, eight_bits: Container[str] = ()) -> None:
+    """Store large weights in float16, matrices of these names in int8; they are cast at load."""
+    casts, weights = [], []
     for weight in graph.initializer:
-        values = onnx.numpy_helper.to_array(weight)
+        values, name = onnx.numpy_helper.to_array(weight), weight.name
         if values.dtype != np.float32 or values.size < LARGE:
-            continue
-        name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))
-        casts.append(
-            onnx.helper.make_node("Cast", [name + HALF], [name], to=onnx.TensorProto.FLOAT)
-        )
+            weights.append(weight)
+        elif name in eight_bits and values.ndim > 1:
+            stored, scale = in_eight_bits(values)
+            whole = f"{name}.whole"
+            weights.append(onnx.numpy_helper.from_array(stored, name + EIGHT_BITS))
+            weights.append(onnx.numpy_helper.from_array(scale, name + SCALE))
+            casts.append(_cast(name + EIGHT_BITS, whole))
+            casts.append(onnx.helper.make_node("Mul", [whole, name + SCALE], [name]))
+        else:
+            weights.append(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))
+            casts.append(_cast(name + HALF, name))
     nodes = [*casts, *graph.node]
-    del graph.node[:]
+    del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
+    graph.initializer.extend(weights)
+
+
+def _cast(stored: str, name: str) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT)

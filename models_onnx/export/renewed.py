@@ -13,7 +13,7 @@ from models_onnx.export.onnx_files import ExportError
 from models_onnx.export.separators import OneMixture, export
 from models_onnx.networks import timbre
 from models_onnx.networks.branches import branch
-from models_onnx.networks.registry import load_weights
+from models_onnx.networks.registry import EIGHT_BITS, load_weights
 from models_onnx.networks.steer.network import CONFIGS, Steer
 from models_onnx.networks.steer.network import spec as steer_spec
 from realtime.atomic import atomic_write
@@ -34,8 +34,9 @@ def renew(path: Path, out: Path) -> Path:
     """
     spec = OnnxModel(path).spec
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
-        plain = None
-        if branch(onnx.load(path), told=False) is not None:
+        plain, model = None, onnx.load(path)
+        told = branch(model, "told")
+        if told is not None:
             network = _network(path, spec, by_timbre=False)
             stream = OneMixture(network, ["direction"])
             plain = export(
@@ -51,6 +52,8 @@ def renew(path: Path, out: Path) -> Path:
             Path(folder) / "whole.onnx",
             states=network.states(),
             by_direction=plain,
+            by_timbre=None if branch(model, "alone") is None else path,
+            eight_bits=any(w.name.endswith(EIGHT_BITS) for w in (told or model.graph).initializer),
         )
         if (worst := difference(path, made)) > TOLERANCE:
             raise ExportError(f"the new graph of {path} differs by {worst:.1e}: nothing is written")

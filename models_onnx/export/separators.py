@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models_onnx.export.onnx_files import ExportError, Graph, rounded, write_onnx
 from models_onnx.networks.branches import branched
+from realtime.conditions import WIDTH_DEG
 from realtime.model import OnnxModel
 from realtime.spec import METADATA_KEY, ModelSpec
 
@@ -71,6 +72,8 @@ def export(
     *,
     states: Mapping[str, tuple[int, ...]] | None = None,
     by_direction: Path | None = None,
+    by_timbre: Path | None = None,
+    eight_bits: bool = False,
     steps: int = STEPS,
 ) -> Path:
     """Export `network` to `path`; the file appears only when it agrees with the network.
@@ -81,14 +84,19 @@ def export(
         it gives the masks, then the activity if it has one, then the next states.
     states : shape of each state without its leading axis, the targets.
     by_direction : file of a model that answers instead where no timbre is asked for.
+    by_timbre : file of one that answers instead where a timbre alone is asked for.
+    eight_bits : whether the network's large matrices are stored in int8.
     steps : over which network and file are compared, fed back.
 
     Raises
     ------
     ExportError : masks or activity differ by more than 1e-4 over the steps, or the answers to
-        directions alone differ at all from those of `by_direction`.
+        directions alone differ at all from those of `by_direction`, or those to timbres alone by
+        more than 1e-4 from those of `by_timbre`.
     """
-    states, network = dict(states or {}), rounded(network).eval()
+    if by_timbre is not None and by_direction is None:
+        raise ExportError(f"beside {by_timbre} a file that answers directions alone is wanted, too")
+    states, network = dict(states or {}), rounded(network, eight_bits=eight_bits).eval()
     example = _example(spec, states, frames=3)
     activity = _tells_activity(network, example, states)
     outputs = ["masks", *(["activity"] if activity else []), *(f"next_{name}" for name in states)]
@@ -99,11 +107,16 @@ def export(
         check_agreement(network, part, states=states, activity=activity, steps=steps)
         if by_direction is not None:
             check_alike(part, by_direction)
+        if by_timbre is not None:
+            check_alike(part, by_timbre, alone=True)
 
     def beside(model: onnx.ModelProto) -> onnx.ModelProto:
-        return model if by_direction is None else branched(model, onnx.load(by_direction))
+        if by_direction is None:
+            return model
+        alone = None if by_timbre is None else onnx.load(by_timbre)
+        return branched(model, onnx.load(by_direction), alone)
 
-    return write_onnx(graph, metadata, Path(path), check, change=beside)
+    return write_onnx(graph, metadata, Path(path), check, change=beside, eight_bits=eight_bits)
 
 
 def _dynamic_axes(
@@ -169,18 +182,28 @@ def check_agreement(
     return worst
 
 
-def check_alike(path: Path, by_direction: Path, steps: int = 20) -> None:
-    """Raise ExportError if two models told the same directions alone do not do the same."""
-    models = OnnxModel(path), OnnxModel(by_direction)
+def check_alike(path: Path, other: Path, *, alone: bool = False, steps: int = 20) -> None:
+    """Raise ExportError if two models do not do the same, told directions, or timbres, alone.
+
+    Told directions they have to agree to the last bit.
+    """
+    models = OnnxModel(path), OnnxModel(other)
     streams = [model.stream(2) for model in models]
     generator = np.random.default_rng(0)
     bins = models[0].spec.bins or 1
+    conditions = {"direction": np.array([[[-20.0, 20.0], [30.0, 10.0]]] * 3, np.float32)}
+    if alone:
+        timbres = generator.standard_normal((1, 2, models[0].spec.conditions["timbre"]))
+        timbres /= np.linalg.norm(timbres, axis=-1, keepdims=True)
+        conditions["direction"][..., 1] = WIDTH_DEG[1]
+        conditions["timbre"] = np.tile(timbres.astype(np.float32), (3, 1, 1))
     for _ in range(steps):
         spectrum = 0.1 * generator.standard_normal((3, 2, bins, 2)).astype(np.float32)
-        direction = np.array([[[-20.0, 20.0], [30.0, 10.0]]] * 3, np.float32)
-        masks = [s.step(spectrum, {"direction": direction})["masks"] for s in streams]
-        if not np.array_equal(masks[0], masks[1]):
-            raise ExportError(f"{path} differs from {by_direction}: nothing was written")
+        found, wanted = (s.step(spectrum, conditions)["masks"] for s in streams)
+        if wanted.shape[2] == 1:  # of the mixture: the filter (m, 0, 0, m)
+            wanted = wanted * np.array([1, 0, 0, 1], np.float32)[:, None]
+        if np.abs(found - wanted).max() > TOLERANCE * alone:
+            raise ExportError(f"{path} differs from {other}: nothing was written")
 
 
 @torch.no_grad()

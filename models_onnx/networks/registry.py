@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from models_onnx.networks import checkpoints, timbre, timbre_live, timbre_unet
-from models_onnx.networks.branches import weights_of
+from models_onnx.networks.branches import Part, weights_of
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
 from models_onnx.networks.steer import network as steer
@@ -21,8 +21,9 @@ from models_onnx.networks.unet import system as unet
 from realtime.errors import StemsteerError
 from realtime.spec import ModelSpec
 
-HALF = ".half"
-"""Weights stored in float16 have this behind their name."""
+HALF, EIGHT_BITS, SCALE = ".half", ".int8", ".scale"
+"""Weights stored in float16 have the first behind their name; those in int8 the second, and what
+they are multiplied by the third."""
 NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec]]] = {
     "steer": (steer.Steer, steer.SteerConfig, steer.CONFIGS, steer.spec),
     "spain-xumx": (
@@ -98,7 +99,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     if path.suffix == ".onnx":
         told = any("film." in name for name in network.state_dict())
-        weights = exported(path, told=told)
+        weights = exported(path, "told" if told else "plain")
     else:
         weights = checkpoints.load(path)["average"]
     fill(network, weights, path)
@@ -117,22 +118,22 @@ def fill(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) ->
         ) from error
 
 
-def exported(path: Path, *, told: bool = True) -> dict[str, torch.Tensor]:
-    """Return the weights of an exported file by their names.
-
-    Of a file of two networks those of the one that is told a timbre, or of the other one.
+def exported(path: Path, part: Part = "told") -> dict[str, torch.Tensor]:
+    """Return the weights of an exported file by their names; of a joined one those of a part.
 
     Raises CheckpointError if it is no such file.
     """
     try:
-        initializers = weights_of(path, told=told)
+        initializers = weights_of(path, part)
     except OSError:
         raise
     except Exception as error:  # protobuf's DecodeError, which may be of C++ or Python
         raise checkpoints.CheckpointError(f"{path} is not an ONNX file: {error}") from error
+    arrays = {w.name: numpy_helper.to_array(w).astype(np.float32) for w in initializers}
+    for name in [name for name in arrays if name.endswith(EIGHT_BITS)]:
+        own = name.removesuffix(EIGHT_BITS)
+        arrays[own] = arrays.pop(name) * arrays.pop(own + SCALE)
     return {
-        weight.name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(
-            numpy_helper.to_array(weight).astype(np.float32)
-        )
-        for weight in initializers
+        name.removesuffix(HALF).removeprefix("network."): torch.from_numpy(array)
+        for name, array in arrays.items()
     }

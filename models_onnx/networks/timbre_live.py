@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +21,8 @@ from models_onnx.networks.unet.network import UNet
 from realtime.spec import ModelSpec
 
 TINY = 1e-6
+HEARD = 0.01
+"""Share of the mixture's power that a target leaves where it may play or not: −20 dB."""
 TOLD = UNetConfig("query", condition=32, residual=True, places=("input", "encoder", "decoder"))
 
 
@@ -93,7 +96,8 @@ class TimbreLive(TimbreSpace):
 class TimbreLiveStream(nn.Module):
     """The separator of a stream, as `NetworkOutput` has it, of one target.
 
-    A shorter timbre says less, and zeros nothing: the mask is one, or goes there.
+    A shorter timbre says less, and zeros nothing: the mask is one, or goes there. A target is as
+    active as what it leaves is above `HEARD` of the mixture's power.
     """
 
     def __init__(self, network: TimbreLive) -> None:
@@ -114,4 +118,7 @@ class TimbreLiveStream(nn.Module):
         answer = self.unet(spectrum, self.network.told(timbre / length.clamp(min=TINY)), states)
         asked = length.clamp(max=1.0)
         masks = answer.masks[:, :, 0] * asked + (1 - asked)
-        return NetworkOutput(masks[:, :, None, None], answer.states, None)
+        power = spectrum.square().sum((2, 4))  # (B, F, bins)
+        left = (masks.square() * power).sum(-1) / (power.sum(-1) + TINY**2)
+        logit = torch.log(left / HEARD + TINY)  # its sigmoid is left / (left + HEARD)
+        return NetworkOutput(masks[:, :, None, None], answer.states, logit[..., None])

@@ -22,6 +22,7 @@ import typer
 
 from models_onnx.data.collections import open_pool
 from models_onnx.networks import checkpoints, registry, timbre, timbre_live, timbre_unet
+from models_onnx.networks.branches import Part
 from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
 from models_onnx.networks.timbre_live import TimbreLive
 from models_onnx.networks.timbre_unet import TimbreUNet
@@ -53,6 +54,7 @@ MASKS_ASKED = {"timbre-unet": timbre_unet_task.ASKING, "timbre-live": timbre_liv
 """What networks of masks by timbre alone are asked."""
 FREEZE_NORMS = {"timbre-live": 0.6}
 VALIDATE_EVERY = {"timbre-unet": 100}
+PARTS: tuple[Part, ...] = ("told", "plain")
 NEW = ("film.", "layers.2.", "norms.2.")
 """What a separator by direction lacks."""
 
@@ -77,8 +79,8 @@ def begin(network: TimbreSpace, path: Path) -> None:
         return
     assert isinstance(network, TimbreSteer)
     own = network.steer.state_dict()
-    for told in (True, False):  # a file of two networks: the one that fits
-        found = registry.exported(path, told=told)
+    for part in PARTS:  # of a joined file: the one that fits
+        found = registry.exported(path, part)
         fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
         missing = [name for name in own if name not in fitting and not name.startswith(NEW)]
         if not missing:
