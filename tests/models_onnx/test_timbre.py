@@ -378,10 +378,10 @@ def test_a_timbre_alone_is_answered_by_the_network_of_that(joined) -> None:
 
 def test_the_network_of_a_timbre_alone_begins_anew_where_it_is_asked_again(joined) -> None:
     told = anywhere(np.full((12, 2, 8), 0.35, np.float32))
-    told["direction"][:6] = 10.0, 20.0
-    after = streamed(joined["three"], told, [6, 6])[6:]
-    stream, spectrum = load_model(joined["three"]).stream(2), spectra_of_a_stream()[6:]
-    fresh = stream.step(spectrum, {name: value[6:] for name, value in told.items()})["masks"]
+    told["direction"][4:8] = 10.0, 20.0
+    after = streamed(joined["three"], told, [12])[8:]
+    stream, spectrum = load_model(joined["three"]).stream(2), spectra_of_a_stream()[8:]
+    fresh = stream.step(spectrum, {name: value[8:] for name, value in told.items()})["masks"]
     assert np.allclose(after, fresh, atol=1e-6)
 
 
