@@ -30,7 +30,7 @@ from models_onnx.evaluation.timbre_tables import Row, tables
 from models_onnx.evaluation.timbre_ways import FIRST, WAYS, Question, again, questions, ways_off
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
-from realtime.conditions import Conditions
+from realtime.conditions import WIDTH_DEG, Conditions
 from realtime.encoder import OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
@@ -45,16 +45,23 @@ RATE_HZ = 44_100
 def separated(model: Model, tier: str, mixture: Floats, asked: Sequence[Question]) -> Floats:
     """Stream a mixture (2, n) through a model: (questions, 2, n).
 
-    Questions without a timbre have a stream of their own, as in use: of a file of two networks
-    one answers all targets of a stream.
+    Questions by direction, by timbre, and by both have streams of their own, as in use: of a file
+    of several networks one answers all targets of a stream.
     """
-    told = np.array([bool(np.any(q.timbre) or np.any(q.against)) for q in asked])
+    kinds = np.array([_kind(question) for question in asked])
     out = np.empty((len(asked), *mixture.shape), np.float32)
-    for group in (told, ~told):
-        if group.any():
-            some = [question for question, own in zip(asked, group, strict=True) if own]
-            out[group] = _streamed(model, tier, mixture, some)
+    for kind in np.unique(kinds):
+        group = np.flatnonzero(kinds == kind)
+        out[group] = _streamed(model, tier, mixture, [asked[k] for k in group])
     return out
+
+
+def _kind(question: Question) -> str:
+    if np.any(question.against):
+        return "against"
+    if not np.any(question.timbre):
+        return "direction"
+    return "timbre" if question.direction[1] >= WIDTH_DEG[1] else "both"
 
 
 def _streamed(model: Model, tier: str, mixture: Floats, asked: Sequence[Question]) -> Floats:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from models_onnx.networks.unet.stream import GATES, Stream
 from models_onnx.networks.unet.system import LICENCE, UNetSystem
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
-from realtime.model import WEIGHTS
+from realtime.model import WEIGHTS, OnnxModel
 
 
 def main(
@@ -93,6 +94,9 @@ def main(
         encoder = encoder_spec(network.listen, network.names().shape[-1], LICENCE)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
+    if by_timbre is not None:
+        own = OnnxModel(by_timbre).spec.training
+        spec = replace(spec, training={**spec.training, "alone": own.get("alone", own)})
     if isinstance(network, TimbreSteer):
         network = network.steer
     elif isinstance(network, TimbreLive):

@@ -385,6 +385,13 @@ def test_the_network_of_a_timbre_alone_begins_anew_where_it_is_asked_again(joine
     assert np.allclose(after, fresh, atol=1e-6)
 
 
+def test_a_joined_file_says_how_the_network_of_a_timbre_alone_was_trained(joined) -> None:
+    wanted = load_model(joined["alone"]).spec.training
+    for name in ("three", "anew", "renewed"):
+        assert load_model(joined[name]).spec.training["alone"] == wanted
+    assert wanted["config"] == "causal-tiny"
+
+
 def test_large_matrices_in_eight_bits_are_a_smaller_file(joined) -> None:
     assert joined["three"].stat().st_size < joined["anew"].stat().st_size
 
