@@ -48,10 +48,10 @@ def separated(model: Model, tier: str, mixture: Floats, asked: Sequence[Question
     Questions by direction, by timbre, and by both have streams of their own, as in use: of a file
     of several networks one answers all targets of a stream.
     """
-    kinds = np.array([_kind(question) for question in asked])
+    kinds = [_kind(question) for question in asked]
     out = np.empty((len(asked), *mixture.shape), np.float32)
-    for kind in np.unique(kinds):
-        group = np.flatnonzero(kinds == kind)
+    for kind in sorted(set(kinds)):
+        group = [k for k, own in enumerate(kinds) if own == kind]
         out[group] = _streamed(model, tier, mixture, [asked[k] for k in group])
     return out
 
