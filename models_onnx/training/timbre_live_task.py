@@ -60,6 +60,7 @@ class TimbreLiveTask(TimbreMaskTask):
     def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
         super().__init__(network, spec, tier, device)
         assert isinstance(network, TimbreLive)
+        network.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.window = self._windows[0]
         self._hop = network.config.unet.hop * network.config.unet.every
 
