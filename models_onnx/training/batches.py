@@ -153,18 +153,17 @@ def batches(
         context = torch.multiprocessing.get_context("spawn")  # tensors come in shared memory
         pool = ProcessPoolExecutor(workers, context, _begin_worker, (draw,))
         ask, ahead = _draw_in_worker, 2 * workers
-    with pool:
-        waiting: list[Future[Batch]] = [pool.submit(ask, first + k) for k in range(ahead)]
-        step = first + ahead
-        try:
-            while True:
-                batch = waiting.pop(0).result()
-                waiting.append(pool.submit(ask, step))
-                step += 1
-                yield batch
-        finally:
-            for future in waiting:
-                future.cancel()
+    waiting: list[Future[Batch]] = [pool.submit(ask, first + k) for k in range(ahead)]
+    step = first + ahead
+    try:
+        while True:
+            batch = waiting.pop(0).result()
+            waiting.append(pool.submit(ask, step))
+            step += 1
+            yield batch
+    finally:
+        # by the pool: Python 3.11 waits for ever for futures that were cancelled one by one
+        pool.shutdown(cancel_futures=True)
 
 
 def _begin_worker(draw: Callable[[int], Batch]) -> None:
