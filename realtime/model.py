@@ -199,10 +199,10 @@ class OnnxStepper:
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
-        cuts = _changes(conditions)
+        frames, _, bins, _ = spectrum.shape
+        cuts = _changes(conditions) if frames > 1 else []
         if cuts:
             return self._in_parts(spectrum, conditions, cuts)
-        frames, _, bins, _ = spectrum.shape
         buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
         buffers.inputs["spectrum"][:] = spectrum
         for name in self._spec.conditions:
