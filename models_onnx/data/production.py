@@ -39,10 +39,11 @@ class Seat:
 def seats(rng: np.random.Generator, sources: Sequence[Source]) -> list[Seat]:
     """Draw where sources stand and how loud they are; in three of ten scenes all in the middle."""
     together = rng.random() < ALL_CENTRED
-    return [_seat(rng, source.label.name, together) for source in sources]
+    return [seat(rng, source.label.name, together=together) for source in sources]
 
 
-def _seat(rng: np.random.Generator, name: str, together: bool) -> Seat:
+def seat(rng: np.random.Generator, name: str, *, together: bool) -> Seat:
+    """Draw where a source of a class stands; `together` where all stand in the middle."""
     gain_db = LEVELS_DB.get(name, OTHERS_DB) + float(rng.normal(0.0, SPREAD_DB))
     wide = float(rng.uniform(0.5, 1.2))
     if together or (name in CENTRED and rng.random() < 0.85):

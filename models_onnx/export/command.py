@@ -13,17 +13,20 @@ import typer
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
-from models_onnx.export.encoders import LISTEN, encoder_spec, export_encoder, with_classes
+from models_onnx.export.encoders import encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
 from models_onnx.export.separators import OneMixture, OneStream, export
 from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
+from models_onnx.networks.band_split import BandSplit
+from models_onnx.networks.encoders.listen import LISTEN
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import NETWORKS, restore
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_bands import TimbreBands
 from models_onnx.networks.timbre_live import TimbreLive, TimbreLiveStream
 from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.networks.unet.stream import GATES, Stream
@@ -84,7 +87,7 @@ def main(
         raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
     stem = (
         spec.name
-        if model in ("unet", "timbre-unet", "timbre-live")
+        if model in ("unet", "timbre-unet", "timbre-live", "timbre-bands")
         else f"{model}-{next(iter(spec.tiers))}"
     )
     out = out or WEIGHTS / f"{stem}.onnx"
@@ -101,12 +104,14 @@ def main(
         network = network.steer
     elif isinstance(network, TimbreLive):
         network = TimbreLiveStream(network)
+    elif isinstance(network, TimbreBands):
+        network = network.bands
     elif isinstance(network, UNetSystem):
         spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
     if isinstance(network, TimbreUNet):
         print(export_timbre_unet(network, spec, out))
         return
-    assert isinstance(network, Steer | SpainXumx | Stream | TimbreLiveStream)
+    assert isinstance(network, Steer | SpainXumx | Stream | TimbreLiveStream | BandSplit)
     if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
         stream = network.streaming()
     elif isinstance(network, Steer):

