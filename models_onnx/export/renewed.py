@@ -10,13 +10,16 @@ import numpy as np
 import onnx
 
 from models_onnx.export.onnx_files import ExportError
-from models_onnx.export.separators import OneMixture, export
-from models_onnx.networks import timbre
+from models_onnx.export.separators import OneMixture, OneStream, export
+from models_onnx.networks import timbre, timbre_live
 from models_onnx.networks.branches import branch
-from models_onnx.networks.registry import EIGHT_BITS, load_weights
+from models_onnx.networks.checkpoints import CheckpointError
+from models_onnx.networks.registry import EIGHT_BITS, exported, load_weights
 from models_onnx.networks.steer.network import CONFIGS, Steer
 from models_onnx.networks.steer.network import spec as steer_spec
+from models_onnx.networks.timbre_live import TimbreLive, TimbreLiveStream
 from realtime.atomic import atomic_write
+from realtime.conditions import WIDTH_DEG
 from realtime.model import OnnxModel
 from realtime.spec import ModelSpec
 
@@ -34,7 +37,7 @@ def renew(path: Path, out: Path) -> Path:
     """
     spec = OnnxModel(path).spec
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
-        plain, model = None, onnx.load(path)
+        plain, alone, model = None, None, onnx.load(path)
         told = branch(model, "told")
         if told is not None:
             network = _network(path, spec, by_timbre=False)
@@ -45,6 +48,8 @@ def renew(path: Path, out: Path) -> Path:
                 Path(folder) / "plain.onnx",
                 states=network.states(),
             )
+        if branch(model, "alone") is not None:
+            alone = _alone(path, spec, Path(folder) / "alone.onnx")
         network = _network(path, spec, by_timbre="timbre" in spec.conditions)
         made = export(
             OneMixture(network, list(spec.conditions)),
@@ -52,7 +57,7 @@ def renew(path: Path, out: Path) -> Path:
             Path(folder) / "whole.onnx",
             states=network.states(),
             by_direction=plain,
-            by_timbre=None if branch(model, "alone") is None else path,
+            by_timbre=alone,
             eight_bits=any(w.name.endswith(EIGHT_BITS) for w in (told or model.graph).initializer),
         )
         if (worst := difference(path, made)) > TOLERANCE:
@@ -65,7 +70,8 @@ def renew(path: Path, out: Path) -> Path:
 def difference(one: Path, other: Path) -> float:
     """Return by how much the masks of two files differ at most, fed the same for `STEPS`.
 
-    By direction, and for half of the steps by timbre where they take one.
+    By direction; for half of the steps by timbre, too, where they take one, and for a quarter by
+    timbre alone.
     """
     models = OnnxModel(one), OnnxModel(other)
     spec = models[0].spec
@@ -78,10 +84,15 @@ def difference(one: Path, other: Path) -> float:
     }
     conditions["direction"] = np.array([[[-20, 20], [30, 10]]] * FRAMES, np.float32)
     by_direction = {"direction": conditions["direction"]}
+    anywhere = conditions["direction"] * np.array([1, 0], np.float32)
+    anywhere += np.array([0, WIDTH_DEG[1]], np.float32)
+    alone = {**by_direction}
+    if "timbre" in conditions:
+        alone = {"direction": anywhere, "timbre": conditions["timbre"]}
     worst = 0.0
     for step in range(STEPS):
         spectrum = 0.1 * rng.standard_normal((FRAMES, 2, spec.bins or 1, 2)).astype(np.float32)
-        asked = conditions if step % 20 >= 10 else by_direction
+        asked = (by_direction, alone, conditions, conditions)[step // 5 % 4]
         masks = [stream.step(spectrum, asked)["masks"] for stream in streams]
         worst = max(worst, float(np.abs(masks[0] - masks[1]).max()))
     return worst
@@ -96,3 +107,25 @@ def _network(path: Path, spec: ModelSpec, *, by_timbre: bool) -> Steer:
     network = Steer(config)
     load_weights(network, path)
     return network.eval()
+
+
+def _alone(path: Path, spec: ModelSpec, out: Path) -> Path:
+    """Export the network that answers to a timbre alone, with its weights in a joined file.
+
+    The encoder of its timbres is in a file of its own.
+    """
+    about = spec.training.get("alone")
+    name = str(about.get("config", "causal")) if isinstance(about, dict) else "causal"
+    config = timbre_live.CONFIGS[name]
+    stream = TimbreLiveStream(TimbreLive(config))
+    weights, own = exported(path, "alone"), stream.state_dict()
+    wanted = {
+        name
+        for name in own
+        if name.startswith(("unet.", "network.tell.")) and not name.endswith("batches_tracked")
+    }
+    if any(name not in weights or weights[name].shape != own[name].shape for name in wanted):
+        raise CheckpointError(f"{path} does not hold a timbre-live of this version")
+    stream.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+    only = OneStream(stream, ["timbre"])
+    return export(only, timbre_live.spec(config), out, states=stream.states())

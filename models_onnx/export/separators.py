@@ -31,7 +31,7 @@ class OneStream(nn.Module):
     def forward(self, spectrum: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """Give masks, the activity if there is one, and next states, as `ModelSpec` has them.
 
-        Every target is a stream of its own.
+        Every target is a stream of its own; the spectrum is that of all of them.
 
         Parameters
         ----------
@@ -40,9 +40,8 @@ class OneStream(nn.Module):
         """
         count = len(self.conditions)
         values = [value.transpose(0, 1)[:, :, None] for value in others[:count]]  # (K, F, 1, size)
-        streams = spectrum[None].expand(values[0].shape[0], -1, -1, -1, -1)  # (K, F, 2, bins, 2)
         conditions = dict(zip(self.conditions, values, strict=True))
-        output = self.network(streams, conditions, others[count:])
+        output = self.network(spectrum[None], conditions, others[count:])
         logit = output.activity_logit
         activity = () if logit is None else (torch.sigmoid(logit[:, :, 0]).transpose(0, 1),)
         return output.masks[:, :, 0].transpose(0, 1), *activity, *output.states

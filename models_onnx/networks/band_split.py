@@ -140,7 +140,7 @@ class BandSplit(nn.Module):
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()
     ) -> NetworkOutput:
-        """Give filters (B, F, 1, 4, bins) of spectra (B, F, 2, bins, 2), one target each.
+        """Give filters (B, F, 1, 4, bins) of spectra (B or 1, F, 2, bins, 2), one target each.
 
         Parameters
         ----------
@@ -148,7 +148,8 @@ class BandSplit(nn.Module):
             of one or, for less of a timbre, less.
         states : as `states()`; none: zeros.
         """
-        batch, frames = spectrum.shape[:2]
+        batch, frames = conditions["timbre"].shape[:2]
+        spectrum = spectrum.expand(batch, -1, -1, -1, -1)
         direction, timbre, against = (
             conditions[name].transpose(0, 1).reshape(-1, size)
             for name, size in (

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models_onnx.networks.encoders.listen import ListenConfig
 from models_onnx.networks.output import NetworkOutput
@@ -21,6 +20,8 @@ from models_onnx.networks.unet.network import UNet
 from realtime.spec import ModelSpec
 
 TINY = 1e-6
+SILENCE = 1e-15
+"""Power of a bin so far below that of any sound that its share does not count."""
 HEARD = 0.01
 """Share of the mixture's power that a target leaves where it may play or not: −20 dB."""
 TOLD = UNetConfig("query", condition=32, residual=True, places=("input", "encoder", "decoder"))
@@ -82,7 +83,7 @@ class TimbreLive(TimbreSpace):
 
     def told(self, timbre: Tensor) -> Tensor:
         """Give the code (..., condition) of timbres (..., size), unit vectors both."""
-        return functional.normalize(self.tell(8.0 * timbre), dim=-1)  # numbers of about one
+        return unit(self.tell(8.0 * timbre))  # numbers of about one
 
     def masks(self, spectrum: Tensor, timbre: Tensor) -> Tensor:
         """Give masks (B, F, bins) of frames as far apart as in training, told unit timbres.
@@ -116,9 +117,14 @@ class TimbreLiveStream(nn.Module):
         timbre = conditions["timbre"][:, :, 0]
         length = timbre.norm(dim=-1, keepdim=True)
         answer = self.unet(spectrum, self.network.told(timbre / length.clamp(min=TINY)), states)
-        asked = length.clamp(max=1.0)
-        masks = answer.masks[:, :, 0] * asked + (1 - asked)
-        power = spectrum.square().sum((2, 4))  # (B, F, bins)
-        left = (masks.square() * power).sum(-1) / (power.sum(-1) + TINY**2)
+        asked = length.clamp(max=1.0)[..., None]  # (B, F, 1, 1)
+        masks = answer.masks * asked + (1 - asked)  # (B, F, 1, bins)
+        mean = answer.power.mean((2, 3), keepdim=True)
+        left = (masks.square() * answer.power).mean((2, 3), keepdim=True) / (mean + SILENCE)
         logit = torch.log(left / HEARD + TINY)  # its sigmoid is left / (left + HEARD)
-        return NetworkOutput(masks[:, :, None, None], answer.states, logit[..., None])
+        return NetworkOutput(masks[:, :, :, None], answer.states, logit[..., 0])
+
+
+def unit(values: Tensor) -> Tensor:
+    """Return vectors of length one, or zero, which ONNX does without asking for sizes."""
+    return values / values.norm(dim=-1, keepdim=True).clamp(min=TINY**2)

@@ -2,11 +2,16 @@
 
 Shapes: x (B, channels, frames, bins); a past (B, channels, frames it remembers, bins); a code
 (B, frames, size).
+
+In live use a call has one frame, for which the small nodes of a graph in ONNX take as long as the
+large ones. So sizes are constants wherever they can be, and what depends on weights alone is
+written as such: ONNX Runtime computes it once, when it loads a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,10 +85,32 @@ class Film(nn.Module):
             self.linear.weight.mul_(0.5)
             self.linear.bias.zero_()
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Give x (B, C, F, bins) as the code (B, F, size) of its frame says."""
-        scale, shift = self.linear(code).transpose(1, 2)[..., None].chunk(2, 1)
-        return (1 + scale) * x + shift
+    def forward(self, x: Tensor, said: Iterator[Tensor]) -> Tensor:
+        """Give x (B, C, F, bins) as `said` of its frame: 1 + scale, then shift, (B, C, F, 1)."""
+        return next(said) * x + next(said)
+
+
+def said(code: Tensor, layers: Sequence[Film | nn.Linear]) -> Iterator[Tensor]:
+    """Return what layers make of a code (B, F, size): (B, C, F, 1) of each, two of a `Film`.
+
+    All of it is one product with the weights of all layers.
+    """
+    if not layers:
+        return iter(())
+    weights, biases, sizes = list[Tensor](), list[Tensor](), list[int]()
+    for layer in layers:
+        linear = layer.linear if isinstance(layer, Film) else layer
+        made = linear.out_features
+        weights.append(linear.weight)
+        if isinstance(layer, Film):
+            scale, shift = linear.bias.split(made // 2)
+            biases += [1 + scale, shift]
+            sizes += [made // 2] * 2
+        else:
+            biases.append(linear.bias)
+            sizes.append(made)
+    everything = functional.linear(code, torch.cat(weights), torch.cat(biases))
+    return iter(everything.transpose(1, 2)[..., None].split(sizes, 1))
 
 
 class Block(nn.Module):
@@ -116,11 +143,11 @@ class Block(nn.Module):
         behind = self.residual.pasts(bins // self.stride) if self.residual else []
         return self.conv.past(bins) + behind
 
-    def forward(self, x: Tensor, code: Tensor | None, memory: Memory) -> Tensor:
+    def forward(self, x: Tensor, said: Iterator[Tensor], memory: Memory) -> Tensor:
         """Give (B, made, frames, bins / stride)."""
         x = self.norm(self.conv(x, memory))
-        if self.film is not None and code is not None:
-            x = self.film(x, code)
+        if self.film is not None:
+            x = self.film(x, said)
         x = functional.leaky_relu(x, SLOPE)
         return x if self.residual is None else self.residual(x, memory)
 
@@ -151,22 +178,44 @@ class Up(nn.Module):
     def __init__(self, given: int, made: int, stride: int, kernel: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(given, made * stride, (1, kernel), padding=(0, kernel // 2))
-        self.stride = stride
+        self.made, self.stride, self.aside = made, stride, kernel // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Give (B, made, frames, bins · stride)."""
-        return to_bins(self.conv(x), self.stride)
+        assert self.conv.bias is not None
+        weight, bias = self._bin_by_bin(self.conv.weight), self._bin_by_bin(self.conv.bias)
+        y = functional.conv2d(x, weight, bias, 1, (0, self.aside))
+        return reshaped(y.permute(0, 2, 3, 1), 0, 0, -1, self.made).permute(0, 3, 1, 2)
+
+    def _bin_by_bin(self, values: Tensor) -> Tensor:
+        """Return values (made · stride, ...) in the order (stride · made, ...).
+
+        In this order each frame's channels are bins already, if they come behind the bins.
+        """
+        return values.unflatten(0, (self.made, self.stride)).transpose(0, 1).flatten(0, 1)
 
 
-def to_bins(x: Tensor, stride: int) -> Tensor:
-    """Make channels (B, C · stride, F, bins) to bins: (B, C, F, bins · stride)."""
-    batch, channels, _, bins = x.shape
-    parts = x.reshape(batch, channels // stride, stride, -1, bins).permute(0, 1, 3, 4, 2)
-    return parts.reshape(batch, channels // stride, -1, bins * stride)
+class Reshaped(torch.autograd.Function):
+    """Reshape where 0 keeps the size of an axis, which ONNX does without asking for any size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        """Give x in another shape."""
+        ctx.shape = x.shape
+        return x.reshape([size or x.shape[axis] for axis, size in enumerate(sizes)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Give the gradient in the shape of x."""
+        return gradients[0].reshape(ctx.shape), None
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, sizes: tuple[int, ...]) -> Any:
+        """Return the node of a graph in ONNX."""
+        return graph.op("Reshape", x, graph.op("Constant", value_t=torch.tensor(sizes)))
 
 
-def to_channels(x: Tensor, stride: int) -> Tensor:
-    """Make bins (B, C, F, bins · stride) to channels: (B, C · stride, F, bins)."""
-    batch, channels, _, bins = x.shape
-    parts = x.reshape(batch, channels, -1, bins // stride, stride).permute(0, 1, 4, 2, 3)
-    return parts.reshape(batch, channels * stride, -1, bins // stride)
+def reshaped(x: Tensor, *sizes: int) -> Tensor:
+    """Return x in another shape: 0 keeps the size of an axis, -1 (one) stands for what remains."""
+    shape: Tensor = Reshaped.apply(x, sizes)
+    return shape

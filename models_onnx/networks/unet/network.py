@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models_onnx.networks.steer.cells import average, decays
+from models_onnx.networks.steer.cells import decays
 from models_onnx.networks.unet.blocks import (
     Block,
     CausalConv,
@@ -18,7 +18,8 @@ from models_onnx.networks.unet.blocks import (
     Memory,
     Residual,
     Up,
-    to_channels,
+    reshaped,
+    said,
 )
 from models_onnx.networks.unet.config import UNetConfig
 
@@ -28,11 +29,15 @@ SIDES = 2  # mid and side
 
 
 class Masks(NamedTuple):
-    """What the network gives: masks (B, F, masks, bins), next states, logits (B, F) of activity."""
+    """What the network gives: masks (B, F, masks, bins), next states, logits (B, F) of activity.
+
+    And the powers of mid and side (B, F, 2, bins) that it has seen.
+    """
 
     masks: Tensor
     states: tuple[Tensor, ...]
     activity_logit: Tensor | None
+    power: Tensor
 
 
 class UNet(nn.Module):
@@ -107,47 +112,78 @@ class UNet(nn.Module):
         code = None if told is None else math.sqrt(self.config.condition) * told
         if self.code is not None:
             code = torch.relu(self.code(code))
-        x, level = self.features(spectrum, states[0] if states else None)
-        x = seen = to_channels(x, self.config.strides[0])
-        skips = []
+        words = iter(()) if code is None else said(code, self._told())
+        power = powers(spectrum)
+        x, level = self.features(power, states[0] if states else None)
+        seen, skips = x, []
         for k, block in enumerate(self.down):
-            x = block(x, code, memory)
+            x = block(x, words, memory)
             if k == 0 and self.tiled is not None:
-                x = x + self.tiled(code).transpose(1, 2)[..., None]
+                x = x + next(words)
             skips.append(x)
         if self.film is not None:
-            x = self.film(x, code)
+            x = self.film(x, words)
         for block in self.neck:
             x = block(x, memory)
         logit = self.sounds(x.mean(3).transpose(1, 2))[..., 0] if self.sounds is not None else None
         for grow, block, skip in zip(self.grow, self.up, reversed(skips[:-1]), strict=True):
-            x = block(torch.cat([grow(x), skip], 1), code, memory)
+            x = block(torch.cat([grow(x), skip], 1), words, memory)
         if self.final is not None:
-            x = self.final(x, code)
-        masks = torch.sigmoid(self.leave(torch.cat([x, seen], 1))).transpose(1, 2)
+            x = self.final(x, words)
+        masks = torch.sigmoid(self.leave(torch.cat([x, seen], 1)).transpose(1, 2))
         if "multiply" in self.config.places:
             assert told is not None
             masks = masks * told[..., None]
-        return Masks(masks, (level, *memory.next), logit)
+        return Masks(masks, (level, *memory.next), logit, power)
 
-    def features(self, spectrum: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Give log powers of mid and side over the level (B, 2, F, bins), and the next level.
+    def _told(self) -> list[Film | nn.Linear]:
+        """Return the layers that take the code, in the order in which they are used."""
+        down, up = ([block.film for block in blocks] for blocks in (self.down, self.up))
+        layers = [down[0], self.tiled, *down[1:], self.film, *up, self.final]
+        return [layer for layer in layers if isinstance(layer, Film | nn.Linear)]
 
-        The level is an average over time that is divided by that of ones, so it holds from the
-        first frame on.
+    def features(self, power: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Give log powers of mid and side over the level, and the next level.
+
+        Groups of bins are channels: (B, 2 · group, F, bins / group). The level is an average over
+        time that is divided by that of ones, so it holds from the first frame on.
         """
-        left, right = spectrum[:, :, 0], spectrum[:, :, 1]
-        power = torch.stack(
-            [(left + right).square().sum(-1), (left - right).square().sum(-1)], 1
-        )  # (B, 2, F, bins)
-        mean = power.mean((1, 3))  # (B, F)
-        both = torch.stack([mean, torch.ones_like(mean)], -1)
-        if state is None:
-            state = both.new_zeros(both.shape[0], 1, 2)
         hop = self.config.hop * self.config.every // self.every
-        averages, state = average(both, state, decays((LEVEL_S,), hop))
-        level = averages[:, :, 0, 0] / averages[:, :, 0, 1] + 1e-12  # (B, F)
-        return 0.3 * torch.log(power / level[:, None, :, None] + QUIET) + 1.0, state
+        mean = power.mean((2, 3), keepdim=True)  # (B, F, 1, 1)
+        level, state = averaged(mean, state, *decays((LEVEL_S,), hop))
+        x = 0.3 * torch.log(power / (level + 1e-12) + QUIET) + 1.0  # (B, F, 2, bins)
+        group, bins = self.config.strides[0], self.config.levels[0]
+        parts = reshaped(x, 0, 0, SIDES, -1, group).permute(0, 2, 4, 1, 3)
+        return reshaped(parts, 0, SIDES * group, -1, bins), state
+
+
+def powers(spectrum: Tensor) -> Tensor:
+    """Give the powers of mid and side (B, F, 2, bins) of a spectrum (B, F, 2, bins, 2)."""
+    left, right = spectrum.split(1, 2)
+    return torch.cat([left + right, left - right], 2).square().sum(-1)
+
+
+def averaged(values: Tensor, state: Tensor | None, decay: float) -> tuple[Tensor, Tensor]:
+    """Average recursively over the frames, as if nothing had been before the first.
+
+    Equation: y[k] = d y[k−1] + (1 − d) x[k], of the values and of ones; the one is divided by the
+    other. Written as sums of x[k] d^−k, so that one graph serves any number of frames.
+
+    Parameters
+    ----------
+    values : (B, F, 1, 1).
+    state : (B, 1, 2), the averages of values and of ones at the frame before.
+
+    Returns
+    -------
+    The averages of the values (B, F, 1, 1), and the next state.
+    """
+    fading = torch.exp(torch.cumsum(torch.full_like(values, math.log(decay)), 1))  # d, d², ...
+    sums = torch.cumsum(torch.cat([values / fading, 1 / fading], 3), 1) * (1 - decay)
+    before = 0.0 if state is None else state[:, None]
+    averages = fading * (before + sums)  # (B, F, 1, 2)
+    one, other = averages.split(1, 3)
+    return one / other, averages[:, -1]
 
 
 def merged(conditions: Mapping[str, Tensor], config: UNetConfig) -> Tensor | None:
