@@ -15,7 +15,7 @@ from realtime.spec import Tier
 
 Audio = NDArray[np.float32]  # (channels, samples)
 Spectra = NDArray[np.complex64]  # (frames, channels, bins)
-MAX_FRAMES = 32  # at once, at most: what a call touches stays in the cache
+MAX_FRAMES = 24  # at once, at most: what a call touches stays in the cache
 AT_ONCE = 8  # pairs of spectra that are transformed at once, for the same reason
 
 

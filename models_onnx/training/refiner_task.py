@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models_onnx.networks.steer.cells import covariances, pool
-from models_onnx.networks.steer.direction import PLACES, place_of
+from models_onnx.networks.steer.direction import place_of
 from models_onnx.networks.steer.network import Steer
 from models_onnx.networks.stft import analyse
 from models_onnx.training.batches import DOUBT, POINT_WIDTHS_DEG, Batch
@@ -47,10 +47,9 @@ class RefinerTask(SeparationTask):
             targets = analyse(batch.targets, self._windows[0], hop * every)
             sounds = sounding(targets * (unit / level)[:, None, None, None, None])  # (B, K, F)
             told, off_deg = self._ask(batch.conditions["direction"][..., 0])
-        frames, (scenes, asked) = histograms.shape[1], off_deg.shape
-        many = histograms[:, None].expand(-1, asked, *histograms.shape[1:]).flatten(0, 1)
-        direction = told.flatten(0, 1)[:, None].expand(-1, frames, -1)
-        logits = self.steer.aim(many, direction).reshape(scenes, asked, frames, PLACES)
+        frames = histograms.shape[1]
+        direction = told[:, None].expand(-1, frames, -1, -1)
+        logits = self.steer.aim(histograms, direction).transpose(1, 2)
         place = place_of(off_deg, told[..., 1])[..., None].expand(-1, -1, frames)
         heard = sounds.repeat_interleave(QUESTIONS, 1)
         loss = functional.cross_entropy(logits[heard], place[heard])

@@ -18,8 +18,8 @@ EXACT = Aims(exact=True, change=0)
 
 
 def grid(*peaks_deg: float) -> torch.Tensor:
-    """A histogram (1, 1, 1, GRID) that has these directions alone."""
-    histogram = torch.zeros(1, 1, 1, GRID)
+    """A histogram (1, 1, GRID) that has these directions alone."""
+    histogram = torch.zeros(1, 1, GRID)
     for peak_deg in peaks_deg:
         histogram[..., round((peak_deg + 45) / STEP_DEG)] = 1
     return histogram
@@ -138,9 +138,9 @@ def test_the_direction_given_stands_when_it_is_next_to_right_or_as_likely() -> N
         assert directions.offset_deg(logits(*places), width_deg).item() == 0
     assert directions.offset_deg(logits(3), torch.tensor([[directions.WIDEST_DEG]])).item() == 0
     untaught = directions.DirectionRefiner()(
-        torch.rand(1, 4, 2, directions.KINDS, GRID), torch.tensor([5.0, 20.0]).expand(1, 4, 2)
+        torch.rand(1, 4, 2, directions.KINDS, GRID), torch.tensor([5.0, 20.0]).expand(1, 4, 1, 2)
     )
-    assert not directions.offset_deg(untaught, torch.full((1, 4), 20.0)).any()
+    assert not directions.offset_deg(untaught, torch.full((1, 4, 1, 1), 20.0)).any()
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +185,10 @@ def test_a_taught_aim_finds_a_source_that_is_four_degrees_aside(taught) -> None:
             return_complex=True,
         )
     )[:, :1024].permute(2, 0, 1, 3)[None]
-    told = torch.tensor([float(scene.azimuth_deg[0]) - 4, 20.0]).expand(1, spectra.shape[1], 2)
+    told = torch.tensor([float(scene.azimuth_deg[0]) - 4, 20.0]).expand(1, spectra.shape[1], 1, 2)
     with torch.no_grad():
         histograms = network.observe(pool(covariances(spectra)))[1]
-        aside_deg = directions.offset_deg(network.aim(histograms, told), told[..., 1])
+        aside_deg = directions.offset_deg(network.aim(histograms, told), told[..., 1:])
     assert aside_deg[0, 40:].median().item() == pytest.approx(4, abs=0.75)
 
 

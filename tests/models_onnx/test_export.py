@@ -108,9 +108,9 @@ def test_steer_nulls_a_neighbour_that_is_alone_with_the_target():
     mixture = torch.view_as_real(torch.from_numpy(target * u + neighbour * w)).float()[None]
     instant = pool(covariances(mixture))
     averages = steer.Steer(steer.CONFIGS["tiny"]).observe(instant)[0]
-    theta = radians(torch.full((1, frames), -10.0))
-    _, slopes = features.describe(averages, instant, theta)
-    slowest = slopes[0, -1, len(features.MEMORY_S) - 1]
+    theta = radians(torch.full((frames, 1, 1), -10.0))
+    [(_, slopes)] = features.describe(averages, [instant], theta)
+    slowest = slopes[-1, 0, len(features.MEMORY_S) - 1]
     assert slowest.mean().item() == pytest.approx(1 / np.tan(angle), abs=0.05)
 
 

@@ -19,11 +19,9 @@ ZONES = ((256, 1), (128, 2), (128, 4))  # (cells, bins a cell), upwards, of 1024
 
 
 def covariances(spectrum: Tensor) -> Tensor:
-    """Return |L|², |R|² and Re L R* of a spectrum (B, F, 2, bins, 2): (B, F, 3, bins)."""
-    real, imaginary = spectrum.permute(4, 0, 1, 2, 3).contiguous()  # (B, F, 2, bins)
-    power = real.square() + imaginary.square()
-    across = real[:, :, :1] * real[:, :, 1:] + imaginary[:, :, :1] * imaginary[:, :, 1:]
-    return torch.cat([power, across], 2)
+    """Return |L|², |R|² and Re L R* of a spectrum (..., 2, bins, 2): (..., 3, bins)."""
+    left, right = spectrum.split(1, -3)
+    return torch.cat([spectrum.square().sum(-1), (left * right).sum(-1)], -2)
 
 
 def zones(scale: int) -> tuple[tuple[int, int], ...]:
@@ -33,24 +31,31 @@ def zones(scale: int) -> tuple[tuple[int, int], ...]:
 
 def pool(power: Tensor, scale: int = 1) -> Tensor:
     """Sum over the bins of each cell: (..., bins) to (..., cells)."""
-    pieces, first = [], 0
-    for cells, bins in zones(scale):
-        piece = power[..., first : first + cells * bins]
-        pieces.append(piece.reshape(*piece.shape[:-1], cells, bins).sum(-1))
-        first += cells * bins
+    sizes = zones(scale)
+    pieces = list(power.split([cells * bins for cells, bins in sizes], -1))
+    for k, (cells, bins) in enumerate(sizes):
+        if bins > 1:
+            pieces[k] = pieces[k].reshape(*leading(power), cells, bins).sum(-1)
     return torch.cat(pieces, -1)
 
 
 def spread(masks: Tensor, scale: int = 1) -> Tensor:
     """Give every bin the mask of its cell: (..., cells) to (..., bins)."""
-    pieces, first = [], 0
-    for cells, bins in zones(scale):
-        piece = masks[..., first : first + cells]
+    sizes = zones(scale)
+    pieces = list(masks.split([cells for cells, _ in sizes], -1))
+    for k, (cells, bins) in enumerate(sizes):
         if bins > 1:  # whole rows are copied and then turned, which is quicker than cell by cell
-            piece = torch.stack([piece] * bins, -2).transpose(-1, -2).flatten(-2)
-        pieces.append(piece)
-        first += cells
+            rows = torch.cat([pieces[k][..., None, :]] * bins, -2)
+            pieces[k] = rows.transpose(-1, -2).reshape(*leading(masks), cells * bins)
     return torch.cat(pieces, -1)
+
+
+def leading(values: Tensor) -> list[int]:
+    """Return the sizes of all axes but the last, for a reshape.
+
+    They are numbers in an exported graph, too, except the first, which may be any.
+    """
+    return [-1, *(int(size) for size in values.shape[1:-1])][: values.dim() - 1]
 
 
 def decays(memory_s: Sequence[float], hop: int) -> tuple[float, ...]:
@@ -61,8 +66,6 @@ def decays(memory_s: Sequence[float], hop: int) -> tuple[float, ...]:
 def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Average recursively, y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
 
-    Written as a product with the matrix d^(k−j), so that one graph serves any F.
-
     Parameters
     ----------
     values : (B, F, ...).
@@ -72,16 +75,36 @@ def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Ten
     -------
     The averages (B, F, decays, ...), and the next state.
     """
-    steps = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
-    ages = steps[:, None] - steps  # (F, F)
-    logs = values.new_tensor([math.log(decay) for decay in decays])[:, None, None]  # (D, 1, 1)
-    new = values.new_tensor([1 - decay for decay in decays])[:, None, None]
-    # ages of frames to come are clamped: d to a large negative power would be infinite, and
-    # infinity times the zero of the mask is not a number
-    weights = torch.exp(ages.clamp(min=0) * logs) * (ages >= 0) * new  # (D, F, F)
-    fading = torch.exp((steps[:, None] + 1) * logs)  # (D, F, 1)
-    found = weights @ values.flatten(2)[:, None] + fading * state.flatten(2)[:, :, None]
-    averages = found.transpose(1, 2).reshape(*values.shape[:2], len(decays), *values.shape[2:])
+    return averaged(values, state, *fading(values, decays), batch=values.shape[0])
+
+
+def fading(values: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return what an average is made of after each of the frames of `values` (B, F, ...).
+
+    The weights of the frames (decays, F, F), (1 − d) d^(k−j) up to the frame itself, and of the
+    state before them (decays, F, 1), d^(k+1). With these one graph serves any F.
+    """
+    steps = torch.arange(values.shape[1], device=values.device).to(values.dtype)
+    logs = values.new_tensor([[[math.log(decay)]] for decay in decays])  # (D, 1, 1)
+    # ages of frames to come count as if they were past: d to a large negative power is infinite
+    powers = torch.exp((steps[:, None] - steps).abs() * logs)
+    of_frames = torch.tril(powers * values.new_tensor([[[1 - decay]] for decay in decays]))
+    return of_frames, powers[:, :, :1] * values.new_tensor([[[decay]] for decay in decays])
+
+
+def averaged(
+    values: Tensor, state: Tensor, of_frames: Tensor, of_state: Tensor, *, batch: int
+) -> tuple[Tensor, Tensor]:
+    """Average as `average` does, with the weights that `fading` gives.
+
+    batch : B; if it is a number, an exported graph needs not compute it, and has no other B.
+    """
+    count = len(of_state)
+    sizes = [int(size) for size in values.shape[2:]]  # numbers in an exported graph, too
+    numbers = math.prod(sizes)
+    found = of_frames @ values.reshape(batch, 1, -1, numbers)
+    found = found + of_state * state.reshape(batch, count, 1, numbers)
+    averages = found.transpose(1, 2).reshape(batch, -1, count, *sizes)
     return averages, averages[:, -1]
 
 
@@ -102,7 +125,25 @@ def radians(azimuth_deg: Tensor) -> Tensor:
     return (azimuth_deg + 45) * (math.pi / 180)
 
 
-def repeat(values: Tensor, targets: int) -> Tensor:
-    """Repeat (B, ...) for every target: (B · targets, ...)."""
-    shape = values.shape
-    return values[:, None].expand(-1, targets, *shape[1:]).reshape(-1, *shape[1:])
+def for_streams(values: Tensor, streams: Tensor) -> Tensor:
+    """Give values (B, ...) to every stream of their mixture, as `streams` (B · targets, ...) has.
+
+    An exported graph has one mixture, and then the shape is that of `streams`.
+    """
+    if len(values) == 1:
+        return values.expand_as(streams)
+    return values.repeat_interleave(len(streams) // len(values), 0)
+
+
+def in_time(values: Tensor) -> Tensor:
+    """(B, F, targets, n) to (F, B · targets, n): the frames of every stream one after another."""
+    if len(values) == 1:  # as always in an exported graph, which gets no sizes to compute
+        return values.squeeze(0)
+    return values.transpose(0, 1).flatten(1, 2)
+
+
+def in_a_row(values: Tensor, batch: int) -> Tensor:
+    """(F, B · targets, n) to (B · F · targets, n)."""
+    if batch > 1:
+        values = values.unflatten(1, (batch, -1)).transpose(0, 1)
+    return values.reshape(-1, int(values.shape[-1]))

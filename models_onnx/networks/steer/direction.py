@@ -45,46 +45,67 @@ class DirectionRefiner(nn.Module):
             self.choose.bias.zero_()[CENTRE] = 1.0
 
     def forward(self, histograms: Tensor, direction: Tensor) -> Tensor:
-        """Give logits (B, F, PLACES).
+        """Give logits (B, F, targets, PLACES).
 
         Parameters
         ----------
         histograms : (B, F, decays, KINDS, GRID).
-        direction : (B, F, 2), azimuth and width in degrees.
+        direction : (B, F, targets, 2), azimuth and width in degrees.
         """
-        seen = around(histograms.flatten(2, 3), direction).flatten(2)
-        x = torch.cat([seen, torch.log(direction[..., 1:]) * 0.3], -1)
+        logits = self.in_a_row(histograms, direction.flatten(0, 1))
+        return logits.reshape(*direction.shape[:-1], PLACES)
+
+    def in_a_row(self, histograms: Tensor, direction: Tensor) -> Tensor:
+        """Give logits (B · F · targets, PLACES) of directions (B · F, targets, 2)."""
+        count = len(MEMORY_S) * KINDS
+        seen = around(histograms.reshape(-1, count, GRID), direction).reshape(-1, count * PLACES)
+        width_deg = direction.reshape(-1, 2).split(1, -1)[1]
+        x = torch.cat([seen, torch.log(width_deg) * 0.3], -1)
         x = functional.relu(self.think(functional.relu(self.look(x))))
         logits: Tensor = self.choose(x)
         return logits
 
 
-def offset_deg(logits: Tensor, width_deg: Tensor) -> Tensor:
-    """Return by how many degrees the target is further right: (B, F) of logits (B, F, PLACES).
+def _windows() -> Tensor:
+    """Return (PLACES, 3 · PLACES + 1): what chances of places are multiplied by to get sums.
 
-    Zero where the direction given is about as likely, and for wide openings.
+    For every place the sum over it and its two neighbours; the same, of how far they are from the
+    centre in widths of the opening, and of weights to divide that by, where a place at an end is
+    its own neighbour; and `TRUST` times the sum around the centre.
+    """
+    places = torch.arange(PLACES)
+    near = torch.stack([places - 1, places, places + 1])
+    weights = functional.one_hot(near.clamp(0, PLACES - 1), PLACES).sum(0).T.float()
+    sums = ((places[:, None] - places).abs() <= 1).float()
+    away = (places[:, None] - CENTRE) / (PLACES - 1)
+    return torch.cat([sums, away * weights, weights, TRUST * sums[:, CENTRE : CENTRE + 1]], 1)
+
+
+WINDOWS = _windows()
+
+
+def offset_deg(logits: Tensor, width_deg: Tensor) -> Tensor:
+    """Return by how many degrees the target is further right: (..., 1) of logits (..., PLACES).
+
+    Zero where the direction given is about as likely, and for wide openings (..., 1).
     """
     chance = torch.softmax(logits.float(), -1)
     # three places together are one source; their mean is finer than the grid of places
-    near = functional.avg_pool1d(chance, 3, 1, 1)
-    best = near.argmax(-1, keepdim=True)
-    places = torch.cat([best - 1, best, best + 1], -1).clamp(0, PLACES - 1)
-    weights = chance.gather(-1, places)
-    place = (weights * places).sum(-1) / weights.sum(-1)
-    sure = near.gather(-1, best)[..., 0] > TRUST * near[..., CENTRE]
-    return (place - CENTRE) / (PLACES - 1) * width_deg * (sure & (width_deg < WIDEST_DEG))
+    near, away, weights, trusted = (chance @ WINDOWS.to(chance)).split([PLACES] * 3 + [1], -1)
+    likeliest, best = near.max(-1, keepdim=True)
+    found = (away / weights).gather(-1, best)
+    return found * width_deg * ((likeliest > trusted) & (width_deg < WIDEST_DEG))
 
 
 def posterior(logits: Tensor, moved_deg: Tensor, width_deg: Tensor) -> Tensor:
-    """Return how likely each place is, around that `moved_deg` further right: (B, F, PLACES).
+    """Return how likely each place is, around that `moved_deg` further right: (..., PLACES).
 
-    Zero beyond the opening, and for wide openings.
+    The last axis of what is in degrees is of one. Zero beyond the opening, and for wide openings.
     """
-    moved = torch.round(moved_deg / width_deg * (PLACES - 1)).long()[..., None]
-    place = torch.arange(PLACES, device=logits.device) + moved
-    inside = (place >= 0) & (place < PLACES) & (width_deg < WIDEST_DEG)[..., None]
-    chance = torch.softmax(logits.float(), -1)
-    return chance.gather(-1, place.clamp(0, PLACES - 1)) * inside
+    moved = torch.round(moved_deg / width_deg * (PLACES - 1)).long().clamp(-CENTRE, CENTRE)
+    place = torch.arange(CENTRE, CENTRE + PLACES, device=logits.device) + moved
+    chance = functional.pad(torch.softmax(logits.float(), -1), (CENTRE, CENTRE))
+    return chance.gather(-1, place) * (width_deg < WIDEST_DEG)
 
 
 def place_of(off_deg: Tensor, width_deg: Tensor) -> Tensor:
@@ -99,7 +120,9 @@ def directions(averaged: Tensor, instant: Tensor) -> Tensor:
     One histogram for each purity. A cell counts in the two nearest directions, so that a histogram
     moves with its source.
     """
-    ll, rr, lr = torch.stack([averaged, instant], 2).unbind(3)  # (B, F, 2, cells)
+    batch, cells = len(instant), int(instant.shape[-1])
+    pair = torch.cat([averaged, instant], 2).reshape(batch, -1, 2, 3, cells)
+    ll, rr, lr = pair.split(1, 3)  # (B, F, 2, 1, cells)
     # the covariance [[ll, lr], [lr, rr]] has eigenvalues P₁ ≥ P₂ with P₁ + P₂ = total; its first
     # axis is at half the angle whose cosine is (ll − rr) / (P₁ − P₂); purity = (P₁ − P₂) / total
     half, total = (ll - rr) * 0.5, (ll + rr).clamp(min=1e-12)
@@ -108,13 +131,14 @@ def directions(averaged: Tensor, instant: Tensor) -> Tensor:
     place = torch.acos((half / axis).clamp(-1, 1)) * (90 / math.pi / STEP_DEG)
     lower = place.long().clamp(0, GRID - 2)  # even of NaN
     part = (place - lower).clamp(0, 1)
-    shares = []
-    for power in _powers(axis * 2 / total):
-        weight = level * power
-        shares += [weight * (1 - part), weight * part]  # of the lower direction and the upper one
-    counts = _counted(lower, torch.stack(shares, -1))  # (B, F, 2, GRID, 2 · purities)
-    upper = functional.pad(counts[..., :-1, 1::2], (0, 0, 1, 0))
-    return (counts[..., 0::2] + upper).transpose(3, 4).flatten(2, 3)
+    weights = level * torch.cat(_powers(axis * 2 / total), 3)
+    shares = torch.cat([weights * (1 - part), weights * part], 3)  # of the lower and the upper one
+    counts = _counted(lower.reshape(-1, 2, cells), shares.transpose(3, 4))
+    lower_ones, upper_ones = counts.split(len(PURITIES), -1)
+    # the upper direction is one further; the last one of a histogram is nobody's lower direction
+    counts = lower_ones + functional.pad(upper_ones, (0, 0, 1, -1))
+    counts = counts.reshape(batch, -1, 2, GRID, len(PURITIES))
+    return counts.transpose(3, 4).reshape(batch, -1, KINDS, GRID)
 
 
 def _powers(purity: Tensor) -> list[Tensor]:
@@ -128,47 +152,47 @@ def _powers(purity: Tensor) -> list[Tensor]:
 
 
 def _counted(place: Tensor, shares: Tensor) -> Tensor:
-    """Sum shares (B, F, kinds, cells, n) by their place (B, F, kinds, cells): (…, kinds, GRID, n).
+    """Sum shares (…, cells, n) by their place (histograms / 2, 2, cells): (histograms · GRID, n).
 
-    All rows are one table, and what falls in a place is one row of it: a sum of rows takes a
+    All histograms are one table, and what falls in a place is one row of it: a sum of rows takes a
     quarter of the time of sums of single numbers.
     """
-    batch, frames, kinds, _, count = shares.shape
-    number = torch.arange(batch * frames * kinds, device=shares.device)  # of a histogram
-    table = shares.new_zeros(batch * frames * kinds * GRID, count)
-    index = place.flatten(0, 2) + GRID * number[:, None]
-    summed: Tensor = _SumRows.apply(table, index.flatten(), shares.flatten(0, 3))
-    return summed.reshape(batch, frames, kinds, GRID, count)
+    count = 2 * len(PURITIES)
+    pairs = torch.arange(place.shape[0], device=place.device)[:, None, None]
+    first = pairs * (2 * GRID) + torch.tensor([[0], [GRID]], device=place.device)
+    table = shares.new_zeros(place.shape[0] * (2 * GRID), count)
+    summed: Tensor = _SumRows.apply(
+        table, (place + first).reshape(-1, 1), shares.reshape(-1, count)
+    )
+    return summed
 
 
 class _SumRows(torch.autograd.Function):
-    """Add rows to the rows of a table that an index names; without gradient.
+    """Add rows to the rows of a table that an index (n, 1) names; without gradient.
 
     PyTorch would export it number by number.
     """
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, index: Tensor, rows: Tensor) -> Tensor:
-        return table.index_add(0, index, rows)
+        return table.index_add(0, index[:, 0], rows)
 
     @staticmethod
     def symbolic(g: Any, table: Any, index: Any, rows: Any) -> Any:
-        axis = g.op("Constant", value_t=torch.tensor([1]))
-        return g.op("ScatterND", table, g.op("Unsqueeze", index, axis), rows, reduction_s="add")
+        return g.op("ScatterND", table, index, rows, reduction_s="add")
 
 
 def around(histograms: Tensor, direction: Tensor) -> Tensor:
-    """Read histograms (B, F, n, GRID) around directions (B, F, 2): (B, F, n, PLACES).
+    """Read histograms (N, n, GRID) around directions (N, targets, 2): (N, targets, n, PLACES).
 
     Relative to their mean and compressed; zero beyond ±45°.
     """
-    azimuth_deg, width_deg = direction[..., :1], direction[..., 1:]
+    azimuth_deg, width_deg = direction.split(1, -1)
     across = torch.arange(PLACES, dtype=direction.dtype, device=direction.device) - CENTRE
     place = (azimuth_deg + width_deg * across / (PLACES - 1) + 45) / STEP_DEG
-    lower = place.long().clamp(0, GRID - 2)
-    part = (place - lower)[:, :, None]
-    inside = (part >= 0) & (part <= 1)
-    index = lower[:, :, None].expand(-1, -1, histograms.shape[2], -1)
-    found = histograms.gather(-1, index) * (1 - part) + histograms.gather(-1, index + 1) * part
-    level = histograms.mean(-1, keepdim=True) + 1e-9
-    return torch.log1p(found.clamp(min=0) / level) * inside
+    inside = place == place.clamp(0, GRID - 1)  # (N, targets, PLACES)
+    rows = histograms[:, :, None]  # pictures of one row, read between their points
+    points = functional.pad((place * (2 / (GRID - 1)) - 1)[..., None], (0, 1))
+    found = functional.grid_sample(rows, points, align_corners=True)  # (N, n, targets, PLACES)
+    level = rows.mean(-1, keepdim=True) + 1e-9
+    return (torch.log(found / level + 1) * inside[:, None]).transpose(1, 2)

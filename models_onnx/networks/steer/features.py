@@ -7,6 +7,7 @@ average of the covariance of the channels over time, and from five cells of the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,52 +23,71 @@ NARROW = math.tan(math.radians(8)) ** 2
 STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
-def described(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Describe as `describe` does, by band: (bands, B · F, FEATURES · cells a band)."""
-    features, slopes = describe(averages, instant, theta)
-    return by_band(features, FEATURES, features.shape[-1] // BANDS), slopes
+def described(
+    averages: Tensor, instants: Sequence[Tensor], theta: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Describe as `describe` does, with all B · F · targets in a row.
+
+    Returns for each of the instants features by band (bands, B · F · targets, FEATURES · cells a
+    band), and slopes (B · F · targets, CANDIDATES − 1, cells).
+    """
+    cells = int(instants[0].shape[-1])
+    return [
+        (by_band(features, FEATURES, cells // BANDS), slopes.reshape(-1, CANDIDATES - 1, cells))
+        for features, slopes in describe(averages, instants, theta)
+    ]
 
 
-def describe(averages: Tensor, instant: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (streams, F, FEATURES, cells) and candidates of c but the first, which is zero.
+def describe(
+    averages: Tensor, instants: Sequence[Tensor], theta: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Features (B · F, targets, FEATURES, cells) and candidates of c but the first, which is zero.
+
+    Those of each of the instants, with the same averages: what is the same for all of them, and
+    for all targets, is done once.
 
     Parameters
     ----------
     averages : (B, F, decays, 3, cells), covariances of L and R.
-    instant : (B, F, 3, cells).
-    theta : (streams, F), as many of each of the B mixtures: what is the same for all is done once.
+    instants : frames that are described, each (B, F, 3, cells).
+    theta : (B · F, targets, 1).
     """
-    floor = 1e-5 * (averages[:, :, :, :2].mean((3, 4)).amax(2) * 2 + 1e-10)[:, None, :, None, None]
-    near = functional.avg_pool1d(instant.flatten(0, 1), 5, 1, 2).reshape(instant.shape)
-    theta = theta.reshape(len(instant), -1, *theta.shape[1:], 1, 1)  # (B, targets, F, 1, 1)
-    along, across, _ = _rotated(instant[:, :, None], theta)  # (B, targets, F, 1, cells)
-    # the averages apart: a network that looks ahead describes two frames with the same averages,
-    # which an exported graph then computes once
-    kinds = [_candidates(part, theta, floor) for part in (averages, near[:, :, None])]
-    slopes, relative, left_over = (torch.cat(parts, 3) for parts in zip(*kinds, strict=True))
-    features = [
-        torch.log(along / floor + 1) * 0.1,
-        torch.log(across / floor + 1) * 0.1,
-        across / (along + across + floor),
-        torch.exp(-across / (along * NARROW + floor)),
-        relative,
-        left_over,
-    ]
-    return torch.cat(features, 3).flatten(0, 1), slopes.flatten(0, 1)
+    count, kept, cells = len(instants), len(MEMORY_S), int(instants[0].shape[-1])
+    means = averages.reshape(-1, kept, 3, cells).transpose(1, 2)  # (B · F, 3, decays, cells)
+    floor = means[:, :2].mean((1, 3), keepdim=True).amax(2, keepdim=True) * 2e-5 + 1e-15
+    frames = [instant.reshape(-1, 3, cells) for instant in instants]
+    near = [functional.avg_pool1d(frame, 5, 1, 2) for frame in frames]
+    # the frames themselves in front of what gives candidates: (B · F, 3, n, cells)
+    rows = [*(x[:, :, None] for x in frames), means, *(x[:, :, None] for x in near)]
+    ll, rr, lr = torch.cat(rows, 2).split(1, 1)
+    along, across, cross = rotate(ll, rr, lr, theta[..., None])  # (B · F, targets, n, cells)
+    noisy = across + floor
+    total = along + noisy
+    parts = [count, kept + count]
+    (along, along_each), (across, _) = along.split(parts, 2), across.split(parts, 2)
+    (total, total_each), (_, noisy_each) = total.split(parts, 2), noisy.split(parts, 2)
+    _, cross = cross.split(parts, 2)
+    slopes = (cross / noisy_each).clamp(-STEEPEST, STEEPEST)
+    levels = torch.log(torch.cat([along, across], 2) / floor + 1) * 0.1
+    share, narrow = across / total, torch.exp(across / (along * -NARROW - floor))
+    relative = cross / total_each  # E[T N*]
+    left_over = (along_each - slopes * cross).clamp(min=0) / total_each  # by T − c N
+    found = []
+    for k in range(count):
+        each = [*range(kept), kept + k]
+        features = [
+            _rows(levels, [k, count + k]),
+            _rows(share, [k]),
+            _rows(narrow, [k]),
+            _rows(relative, each),
+            _rows(left_over, each),
+        ]
+        found.append((torch.cat(features, 2), _rows(slopes, each)))
+    return found
 
 
-def _candidates(covariance: Tensor, theta: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return c of each covariance (B, F, n, 3, cells), E[T N*] and what T − c N leaves, relative.
-
-    Each is (B, targets, F, n, cells).
-    """
-    along, across, cross = _rotated(covariance, theta)
-    slopes = (cross / (across + floor)).clamp(-STEEPEST, STEEPEST)
-    total = along + across + floor
-    return slopes, cross / total, (along - slopes * cross).clamp(min=0) / total
-
-
-def _rotated(covariance: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotate covariances (B, F, n, 3, cells) to every target of their mixture."""
-    ll, rr, lr = covariance[:, None].unbind(4)  # (B, 1, F, n, cells)
-    return rotate(ll, rr, lr, theta)
+def _rows(values: Tensor, rows: list[int]) -> Tensor:
+    """Return some rows of (B · F, targets, n, cells); all of them are the values themselves."""
+    if len(rows) == int(values.shape[2]):
+        return values
+    return values.index_select(2, torch.tensor(rows, device=values.device))

@@ -15,18 +15,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models_onnx.networks.steer.bands import BANDS
+from models_onnx.networks.steer.cells import in_a_row, in_time
 
 OPEN = 4.0  # logit of the level at the start: a gain of 0.98
 
 
 @dataclass(frozen=True)
 class Modulation:
-    """Scales and shifts of B streams over F frames.
+    """Scales and shifts of streams over F frames.
 
-    layers : for every recurrent layer, and behind the last, (B, F, 2 · core).
-    hidden : (bands, B · F, 2 · inner).
+    layers : for every recurrent layer, and behind the last, (F, streams, 2 · core).
+    hidden : (bands, F · streams, 2 · inner), in the order of mixtures, frames and targets.
     late : gain of what the last layer adds, (core,).
-    asked : how far a timbre is asked for, (B, F, 1), 0 to 1.
+    asked : how far a timbre is asked for, (F, streams, 1), 0 to 1.
     gate : from the core to a logit of the level of all that is given.
     """
 
@@ -37,7 +38,7 @@ class Modulation:
     gate: nn.Module
 
     def core(self, layer: int, x: Tensor) -> Tensor:
-        """Scale and shift what layer number `layer` sees, (B, F, core)."""
+        """Scale and shift what layer number `layer` sees, (F, streams, core)."""
         return _modulated(x, self.layers[layer])
 
     def added(self, layer: int, out: Tensor) -> Tensor:
@@ -45,11 +46,11 @@ class Modulation:
         return out * self.late if layer == len(self.layers) - 2 else out
 
     def bands(self, hidden: Tensor) -> Tensor:
-        """Scale and shift the hidden numbers of the bands, (bands, B · F, inner)."""
+        """Scale and shift the hidden numbers of the bands, (bands, F · streams, inner)."""
         return _modulated(hidden, self.hidden)
 
     def level(self, x: Tensor) -> Tensor:
-        """Gain (B, F, 1) of the masks: what is asked for and is not there is silence.
+        """Gain (F, streams, 1) of the masks: what is asked for and is not there is silence.
 
         A direction alone has a gain of one.
         """
@@ -57,12 +58,12 @@ class Modulation:
 
 
 def _modulated(x: Tensor, film: Tensor) -> Tensor:
-    scale, shift = film.chunk(2, -1)
+    scale, shift = film.split(int(film.shape[-1]) // 2, -1)
     return x + scale * x + shift
 
 
 class Film(nn.Module):
-    """The modulation of a timbre and a counter-example, both (B, F, size)."""
+    """The modulation of a timbre and a counter-example."""
 
     def __init__(self, size: int, code: int, core: int, layers: int, inner: int) -> None:
         super().__init__()
@@ -80,13 +81,13 @@ class Film(nn.Module):
         nn.init.normal_(self.squeeze.weight, std=1.0)  # of unit vectors: numbers of about one
 
     def forward(self, timbre: Tensor, against: Tensor) -> Modulation:
-        """Scales and shifts; zeros where both are zeros."""
-        asked = torch.cat([timbre, against], -1)
+        """Scales and shifts of conditions (B, F, targets, size); zeros where both are zeros."""
+        batch = len(timbre)
+        asked = in_time(torch.cat([timbre, against], -1))
         code = self.squeeze(torch.cat([asked, functional.relu(self.mix(asked))], -1))
-        flat = code.flatten(0, 1).expand(BANDS, -1, -1)
         return Modulation(
             tuple(layer(code) for layer in self.core),
-            torch.bmm(flat, self.inner),
+            torch.matmul(in_a_row(code, batch), self.inner),
             self.late,
             asked.square().sum(-1, keepdim=True).clamp(max=1),
             self.gate,

@@ -36,12 +36,15 @@ from models_onnx.networks.steer.bands import BANDS, Bands
 from models_onnx.networks.steer.cells import (
     BINS,
     CELLS,
-    average,
+    averaged,
     covariances,
     decays,
+    fading,
+    for_streams,
+    in_a_row,
+    in_time,
     pool,
     radians,
-    repeat,
     spread,
 )
 from models_onnx.networks.steer.features import CANDIDATES, FEATURES, MEMORY_S, described
@@ -139,9 +142,7 @@ class Steer(nn.Module):
         self.opening = nn.Linear(2, core)
         self.aim = aim.DirectionRefiner()
         self.enter = nn.Linear(BANDS * share, core)
-        self.layers = nn.ModuleList(
-            nn.GRU(core, core, batch_first=True) for _ in range(config.layers)
-        )
+        self.layers = nn.ModuleList(nn.GRU(core, core) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(core) for _ in range(config.layers))
         self.active = nn.Linear(core, 1)
         self.leave = nn.Linear(core, BANDS * share)
@@ -183,45 +184,52 @@ class Steer(nn.Module):
         states : as `states()`, streams being B · targets; none: zeros.
         """
         direction = conditions["direction"]
-        frames, targets = direction.shape[1:3]
         batch = len(direction)  # a number in an exported graph, where it is always one
-        directions = by_stream(direction)
+        targets = direction.shape[2]
+        states = list(states) or [self._zeros(batch * targets, name) for name in self.states()]
+        layers, waiting = states[2 : 2 + self.config.layers], states[2 + self.config.layers :]
+        told = (
+            direction.squeeze(0) if batch == 1 else direction.flatten(0, 1)
+        )  # (B · F, targets, 2)
+        azimuth_deg, width_deg = told.reshape(-1, 2).split(1, -1)  # all in a row
         exact = torch.autocast(spectrum.device.type, enabled=False)  # N is a small difference
         with torch.no_grad(), exact:  # nothing to learn up to here
             # all targets of a mixture see the same: it is averaged once, from the first one's
             # states
-            instant = pool(covariances(spectrum), self.config.scale)
+            instant = self._cells(spectrum)
             seen = [of_first(state, batch) for state in states[:2]]
             averages, histograms, *kept = self.observe(instant, seen)
-            histograms = repeat(histograms, targets)
-            kept = [repeat(state, targets) for state in kept]
-            rest = list(states[2:]) or [
-                self._zeros(batch * targets, name) for name in list(self.states())[2:]
-            ]
-        places, width_deg = self.aim(histograms, directions).detach(), directions[..., 1]
-        aside_deg = aim.offset_deg(places, width_deg)
-        if not self.config.aim:
-            aside_deg = torch.zeros_like(aside_deg)
-        posterior = aim.posterior(places, aside_deg, width_deg)
-        layers, waiting = rest[: self.config.layers], rest[self.config.layers :]
-        modulation: Modulation | None = None
-        if self.film is not None:
-            modulation = self.film(*(by_stream(conditions[name]) for name in TIMBRES))
+            kept = [for_streams(new, old) for new, old in zip(kept, states[:2], strict=True)]
+        places = self.aim.in_a_row(histograms, told).detach()
         with torch.no_grad(), exact:
-            theta = radians(directions[..., 0] + aside_deg)
-            features, slopes = described(averages, instant, theta)
-            now = features
+            aside_deg = aim.offset_deg(places, width_deg)
+            if not self.config.aim:
+                aside_deg = torch.zeros_like(aside_deg)
+            posterior = aim.posterior(places, aside_deg, width_deg)
+            theta = radians(azimuth_deg + aside_deg).reshape_as(told.split(1, -1)[0])
+            instants = [instant]
             if self.config.lookahead:  # what is masked is what came `lookahead` frames ago
                 queue = torch.cat([of_first(waiting[0], batch), instant], 1)
-                features, slopes = described(averages, queue[:, :frames], theta)
-                waiting = [repeat(queue[:, -self.config.lookahead :], targets)]
+                instants.append(queue[:, : -self.config.lookahead])
+                waiting = [for_streams(queue[:, -self.config.lookahead :], waiting[0])]
+            found = described(averages, instants, theta)
+            (now, _), (features, slopes) = found[0], found[-1]
+        modulation: Modulation | None = None
+        if self.film is not None:
+            modulation = self.film(*(conditions[name] for name in TIMBRES))
         masks, logit, following = self._decide(
-            now, features, slopes, (width_deg, posterior), layers, modulation
+            now, features, slopes, (width_deg, posterior), layers, modulation, batch=batch
         )
-        masks = opened(masks, aside_deg * (math.pi / 180), self.config.scale)
-        masks = masks.reshape(batch, targets, frames, 4, BINS * self.config.scale).transpose(1, 2)
-        logit = logit.reshape(batch, targets, frames).transpose(1, 2)
+        with exact:
+            masks = opened(masks, aside_deg * (math.pi / 180), self.config.scale)
+        masks = masks.reshape(batch, -1, targets, 4, BINS * self.config.scale)
         return NetworkOutput(masks, (*kept, *following, *waiting), logit)
+
+    def _cells(self, spectrum: Tensor) -> Tensor:
+        """Covariances (B, F, 3, cells) of a spectrum (B, F, 2, bins, 2)."""
+        batch, bins = len(spectrum), BINS * self.config.scale
+        power = pool(covariances(spectrum.reshape(-1, 2, bins, 2)), self.config.scale)
+        return power.reshape(batch, -1, 3, self.per_band * BANDS)
 
     def observe(
         self, instant: Tensor, states: Sequence[Tensor] = ()
@@ -233,9 +241,13 @@ class Steer(nn.Module):
         covariance, directions = states or (
             self._zeros(len(instant), name) for name in ("covariance", "directions")
         )
-        averages, covariance = average(instant, covariance, self.decays)
+        batch, counts = len(instant), [len(self.decays), len(self.aim_decays)]
+        of_frames, of_state = (
+            weights.split(counts) for weights in fading(instant, self.decays + self.aim_decays)
+        )
+        averages, covariance = averaged(instant, covariance, of_frames[0], of_state[0], batch=batch)
         found = aim.directions(averages[:, :, 0], instant)
-        histograms, directions = average(found, directions, self.aim_decays)
+        histograms, directions = averaged(found, directions, of_frames[1], of_state[1], batch=batch)
         return averages, histograms, covariance, directions
 
     def _zeros(self, streams: int, state: str) -> Tensor:
@@ -249,21 +261,31 @@ class Steer(nn.Module):
         opening: tuple[Tensor, Tensor],
         states: Sequence[Tensor],
         modulation: Modulation | None = None,
+        *,
+        batch: int = 1,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Decide on masks (B, F, 3, cells) and activity (B, F) from what `describe` gives.
+        """Decide on masks (n, 3, cells) and activity (B, F, targets) from what `described` gives.
+
+        Mixtures, frames and targets are n in a row, n = B · F · targets.
 
         now, features : of the newest frames, and of those that are masked, by band.
-        opening : its width in degrees (B, F), and the aim's belief (B, F, PLACES).
-        states : those of the layers, (B, core).
+        opening : its width in degrees (n, 1), and the aim's belief (n, PLACES).
+        states : those of the layers, (B · targets, core).
         modulation : what the timbre asked for does to the core and to the bands.
+        batch : B.
         """
         width_deg, posterior = opening
-        batch, frames = width_deg.shape
+        core, share = self.config.core, self.config.share
         encoded = functional.relu(self.encode(now))
-        shared = self.shrink(encoded).transpose(0, 1).reshape(batch, frames, -1)
-        width_rad = width_deg[..., None] * (math.pi / 180)
+        shared = self.shrink(encoded).transpose(0, 1).reshape(-1, BANDS * share)
+        width_rad = width_deg * (math.pi / 180)
         x = self.enter(shared) + self.opening(torch.cat([width_rad, torch.log(width_rad)], -1))
         x = x + self.doubt(posterior.sqrt())
+        streams = states[0].shape[0]
+        if batch == 1:
+            x = x.reshape(-1, streams, core)
+        else:
+            x = in_time(x.reshape(batch, -1, streams // batch, core))
         following = []
         for k, (layer, norm, state) in enumerate(zip(self.layers, self.norms, states, strict=True)):
             seen = norm(x) if modulation is None else modulation.core(k, norm(x))
@@ -271,7 +293,7 @@ class Steer(nn.Module):
             x = x + (out if modulation is None else modulation.added(k, out))
             following.append(state[0])
         left = x if modulation is None else modulation.core(len(self.layers), x)
-        context = self.leave(left).reshape(batch * frames, BANDS, -1).transpose(0, 1)
+        context = self.leave(in_a_row(left, batch)).reshape(-1, BANDS, share).transpose(0, 1)
         if self.config.lookahead:
             encoded = functional.relu(self.encode(features))
         hidden = self.hidden(torch.cat([features, encoded, context], -1))
@@ -280,54 +302,53 @@ class Steer(nn.Module):
         hidden = functional.relu(hidden)
         masks = filters(self.decode(hidden).float(), slopes, null=self.config.null)
         if modulation is not None:
-            masks = masks * modulation.level(x)[..., None]
-        return masks, self.active(x)[..., 0], following
+            masks = masks * in_a_row(modulation.level(x), batch)[..., None]
+        logit = self.active(x)[..., 0]
+        logit = logit[None] if batch == 1 else logit.unflatten(1, (batch, -1)).transpose(0, 1)
+        return masks, logit, following
 
 
 def filters(raw: Tensor, slopes: Tensor, *, null: bool) -> Tensor:
-    """Make masks (m, w, n), (B, F, 3, cells), of (bands, B · F, outputs · cells).
+    """Make m, n and m · c, (n, 3, cells), of (bands, n, outputs · cells a band).
 
-    slopes (B, F, CANDIDATES − 1, cells) are what w may be of −m; without `null` it is zero.
+    slopes (n, CANDIDATES − 1, cells) are what c may be; without `null` it is zero.
     """
-    batch, frames = slopes.shape[:2]
-    raw = raw.reshape(BANDS, batch, frames, OUTPUTS, -1).permute(1, 2, 3, 0, 4)
-    raw = raw.reshape(batch, frames, OUTPUTS, -1)
-    along, across = torch.sigmoid(raw[:, :, 0]), torch.sigmoid(raw[:, :, 1])
-    chosen = raw[:, :, 2:]  # a softmax over the candidates, whose axis is not the last one
-    weights = torch.exp(chosen - chosen.amax(2, keepdim=True))
-    slope = (weights[:, :, 1:] * slopes).sum(2) / weights.sum(2)
+    cells = int(slopes.shape[-1])
+    raw = raw.reshape(BANDS, -1, OUTPUTS, cells // BANDS).permute(1, 2, 0, 3)
+    gains, chosen = raw.reshape(-1, OUTPUTS, cells).split([2, CANDIDATES], 1)
+    gains = torch.sigmoid(gains)
+    # a softmax over the candidates, whose axis is not the last one
+    weights = torch.exp(chosen - chosen.amax(1, keepdim=True))
+    of_slopes = weights.split([1, CANDIDATES - 1], 1)[1]
+    slope = (of_slopes * slopes).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
     if not null:
         slope = torch.zeros_like(slope)
-    return torch.stack([along, -along * slope, across], 2)
+    return torch.cat([gains, gains.split(1, 1)[0] * slope], 1)
 
 
 def opened(masks: Tensor, angle: Tensor, scale: int) -> Tensor:
-    """Return what `turn` makes of masks, for every bin: (B, F, 4, bins)."""
-    return spread(turn(masks, angle), scale)
+    """Return what `turn` makes of masks (n, 3, cells), for every bin: (n, 4, bins)."""
+    return turn(spread(masks, scale), angle)
 
 
 def of_first(state: Tensor, batch: int) -> Tensor:
     """Return of (B · targets, ...) what the first target of each mixture has: (B, ...)."""
-    return state.reshape(batch, -1, *state.shape[1:])[:, 0]
+    return state[:1] if batch == 1 else state.unflatten(0, (batch, -1))[:, 0]
 
 
-def by_stream(condition: Tensor) -> Tensor:
-    """(B, F, targets, size) to (B · targets, F, size)."""
-    batch, frames, targets, size = condition.shape
-    return condition.transpose(1, 2).reshape(batch * targets, frames, size)
+TURN = (  # rows: what does not turn, and what goes with the cosine and sine of twice the angle
+    ((1, 1, 0), (0, 0, -1), (0, 0, 1), (1, 1, 0)),
+    ((1, -1, 0), (0, 0, -1), (0, 0, -1), (-1, 1, 0)),
+    ((0, 0, 1), (1, -1, 0), (1, -1, 0), (0, 0, -1)),
+)
 
 
 def turn(masks: Tensor, angle: Tensor) -> Tensor:
-    """Turn masks (m, w, n) by `angle` (B, F) into the filter (tt, tn, nt, nn)."""
-    cos, sin = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
-    m, w, n = masks.unbind(2)
-    own, other = m * cos - w * sin, m * sin + w * cos  # of T and N, in the direction further on
-    return torch.stack(
-        [
-            cos * own + sin * sin * n,
-            cos * other - sin * cos * n,
-            sin * own - sin * cos * n,
-            sin * other + cos * cos * n,
-        ],
-        2,
-    )
+    """Turn m, n and m · c, (n, 3, bins), by `angle` (n, 1) into the filter (tt, tn, nt, nn).
+
+    Of T and N in the direction further on, that is the filter ((m, −m c), (0, n)) between two
+    rotations, written with cos² = (1 + cos 2a) / 2, and so on.
+    """
+    still, turning = (masks.new_tensor(TURN) * 0.5).reshape(3, 12).split([1, 2])
+    around = torch.cat([torch.cos(2 * angle), torch.sin(2 * angle)], -1)
+    return torch.addmm(still, around, turning).reshape(-1, 4, 3) @ masks
