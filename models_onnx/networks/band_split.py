@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models_onnx.networks.level import level_so_far
 from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.steer.cells import decays, radians
 from realtime.conditions import WIDTH_DEG
@@ -239,8 +240,9 @@ class BandSplit(nn.Module):
         both = powers.sum(1, keepdim=True)
         mean = both.mean(2)  # (F · B, 1)
         hop = self.config.tier.hop * (1 if state is not None else self.config.every)
-        level, state = levels(mean, frames, state, decays((LEVEL_S,), hop)[0])
-        level = level + 1e-12
+        by_stream = mean.reshape(frames, -1, 1, 1).transpose(0, 1)
+        level, state = level_so_far(by_stream, state, *decays((LEVEL_S,), hop))
+        level = level.transpose(0, 1).reshape(-1, 1, 1) + 1e-12
         agree = 2 * (along * across).sum(2) / (both + TINY * level)
         logs = 0.3 * torch.log(powers / level + QUIET) + 1.0
         return torch.cat([logs, agree], 1), BINS * mean, state
@@ -319,26 +321,6 @@ class Turns:
         y = y.reshape(-1, self.hidden)[: self.rows]
         following = y.reshape(self.frames, -1, BANDS, self.hidden).transpose(0, 1)
         return y, torch.cat([state, following], 1)[:, -self.series :]
-
-
-def levels(power: Tensor, frames: int, state: Tensor | None, decay: float) -> tuple[Tensor, Tensor]:
-    """Average powers (F · B, 1) over the frames so far: (F · B, 1, 1), and the next state.
-
-    y[k] = d y[k−1] + (1 − d) x[k] is averaged of the powers and of ones, and one divided by the
-    other. Both are d^k times a cumulative sum of x[k] / d^k, which loses nothing since nothing is
-    negative, and is finite for some 30 000 frames of a stream at once, three minutes.
-
-    state : (B, 1, 2), both averages at the frame before; none: zeros.
-    """
-    steps = torch.arange(frames, dtype=power.dtype, device=power.device)
-    growth = torch.exp(-math.log(decay) * steps).reshape(-1, 1, 1)
-    pair = functional.pad(power, (0, 1), value=1.0).reshape(frames, -1, 2)
-    sums = torch.cumsum(pair * growth, 0)
-    if state is not None:
-        sums = sums + (decay / (1 - decay)) * state.transpose(0, 1)
-    of_power, of_ones = sums.split(1, 2)
-    last = (1 - decay) * (sums[-1:] / growth[-1:])
-    return (of_power / of_ones).reshape(-1, 1, 1), last.transpose(0, 1)
 
 
 class Norm(nn.LayerNorm):

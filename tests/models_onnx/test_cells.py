@@ -3,7 +3,7 @@
 import torch
 
 from models_onnx.networks.steer import cells
-from models_onnx.networks.steer.cells import BINS, CELLS, average, pool, rotate
+from models_onnx.networks.steer.cells import BINS, CELLS, averaged, fading, pool, rotate
 
 DECAYS = (0.95, 0.993)
 
@@ -35,7 +35,7 @@ def test_rotating_the_covariances_is_rotating_the_channels():
 def test_the_averages_are_those_of_the_recursion():
     instant = torch.rand(1, 7, 3, 4)
     state = torch.rand(1, len(DECAYS), 3, 4)
-    found, last = average(instant, state, DECAYS)
+    found, last = averaged(instant, state, *fading(instant, DECAYS), batch=len(instant))
     for k, decay in enumerate(DECAYS):
         value = state[0, k]
         for frame in range(7):

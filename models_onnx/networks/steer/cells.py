@@ -63,21 +63,6 @@ def decays(memory_s: Sequence[float], hop: int) -> tuple[float, ...]:
     return tuple(math.exp(-hop / RATE_HZ / seconds) for seconds in memory_s)
 
 
-def average(values: Tensor, state: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Average recursively, y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
-
-    Parameters
-    ----------
-    values : (B, F, ...).
-    state : (B, decays, ...), the averages of the frame before.
-
-    Returns
-    -------
-    The averages (B, F, decays, ...), and the next state.
-    """
-    return averaged(values, state, *fading(values, decays), batch=values.shape[0])
-
-
 def fading(values: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Return what an average is made of after each of the frames of `values` (B, F, ...).
 
@@ -95,9 +80,18 @@ def fading(values: Tensor, decays: Sequence[float]) -> tuple[Tensor, Tensor]:
 def averaged(
     values: Tensor, state: Tensor, of_frames: Tensor, of_state: Tensor, *, batch: int
 ) -> tuple[Tensor, Tensor]:
-    """Average as `average` does, with the weights that `fading` gives.
+    """Average recursively, y[k] = d y[k−1] + (1 − d) x[k] for every decay d, over the frames.
 
+    Parameters
+    ----------
+    values : (B, F, ...).
+    state : (B, decays, ...), the averages of the frame before.
+    of_frames, of_state : the weights that `fading` gives.
     batch : B; if it is a number, an exported graph needs not compute it, and has no other B.
+
+    Returns
+    -------
+    The averages (B, F, decays, ...), and the next state.
     """
     count = len(of_state)
     sizes = [int(size) for size in values.shape[2:]]  # numbers in an exported graph, too

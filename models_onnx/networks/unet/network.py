@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models_onnx.networks.level import level_so_far
 from models_onnx.networks.steer.cells import decays
 from models_onnx.networks.unet.blocks import (
     Block,
@@ -150,7 +151,7 @@ class UNet(nn.Module):
         """
         hop = self.config.hop * self.config.every // self.every
         mean = power.mean((2, 3), keepdim=True)  # (B, F, 1, 1)
-        level, state = averaged(mean, state, *decays((LEVEL_S,), hop))
+        level, state = level_so_far(mean, state, *decays((LEVEL_S,), hop))
         x = 0.3 * torch.log(power / (level + 1e-12) + QUIET) + 1.0  # (B, F, 2, bins)
         group, bins = self.config.strides[0], self.config.levels[0]
         parts = reshaped(x, 0, 0, SIDES, -1, group).permute(0, 2, 4, 1, 3)
@@ -161,29 +162,6 @@ def powers(spectrum: Tensor) -> Tensor:
     """Give the powers of mid and side (B, F, 2, bins) of a spectrum (B, F, 2, bins, 2)."""
     left, right = spectrum.split(1, 2)
     return torch.cat([left + right, left - right], 2).square().sum(-1)
-
-
-def averaged(values: Tensor, state: Tensor | None, decay: float) -> tuple[Tensor, Tensor]:
-    """Average recursively over the frames, as if nothing had been before the first.
-
-    Equation: y[k] = d y[k−1] + (1 − d) x[k], of the values and of ones; the one is divided by the
-    other. Written as sums of x[k] d^−k, so that one graph serves any number of frames.
-
-    Parameters
-    ----------
-    values : (B, F, 1, 1).
-    state : (B, 1, 2), the averages of values and of ones at the frame before.
-
-    Returns
-    -------
-    The averages of the values (B, F, 1, 1), and the next state.
-    """
-    fading = torch.exp(torch.cumsum(torch.full_like(values, math.log(decay)), 1))  # d, d², ...
-    sums = torch.cumsum(torch.cat([values / fading, 1 / fading], 3), 1) * (1 - decay)
-    before = 0.0 if state is None else state[:, None]
-    averages = fading * (before + sums)  # (B, F, 1, 2)
-    one, other = averages.split(1, 3)
-    return one / other, averages[:, -1]
 
 
 def merged(conditions: Mapping[str, Tensor], config: UNetConfig) -> Tensor | None:
