@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models_onnx.data import production
 from models_onnx.data.classes import CLASSES, FAMILIES, FAMILY_OF
+from models_onnx.data.mixer import Mixing
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.variation import POINTS_HZ, TONE_DB, draw_speed
 from models_onnx.training.device_sounds import BLOCK, Sounds
@@ -25,6 +26,7 @@ from models_onnx.training.timbre_drawing import BAND, GUESTS, MOST_SOURCES, ORCH
 from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
 
 NONE = -1
+MIXING = Mixing()
 
 
 @dataclass
@@ -166,7 +168,8 @@ class Casting:
         else:
             count = int(rng.integers(2, min(MOST_SOURCES, len(song)) + 1))
             stems = [song[i] for i in rng.permutation(len(song))[:count]]
-            speeds = [float(rng.uniform(0.91, 1.09)) if rng.random() < 0.5 else 1.0] * len(stems)
+            speed = float(rng.uniform(1 - MIXING.rate, 1 + MIXING.rate))
+            speeds = [speed if rng.random() < 0.5 else 1.0] * len(stems)
             starts = [self._start(stems, speeds[0])] * len(stems)
         stems, speeds, starts = stems[:MOST_SOURCES], speeds[:MOST_SOURCES], starts[:MOST_SOURCES]
         used = slice(0, len(stems))
@@ -192,14 +195,14 @@ class Casting:
                 azimuth_deg, gain_db, wet = dataclasses.astuple(seat)
             else:
                 azimuth_deg = float(rng.uniform(-45, 45))
-                if rng.random() < 0.1:
+                if rng.random() < MIXING.centre:
                     azimuth_deg = 0.0
-                elif k and rng.random() < 0.25:
+                elif k and rng.random() < MIXING.near:
                     near = float(cast.azimuth_deg[scene, rng.integers(k)])
                     azimuth_deg = float(np.clip(near + rng.uniform(-15, 15), -45, 45))
-                gain_db = float(rng.uniform(-14.0, 2.0))
-                wet = 0.0 if rng.random() < 0.3 else float(rng.uniform(0.6, 1.0))
-            silent = not produced and rng.random() < 0.03
+                gain_db = float(rng.uniform(*MIXING.gain_db))
+                wet = 0.0 if rng.random() < MIXING.dry else float(rng.uniform(*MIXING.wet))
+            silent = not produced and rng.random() < MIXING.silent
             cast.azimuth_deg[scene, k], cast.wet[scene, k] = azimuth_deg, wet
             cast.gain[scene, k] = (
                 0.0 if silent else 10 ** (gain_db / 20) * (1 if rng.random() < 0.5 else -1)
