@@ -18,7 +18,8 @@ from models_onnx.data.production import STEP
 from models_onnx.data.sources import Pool
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.variation import POINTS_HZ
-from models_onnx.training.casting import Cast, Casting
+from models_onnx.training.casting import Casting
+from models_onnx.training.casts import Cast
 from models_onnx.training.device_sounds import FULL_SCALE, Sounds
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 

@@ -13,7 +13,8 @@ import torch
 from models_onnx.data.classes import CLASSES, FAMILIES
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.variation import FASTEST
-from models_onnx.training.casting import NONE, Cast, Casting
+from models_onnx.training.casting import Casting
+from models_onnx.training.casts import NONE, Cast
 from models_onnx.training.device_sounds import BLOCK, FULL_SCALE, Sounds, stored
 from models_onnx.training.timbre_batches import ALIKE, FREE
 from models_onnx.training.timbre_questions import KINDS, Asking

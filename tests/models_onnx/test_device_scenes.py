@@ -15,7 +15,7 @@ from models_onnx.data.variation import POINTS_HZ, TONE_DB, played, toned
 from models_onnx.networks import registry
 from models_onnx.networks.band_split import filtered
 from models_onnx.networks.timbre_bands import TimbreBands
-from models_onnx.training.casting import NONE, Cast
+from models_onnx.training.casts import NONE, Cast
 from models_onnx.training.device_scenes import DeviceScenes
 from models_onnx.training.device_sounds import FULL_SCALE, Sounds
 from models_onnx.training.losses import ENOUGH_DB
