@@ -65,6 +65,16 @@ def are_plain(masks: NDArray[np.float32]) -> bool:
     return peak <= (MAX_GAIN / 2 if steered else MAX_GAIN)  # four times (5)² is 10²
 
 
+def as_gains(masks: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Return masks (frames, targets, 1 or 2, bins) of the mixture or of left and right.
+
+    None for filters in a direction, unless all of them are the same gain in every direction.
+    """
+    if masks.shape[2] != _STEERED_AXES:
+        return masks
+    return None if masks[:, :, 1:3].any() else masks[:, :, :1]
+
+
 def apply_masks(
     masks: NDArray[np.float32], spectra: Spectra, azimuth_deg: NDArray[np.float32] | None
 ) -> Spectra:

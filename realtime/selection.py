@@ -101,13 +101,19 @@ def from_directions(
     spectra : (frames, 2, bins) of the mixture.
     direction : (frames, targets, 2); where it is the widest for all targets there is no filter.
     """
-    anywhere = (direction[..., 1] >= WIDTH_DEG[1]).all(1)
+    anywhere = from_anywhere(direction)
     if anywhere.all():
         return apply_masks(masks, spectra, None)
     estimates = apply_masks(_filters(masks, spectra, direction), spectra, direction[..., 0])
     if anywhere.any():
         estimates[anywhere] = apply_masks(masks[anywhere], spectra[anywhere], None)
     return estimates
+
+
+def from_anywhere(direction: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the frames in which no target has a direction, of (frames, targets, 2)."""
+    widths = direction[..., 1]
+    return np.asarray(widths.min(axis=1) >= WIDTH_DEG[1])
 
 
 def _filters(

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 
 from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
-from realtime.masks import are_plain, bounded_masks, dry_masks, masked_in_pieces, to_bins
+from realtime.joint import JointFilter
+from realtime.masks import (
+    apply_masks,
+    are_plain,
+    as_gains,
+    bounded_masks,
+    dry_masks,
+    masked_in_pieces,
+    to_bins,
+)
 from realtime.model import Model, ModelStream
-from realtime.selection import SourceSelection, from_directions
+from realtime.selection import SourceSelection, from_anywhere, from_directions
 from realtime.sliding import SlidingMasks
 from realtime.stft import AT_ONCE, MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
 from realtime.turns import TakingTurns
@@ -74,9 +83,11 @@ class Separator:
         self._sliding = SlidingMasks(model, self.tier, len(names)) if self.tier.runs else None
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
-        self._held = HeldConditions(self._sizes, len(names), self.tier.hop / sample_rate)
+        hop_s = self.tier.hop / sample_rate
+        self._held = HeldConditions(self._sizes, len(names), hop_s)
         self._conditions: ConditionSource = conditions or self._held
         self._windows = windows(self.tier)
+        self._joint = JointFilter(len(names), hop_s) if model.spec.joint else None
         self.reset()
 
     @property
@@ -162,6 +173,8 @@ class Separator:
         self._stream.reset()
         if self._sliding:
             self._sliding.reset()
+        if self._joint:
+            self._joint.reset()
         self._held.reset()
         self._input = Fifo((2,))
         self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block_multiple))
@@ -203,10 +216,14 @@ class Separator:
             self.activity = self._selection.activity(self.activity, conditions)
             pieces = [(slice(0, frames), slice(0, targets), estimates)]
         elif self._sliding and "direction" in conditions:
-            estimates = from_directions(masks, spectra, conditions["direction"])
+            estimates = self._from_directions(masks, spectra, conditions)
             pieces = [(slice(0, frames), slice(0, targets), estimates)]
         else:
-            pieces = masked_in_pieces(masks, spectra, self._azimuth_deg(conditions), AT_ONCE)
+            azimuth_deg = self._azimuth_deg(conditions)
+            if self._joint and (gains := as_gains(masks)) is not None:
+                masks = self._joint.filters(gains, spectra, conditions["timbre"])
+                azimuth_deg = None
+            pieces = masked_in_pieces(masks, spectra, azimuth_deg, AT_ONCE)
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
         for when, group, estimates in pieces:
             flat = estimates.reshape(len(estimates), -1, estimates.shape[-1])
@@ -218,6 +235,18 @@ class Separator:
         self._delayed.push(samples)
         np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
         return out
+
+    def _from_directions(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> Spectra:
+        """Take targets from their directions; where none has one, by one filter for all."""
+        estimates = from_directions(masks, spectra, conditions["direction"])
+        free = from_anywhere(conditions["direction"])
+        if self._joint and free.any():
+            timbres = conditions["timbre"][free]
+            filters = self._joint.filters(masks[free], spectra[free], timbres)
+            estimates[free] = apply_masks(filters, spectra[free], None)
+        return estimates
 
     def _masks(
         self, samples: Audio, spectra: Spectra, conditions: Conditions

@@ -165,6 +165,8 @@ class ModelSpec:
         family is the sum of its classes, brought to length one.
     gains_db : how well it was measured, by tier and instrument: SI-SDR of the estimate above that
         of the mixture on real songs, dB.
+    joint : whether targets that are told timbres and no directions share one filter, see
+        `realtime.joint`; else each is its own mask.
     """
 
     name: str
@@ -180,6 +182,7 @@ class ModelSpec:
     encoder: str = ""
     classes: Mapping[str, Sequence[float]] = field(default_factory=dict)
     gains_db: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    joint: bool = False
 
     def __post_init__(self) -> None:
         if self.mask_axes not in MASK_AXES:
@@ -200,6 +203,8 @@ class ModelSpec:
             raise ValueError(f"gains of the tiers {list(self.gains_db)}, which it does not have")
         if self.bins is not None and self.bins > min(t.bins for t in self.tiers.values()):
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
+        if self.joint and not size:
+            raise ValueError("a joint filter is of targets with timbres: joint needs 'timbre'")
         if self.has_runs:
             self._check_runs()
 

@@ -36,6 +36,8 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     for name, size in fields.get("conditions", {}).items():
         _check_whole(f"the condition {name!r}", size, 1, MAX_SIZE)
     _check_targets(fields.get("targets", ()))
+    if not isinstance(fields.get("joint", False), bool):
+        raise ValueError(f"joint of the spec is {_short(fields['joint'])}, expected true or false")
     for name, tier in fields.get("tiers", {}).items():
         _check_tier(name, tier)
     for name, vector in fields.get("classes", {}).items():

@@ -1,10 +1,10 @@
 """Judge separation by timbre: ``python -m models_onnx evaluate-timbre --real SONGS --model FILE``.
 
-The ways of asking stand beside each other: by direction, by name, by one query, by five examples,
-with counter-examples, by direction and name; by a timbre learned in two seconds from a direction
-that is then let go; by the timbre of what a query has separated; by the true source. Beside them
-stand the mixture, the mixture over the number of its classes, the direction mask without learning,
-and the ratio mask of the true sources.
+The ways of asking stand beside each other: by direction, by name, by the names of all at once, by
+one query, by five examples, with counter-examples, by direction and name; by a timbre learned in
+two seconds from a direction that is then let go; by the timbre of what a query has separated; by
+the true source. Beside them stand the mixture, the mixture over the number of its classes, the
+direction mask without learning, and the ratio mask of the true sources.
 
 Everything runs through `realtime.separator`, as in use.
 """
@@ -27,7 +27,15 @@ from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_tables import Row, tables
-from models_onnx.evaluation.timbre_ways import FIRST, WAYS, Question, again, questions, ways_off
+from models_onnx.evaluation.timbre_ways import (
+    FIRST,
+    TOGETHER,
+    WAYS,
+    Question,
+    again,
+    questions,
+    ways_off,
+)
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
 from realtime.conditions import WIDTH_DEG, Conditions
@@ -46,9 +54,15 @@ def separated(model: Model, tier: str, mixture: Floats, asked: Sequence[Question
     """Stream a mixture (2, n) through a model: (questions, 2, n).
 
     Questions by direction, by timbre, and by both have streams of their own, as in use: of a file
-    of several networks one answers all targets of a stream.
+    of several networks one answers all targets of a stream. Where targets share a filter, every
+    question by timbre has one of its own, but those of the way `TOGETHER`.
     """
     kinds = [_kind(question) for question in asked]
+    if model.spec.joint:
+        alone = [k == "timbre" and q.way != TOGETHER for k, q in zip(kinds, asked, strict=True)]
+        kinds = [
+            f"{k} {n}" if own else k for n, (k, own) in enumerate(zip(kinds, alone, strict=True))
+        ]
     out = np.empty((len(asked), *mixture.shape), np.float32)
     for kind in sorted(set(kinds)):
         group = [k for k, own in enumerate(kinds) if own == kind]

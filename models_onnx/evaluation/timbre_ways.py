@@ -15,7 +15,12 @@ from realtime.model import Model
 
 Floats = NDArray[np.float32]
 FREE, WIDTH_DEG = (0.0, 90.0), 20.0
-WAYS = ("direction", "name", "query", "few", "few, against", "both", "learned", "iterative", "true")
+TOGETHER = "together"
+"""By name, in one stream with all other classes of the scene."""
+WAYS = (
+    "direction", "name", TOGETHER, "query", "few", "few, against", "both", "learned", "iterative",
+    "true",
+)  # fmt: skip
 FIRST = {"learned": "direction", "iterative": "query"}
 """Ways that encode what another way has separated: two seconds of it, or all."""
 LEARNED_S = 2.0
@@ -71,7 +76,7 @@ def questions(
             where, timbre, against = FREE, nothing, nothing
             if way in ("direction", "both"):
                 where = (_off(direction_deg, off_deg, k), WIDTH_DEG)
-            if way in ("name", "both"):
+            if way in ("name", TOGETHER, "both"):
                 timbre = named
             elif way == "query":
                 timbre = _mean(clips[:1])

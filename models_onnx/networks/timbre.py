@@ -58,6 +58,7 @@ def spec(config: TimbreConfig) -> ModelSpec:
     return replace(
         steer_spec(config.steer),
         description="neural filter by direction and timbre: nulls the neighbours, masks the rest",
+        joint=True,
     )
 
 

@@ -65,6 +65,7 @@ def spec(config: TimbreLiveConfig) -> ModelSpec:
         bins=config.unet.bins,
         description="a causal U-Net told a timbre: an instrument out of a mix, live",
         licence="GPL-3.0-or-later",
+        joint=True,
     )
 
 

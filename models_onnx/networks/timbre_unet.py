@@ -48,6 +48,7 @@ def spec(config: TimbreUNetConfig) -> ModelSpec:
         description="Spleeter's U-Net for vocals, told a timbre: an instrument out of a mix",
         licence="GPL-3.0-or-later; begun with Spleeter's weights (MIT), by R. Hennequin, A. Khlif, "
         "F. Voituret and M. Moussallam (Deezer Research), JOSS 2020",
+        joint=True,
     )
 
 

@@ -133,8 +133,9 @@ def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path:
     assert result.exit_code == 0, result.output
     rows = json.loads(out.read_text())
     found = {row["system"] for row in rows}
-    assert found == {"direction", "name", "query", "few", "few, against", "both", "learned",
-                     "iterative", "true", "mix", "mix/N", "panorama", "oracle"}  # fmt: skip
+    assert found == {"direction", "name", "together", "query", "few", "few, against", "both",
+                     "learned", "iterative", "true", "mix", "mix/N", "panorama",
+                     "oracle"}  # fmt: skip
     for system in found:
         own = [r for r in rows if r["system"] == system and not r["absent"]]
         assert {r["instrument"] for r in own} == {"drums", "bass", "vocals"}

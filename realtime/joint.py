@@ -1,0 +1,145 @@
+"""One filter for all targets by timbre: each is taken with regard to the others and to where it is.
+
+A network that is told a timbre gives a mask of each target by itself, the same for both sides. Two
+masks may claim a bin both, and neither knows where its source stands. Here the masks are what the
+targets claim, where they stand is learned from what they claimed, and a Wiener filter of both
+(Duong, Vincent & Gribonval, IEEE TASLP 18(7), 2010, eq. 6, with magnitudes for powers, since a mask
+is a ratio of magnitudes) gives each target its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.stft import Spectra
+
+MEMORY_S = 2.0
+"""For how long it is remembered where a target stands."""
+SPREAD = 0.01
+"""Of what is known of a place, how much is anywhere: a null is never deeper than that."""
+_TINY = 1e-12
+
+Floats = NDArray[np.float32]
+
+
+class JointFilter:
+    """Filters of targets that are told timbres, in the order of the frames of a stream.
+
+    With the masks m_k of the targets, the 2 × 2 covariances C_k of what each has claimed in the
+    last `MEMORY_S`, brought to a trace of two, and r = max(0, 1 − Σ_k w_jk m_k), what none claims::
+
+        filter of j = m_j C_j (Σ_k w_jk m_k C_k + r C_r)⁻¹
+
+    w_jj = 1, and w_jk = |t_k| (1 − max(0, cos(t_j, t_k))²) of the timbres t: a target that is told
+    little claims little of the others, and the same timbre twice gives the same target twice. Where
+    all stand in one place and the masks add up to one, the filter of a target is its mask.
+
+    Parameters
+    ----------
+    targets : how many.
+    hop_s : seconds from a frame to the next.
+    """
+
+    def __init__(self, targets: int, hop_s: float) -> None:
+        self._targets, self._keep = targets, np.float32(np.exp(-hop_s / MEMORY_S))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget where targets and the rest of each have been: (2, targets, 3)."""
+        self._seen = np.zeros((2, self._targets, 3), np.float32)
+
+    def filters(self, masks: Floats, spectra: Spectra, timbres: Floats) -> Floats:
+        """Return filters (frames, targets, 4, bins) of left and right.
+
+        Parameters
+        ----------
+        masks : (frames, targets, axes, bins), of the mixture (axes = 1) or of left and right (2).
+        spectra : (frames, 2, bins) of the mixture.
+        timbres : (frames, targets, size); longer than one counts as one.
+
+        Returns
+        -------
+        Left to left, right to left, left to right and right to right, as `apply_masks` takes them
+        without a direction.
+        """
+        frames, targets = masks.shape[:2]
+        claims = np.maximum(masks, np.float32(0))
+        weights = competition(timbres)
+        taken = (weights @ claims.reshape(frames, targets, -1)).reshape(claims.shape)
+        rest = np.maximum(np.float32(1) - taken, np.float32(0))
+        places = self._places(_of_both_sides(claims), _of_both_sides(rest), spectra)
+        own = _covariances(claims, places[:, 0])
+        total = (weights @ own.reshape(frames, targets, -1)).reshape(own.shape)
+        total += _covariances(rest, places[:, 1])
+        return _ratios(own, total)
+
+    def _places(self, claims: Floats, rest: Floats, spectra: Spectra) -> Floats:
+        """Return what is known at each frame of the covariances (frames, 2, targets, 3) of what
+        targets claim (frames, targets, bins), and of what is the rest for each.
+        """
+        power = np.square(spectra.real) + np.square(spectra.imag)
+        left, right = spectra[:, 0], spectra[:, 1]
+        across = left.real * right.real + left.imag * right.imag
+        level = np.sqrt(power.sum(1, keepdims=True) + np.float32(_TINY))
+        moments = np.concatenate([power, across[:, None]], 1) / level
+        heard = (1 - self._keep) * (np.concatenate([claims, rest], 1) @ moments.mT)
+        new = heard.reshape(len(heard), *self._seen.shape)
+        places: Floats = np.empty_like(new)
+        for frame, of_frame in enumerate(new):
+            self._seen = self._keep * self._seen + of_frame
+            places[frame] = self._seen
+        places[..., :2] += np.float32(_TINY)  # of nobody who was heard: anywhere
+        half = places[..., :2].mean(-1, keepdims=True)
+        places *= np.float32(1 - SPREAD) / half
+        places[..., :2] += np.float32(SPREAD)
+        return places
+
+
+def competition(timbres: Floats) -> Floats:
+    """Return how much of what target k claims counts for target j: (frames, j, k), ones for j = k.
+
+    Parameters
+    ----------
+    timbres : (frames, targets, size).
+    """
+    length = np.sqrt(np.square(timbres).sum(-1, keepdims=True))
+    unit = timbres / np.maximum(length, np.float32(_TINY))
+    alike = np.maximum(unit @ unit.mT, np.float32(0))
+    told = np.minimum(length, np.float32(1)).mT
+    weights: Floats = told * (np.float32(1) - np.minimum(np.square(alike), np.float32(1)))
+    own = np.arange(timbres.shape[1])
+    weights[:, own, own] = 1
+    return weights
+
+
+def _of_both_sides(claims: Floats) -> Floats:
+    """Return what is claimed of both sides in the mean, of claims (frames, targets, axes, bins)."""
+    return claims[:, :, 0] if claims.shape[2] == 1 else claims.mean(2)
+
+
+def _covariances(claims: Floats, places: Floats) -> Floats:
+    """Return left, right and across (frames, targets, 3, bins) of claims (frames, targets, axes,
+    bins) at places (frames, targets, 3).
+    """
+    left, right = claims[:, :, 0], claims[:, :, -1]
+    both = left if claims.shape[2] == 1 else np.sqrt(left * right)
+    return np.stack([left, right, both], 2) * places[..., None]
+
+
+def _ratios(own: Floats, total: Floats) -> Floats:
+    """Return own times the inverse of total, covariances (frames, targets, 3, bins) both."""
+    left, right, across = own[:, :, 0], own[:, :, 1], own[:, :, 2]
+    all_left, all_right, all_across = total[:, :, 0], total[:, :, 1], total[:, :, 2]
+    size = all_left * all_right - np.square(all_across)
+    found = np.stack(
+        [
+            left * all_right - across * all_across,
+            across * all_left - left * all_across,
+            across * all_right - right * all_across,
+            right * all_left - across * all_across,
+        ],
+        axis=2,
+    )
+    found /= np.maximum(size, np.float32(_TINY))[:, :, None]
+    return found
