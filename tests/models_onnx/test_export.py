@@ -228,3 +228,11 @@ def test_a_graph_that_would_give_other_masks_is_not_written(exported, monkeypatc
     assert found.exit_code == 1
     assert "differs by" in found.output
     assert [file.name for file in path.parent.iterdir()] == ["old.onnx"]
+
+
+def test_a_file_of_one_network_has_none_of_directions_alone_to_replace(exported):
+    _, path = exported
+    out = ["--out", str(path.with_name("new.onnx")), "--by-direction", str(path)]
+    found = asked("steer", "--checkpoint", str(path), *out)
+    assert found.exit_code == 1
+    assert "one network for all directions" in found.output

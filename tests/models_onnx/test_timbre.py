@@ -275,11 +275,14 @@ def joined_in(folder: Path) -> dict[str, Path]:
         if "running" in name:
             buffer.uniform_(0.5, 1.5)
     alone.load_state_dict(network.heard(), strict=False)
-    names = ("plain", "told", "both", "again", "alone", "three", "anew", "renewed")
+    names = ("plain", "told", "both", "again", "alone", "three", "anew", "renewed", "other",
+             "replaced")  # fmt: skip
     paths = {name: folder / f"{name}.onnx" for name in names}
     Run(TimbreLiveTask(alone, alone_spec, "live"), Plan(steps=1), alone_about).save(folder / "a")
     Run(SeparationTask(plain, plain_spec, "live"), Plan(steps=1), about).save(folder / "p")
     Run(TimbreTask(network, spec, "live"), Plan(steps=1), told_about).save(folder / "t")
+    stirred(plain)
+    Run(SeparationTask(plain, plain_spec, "live"), Plan(steps=1), about).save(folder / "o")
     told = ["timbre", "--checkpoint", str(folder / "t")]
 
     def beside(plain: str, alone: str) -> list[str]:
@@ -294,7 +297,10 @@ def joined_in(folder: Path) -> dict[str, Path]:
         "three": [*told, *beside("plain", "alone"), "--eight-bits"],
         "anew": [*told, *beside("three", "three")],
         "renewed": ["steer", "--checkpoint", str(paths["three"])],
-    }
+        "other": ["steer", "--checkpoint", str(folder / "o")],
+        "replaced": ["steer", "--checkpoint", str(paths["three"]),
+                     "--by-direction", str(paths["other"])],
+    }  # fmt: skip
     for name, command in commands_of.items():
         result = CliRunner().invoke(
             commands.app(export_main), [*command, "--out", str(paths[name])]
@@ -334,6 +340,16 @@ def test_a_joined_file_answers_a_direction_alone_as_before(joined) -> None:
     for name in ("both", "again", "three", "anew", "renewed"):
         found = streamed(joined[name], told, [12])
         assert np.array_equal(found, streamed(joined["plain"], told, [12]))
+
+
+def test_the_network_of_directions_alone_is_replaced_in_a_file(joined) -> None:
+    nothing, vector = np.zeros((12, 2, 8), np.float32), np.full((12, 2, 8), 0.3, np.float32)
+    found = streamed(joined["replaced"], told_of(nothing), [12])
+    assert np.array_equal(found, streamed(joined["other"], told_of(nothing), [12]))
+    assert not np.allclose(found, streamed(joined["three"], told_of(nothing), [12]), atol=1e-3)
+    for told in (told_of(vector), anywhere(vector)):
+        found = streamed(joined["replaced"], told, [12])
+        np.testing.assert_allclose(found, streamed(joined["three"], told, [12]), atol=1e-5)
 
 
 def test_a_file_of_two_networks_answers_a_timbre_as_the_new_one(joined) -> None:
