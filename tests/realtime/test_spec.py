@@ -36,6 +36,14 @@ def test_a_spec_with_an_unknown_field_is_refused():
         ModelSpec.from_json(json.dumps(fields))
 
 
+def test_whether_targets_share_a_filter_is_true_or_false() -> None:
+    spec = fake_spec(conditions={"timbre": 4}, joint=True)
+    assert ModelSpec.from_json(spec.to_json()).joint
+    fields = json.loads(spec.to_json()) | {"joint": "yes"}
+    with pytest.raises(ValueError, match=r"joint of the spec is 'yes', expected true or false"):
+        ModelSpec.from_json(json.dumps(fields))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -45,6 +53,7 @@ def test_a_spec_with_an_unknown_field_is_refused():
         {"mask_axes": "steered", "conditions": {}},
         {"conditions": {"direction": 3}},
         {"bins": 514},
+        {"joint": True},  # without a timbre
     ],
     ids=str,
 )
