@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from realtime.joint import JointFilter, competition
 from realtime.masks import MAX_GAIN, apply_masks
 from realtime.separator import Separator
+from realtime.spec import Runs, Tier
 from tests.support.contract import verify_streaming
 from tests.support.fakes import FakeModel, fake_spec
 from tests.support.signals import noise
@@ -207,3 +208,31 @@ def test_a_filter_in_a_direction_stays_as_it_is() -> None:
     stems = timbre_separator("steered", True, masks).process(signal)
     apart = timbre_separator("steered", False, masks).process(signal)
     np.testing.assert_array_equal(stems, apart)
+
+
+RUNS = Tier(1024, 1024, 256, lookahead=6, runs=Runs(16, 256, every=6, age=-6, fade=3))
+
+
+def over_stretches(joint: bool) -> Separator:
+    """Give a separator of a model that sees a stretch at once, told directions from frame 40 on."""
+    fields = {"conditions": {"timbre": 2, "direction": 2}, "mask_axes": "channels", "joint": joint}
+    spec = fake_spec(tiers={"offline": RUNS}, **fields)
+    model = FakeModel(lambda frames, spectrum, told: told["timbre"][None, :, :1, None], spec)
+    timbres = np.array([[0.9, 0.4], [0.3, -0.9]], np.float32)
+
+    def conditions(first: int, frames: int) -> dict[str, Floats]:
+        direction = np.empty((frames, 2, 2), np.float32)
+        late = np.arange(first, first + frames) >= 40
+        direction[:] = np.where(late[:, None, None], (10.0, 30.0), (0.0, 90.0))
+        return {"timbre": told(timbres, frames), "direction": direction}
+
+    return Separator(model, 44_100, tier="offline", targets=2, conditions=conditions)
+
+
+def test_frames_in_which_a_target_has_a_direction_are_taken_as_before() -> None:
+    verify_streaming(lambda: over_stretches(True))
+    mono = noise(1, 20_000).repeat(2, 0)
+    stems, apart = (over_stretches(joint).process(mono) for joint in (True, False))
+    shared = level(stems[0, :, 4000:9000]) / level(apart[0, :, 4000:9000])
+    assert shared == pytest.approx(1 / (0.9 + 0.3 * np.hypot(0.3, 0.9)), abs=1e-3)
+    np.testing.assert_array_equal(stems[:, :, 13_000:], apart[:, :, 13_000:])
