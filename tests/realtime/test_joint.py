@@ -168,10 +168,11 @@ def test_frames_give_the_same_one_by_one_and_after_a_reset() -> None:
 
 
 def timbre_separator(mask_axes: str, joint: bool, masks: Floats, targets: int = 2) -> Separator:
-    """Give a separator whose masks (targets, axes) are the same everywhere."""
+    """Give a separator whose masks (targets, axes) or (targets, axes, bins) are always the same."""
+    masks = masks if masks.ndim == 3 else masks[:, :, None]
     conditions = {"timbre": 4} | ({"direction": 2} if mask_axes == "steered" else {})
     spec = fake_spec(conditions=conditions, mask_axes=mask_axes, joint=joint)
-    model = FakeModel(lambda frames, spectrum, told: masks[None, :, :, None], spec)
+    model = FakeModel(lambda frames, spectrum, told: masks[None], spec)
     separator = Separator(model, 44_100, targets=targets)
     for target in range(targets):
         separator.set(target, timbre=APART[target])
@@ -236,3 +237,32 @@ def test_frames_in_which_a_target_has_a_direction_are_taken_as_before() -> None:
     shared = level(stems[0, :, 4000:9000]) / level(apart[0, :, 4000:9000])
     assert shared == pytest.approx(1 / (0.9 + 0.3 * np.hypot(0.3, 0.9)), abs=1e-3)
     np.testing.assert_array_equal(stems[:, :, 13_000:], apart[:, :, 13_000:])
+
+
+def test_gains_of_a_filter_in_a_direction_are_taken_as_those_of_the_mixture() -> None:
+    signal = noise(1, 20_000) * np.array([[1], [0.2]], np.float32)
+    signal += noise(1, 20_000, seed=1) * np.array([[0.3], [1]], np.float32)
+    gains = np.full((2, 1, 513), 0.2, np.float32)
+    gains[0, :, 1::2] = gains[1, :, ::2] = 0.7
+    filters = gains * np.array([1, 0, 0, 1], np.float32)[:, None]
+    separator = timbre_separator("steered", True, filters)
+    separator.set(0, azimuth_deg=30.0)
+    expected = timbre_separator("mixture", True, gains).process(signal)
+    np.testing.assert_allclose(separator.process(signal), expected, atol=1e-6)
+
+
+def test_where_a_target_stood_is_forgotten() -> None:
+    joint, frames = JointFilter(2, HOP_S), 1400  # eight seconds
+    true = spectra(frames, [-25.0, 20.0, -35.0])
+    masks = np.zeros((frames, 2, 1, 64), np.float32)
+    masks[:, 0, :, ::2] = masks[:, 1, :, 1::2] = 1
+    one = true[[0, 1]] * masks.transpose(1, 0, 2, 3)
+    moved = true[[2, 1]] * masks.transpose(1, 0, 2, 3)
+    joint.filters(masks, one.sum(0), told(APART, frames))
+    joint.filters(masks, moved.sum(0), told(APART, frames))
+    both, mixture = np.full_like(masks[:20], 0.5), true[[2, 1], :20].sum(0)
+    found = apply_masks(joint.filters(both, mixture, told(APART, 20)), mixture, None)
+    again = JointFilter(2, HOP_S)  # never heard the old place
+    again.filters(masks, moved.sum(0), told(APART, frames))
+    expected = apply_masks(again.filters(both, mixture, told(APART, 20)), mixture, None)
+    assert level(found - expected) / level(expected) < 0.05
