@@ -240,12 +240,16 @@ class Separator:
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
     ) -> Spectra:
         """Take targets from their directions; where none has one, by one filter for all."""
-        estimates = from_directions(masks, spectra, conditions["direction"])
-        free = from_anywhere(conditions["direction"])
-        if self._joint and free.any():
-            timbres = conditions["timbre"][free]
-            filters = self._joint.filters(masks[free], spectra[free], timbres)
+        direction = conditions["direction"]
+        if self._joint is None:
+            return from_directions(masks, spectra, direction)
+        free = from_anywhere(direction)
+        estimates = np.empty((*masks.shape[:2], *spectra.shape[1:]), np.complex64)
+        if free.any():
+            filters = self._joint.filters(masks[free], spectra[free], conditions["timbre"][free])
             estimates[free] = apply_masks(filters, spectra[free], None)
+        if not free.all():
+            estimates[~free] = from_directions(masks[~free], spectra[~free], direction[~free])
         return estimates
 
     def _masks(

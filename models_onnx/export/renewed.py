@@ -37,7 +37,8 @@ def renew(path: Path, out: Path, by_direction: Path | None = None) -> Path:
     Raises
     ------
     CheckpointError : it does not hold the weights of a `steer` of this version.
-    ExportError : the new file does not give the same masks.
+    ExportError : the new file does not give the same masks; or it has no network of directions
+        alone, whose place another could take.
     """
     spec = OnnxModel(path).spec
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
