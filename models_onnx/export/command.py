@@ -78,7 +78,7 @@ def main(
     if model == "steer" and checkpoint.suffix == ".onnx":
         out = out or WEIGHTS / checkpoint.name
         commands.claim(out, force=force)
-        print(renew(checkpoint, out, by_direction))
+        print(renew(checkpoint, out, by_direction, by_timbre))
         return
     network, spec, found = restore(checkpoint)
     if found["about"]["network"] != model:

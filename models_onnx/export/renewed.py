@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +28,25 @@ STEPS, FRAMES = 100, 3
 TOLERANCE = 1e-4
 
 
-def renew(path: Path, out: Path, by_direction: Path | None = None) -> Path:
+def renew(
+    path: Path, out: Path, by_direction: Path | None = None, by_timbre: Path | None = None
+) -> Path:
     """Export the weights in `path` to `out`, with the spec that `path` carries.
 
     Parameters
     ----------
-    by_direction : file of a network that answers directions alone from now on; None: as before.
+    by_direction, by_timbre : files of networks that answer directions alone, and timbres alone,
+        from now on; None: as before.
 
     Raises
     ------
     CheckpointError : it does not hold the weights of a `steer` of this version.
     ExportError : the new file does not give the same masks; or it has no network of directions
-        alone, whose place another could take.
+        alone, or of timbres alone, whose place another could take.
     """
     spec = OnnxModel(path).spec
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
-        plain, alone, model = by_direction, None, onnx.load(path)
+        plain, alone, model = by_direction, by_timbre, onnx.load(path)
         told = branch(model, "told")
         if told is None and by_direction is not None:
             raise ExportError(f"{path} has one network for all directions: none can take its place")
@@ -55,7 +59,14 @@ def renew(path: Path, out: Path, by_direction: Path | None = None) -> Path:
                 Path(folder) / "plain.onnx",
                 states=network.states(),
             )
-        if branch(model, "alone") is not None:
+        if by_timbre is not None:
+            if branch(model, "alone") is None:
+                raise ExportError(f"{path} has no network of timbres alone to be replaced")
+            own = OnnxModel(by_timbre).spec
+            if own.classes != spec.classes:
+                raise ExportError(f"{by_timbre} is told other timbres than {path}")
+            spec = replace(spec, training={**spec.training, "alone": own.training})
+        elif branch(model, "alone") is not None:
             alone = _alone(path, spec, Path(folder) / "alone.onnx")
         network = _network(path, spec, by_timbre="timbre" in spec.conditions)
         made = export(
@@ -67,19 +78,19 @@ def renew(path: Path, out: Path, by_direction: Path | None = None) -> Path:
             by_timbre=alone,
             eight_bits=any(w.name.endswith(EIGHT_BITS) for w in (told or model.graph).initializer),
         )
-        same_directions = by_direction is None
-        if (worst := difference(path, made, directions=same_directions)) > TOLERANCE:
+        worst = difference(path, made, directions=by_direction is None, timbres=by_timbre is None)
+        if worst > TOLERANCE:
             raise ExportError(f"the new graph of {path} differs by {worst:.1e}: nothing is written")
         with atomic_write(out) as part:
             shutil.copyfile(made, part)
     return out
 
 
-def difference(one: Path, other: Path, *, directions: bool = True) -> float:
+def difference(one: Path, other: Path, *, directions: bool = True, timbres: bool = True) -> float:
     """Return by how much the masks of two files differ at most, fed the same for `STEPS`.
 
-    By direction, unless that is left out; for half of the steps by timbre, too, where they take
-    one, and for a quarter by timbre alone.
+    By direction alone and by timbre alone, unless those are left out, and by both for half of the
+    steps, where they take a timbre.
     """
     models = OnnxModel(one), OnnxModel(other)
     spec = models[0].spec
@@ -101,7 +112,7 @@ def difference(one: Path, other: Path, *, directions: bool = True) -> float:
     for step in range(STEPS):
         spectrum = 0.1 * rng.standard_normal((FRAMES, 2, spec.bins or 1, 2)).astype(np.float32)
         asked = (by_direction, alone, conditions, conditions)[step // 5 % 4]
-        if asked is by_direction and not directions:
+        if (asked is by_direction and not directions) or (asked is alone and not timbres):
             continue
         masks = [stream.step(spectrum, asked)["masks"] for stream in streams]
         worst = max(worst, float(np.abs(masks[0] - masks[1]).max()))

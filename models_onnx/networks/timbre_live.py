@@ -47,6 +47,7 @@ class TimbreLiveConfig:
 
 CONFIGS = {
     "causal": TimbreLiveConfig(),
+    "fine": TimbreLiveConfig(replace(TOLD, channels=(48, 64, 96, 128), fine=True)),
     "causal-tiny": TimbreLiveConfig(
         replace(TOLD, condition=4, channels=(8, 16), strides=(16, 8), dilations=(1,)),
         between=8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -52,6 +53,51 @@ def begin_with_query(network: TimbreLive, path: Path) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def begin_with_narrower(network: TimbreLive, given: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of one with fewer channels, so that it gives the same masks.
+
+    What is new is as it was drawn, but nothing that was there reads it, and new residual blocks add
+    nothing (after Chen et al., "Net2Net: accelerating learning via knowledge transfer", 2016).
+
+    Raises ValueError if a weight has an axis that is longer than the network's.
+    """
+    own = network.state_dict()
+    spectrum = network.unet.leave.conv.in_channels - network.config.unet.channels[0]
+    with torch.no_grad():
+        for name, weight in own.items():
+            learned = given.get(name)
+            if learned is None:
+                if name.startswith("unet.") and name.endswith("norms.1.weight"):
+                    weight.zero_()
+            elif learned.shape == weight.shape:
+                weight.copy_(learned)
+            else:
+                axes = list(zip(learned.shape, weight.shape, strict=True))
+                if any(old > new for old, new in axes):
+                    raise ValueError(f"{name} has {learned.shape}, more than {weight.shape}")
+                at = [_places(name, k, *sizes, spectrum) for k, sizes in enumerate(axes[:2])]
+                weight[at[0]] = 0
+                weight[at[0] if len(at) == 1 else (at[0][:, None], at[1])] = learned
+    network.load_state_dict(own)
+
+
+def _places(name: str, axis: int, old: int, new: int, spectrum: int) -> Tensor:
+    """Return where the `old` channels of an axis of a weight are among its `new` ones.
+
+    Most are first. Scales are followed by shifts, and what grew by what skipped the blocks below;
+    `spectrum` channels are behind others that the last layer reads.
+    """
+    layer = name.split(".")[1:]
+    halves = axis == 0 and "film" in layer
+    halves |= axis == 1 and layer[0] == "up" and layer[2:] == ["conv", "conv", "weight"]
+    first = torch.arange(old)
+    if halves:
+        return torch.where(first < old // 2, first, first + (new - old) // 2)
+    if axis == 1 and layer[0] == "leave":
+        return torch.where(first < old - spectrum, first, first + new - old)
+    return first
 
 
 class TimbreLiveTask(TimbreMaskTask):

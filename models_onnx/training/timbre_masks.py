@@ -54,8 +54,11 @@ class TimbreMaskTask(SeparationTask):
             heard = network.listen(torch.view_as_real(spectra))
             timbres = network.mixed(batch.positive, heard)  # (B, K, size)
         scenes, questions = timbres.shape[:2]
-        found = self.told(network, mixture.repeat_interleave(questions, 0), timbres.flatten(0, 1))
-        return found.unflatten(0, (scenes, questions))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            found = self.told(
+                network, mixture.repeat_interleave(questions, 0), timbres.flatten(0, 1)
+            )
+        return found.float().unflatten(0, (scenes, questions))
 
     def estimates(self, network: nn.Module, mixture: Tensor, batch: TimbreBatch) -> Tensor:
         """Return what is given (B, K, F, 2, bins) of mixtures (B, F, 2, bins)."""

@@ -53,7 +53,11 @@ from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_bands_task import TimbreBandsTask
 from models_onnx.training.timbre_batches import training_batches
-from models_onnx.training.timbre_live_task import TimbreLiveTask, begin_with_query
+from models_onnx.training.timbre_live_task import (
+    TimbreLiveTask,
+    begin_with_narrower,
+    begin_with_query,
+)
 from models_onnx.training.timbre_masks import TimbreMaskTask
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
@@ -100,6 +104,10 @@ def begin(network: TimbreSpace, path: Path) -> None:
     """
     if isinstance(network, TimbreUNet) and path.suffix == ".whl":
         begin_with_spleeter(network, path)
+        return
+    if isinstance(network, TimbreLive) and path.suffix == ".onnx":
+        given = registry.exported(path, "alone")
+        begin_with_narrower(network, {k.removeprefix("network."): v for k, v in given.items()})
         return
     if path.suffix != ".onnx" or not isinstance(network, TimbreSteer):
         found = checkpoints.load(path)
@@ -199,7 +207,7 @@ def main(
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="checkpoint, or exported separator by direction; wheel; run of system 2"),
+        typer.Option(help="checkpoint, or exported separator; wheel; run of system 2"),
     ] = None,
     encoder: Annotated[
         Path | None,

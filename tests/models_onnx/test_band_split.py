@@ -25,6 +25,7 @@ from models_onnx.networks.stft import steered
 from models_onnx.networks.timbre_bands import CONFIGS, TimbreBands, spec
 from realtime import Separator, load_model
 from tests.support.contract import verify_streaming
+from tests.support.networks import stirred
 
 TINY = CONFIGS["bands-tiny"]
 SIZE = TINY.bands.timbre
@@ -35,13 +36,6 @@ ANYWHERE_DEG = 90.0
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def stirred(network: torch.nn.Module) -> None:
-    """Change all weights a little, so that none of them is zero."""
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
 
 
 @pytest.fixture(scope="module")

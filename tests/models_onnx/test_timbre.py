@@ -1,7 +1,6 @@
 """The separator told a timbre: what no timbre leaves alone, training, export, and the encoder."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +19,15 @@ from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training import train_timbre
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_batches import training_batches
-from models_onnx.training.timbre_live_task import TimbreLiveTask
 from models_onnx.training.timbre_questions import KINDS, Asking
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import train
-from plugin_bridge.control.target import ANYWHERE
 from realtime import Separator, load_model
 from realtime.encoder import OnnxEncoder
 from realtime.errors import StemsteerError
 from tests.support.contract import verify_streaming
+from tests.support.networks import stirred
 from tests.support.timbres import pool, sound
 
 LIVE = replace(steer.CONFIGS["timbre-tiny"], layers=3)
@@ -48,12 +45,6 @@ def conditions(size: int, timbres: torch.Tensor | None = None) -> dict[str, torc
         "timbre": nothing if timbres is None else timbres.expand(1, 6, 1, size),
         "against": nothing,
     }
-
-
-def stirred(network: torch.nn.Module) -> None:
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
 
 
 @torch.no_grad()
@@ -248,192 +239,3 @@ def test_the_level_is_closed_for_what_is_asked_by_timbre_alone() -> None:
     after = [network(spectrum, conditions(8, z)).masks for z in (None, vector)]
     assert torch.equal(before[0], after[0])
     assert after[1].abs().max() < 0.1 * before[1].abs().max()
-
-
-@pytest.fixture(scope="module", params=[32, 48], ids="core of {}".format)
-def joined(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Path]]:
-    """A plain model with a core of 32, one that takes a timbre, and both in one file."""
-    tiny = timbre.CONFIGS["tiny"]
-    with pytest.MonkeyPatch.context() as patch:
-        wide = replace(tiny, steer=replace(tiny.steer, core=request.param))
-        patch.setitem(timbre.CONFIGS, "tiny", wide)
-        patch.setitem(steer.CONFIGS, "small", steer.CONFIGS["tiny"])  # what is made anew by name
-        yield joined_in(tmp_path_factory.mktemp("joined"))
-
-
-def joined_in(folder: Path) -> dict[str, Path]:
-    torch.manual_seed(3)
-    plain, plain_spec, about = registry.build("steer", "tiny")
-    network, spec, told_about = registry.build("timbre", "tiny")
-    stirred(plain)
-    stirred(network)
-    alone, alone_spec, alone_about = registry.build("timbre-live", "causal-tiny")
-    stirred(alone)
-    for name, buffer in alone.named_buffers():  # weights that are equal are one in a file
-        if "running" in name:
-            buffer.uniform_(0.5, 1.5)
-    alone.load_state_dict(network.heard(), strict=False)
-    names = ("plain", "told", "both", "again", "alone", "three", "anew", "renewed", "other",
-             "replaced")  # fmt: skip
-    paths = {name: folder / f"{name}.onnx" for name in names}
-    Run(TimbreLiveTask(alone, alone_spec, "live"), Plan(steps=1), alone_about).save(folder / "a")
-    Run(SeparationTask(plain, plain_spec, "live"), Plan(steps=1), about).save(folder / "p")
-    Run(TimbreTask(network, spec, "live"), Plan(steps=1), told_about).save(folder / "t")
-    stirred(plain)
-    Run(SeparationTask(plain, plain_spec, "live"), Plan(steps=1), about).save(folder / "o")
-    told = ["timbre", "--checkpoint", str(folder / "t")]
-
-    def beside(plain: str, alone: str) -> list[str]:
-        return ["--by-direction", str(paths[plain]), "--by-timbre", str(paths[alone])]
-
-    commands_of = {
-        "plain": ["steer", "--checkpoint", str(folder / "p")],
-        "told": told,
-        "both": [*told, "--by-direction", str(paths["plain"])],
-        "again": [*told, "--by-direction", str(paths["both"])],
-        "alone": ["timbre-live", "--checkpoint", str(folder / "a")],
-        "three": [*told, *beside("plain", "alone"), "--eight-bits"],
-        "anew": [*told, *beside("three", "three")],
-        "renewed": ["steer", "--checkpoint", str(paths["three"])],
-        "other": ["steer", "--checkpoint", str(folder / "o")],
-        "replaced": ["steer", "--checkpoint", str(paths["three"]),
-                     "--by-direction", str(paths["other"])],
-    }  # fmt: skip
-    for name, command in commands_of.items():
-        result = CliRunner().invoke(
-            commands.app(export_main), [*command, "--out", str(paths[name])]
-        )
-        assert result.exit_code == 0, result.output
-    return paths
-
-
-def streamed(path: Path, told: dict[str, np.ndarray], blocks: list[int]) -> np.ndarray:
-    """Return the masks of 12 frames that come in calls of so many frames."""
-    stream, spectrum = load_model(path).stream(2), spectra_of_a_stream()
-    out, at = [], 0
-    for count in blocks:
-        part = {name: value[at : at + count] for name, value in told.items()}
-        out.append(stream.step(spectrum[at : at + count], part)["masks"].copy())
-        at += count
-    return np.concatenate(out)
-
-
-def spectra_of_a_stream() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((12, 2, 1024, 2)).astype(np.float32)
-
-
-def anywhere(timbre: np.ndarray) -> dict[str, np.ndarray]:
-    told = told_of(timbre)
-    told["direction"][:] = ANYWHERE
-    return told
-
-
-def told_of(timbre: np.ndarray) -> dict[str, np.ndarray]:
-    direction = np.tile(np.array([[10.0, 20.0], [-30.0, 15.0]], np.float32), (12, 1, 1))
-    return {"direction": direction, "timbre": timbre, "against": np.zeros_like(timbre)}
-
-
-def test_a_joined_file_answers_a_direction_alone_as_before(joined) -> None:
-    told = told_of(np.zeros((12, 2, 8), np.float32))
-    for name in ("both", "again", "three", "anew", "renewed"):
-        found = streamed(joined[name], told, [12])
-        assert np.array_equal(found, streamed(joined["plain"], told, [12]))
-
-
-def test_the_network_of_directions_alone_is_replaced_in_a_file(joined) -> None:
-    nothing, vector = np.zeros((12, 2, 8), np.float32), np.full((12, 2, 8), 0.3, np.float32)
-    found = streamed(joined["replaced"], told_of(nothing), [12])
-    assert np.array_equal(found, streamed(joined["other"], told_of(nothing), [12]))
-    assert not np.allclose(found, streamed(joined["three"], told_of(nothing), [12]), atol=1e-3)
-    for told in (told_of(vector), anywhere(vector)):
-        found = streamed(joined["replaced"], told, [12])
-        np.testing.assert_allclose(found, streamed(joined["three"], told, [12]), atol=1e-5)
-
-
-def test_a_file_of_two_networks_answers_a_timbre_as_the_new_one(joined) -> None:
-    told = told_of(np.full((12, 2, 8), 0.3, np.float32))
-    found = streamed(joined["both"], told, [12])
-    assert np.allclose(found, streamed(joined["told"], told, [12]), atol=1e-6)
-    assert not np.allclose(found, streamed(joined["plain"], told, [12]), atol=1e-3)
-
-
-def test_a_timbre_that_begins_within_a_call_begins_at_its_frame(joined) -> None:
-    timbre = np.zeros((12, 2, 8), np.float32)
-    timbre[5:9] = 0.35
-    told = told_of(timbre)
-    alone = streamed(joined["both"], told, [1] * 12)
-    for blocks in ([12], [4, 8], [5, 4, 3], [7, 5]):
-        assert np.allclose(streamed(joined["both"], told, blocks), alone, atol=1e-5), blocks
-
-
-@pytest.mark.parametrize("moved", ["direction", "against", "timbre"])
-def test_what_is_told_beside_a_timbre_begins_at_its_frame(joined, moved: str) -> None:
-    told = anywhere(np.full((12, 2, 8), 0.35, np.float32))
-    if moved == "direction":
-        told["direction"][5:9, 1] = 10.0, 20.0  # of one of both targets
-    else:
-        told[moved][5:9] = 0.0 if moved == "timbre" else 0.35
-    one_by_one = streamed(joined["three"], told, [1] * 12)
-    for blocks in ([12], [4, 8], [5, 4, 3], [7, 5]):
-        found = streamed(joined["three"], told, blocks)
-        assert np.allclose(found, one_by_one, atol=1e-5), blocks
-
-
-def test_a_timbre_alone_is_answered_by_the_network_of_that(joined) -> None:
-    timbre = np.random.default_rng(1).standard_normal((1, 2, 8)).astype(np.float32)
-    told = anywhere(np.tile(timbre / np.linalg.norm(timbre, axis=-1, keepdims=True), (12, 1, 1)))
-    mask = streamed(joined["alone"], {"timbre": told["timbre"]}, [12])
-    for name in ("three", "anew", "renewed"):
-        found = streamed(joined[name], told, [12])
-        assert np.allclose(found[:, :, [0, 3]], mask, atol=1e-4)
-        assert not found[:, :, 1:3].any()
-    for narrower in ({"direction": told["direction"] - [0.0, 1.0]}, {"against": told["timbre"]}):
-        both = {k: v.astype(np.float32) for k, v in (told | narrower).items()}
-        wanted = streamed(joined["told"], both, [12])
-        assert np.allclose(streamed(joined["anew"], both, [12]), wanted, atol=1e-5)
-        assert np.allclose(streamed(joined["three"], both, [12]), wanted, atol=0.05)  # 8 bits
-
-
-def test_the_network_of_a_timbre_alone_begins_anew_where_it_is_asked_again(joined) -> None:
-    told = anywhere(np.full((12, 2, 8), 0.35, np.float32))
-    told["direction"][4:8] = 10.0, 20.0
-    after = streamed(joined["three"], told, [12])[8:]
-    stream, spectrum = load_model(joined["three"]).stream(2), spectra_of_a_stream()[8:]
-    fresh = stream.step(spectrum, {name: value[8:] for name, value in told.items()})["masks"]
-    assert np.allclose(after, fresh, atol=1e-6)
-
-
-def test_a_joined_file_says_how_the_network_of_a_timbre_alone_was_trained(joined) -> None:
-    wanted = load_model(joined["alone"]).spec.training
-    for name in ("three", "anew", "renewed"):
-        assert load_model(joined[name]).spec.training["alone"] == wanted
-    assert wanted["config"] == "causal-tiny"
-
-
-def test_large_matrices_in_eight_bits_are_a_smaller_file(joined) -> None:
-    assert joined["three"].stat().st_size < joined["anew"].stat().st_size
-
-
-def test_a_file_for_timbres_alone_needs_one_for_directions_alone(joined, tmp_path: Path) -> None:
-    run = str(joined["told"].parent / "t")
-    words = ["timbre", "--checkpoint", run, "--by-timbre", str(joined["alone"])]
-    words += ["--out", str(tmp_path / "new.onnx")]
-    found = CliRunner().invoke(commands.app(export_main), words)
-    assert "a file that answers directions alone is wanted, too" in found.output
-    assert not (tmp_path / "new.onnx").exists()
-
-
-def test_weights_are_read_back_from_either_network_of_a_file(joined) -> None:
-    for network, config, name in (("steer", "tiny", "plain"), ("timbre", "tiny", "told")):
-        built = registry.build(network, config)[0]
-        separator = built if network == "steer" else built.steer
-        for file in ("both", "anew"):
-            registry.load_weights(separator, joined[file])
-            other = registry.exported(joined[name])
-            assert torch.equal(separator.leave.weight, other["leave.weight"])
-    registry.load_weights(separator, joined["three"])
-    stored = other["leave.weight"]
-    step = stored.abs().amax(-1, keepdim=True) / 127
-    assert ((separator.leave.weight - stored).abs() <= 0.6 * step).all()

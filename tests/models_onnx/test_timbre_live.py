@@ -1,5 +1,6 @@
 """The live U-Net told a timbre: what it begins with, what it learns, and its file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,12 @@ from models_onnx.networks.unet.system import UNetSystem, system_of
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
-from models_onnx.training.timbre_live_task import ASKING, TimbreLiveTask, begin_with_query
+from models_onnx.training.timbre_live_task import (
+    ASKING,
+    TimbreLiveTask,
+    begin_with_narrower,
+    begin_with_query,
+)
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import train
 from models_onnx.training.train_timbre import main as train_main
@@ -70,6 +76,45 @@ def test_a_run_of_another_network_is_no_beginning(tmp_path: Path) -> None:
     Run(TimbreTask(network, spec, "live"), Plan(steps=1), about).save(tmp_path)
     with pytest.raises(StemsteerError, match="holds no run of train-unet query"):
         begin_with_query(TimbreLive(TINY), tmp_path)
+
+
+@torch.no_grad()
+def test_a_wider_one_begins_with_the_masks_of_a_narrower_one() -> None:
+    torch.manual_seed(6)
+    sizes = replace(TINY.unet, channels=(8, 16, 24), strides=(16, 4, 2))
+    narrow = TimbreLive(replace(TINY, unet=sizes)).eval()
+    for name, buffer in narrow.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 1.5)
+    wide = TimbreLive(replace(TINY, unet=replace(sizes, channels=(12, 24, 24)))).eval()
+    spectrum = torch.randn(2, 7, 2, 1024, 2)
+    timbre = torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
+    wanted = narrow.masks(spectrum, timbre)
+    assert (wide.masks(spectrum, timbre) - wanted).abs().max() > 1e-3
+    begin_with_narrower(wide, narrow.state_dict())
+    assert (wide.masks(spectrum, timbre) - wanted).abs().max() < 1e-5
+    assert wide.unet.down[0].conv.conv.weight[8:].any()  # what is new can learn
+    with pytest.raises(ValueError, match="more than"):
+        begin_with_narrower(narrow, wide.state_dict())
+
+
+@torch.no_grad()
+def test_finer_blocks_look_back_and_stream_as_they_train() -> None:
+    torch.manual_seed(6)
+    config = replace(TINY, unet=replace(TINY.unet, fine=True))
+    network, plain = TimbreLive(config).eval(), TimbreLive(TINY)
+    assert len(network.unet.states()) == len(plain.unet.states()) + 2
+    spectrum = torch.randn(1, 8, 2, 1024, 2)
+    told = torch.randn(1, 8, config.unet.condition)
+    whole = network.unet(spectrum, told).masks
+    states, found = [torch.zeros(1, *shape) for shape in network.unet.states().values()], []
+    for frames in (1, 3, 4):
+        at = sum(part.shape[1] for part in found)
+        some = slice(at, at + frames)
+        answer = network.unet(spectrum[:, some], told[:, some], states)
+        found.append(answer.masks)
+        states = list(answer.states)
+    assert (torch.cat(found, 1) - whole).abs().max() < 1e-5
 
 
 def test_a_short_training_learns_names_and_its_file_streams(tmp_path: Path) -> None:

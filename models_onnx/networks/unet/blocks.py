@@ -114,7 +114,7 @@ def said(code: Tensor, layers: Sequence[Film | nn.Linear]) -> Iterator[Tensor]:
 
 
 class Block(nn.Module):
-    """Convolution, norm, condition and LeakyReLU; residual: then two more and a shortcut.
+    """Convolution, norm, condition and LeakyReLU; then a residual block over so many frames.
 
     With ``film`` the norm has no scale and shift of its own where ``adaptive``: the condition gives
     both (AdaIN). The statistics are those of batch norm: those of a clip are not known live.
@@ -127,12 +127,12 @@ class Block(nn.Module):
         kernel: tuple[int, int],
         stride: int = 1,
         *,
-        residual: bool = False,
+        residual: int = 0,
         code: int = 0,
         adaptive: bool = False,
     ) -> None:
         super().__init__()
-        self.residual = Residual(made, kernel) if residual else None
+        self.residual = Residual(made, residual) if residual else None
         self.stride = stride
         self.conv = CausalConv(given, made, kernel, stride)
         self.norm = nn.BatchNorm2d(made, affine=not adaptive)
@@ -153,12 +153,11 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """x and two convolutions of it, of as many channels."""
+    """x and two convolutions of it, of as many channels, the first over `frames` of time."""
 
-    def __init__(self, channels: int, kernel: tuple[int, int], dilation: int = 1) -> None:
+    def __init__(self, channels: int, frames: int, dilation: int = 1) -> None:
         super().__init__()
-        near = (kernel[0], 3)
-        self.first = CausalConv(channels, channels, near, dilation=dilation)
+        self.first = CausalConv(channels, channels, (frames, 3), dilation=dilation)
         self.second = CausalConv(channels, channels, (1, 3))
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2))
 

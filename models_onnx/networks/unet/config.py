@@ -22,7 +22,8 @@ class UNetConfig:
     channels : of the encoder's blocks, from the spectrum down.
     strides : of each block, in frequency; `time_strides` in time, 1 for a network that runs live.
     kernel : of the encoder's convolutions in time and frequency; `up_kernel` of the decoder's.
-    residual : blocks of two convolutions beside a shortcut instead of one convolution.
+    residual : blocks of two convolutions beside a shortcut instead of one convolution. `fine` :
+        those over the bands of the first block, too.
     dilations : of residual blocks at the bottleneck, in time: they reach as far as the published
         strides in time do, and keep every frame.
     condition : how many numbers tell what is wanted; 0: nothing does. `against` : whether as many
@@ -41,6 +42,7 @@ class UNetConfig:
     kernel: tuple[int, int] = (2, 5)
     up_kernel: tuple[int, int] = (2, 3)
     residual: bool = False
+    fine: bool = False
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     condition: int = 0
     against: bool = False

@@ -55,28 +55,32 @@ class UNet(nn.Module):
         size = config.condition * (1 + config.against)
         at = dict.fromkeys(config.places, size)
         first, *rest = config.channels
-        near = (1, config.up_kernel[1])
+        near, fine = (1, config.up_kernel[1]), config.kernel[0] if config.fine else 0
         seen = SIDES * config.strides[0]
         self.code = nn.Linear(size, size) if config.against else None
         self.tiled = nn.Linear(size, first) if "input" in at else None
-        self.down = nn.ModuleList([Block(seen, first, near, code=at.get("encoder", 0))])
+        self.down = nn.ModuleList(
+            [Block(seen, first, near, code=at.get("encoder", 0), residual=fine)]
+        )
         for given, made, stride in zip(config.channels, rest, config.strides[1:], strict=False):
             self.down.append(
                 Block(given, made, config.kernel, stride, code=at.get("encoder", 0),
-                      residual=config.residual)
+                      residual=config.kernel[0] if config.residual else 0)
             )  # fmt: skip
         deep = config.channels[-1]
         self.film = Film(size, deep) if "bottleneck" in at else None
-        self.neck = nn.ModuleList(Residual(deep, (3, 3), d) for d in config.dilations)
+        self.neck = nn.ModuleList(Residual(deep, 3, d) for d in config.dilations)
         self.sounds = nn.Linear(deep, 1) if config.activity else None
         self.grow, self.up = nn.ModuleList(), nn.ModuleList()
         pairs = list(zip(config.channels, rest, config.strides[1:], strict=False))
-        for made, given, stride in reversed(pairs):
-            kernel = near if made == first else config.up_kernel
+        for level, (made, given, stride) in reversed(list(enumerate(pairs))):
+            kernel = config.up_kernel if level else near
+            reach = config.up_kernel[0] if config.residual else 0
             self.grow.append(Up(given, made, stride))
             self.up.append(
-                Block(2 * made, made, kernel, residual=config.residual and made != first,
-                      code=at.get("decoder", 0), adaptive="decoder" in at)
+                Block(2 * made, made, kernel, code=at.get("decoder", 0),
+                      residual=reach if level else fine,
+                      adaptive="decoder" in at)
             )  # fmt: skip
         self.final = Film(size, first) if "final" in at else None
         self.leave = Up(first + seen, config.masks, config.strides[0], near[1])
