@@ -59,10 +59,13 @@ def begin_with_narrower(network: TimbreLive, given: Mapping[str, Tensor]) -> Non
     """Give a network the weights of one with fewer channels, so that it gives the same masks.
 
     What is new is as it was drawn, but nothing that was there reads it, and new residual blocks add
-    nothing (after Chen et al., "Net2Net: accelerating learning via knowledge transfer", 2016).
+    nothing (after Chen et al., "Net2Net: accelerating learning via knowledge transfer", 2016). The
+    masks are only nearly the same behind those: what is negative is made smaller once more.
 
-    Raises ValueError if a weight has an axis that is longer than the network's.
+    Raises CheckpointError if they are not of such a network, or of a wider one.
     """
+    if "unet.leave.conv.weight" not in given:
+        raise checkpoints.CheckpointError("these weights are not those of a live U-Net")
     own = network.state_dict()
     spectrum = network.unet.leave.conv.in_channels - network.config.unet.channels[0]
     with torch.no_grad():
@@ -76,7 +79,10 @@ def begin_with_narrower(network: TimbreLive, given: Mapping[str, Tensor]) -> Non
             else:
                 axes = list(zip(learned.shape, weight.shape, strict=True))
                 if any(old > new for old, new in axes):
-                    raise ValueError(f"{name} has {learned.shape}, more than {weight.shape}")
+                    raise checkpoints.CheckpointError(
+                        f"{name} is {tuple(learned.shape)}, more than {tuple(weight.shape)}: take "
+                        "a configuration that is as wide"
+                    )
                 at = [_places(name, k, *sizes, spectrum) for k, sizes in enumerate(axes[:2])]
                 weight[at[0]] = 0
                 weight[at[0] if len(at) == 1 else (at[0][:, None], at[1])] = learned

@@ -94,8 +94,10 @@ def test_a_wider_one_begins_with_the_masks_of_a_narrower_one() -> None:
     begin_with_narrower(wide, narrow.state_dict())
     assert (wide.masks(spectrum, timbre) - wanted).abs().max() < 1e-5
     assert wide.unet.down[0].conv.conv.weight[8:].any()  # what is new can learn
-    with pytest.raises(ValueError, match="more than"):
+    with pytest.raises(StemsteerError, match="more than"):
         begin_with_narrower(narrow, wide.state_dict())
+    with pytest.raises(StemsteerError, match="not those of a live U-Net"):
+        begin_with_narrower(wide, {"encode.weight": torch.zeros(2)})
 
 
 @torch.no_grad()
