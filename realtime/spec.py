@@ -196,6 +196,8 @@ class ModelSpec:
         size = self.conditions.get("timbre", 0)
         if self.conditions.get("against", size) != size:
             raise ValueError("the conditions 'timbre' and 'against' are of one size")
+        if all(tier.turns > 1 for tier in self.tiers.values()):
+            raise ValueError("no tier has turns of 1, but a model is trained on frames in a row")
         odd = [name for name, vector in self.classes.items() if len(vector) != size]
         if odd:
             raise ValueError(f"the timbre of {odd[0]!r} has not {size} numbers as the condition")
@@ -223,6 +225,11 @@ class ModelSpec:
     def has_runs(self) -> bool:
         """Return whether the model sees a stretch of sound at once, in some tier."""
         return any(tier.runs for tier in self.tiers.values())
+
+    @property
+    def trained_tier(self) -> str:
+        """Return the first tier whose states link neighbouring frames, as they do in training."""
+        return next(name for name, tier in self.tiers.items() if tier.turns == 1)
 
     @property
     def inputs(self) -> dict[str, int]:

@@ -88,7 +88,7 @@ def main(
     stem = (
         spec.name
         if model in ("unet", "timbre-unet", "timbre-live", "timbre-bands")
-        else f"{model}-{next(iter(spec.tiers))}"
+        else f"{model}-{spec.trained_tier}"
     )
     out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)

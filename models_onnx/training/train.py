@@ -26,7 +26,7 @@ from models_onnx.data.collections import open_pool
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.steer import network as steer
 from models_onnx.strict_json import to_json
-from models_onnx.training import curves
+from models_onnx.training import curves, fuse
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.refiner_task import RefinerTask
@@ -150,6 +150,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
     only_aim: Annotated[bool, typer.Option(help="teach the aim alone")] = False,
+    fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
 ) -> None:
     """Train a network, or go on with a run that was stopped."""
     keep_memory()
@@ -171,15 +172,15 @@ def main(
     if only_aim and not built.config.aim:
         raise StemsteerError(f"{config!r} has no aim to teach: leave out --only-aim")
     check_device(device)
+    if fused:
+        fuse.fuse()
     if init is not None:
         registry.load_weights(built, init)
     pool, names = open_pool(data)
     draw = training_batches(pool, seed, scenes, plan.targets, seconds, plan.aims)
     if only_aim:
         about |= {"part": "aim"}
-    task = (RefinerTask if only_aim else SeparationTask)(
-        built, spec, next(iter(spec.tiers)), device
-    )
+    task = (RefinerTask if only_aim else SeparationTask)(built, spec, spec.trained_tier, device)
     run = Run(task, plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)

@@ -270,7 +270,7 @@ def main(
         draw = batches_on_device(pool, device, seed, scenes, plan.targets, seconds, asking)
     else:
         draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
-    tier = next(iter(spec.tiers))
+    tier = spec.trained_tier
     if kind == "timbre-unet":
         task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)
     else:

@@ -153,7 +153,7 @@ def main(
         out,
         {
             "step": 0, "elapsed_s": 0.0, "network": weights, "average": weights, "about": about,
-            "data": [], "tier": next(iter(spec.tiers)), "spec": spec.to_json(),
+            "data": [], "tier": spec.trained_tier, "spec": spec.to_json(),
             "commit": checkpoints.commit(),
         },
     )  # fmt: skip

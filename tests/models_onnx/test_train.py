@@ -279,6 +279,15 @@ def test_a_run_by_command_says_where_it_ended_and_goes_on(songs, tmp_path) -> No
     assert "not a checkpoint that can be read" in found.output
 
 
+def test_a_run_by_command_trains_on_the_hops_of_the_network(songs, tmp_path) -> None:
+    """Not on those of the tier direct, whose frames are half as far apart."""
+    words = ("--data", str(songs / "good"), *ONE, "--out", str(tmp_path / "run"))
+    assert asked("steer", *words).exit_code == 0
+    found = checkpoints.load(tmp_path / "run")
+    _, spec, _ = registry.build("steer", "tiny")
+    assert spec.tier(found["tier"]).hop == found["about"]["sizes"]["hop"]
+
+
 def test_a_folder_whose_name_has_an_equals_sign_is_a_folder(songs, tmp_path) -> None:
     (tmp_path / "a=1").symlink_to(songs / "good")
     words = ("--data", str(tmp_path / "a=1"), *ONE, "--out", str(tmp_path / "run"))

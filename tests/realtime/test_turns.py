@@ -1,5 +1,7 @@
 """States that take turns: a model trained on long hops runs on short ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,12 @@ def test_reset_begins_all_of_them_anew():
 
 def test_a_tier_with_turns_keeps_the_contract():
     verify_streaming(lambda: Separator(counting(), 44_100, tier="direct"))
+
+
+def test_a_model_has_a_tier_whose_frames_follow_one_another():
+    assert SPEC.trained_tier == "live"
+    with pytest.raises(ValueError, match="no tier has turns of 1"):
+        replace(SPEC, tiers={"direct": SHORT})
 
 
 @pytest.mark.parametrize("turns", [0, 99])
