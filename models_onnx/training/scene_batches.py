@@ -35,7 +35,7 @@ def training_batches(
     return batch
 
 
-def validation_batches(folder: Path, count: int = 6, seconds: float = 3.0) -> list[Batch]:
+def validation_batches(folder: Path, count: int = 16, seconds: float = 3.0) -> list[Batch]:
     """Draw always the same scenes of 2 to 5 sources, each asked for two of them exactly."""
     pool, _ = open_pool([str(folder)])
     scene = partial(draw_scene, pool, VALIDATION_MIXING, seconds)

@@ -23,7 +23,7 @@ def masks(network, cells):
     """Masks (4, 3, cells) of a direction where covariances (1, 4, 3, cells) stand still."""
     theta = torch.full((4, 1, 1), 0.9)
     averages = cells[:, :, None].expand(-1, -1, 2, -1, -1)
-    [(features, slopes)] = described(averages, [cells], theta)
+    [(features, slopes)] = described(averages, [cells], theta, TINY.steepest)
     opening = torch.full((4, 1), 20.0), torch.full((4, PLACES), 1 / PLACES)
     states = [torch.zeros(1, network.config.core)]
     return network._decide(features, features, slopes, opening, states)[0]

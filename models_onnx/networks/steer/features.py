@@ -20,11 +20,10 @@ MEMORY_S = (0.113, 0.826)  # time constants of the averages
 CANDIDATES = 2 + len(MEMORY_S)  # none, the averages, and the mean over 5 cells of this frame
 FEATURES = 4 + 2 * (CANDIDATES - 1)
 NARROW = math.tan(math.radians(8)) ** 2
-STEEPEST = 6.0  # |c| at most: neighbours nearer than 9.5° are not nulled completely
 
 
 def described(
-    averages: Tensor, instants: Sequence[Tensor], theta: Tensor
+    averages: Tensor, instants: Sequence[Tensor], theta: Tensor, steepest: float
 ) -> list[tuple[Tensor, Tensor]]:
     """Describe as `describe` does, with all B · F · targets in a row.
 
@@ -34,12 +33,12 @@ def described(
     cells = int(instants[0].shape[-1])
     return [
         (by_band(features, FEATURES, cells // BANDS), slopes.reshape(-1, CANDIDATES - 1, cells))
-        for features, slopes in describe(averages, instants, theta)
+        for features, slopes in describe(averages, instants, theta, steepest)
     ]
 
 
 def describe(
-    averages: Tensor, instants: Sequence[Tensor], theta: Tensor
+    averages: Tensor, instants: Sequence[Tensor], theta: Tensor, steepest: float
 ) -> list[tuple[Tensor, Tensor]]:
     """Features (B · F, targets, FEATURES, cells) and candidates of c but the first, which is zero.
 
@@ -51,6 +50,7 @@ def describe(
     averages : (B, F, decays, 3, cells), covariances of L and R.
     instants : frames that are described, each (B, F, 3, cells).
     theta : (B · F, targets, 1).
+    steepest : |c| at most; a neighbour nearer than arccot of it is not nulled completely.
     """
     count, kept, cells = len(instants), len(MEMORY_S), int(instants[0].shape[-1])
     means = averages.reshape(-1, kept, 3, cells).transpose(1, 2)  # (B · F, 3, decays, cells)
@@ -67,7 +67,7 @@ def describe(
     (along, along_each), (across, _) = along.split(parts, 2), across.split(parts, 2)
     (total, total_each), (_, noisy_each) = total.split(parts, 2), noisy.split(parts, 2)
     _, cross = cross.split(parts, 2)
-    slopes = (cross / noisy_each).clamp(-STEEPEST, STEEPEST)
+    slopes = (cross / noisy_each).clamp(-steepest, steepest)
     levels = torch.log(torch.cat([along, across], 2) / floor + 1) * 0.1
     share, narrow = across / total, torch.exp(across / (along * -NARROW - floor))
     relative = cross / total_each  # E[T N*]

@@ -65,6 +65,8 @@ class SteerConfig:
     window, synthesis, hop, lookahead : see `realtime.spec.Tier`; the window is 2048 or a multiple.
     null, aim : whether neighbours are nulled, and whether the aim is corrected; without them for
         comparison.
+    steepest : |c| at most: with 6 neighbours nearer than 9.5° are not nulled completely, with 12
+        those nearer than 4.8°.
     timbre : numbers of a timbre vector; 0: the network is told directions alone.
     code : numbers that a timbre and a counter-example become in front of every modulation.
     """
@@ -80,6 +82,7 @@ class SteerConfig:
     lookahead: int = 0
     null: bool = True
     aim: bool = True
+    steepest: float = 6.0
     timbre: int = 0
     code: int = 48
 
@@ -96,7 +99,10 @@ class SteerConfig:
 CONFIGS = {
     "tiny": SteerConfig(encoded=16, share=4, core=32, layers=1, inner=24),
     "small": SteerConfig(),
-    "studio": SteerConfig(inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4),
+    "near": SteerConfig(steepest=12.0),
+    "studio": SteerConfig(
+        inner=128, window=4096, synthesis=4096, hop=1024, lookahead=4, steepest=12.0
+    ),
     "mask-only": SteerConfig(null=False),
     "unaimed": SteerConfig(aim=False),
     "timbre-tiny": SteerConfig(encoded=16, share=4, core=32, layers=2, inner=24, timbre=8, code=8),
@@ -212,7 +218,7 @@ class Steer(nn.Module):
                 queue = torch.cat([of_first(waiting[0], batch), instant], 1)
                 instants.append(queue[:, : -self.config.lookahead])
                 waiting = [for_streams(queue[:, -self.config.lookahead :], waiting[0])]
-            found = described(averages, instants, theta)
+            found = described(averages, instants, theta, self.config.steepest)
             (now, _), (features, slopes) = found[0], found[-1]
         modulation: Modulation | None = None
         if self.film is not None:
