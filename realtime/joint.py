@@ -90,7 +90,7 @@ class JointFilter:
             self._seen = self._keep * self._seen + of_frame
             places[frame] = self._seen
         places[..., :2] += np.float32(_TINY)  # of nobody who was heard: anywhere
-        half = places[..., :2].mean(-1, keepdims=True)
+        half = places[..., :2].sum(-1, keepdims=True) * np.float32(0.5)
         places *= np.float32(1 - SPREAD) / half
         places[..., :2] += np.float32(SPREAD)
         return places
@@ -103,6 +103,8 @@ def competition(timbres: Floats) -> Floats:
     ----------
     timbres : (frames, targets, size).
     """
+    if timbres.shape[1] == 1:
+        return np.ones((len(timbres), 1, 1), np.float32)
     length = np.sqrt(np.square(timbres).sum(-1, keepdims=True))
     unit = timbres / np.maximum(length, np.float32(_TINY))
     alike = np.maximum(unit @ unit.mT, np.float32(0))

@@ -28,8 +28,11 @@ def to_bins(masks: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     seen = masks.shape[-1]
     if seen >= bins:
         return masks[..., :bins]
-    top = masks[..., -_TOP_BAND:].mean(-1, keepdims=True)
-    return np.concatenate([masks, np.repeat(top, bins - seen, axis=-1)], axis=-1)
+    fitted = np.empty((*masks.shape[:-1], bins), np.float32)
+    fitted[..., :seen] = masks
+    top = masks[..., -_TOP_BAND:]
+    fitted[..., seen:] = top.sum(-1, keepdims=True) / np.float32(top.shape[-1])
+    return fitted
 
 
 def dry_masks(shape: tuple[int, ...]) -> NDArray[np.float32]:
