@@ -44,7 +44,7 @@ class SpainTask(SeparationTask):
     def __init__(
         self, network: SpainXumx, spec: ModelSpec, device: str = "cpu", *, combinations: bool
     ) -> None:
-        super().__init__(network, spec, next(iter(spec.tiers)), device)
+        super().__init__(network, spec, spec.trained_tier, device)
         self.hop = self.tier.hop * network.config.every
         matrix = combination_matrix(len(spec.targets))
         self._sums = matrix.to(device) if combinations else None

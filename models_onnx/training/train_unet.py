@@ -90,7 +90,7 @@ def main(
     draw = batches_of(system, pool, seed, scenes, targets, seconds, curriculum)
     if batches is not None:
         draw = remembered(draw, batches, distinct)
-    run = Run(UNetTask(built, spec, next(iter(spec.tiers))), plan, about, names)
+    run = Run(UNetTask(built, spec, spec.trained_tier), plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
     valid = checked(system, validation, scenes, targets, seconds) if validation else []
