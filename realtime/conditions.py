@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Conditions = Mapping[str, NDArray[np.float32]]  # name -> (frames, targets, size)
+Outputs = Mapping[str, NDArray[np.float32]]  # name -> (frames, targets, ...)
 ConditionSource = Callable[[int, int], Conditions]
 """``source(first_frame, frames)`` gives the conditions of these frames.
 

@@ -1,29 +1,24 @@
-"""Run an ONNX model frame by frame: one session, bound buffers, states by name."""
+"""Models: where their files are, and a file of ONNX in a session."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import NO_CONDITIONS, WIDTH_DEG, Conditions
+from realtime.conditions import NO_CONDITIONS, Conditions, Outputs
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.graph import problems_of
 from realtime.onnx_file import metadata_text
-from realtime.spec import MASK_AXES, METADATA_KEY, ModelSpec
+from realtime.onnx_stream import OnnxStepper, cannot_run
+from realtime.spec import METADATA_KEY, ModelSpec
 
-Outputs = Mapping[str, NDArray[np.float32]]
 WEIGHTS = Path(__file__).resolve().parent.parent / "models_onnx" / "weights"
 MODELS_VARIABLE = "STEMSTEER_MODELS"
-FREE_WHERE_ZERO = ("timbre", "against")
-"""Conditions that say nothing where they are zeros, and may be left out."""
-_KEPT_SIZES = 4  # frame counts whose buffers are kept
 
 
 class ModelStream(Protocol):
@@ -159,7 +154,7 @@ class OnnxModel:
                 for k in targets
             ]
         except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise _cannot_run(self.spec, error) from error
+            raise cannot_run(self.spec, error) from error
         found: NDArray[np.float32] = np.concatenate(masks, axis=1)
         return found
 
@@ -178,110 +173,6 @@ class OnnxModel:
         )
 
 
-class OnnxStepper:
-    """The states of one stream, and buffers that the session reads and writes in place.
-
-    States are double-buffered: each step reads one set and writes the other.
-    """
-
-    def __init__(self, session: Any, spec: ModelSpec, targets: int) -> None:
-        self._session, self._spec, self._targets = session, spec, targets
-        self._states = [
-            {
-                i.name.removeprefix("state_"): np.zeros(_with_targets(i.shape, targets), np.float32)
-                for i in session.get_inputs()
-                if i.name.startswith("state_")
-            }
-            for _ in range(2)
-        ]
-        self._buffers: dict[tuple[int, int], _Buffers] = {}
-        self._turn = 0
-
-    def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
-        """See `ModelStream.step`."""
-        frames, _, bins, _ = spectrum.shape
-        cuts = _changes(conditions) if frames > 1 else []
-        if cuts:
-            return self._in_parts(spectrum, conditions, cuts)
-        buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
-        buffers.inputs["spectrum"][:] = spectrum
-        for name in self._spec.conditions:
-            free = name in FREE_WHERE_ZERO and name not in conditions
-            buffers.inputs[name][:] = 0 if free else conditions[name]
-        try:
-            self._session.run_with_iobinding(buffers.bindings[self._turn])
-        except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise _cannot_run(self._spec, error) from error
-        self._turn ^= 1
-        return buffers.outputs
-
-    def _in_parts(
-        self, spectrum: NDArray[np.float32], conditions: Conditions, cuts: list[int]
-    ) -> Outputs:
-        """Step from cut to cut, so that how frames come in calls changes nothing."""
-        edges = [0, *cuts, spectrum.shape[0]]
-        parts: list[Outputs] = []
-        for first, last in itertools.pairwise(edges):
-            told = {name: value[first:last] for name, value in conditions.items()}
-            found = self.step(spectrum[first:last], told)
-            parts.append({name: array.copy() for name, array in found.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def reset(self) -> None:
-        """Set every state to zero."""
-        for states in self._states:
-            for state in states.values():
-                state[:] = 0
-        self._turn = 0
-
-    def _bind(self, frames: int, bins: int) -> _Buffers:
-        while len(self._buffers) >= _KEPT_SIZES:
-            self._buffers.pop(next(iter(self._buffers)))
-        spec, targets = self._spec, self._targets
-        inputs = {"spectrum": np.zeros((frames, 2, bins, 2), np.float32)}
-        for name, size in spec.conditions.items():
-            inputs[name] = np.zeros((frames, targets, size), np.float32)
-        outputs = {
-            "masks": np.zeros((frames, targets, MASK_AXES[spec.mask_axes], bins), np.float32)
-        }
-        if any(o.name == "activity" for o in self._session.get_outputs()):
-            outputs["activity"] = np.zeros((frames, targets), np.float32)
-        buffers = _Buffers(inputs, outputs)
-        for turn in range(2):
-            binding = self._session.io_binding()
-            old, new = self._states[turn], self._states[turn ^ 1]
-            for name, array in [*inputs.items(), *((f"state_{n}", a) for n, a in old.items())]:
-                binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-            for name, array in [*outputs.items(), *((f"next_{n}", a) for n, a in new.items())]:
-                binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-            buffers.bindings.append(binding)
-        self._buffers[frames, bins] = buffers
-        return buffers
-
-
-def _changes(conditions: Conditions) -> list[int]:
-    """Frames at which a timbre begins or ends, or a direction beside it.
-
-    A graph may answer calls without any timbre, and calls with timbres alone, in ways of their own.
-    """
-    told = {n: np.any(conditions[n], axis=(1, 2)) for n in FREE_WHERE_ZERO if n in conditions}
-    if not told:
-        return []
-    kinds = np.logical_or.reduce(list(told.values())).astype(np.int8)
-    if "direction" in conditions:
-        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
-        kinds += told.get("timbre", False) & anywhere & ~told.get("against", np.False_)
-    return [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]
-
-
-class _Buffers:
-    def __init__(
-        self, inputs: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
-    ) -> None:
-        self.inputs, self.outputs = inputs, outputs
-        self.bindings: list[Any] = []
-
-
 def _options(ort: Any, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -292,15 +183,3 @@ def _options(ort: Any, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
-
-
-def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:
-    return tuple(targets if isinstance(size, str) else size for size in shape)
-
-
-def _cannot_run(spec: ModelSpec, error: Exception) -> StemsteerError:
-    reason = str(error).partition("\n")[0][:300]
-    return StemsteerError(
-        f"the model {spec.name!r} cannot be run: {reason}; its graph does not keep its spec: "
-        "export it again, or take another with --model"
-    )

@@ -19,6 +19,8 @@ SCHEMA = 1
 METADATA_KEY = "stemsteer"
 MIN_RATE_HZ, MAX_RATE_HZ = 32_000, 192_000
 TIERS = ("direct", "live", "studio", "lookahead", "offline")
+ALONE = "alone_"
+"""What the names of the states begin with that a graph has for targets told a timbre alone."""
 MASK_AXES = {"mixture": 1, "channels": 2, "steered": 4}
 """What the channel axis of the masks means, and its length.
 
@@ -167,6 +169,8 @@ class ModelSpec:
         of the mixture on real songs, dB.
     joint : whether targets that are told timbres and no directions share one filter, see
         `realtime.joint`; else each is its own mask.
+    alone_turns : hops between the frames that a state for timbres alone links, whose name begins
+        with `ALONE`: each of them is kept so many times, and these take turns.
     """
 
     name: str
@@ -183,6 +187,7 @@ class ModelSpec:
     classes: Mapping[str, Sequence[float]] = field(default_factory=dict)
     gains_db: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     joint: bool = False
+    alone_turns: int = 1
 
     def __post_init__(self) -> None:
         if self.mask_axes not in MASK_AXES:
@@ -207,6 +212,8 @@ class ModelSpec:
             raise ValueError(f"bins is {self.bins}, expected at most those of the windows")
         if self.joint and not size:
             raise ValueError("a joint filter is of targets with timbres: joint needs 'timbre'")
+        if self.alone_turns > 1 and not size:
+            raise ValueError("states for timbres alone take turns: alone_turns needs 'timbre'")
         if self.has_runs:
             self._check_runs()
 

@@ -38,6 +38,7 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     _check_targets(fields.get("targets", ()))
     if not isinstance(fields.get("joint", False), bool):
         raise ValueError(f"joint of the spec is {_short(fields['joint'])}, expected true or false")
+    _check_whole("alone_turns", fields.get("alone_turns", 1), 1, MAX_TURNS)
     for name, tier in fields.get("tiers", {}).items():
         _check_tier(name, tier)
     for name, vector in fields.get("classes", {}).items():

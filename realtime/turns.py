@@ -1,14 +1,19 @@
-"""Several streams of one model that take turns, frame by frame."""
+"""Several streams that take turns, frame by frame."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import Conditions
-from realtime.model import ModelStream, Outputs
+from realtime.conditions import Conditions, Outputs
+
+if TYPE_CHECKING:
+    from realtime.model import ModelStream
+
+Step = Callable[[NDArray[np.float32], Conditions], Outputs]
 
 
 class TakingTurns:
@@ -31,19 +36,30 @@ class TakingTurns:
         first, self._next = self._next, (self._next + frames) % turns
         if frames == 1:
             return self._streams[first].step(spectrum, conditions)
-        found: dict[str, NDArray[np.float32]] = {}
-        for start in range(min(turns, frames)):
-            every, stream = slice(start, None, turns), self._streams[(first + start) % turns]
-            told = {name: value[every] for name, value in conditions.items()}
-            part = stream.step(np.ascontiguousarray(spectrum[every]), told)
-            for name, array in part.items():
-                if name not in found:
-                    found[name] = np.empty((frames, *array.shape[1:]), np.float32)
-                found[name][every] = array
-        return found
+        return in_turns([stream.step for stream in self._streams], first, spectrum, conditions)
 
     def reset(self) -> None:
         """Set every state to its start."""
         for stream in self._streams:
             stream.reset()
         self._next = 0
+
+
+def in_turns(
+    steps: Sequence[Step], first: int, spectrum: NDArray[np.float32], conditions: Conditions
+) -> Outputs:
+    """Advance by frames of which the first is for step `first`, and each next one for the next.
+
+    Every step is called once at most, with all of its frames.
+    """
+    frames, turns = spectrum.shape[0], len(steps)
+    found: dict[str, NDArray[np.float32]] = {}
+    for start in range(min(turns, frames)):
+        every = slice(start, None, turns)
+        told = {name: value[every] for name, value in conditions.items()}
+        part = steps[(first + start) % turns](np.ascontiguousarray(spectrum[every]), told)
+        for name, array in part.items():
+            if name not in found:
+                found[name] = np.empty((frames, *array.shape[1:]), np.float32)
+            found[name][every] = array
+    return found

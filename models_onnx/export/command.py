@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
-from models_onnx.export.separators import OneMixture, OneStream, export
+from models_onnx.export.separators import OneMixture, OneStream, export, with_timbres_alone
 from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
 from models_onnx.networks.band_split import BandSplit
@@ -98,8 +97,7 @@ def main(
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
     if by_timbre is not None:
-        own = OnnxModel(by_timbre).spec.training
-        spec = replace(spec, training={**spec.training, "alone": own.get("alone", own)})
+        spec = with_timbres_alone(spec, OnnxModel(by_timbre).spec)
     if isinstance(network, TimbreSteer):
         network = network.steer
     elif isinstance(network, TimbreLive):

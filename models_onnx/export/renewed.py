@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from models_onnx.export.onnx_files import ExportError
-from models_onnx.export.separators import OneMixture, OneStream, export
+from models_onnx.export.separators import OneMixture, OneStream, export, with_timbres_alone
 from models_onnx.networks import timbre, timbre_live
 from models_onnx.networks.branches import branch
 from models_onnx.networks.checkpoints import CheckpointError
@@ -65,9 +65,10 @@ def renew(
             own = OnnxModel(by_timbre).spec
             if own.classes != spec.classes:
                 raise ExportError(f"{by_timbre} is told other timbres than {path}")
-            spec = replace(spec, training={**spec.training, "alone": own.training})
+            spec = with_timbres_alone(spec, own)
         elif branch(model, "alone") is not None:
             alone = _alone(path, spec, Path(folder) / "alone.onnx")
+            spec = replace(spec, alone_turns=OnnxModel(alone).spec.alone_turns)
         network = _network(path, spec, by_timbre="timbre" in spec.conditions)
         made = export(
             OneMixture(network, list(spec.conditions)),

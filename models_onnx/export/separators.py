@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from models_onnx.export.onnx_files import ExportError, Graph, rounded, write_onn
 from models_onnx.networks.branches import branched
 from realtime.conditions import WIDTH_DEG
 from realtime.model import OnnxModel
-from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.spec import ALONE, METADATA_KEY, ModelSpec
 
 STEPS = 200
 TOLERANCE = 1e-4
@@ -118,6 +119,13 @@ def export(
     return write_onnx(graph, metadata, Path(path), check, change=beside, eight_bits=eight_bits)
 
 
+def with_timbres_alone(spec: ModelSpec, own: ModelSpec) -> ModelSpec:
+    """Return the spec of a joined model in which the model of spec `own` answers timbres alone."""
+    about = own.training.get("alone", own.training)
+    training = {**spec.training, "alone": about}
+    return replace(spec, training=training, alone_turns=own.alone_turns)
+
+
 def _dynamic_axes(
     spec: ModelSpec, states: Mapping[str, tuple[int, ...]]
 ) -> dict[str, dict[int, str]]:
@@ -157,16 +165,17 @@ def check_agreement(
     spec = model.spec
     example = _example(spec, states, frames=1)
     stream = model.stream(_targets(spec))
-    carried = [example[f"state_{name}"] for name in states]
+    turns = spec.alone_turns if any(name.startswith(ALONE) for name in states) else 1
+    carried = [[example[f"state_{name}"] for name in states] for _ in range(turns)]
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
-    for _ in range(steps):
+    for step in range(steps):
         example["spectrum"] = 0.1 * torch.randn(example["spectrum"].shape, generator=generator)
         conditions = {name: example[name] for name in spec.conditions}
         with torch.no_grad():
-            result = network(example["spectrum"], *conditions.values(), *carried)
+            result = network(example["spectrum"], *conditions.values(), *carried[step % turns])
         result = [result] if isinstance(result, Tensor) else list(result)
-        carried = result[1 + activity :]
+        carried[step % turns] = result[1 + activity :]
         found = stream.step(
             example["spectrum"].numpy(), {k: v.numpy() for k, v in conditions.items()}
         )

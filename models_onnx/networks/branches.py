@@ -28,6 +28,7 @@ from onnx import (
 from onnx.compose import add_prefix_graph
 
 from realtime.conditions import WIDTH_DEG
+from realtime.spec import ALONE
 
 Part = Literal["plain", "told", "alone"]
 """Of a joined model: for a direction alone, for a timbre with or without one, for a timbre alone.
@@ -35,8 +36,6 @@ A file without ``alone`` asks ``told`` for that."""
 PREFIXES: dict[Part, str] = {"plain": "plain.", "told": "told.", "alone": "alone."}
 TIMBRES = ("timbre", "against")
 STATE, NEXT = "state_", "next_"
-OWN = "alone_"
-"""What the names of the states begin with that the network of a timbre alone has."""
 
 
 def branched(told: ModelProto, plain: ModelProto, alone: ModelProto | None = None) -> ModelProto:
@@ -56,10 +55,8 @@ def branched(told: ModelProto, plain: ModelProto, alone: ModelProto | None = Non
     if alone is not None:
         by_timbre = branch(alone, "alone")
         if by_timbre is None:
-            own_graph = _of_steered_masks(alone.graph)
-            by_timbre, states = _as_branch(own_graph, "alone"), _states(own_graph)
-        else:
-            states = {n: v for n, v in _states(alone.graph).items() if n.startswith(STATE + OWN)}
+            by_timbre = _as_branch(_of_steered_masks(alone.graph), "alone")
+        states = {n: v for n, v in _states(alone.graph).items() if n.startswith(STATE + ALONE)}
         inputs += states.values()
         outputs += [_following(value) for value in states.values()]
     names = [output.name for output in outputs]
@@ -179,15 +176,13 @@ def _with_longer_states(graph: GraphProto, lengths: Mapping[str, tuple[int, int]
 def _of_steered_masks(graph: GraphProto) -> GraphProto:
     """Return a graph that is told a timbre alone with masks as a filter in a direction has them.
 
-    Its states get names of their own. A mask m of the mixture is the filter (m, 0, 0, m).
+    A mask m of the mixture is the filter (m, 0, 0, m).
     """
     own = GraphProto()
     own.CopyFrom(graph)
-    names = {name: STATE + OWN + name.removeprefix(STATE) for name in _states(own)}
-    names |= {_next(old): _next(new) for old, new in names.items()} | {"masks": "mask"}
-    for value in (*own.input, *own.output):
-        value.name = names.get(value.name, value.name)
-    _rename(own.node, names)
+    for value in own.output:
+        value.name = "mask" if value.name == "masks" else value.name
+    _rename(own.node, {"masks": "mask"})
     own.initializer.append(helper.make_tensor("none", TensorProto.FLOAT, [], [0.0]))
     own.node.append(helper.make_node("Mul", ["mask", "none"], ["zeros"]))
     own.node.append(
@@ -223,7 +218,7 @@ def _complete(graph: GraphProto, part: Part, names: list[str]) -> GraphProto:
         if prefix + name in given:
             continue
         state = STATE + name.removeprefix(NEXT)
-        if name.startswith(NEXT + OWN):
+        if name.startswith(NEXT + ALONE):
             own.node.append(helper.make_node("Shape", [state], [f"{prefix}{state}_shape"]))
             own.node.append(
                 helper.make_node("ConstantOfShape", [f"{prefix}{state}_shape"], [prefix + name])

@@ -17,7 +17,7 @@ from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.timbre import TimbreSpace
 from models_onnx.networks.unet.config import UNetConfig
 from models_onnx.networks.unet.network import UNet
-from realtime.spec import ModelSpec
+from realtime.spec import ALONE, ModelSpec
 
 TINY = 1e-6
 SILENCE = 1e-15
@@ -67,6 +67,7 @@ def spec(config: TimbreLiveConfig) -> ModelSpec:
         description="a causal U-Net told a timbre: an instrument out of a mix, live",
         licence="GPL-3.0-or-later",
         joint=True,
+        alone_turns=config.unet.every,
     )
 
 
@@ -101,16 +102,18 @@ class TimbreLiveStream(nn.Module):
 
     A shorter timbre says less, and zeros nothing: the mask is one, or goes there. A target is as
     active as what it leaves is above `HEARD` of the mixture's power.
+
+    It sees frames as far apart as in training: those of a stream take turns, see `ModelSpec`.
     """
 
     def __init__(self, network: TimbreLive) -> None:
         super().__init__()
+        self.unet = network.unet  # first, since a file names weights by where they are found first
         self.network = network.eval()
-        self.unet = network.unet.interleaved()
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each state of one stream."""
-        return self.unet.states()
+        return {ALONE + name: shape for name, shape in self.unet.states().items()}
 
     def forward(
         self, spectrum: Tensor, conditions: Mapping[str, Tensor], states: Sequence[Tensor] = ()

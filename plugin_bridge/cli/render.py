@@ -168,7 +168,7 @@ def _warn_of_faults(report: Report) -> None:
     if report.model_faults:
         warn(
             f"the model gave {report.model_faults} times what is no mask: not numbers, "
-            "or more than 20 dB above the mix; there its targets are the mix, or no louder than "
+            "or more than 24 dB above the mix; there its targets are the mix, or no louder than "
             "that. Take another model"
         )
 

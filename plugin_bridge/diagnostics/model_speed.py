@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime import OnnxModel, Separator
-from realtime.conditions import NO_CONDITIONS, Conditions
+from realtime.conditions import NO_CONDITIONS, Conditions, Outputs
 from realtime.masks import apply_masks
-from realtime.model import Model, ModelStream, Outputs
+from realtime.model import Model, ModelStream
 from realtime.spec import MASK_AXES, ModelSpec, Tier
 from realtime.stft import Audio, analyse, synthesise, windows
 

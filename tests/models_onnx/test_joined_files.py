@@ -211,6 +211,22 @@ def test_a_timbre_alone_is_answered_by_the_network_of_that(joined) -> None:
         assert np.allclose(streamed(joined["three"], both, [12]), wanted, atol=0.05)  # 8 bits
 
 
+def test_a_timbre_alone_sees_every_fourth_frame_as_one_stream(joined) -> None:
+    timbre = np.full((12, 2, 8), 0.3, np.float32)
+    whole = streamed(joined["three"], anywhere(timbre), [12])
+    spec = load_model(joined["three"]).spec
+    assert spec.alone_turns == 4
+    network = registry.build("timbre-live", "causal-tiny")[0]
+    begin(network, joined["three"])
+    length = np.linalg.norm(timbre[0, 0])
+    with torch.no_grad():
+        for first in range(4):
+            spectra = torch.from_numpy(spectra_of_a_stream()[None, first::4])
+            masks = network.eval().masks(spectra, torch.full((1, 8), 8**-0.5))[0].numpy()
+            wanted = length * masks + 1 - length
+            assert np.allclose(whole[first::4, 0, 0], wanted, atol=1e-4)
+
+
 def test_the_network_of_a_timbre_alone_begins_anew_where_it_is_asked_again(joined) -> None:
     told = anywhere(np.full((12, 2, 8), 0.35, np.float32))
     told["direction"][4:8] = 10.0, 20.0

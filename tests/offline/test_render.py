@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +171,13 @@ def test_what_ends_a_render_waits_for_the_block_that_is_being_written(song, tmp_
         render(source, load_model("panorama"), settings, tmp_path / "out", progress=stop)
     assert events == [False, "written", "discarded"]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_steepest_null_of_a_shipped_network_is_no_fault_of_it(tmp_path):
+    song = Path(__file__).parents[2] / "build" / "demo" / "mix.flac"
+    done = stemsteer(
+        song, "--azimuth", "-30", "--width", "25", "--json", "--out", tmp_path / "stems"
+    )
+    report = json.loads(done.stdout)
+    assert report["model"] == "steer"
+    assert report["model_faults"] == 0

@@ -99,8 +99,8 @@ def test_the_targets_of_a_model_that_gives_no_numbers_are_the_mixture(mask_axes,
 
 
 @pytest.mark.parametrize("mask_axes", ["mixture", "channels", "steered"])
-@pytest.mark.parametrize("value", [11.0, -50.0, 1e6, -1e30, 3e38])
-def test_absurd_masks_leave_finite_sound_at_most_20_db_above_the_mixture(mask_axes, value):
+@pytest.mark.parametrize("value", [17.0, -50.0, 1e6, -1e30, 3e38])
+def test_absurd_masks_leave_finite_sound_at_most_24_db_above_the_mixture(mask_axes, value):
     model = FakeModel(lambda *_: np.full((1, 1, 1, 1), value), fake_spec(mask_axes=mask_axes))
     separator = Separator(model, 44_100)
     separator.set(azimuth_deg=-30)
@@ -108,7 +108,7 @@ def test_absurd_masks_leave_finite_sound_at_most_20_db_above_the_mixture(mask_ax
     target = separator.process(mixture)[0]
     assert np.isfinite(target).all()
     gain_db = 10 * np.log10(np.square(target).sum() / np.square(mixture).sum())
-    assert 10 < gain_db <= 20
+    assert 10 < gain_db <= 24.1
     assert separator.model_faults > 0
 
 
@@ -130,7 +130,7 @@ def test_the_gain_of_a_filter_is_bounded_where_it_is_too_great_alone():
 
 def test_a_strong_filter_that_is_still_sound_is_no_fault():
     masks = np.zeros((1, 1, 4, 8), np.float32)
-    masks[:, :, 1] = 9.0  # of a null that is nearly the target
+    masks[:, :, 0], masks[:, :, 1] = 1.0, 12.0  # of the steepest null that is learned
     found, sound = bounded_masks(masks)
     assert sound
     assert np.array_equal(found, masks)

@@ -49,6 +49,15 @@ def test_a_model_has_a_tier_whose_frames_follow_one_another():
         replace(SPEC, tiers={"direct": SHORT})
 
 
+def test_turns_of_timbres_alone_are_those_of_a_model_that_takes_timbres():
+    told = replace(SPEC, conditions={"direction": 2, "timbre": 8}, alone_turns=4)
+    assert type(told).from_json(told.to_json()).alone_turns == 4
+    with pytest.raises(ValueError, match="alone_turns needs 'timbre'"):
+        replace(SPEC, alone_turns=4)
+    with pytest.raises(ValueError, match="alone_turns of the spec is 99"):
+        type(told).from_json(told.to_json().replace('"alone_turns": 4', '"alone_turns": 99'))
+
+
 @pytest.mark.parametrize("turns", [0, 99])
 def test_turns_that_make_no_sense_are_refused(turns):
     with pytest.raises(ValueError, match="turns"):

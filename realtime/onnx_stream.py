@@ -1,0 +1,180 @@
+"""A stream through an ONNX graph: states by name, and buffers that a session works on in place."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.conditions import WIDTH_DEG, Conditions, Outputs
+from realtime.errors import StemsteerError
+from realtime.spec import ALONE, MASK_AXES, ModelSpec
+from realtime.turns import in_turns
+
+FREE_WHERE_ZERO = ("timbre", "against")
+"""Conditions that say nothing where they are zeros, and may be left out."""
+_KEPT_SIZES = 4  # frame counts whose buffers are kept
+_ALONE = 2  # of the kinds of what is asked, see `_kinds`
+
+States = dict[str, NDArray[np.float32]]
+
+
+class OnnxStepper:
+    """The states of one stream, and buffers that the session reads and writes in place.
+
+    States are double-buffered: each step reads one set and writes the other. Those for timbres
+    alone are there `ModelSpec.alone_turns` times, and frame k has those of number k mod turns.
+    """
+
+    def __init__(self, session: Any, spec: ModelSpec, targets: int) -> None:
+        self._session, self._spec, self._targets = session, spec, targets
+        shapes = {
+            i.name.removeprefix("state_"): _with_targets(i.shape, targets)
+            for i in session.get_inputs()
+            if i.name.startswith("state_")
+        }
+        alone = {name: shape for name, shape in shapes.items() if name.startswith(ALONE)}
+        self._states = _Pair({n: s for n, s in shapes.items() if n not in alone})
+        self._alone = [_Pair(alone) for _ in range(spec.alone_turns)]
+        self._buffers: dict[tuple[int, int], _Buffers] = {}
+        self._next = 0
+
+    def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """See `ModelStream.step`."""
+        frames, turns = spectrum.shape[0], len(self._alone)
+        kinds = _kinds(conditions) if frames > 1 else np.zeros(0, np.int8)
+        if cuts := [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]:
+            return self._in_parts(spectrum, conditions, cuts)
+        first, self._next = self._next, (self._next + frames) % turns
+        if min(frames, turns) == 1:
+            return self._run(first, spectrum, conditions)
+        if "direction" not in self._spec.conditions or (len(kinds) and kinds[0] == _ALONE):
+            steps = [functools.partial(self._run, turn) for turn in range(turns)]
+            return in_turns(steps, first, spectrum, conditions)
+        for k in range(1, min(frames, turns)):  # as if the frames had come one by one
+            self._alone[(first + k) % turns].clear()
+        return self._run(first, spectrum, conditions)
+
+    def _run(self, turn: int, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """Run the session once, with the states for timbres alone of this turn."""
+        frames, _, bins, _ = spectrum.shape
+        buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
+        buffers.inputs["spectrum"][:] = spectrum
+        for name in self._spec.conditions:
+            free = name in FREE_WHERE_ZERO and name not in conditions
+            buffers.inputs[name][:] = 0 if free else conditions[name]
+        alone = self._alone[turn]
+        try:
+            self._session.run_with_iobinding(
+                buffers.bindings[turn, self._states.newest, alone.newest]
+            )
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise cannot_run(self._spec, error) from error
+        self._states.newest ^= 1
+        alone.newest ^= 1
+        return buffers.outputs
+
+    def _in_parts(
+        self, spectrum: NDArray[np.float32], conditions: Conditions, cuts: list[int]
+    ) -> Outputs:
+        """Step from cut to cut, so that how frames come in calls changes nothing."""
+        edges = [0, *cuts, spectrum.shape[0]]
+        parts: list[Outputs] = []
+        for first, last in itertools.pairwise(edges):
+            told = {name: value[first:last] for name, value in conditions.items()}
+            found = self.step(spectrum[first:last], told)
+            parts.append({name: array.copy() for name, array in found.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def reset(self) -> None:
+        """Set every state to zero."""
+        for pair in (self._states, *self._alone):
+            pair.clear()
+        self._next = 0
+
+    def _bind(self, frames: int, bins: int) -> _Buffers:
+        while len(self._buffers) >= _KEPT_SIZES:
+            self._buffers.pop(next(iter(self._buffers)))
+        spec, targets = self._spec, self._targets
+        inputs = {"spectrum": np.zeros((frames, 2, bins, 2), np.float32)}
+        for name, size in spec.conditions.items():
+            inputs[name] = np.zeros((frames, targets, size), np.float32)
+        outputs = {
+            "masks": np.zeros((frames, targets, MASK_AXES[spec.mask_axes], bins), np.float32)
+        }
+        if any(o.name == "activity" for o in self._session.get_outputs()):
+            outputs["activity"] = np.zeros((frames, targets), np.float32)
+        buffers = _Buffers(inputs, outputs)
+        for key in itertools.product(range(len(self._alone)), (0, 1), (0, 1)):
+            buffers.bindings[key] = self._binding(buffers, *key)
+        self._buffers[frames, bins] = buffers
+        return buffers
+
+    def _binding(self, buffers: _Buffers, turn: int, newest: int, newest_alone: int) -> Any:
+        """Bind the buffers, and the states of a turn: those that are newest are read."""
+        binding, alone = self._session.io_binding(), self._alone[turn].of
+        old = self._states.of[newest] | alone[newest_alone]
+        new = self._states.of[newest ^ 1] | alone[newest_alone ^ 1]
+        given = buffers.inputs | {f"state_{name}": array for name, array in old.items()}
+        made = buffers.outputs | {f"next_{name}": array for name, array in new.items()}
+        for name, array in given.items():
+            binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        for name, array in made.items():
+            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        return binding
+
+
+class _Pair:
+    """States twice: those of number `newest` are read, the others written."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.of: list[States] = [
+            {name: np.zeros(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)
+        ]
+        self.newest = 0
+
+    def clear(self) -> None:
+        """Set every state to zero."""
+        for states in self.of:
+            for state in states.values():
+                state[:] = 0
+        self.newest = 0
+
+
+class _Buffers:
+    def __init__(
+        self, inputs: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
+    ) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self.bindings: dict[tuple[int, int, int], Any] = {}
+
+
+def cannot_run(spec: ModelSpec, error: Exception) -> StemsteerError:
+    """Return the error that says that a graph failed."""
+    reason = str(error).partition("\n")[0][:300]
+    return StemsteerError(
+        f"the model {spec.name!r} cannot be run: {reason}; its graph does not keep its spec: "
+        "export it again, or take another with --model"
+    )
+
+
+def _kinds(conditions: Conditions) -> NDArray[np.int8]:
+    """Of each frame what is asked: 0 directions, 1 timbres too, 2 timbres alone.
+
+    A graph may answer each in a way of its own. Empty where no timbre is told.
+    """
+    told = {n: np.any(conditions[n], axis=(1, 2)) for n in FREE_WHERE_ZERO if n in conditions}
+    if not told:
+        return np.zeros(0, np.int8)
+    kinds: NDArray[np.int8] = np.logical_or.reduce(list(told.values())).astype(np.int8)
+    if "direction" in conditions:
+        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
+        kinds += told.get("timbre", False) & anywhere & ~told.get("against", np.False_)
+    return kinds
+
+
+def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:
+    return tuple(targets if isinstance(size, str) else size for size in shape)
