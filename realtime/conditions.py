@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -51,6 +52,7 @@ class HeldConditions:
         frame_s: float,
         smoothing_s: float = SMOOTHING_S,
     ) -> None:
+        self.setting = threading.RLock()  # among those that set; who reads waits for nobody
         self._decay = math.exp(-frame_s / smoothing_s) if smoothing_s > 0 else 0.0
         self._goals = {
             name: np.tile(_default(name, size), (targets, 1)) for name, size in sizes.items()
@@ -59,14 +61,15 @@ class HeldConditions:
 
     def set(self, name: str, target: int, value: NDArray[np.float32]) -> None:
         """Set the goal of one condition of one target; safe from any thread."""
-        goals = self._goals[name].copy()
-        if value.shape != goals[target].shape or not np.isfinite(value).all():
-            raise ValueError(
-                f"condition {name!r} is of shape {value.shape}, expected {goals[target].shape} "
-                "finite numbers"
-            )
-        goals[target] = value
-        self._goals[name] = goals  # replaced as a whole: a reader sees the old or the new one
+        with self.setting:
+            goals = self._goals[name].copy()
+            if value.shape != goals[target].shape or not np.isfinite(value).all():
+                raise ValueError(
+                    f"condition {name!r} is of shape {value.shape}, expected {goals[target].shape} "
+                    "finite numbers"
+                )
+            goals[target] = value
+            self._goals[name] = goals  # replaced as a whole: a reader sees the old or the new one
 
     def goal(self, name: str) -> NDArray[np.float32]:
         """Goals (targets, size) of a condition."""

@@ -130,11 +130,12 @@ class Separator:
         """
         index = self._index_of(target)
         if azimuth_deg is not None or width_deg is not None:
-            azimuth, width = self._goal("direction")[index]
-            azimuth = azimuth if azimuth_deg is None else azimuth_deg
-            width = width if width_deg is None else width_deg
-            check_direction(float(azimuth), float(width))
-            self._held.set("direction", index, np.array([azimuth, width], np.float32))
+            with self._held.setting:  # one may set the azimuth while another sets the width
+                azimuth, width = self._goal("direction")[index]
+                azimuth = azimuth if azimuth_deg is None else azimuth_deg
+                width = width if width_deg is None else width_deg
+                check_direction(float(azimuth), float(width))
+                self._held.set("direction", index, np.array([azimuth, width], np.float32))
         vectors = {"timbre": timbre, "against": against, "sources": sources}
         for name, vector in vectors.items():
             if vector is not None:

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,24 @@ def test_any_cut_of_the_frames_gives_the_same_bits():
 def test_a_value_of_another_shape_or_not_finite_is_refused(value):
     with pytest.raises(ValueError, match="direction"):
         _held().set("direction", 0, np.array(value, np.float32))
+
+
+def test_what_two_threads_set_is_kept_of_both():
+    held = HeldConditions({"direction": 2}, 2, 0.005)
+    others = list[threading.Thread]()
+
+    class Slow(np.ndarray):
+        """A value that lets another thread set the other target while it is taken."""
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            if not others:
+                other = np.array([5, 50], np.float32)
+                others.append(threading.Thread(target=held.set, args=("direction", 1, other)))
+                others[0].start()
+                others[0].join(0.2)  # which has to wait
+            return super().shape
+
+    held.set("direction", 0, np.array([3, 30], np.float32).view(Slow))
+    others[0].join()
+    assert held.goal("direction").tolist() == [[3, 30], [5, 50]]
