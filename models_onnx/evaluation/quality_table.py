@@ -1,4 +1,4 @@
-"""Judge the judge: ``python -m models_onnx evaluate-report --data SONGS``.
+"""Judge the judge: ``python -m models_onnx evaluate-report --data SONGS [--by name]``.
 
 `render --report` says how sure a stem is without knowing what is true. On scenes whose sources are
 known, what it expects stands beside the true SI-SDR.
@@ -22,9 +22,13 @@ from scipy.stats import spearmanr
 from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.stems import RATE_HZ
+from models_onnx.evaluation.by_timbre import separated
 from models_onnx.evaluation.metrics import si_sdr_db
 from models_onnx.evaluation.systems import separate
+from models_onnx.evaluation.timbre_scenes import Floats, TimbreScene, made_scenes
+from models_onnx.evaluation.timbre_ways import FREE, Question
 from plugin_bridge.offline.stem_quality import GRADES, StemQuality, judge_stems
+from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 
 WIDTH_DEG = 25.0
@@ -43,15 +47,35 @@ class Judged:
 
 
 def judged(model: Model, scene: EvaluationScene, folder: Path) -> Iterator[Judged]:
-    """Separate the sources of a scene, and judge the stems as files."""
+    """Separate the sources of a scene by their directions, and judge the stems as files."""
     estimates = separate(model, TIER, scene.mixture, list(scene.azimuth_deg), WIDTH_DEG)
     for k in scene.targets():
-        sounds = {"mix": scene.mixture, "stem": estimates[k], "rest": scene.mixture - estimates[k]}
-        for name, sound in sounds.items():
-            soundfile.write(folder / f"{name}.wav", sound.T, RATE_HZ, subtype="FLOAT")
-        target = ("stem", folder / "stem.wav", float(scene.azimuth_deg[k]), WIDTH_DEG)
-        found = judge_stems(folder / "mix.wav", [target], folder / "rest.wav").stems[0]
+        found = _judge(scene.mixture, estimates[k], float(scene.azimuth_deg[k]), WIDTH_DEG, folder)
         yield _row(found, si_sdr_db(estimates[k], scene.images[k]))
+
+
+def judged_by_name(model: Model, scene: TimbreScene, folder: Path) -> Iterator[Judged]:
+    """Separate the classes of a scene by their names, each alone, and judge the stems as files."""
+    known = [k for k in scene.judged() if scene.classes[k] in model.spec.classes]
+    timbres = [np.array(model.spec.classes[scene.classes[k]], np.float32) for k in known]
+    asked = [
+        Question("name", k, scene.classes[k], FREE, timbre, np.zeros_like(timbre))
+        for k, timbre in zip(known, timbres, strict=True)
+    ]
+    estimates = separated(model, TIER, scene.mixture, asked) if asked else ()
+    for k, estimate in zip(known, estimates, strict=True):
+        found = _judge(scene.mixture, estimate, *FREE, folder)
+        yield _row(found, si_sdr_db(estimate, scene.images[k]))
+
+
+def _judge(
+    mixture: Floats, stem: Floats, azimuth_deg: float, width_deg: float, folder: Path
+) -> StemQuality:
+    sounds = {"mix": mixture, "stem": stem, "rest": mixture - stem}
+    for name, sound in sounds.items():
+        soundfile.write(folder / f"{name}.wav", sound.T, RATE_HZ, subtype="FLOAT")
+    target = ("stem", folder / "stem.wav", azimuth_deg, width_deg)
+    return judge_stems(folder / "mix.wav", [target], folder / "rest.wav").stems[0]
 
 
 def _row(found: StemQuality, true_db: float) -> Judged:
@@ -82,13 +106,25 @@ def main(
     count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 8,
     seconds: Annotated[float, typer.Option(min=1.0, help="length of a scene")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
+    by: Annotated[str, typer.Option(help="what the stems are asked by: direction or name")] = (
+        "direction"
+    ),
 ) -> None:
     """Print how well the report of a render knows how good its stems are."""
-    songs = open_collection(data, as_recorded=True)
-    scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
+    if by not in ("direction", "name"):
+        raise StemsteerError(f"--by {by}: expected direction or name")
     rows: dict[str, list[Judged]] = {}
-    with tempfile.TemporaryDirectory(prefix="stemsteer-") as folder:
-        for name in model or ["panorama", "steer"]:
-            loaded = load_model(name, TIER)
-            rows[name] = [row for s in scenes for row in judged(loaded, s, Path(folder))]
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as name:
+        folder = Path(name)
+        if by == "direction":
+            songs = open_collection(data, as_recorded=True)
+            scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
+            for name in model or ["panorama", "steer"]:
+                loaded = load_model(name, TIER)
+                rows[name] = [row for s in scenes for row in judged(loaded, s, folder)]
+        else:
+            produced = made_scenes(data, count, seconds, produced=True, seed=seed)
+            for name in model or ["timbre-unet", "steer"]:
+                loaded = load_model(name, "live")  # the file that is told timbres
+                rows[name] = [row for s in produced for row in judged_by_name(loaded, s, folder)]
     Console(width=120).print(table(rows))

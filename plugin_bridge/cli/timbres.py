@@ -96,7 +96,7 @@ def check(
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether an example is any good: length, silence, several sounds, what it is like."""
+    """Tell whether an example is any good: length, silence, sounds in turn, what it is like."""
     from plugin_bridge.timbre.query import check_example
 
     encoder = _encoder(model)
@@ -108,21 +108,17 @@ def check(
 
 
 def _print(report: ExampleReport) -> None:
-    from plugin_bridge.timbre.query import TIED
-
     say(
         f"{report.example}: {report.seconds:.2f} s, {report.silent:.0%} silent, level "
         f"{report.level_db:.0f} dB, spread of its pieces {report.spread:.2f}"
     )
     if report.nearest:
         like = ", ".join(f"{name} ({value:.2f})" for name, value in report.nearest)
-        tied = len(report.nearest) > 1 and report.sure < TIED
-        ahead = "is as likely as the second" if tied else f"is ahead by {report.sure:.2f}"
-        say(f"like {like}; the first {ahead}")
+        say(f"like {like}; the first is ahead by {report.sure:.2f}")
     for problem in report.problems:
         say(f"but {problem}")
     if not report.problems:
-        say("a good example")
+        say("a good example if it plays alone there: sounds at the same time are not told apart")
 
 
 def _encoder(model: str | None) -> OnnxEncoder:

@@ -7,6 +7,8 @@ covariance model", 2010) the variance of what such a filter leaves open is m (1 
 the mix. So a stem that takes bins as a whole is sure, one that halves them is not::
 
     expected SDR = Σ m |x|² / Σ m (1 − m) |x|²,     m = |s|² / (|s|² + |x − s|²)
+
+A network that was told what a sound is, and not where, is surer than it is right, by `SURER_DB`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ MARGIN_DEG = 4.0  # beside the opening, before it counts as leakage
 EVERYWHERE_DEG = 80.0  # an opening from which on no direction was asked for
 SILENT_DB, SOUNDING_DB = -60.0, -50.0  # against the mix: a whole stem, and a frame of one
 DECIDED = 0.5  # share in the mix from which on a bin is the stem's
+SURER_DB = 6.0
+"""How much surer than right the mask of a stem is that was not taken from a direction: what it
+expects on made songs, mixed as productions are, less what is true, in the mean of two models."""
 TINY = 1e-20
 GRADES = ((12.0, "clear"), (7.0, "good"), (3.0, "mixed"), (-math.inf, "doubtful"))
 """Expected SDR, dB, from which on a stem is called so."""
@@ -41,7 +46,8 @@ class StemQuality:
 
     Parameters
     ----------
-    expected_sdr_db : signal to error that a Wiener filter of these gains expects.
+    expected_sdr_db : signal to error that a Wiener filter of these gains expects, less `SURER_DB`
+        where no direction was asked for or it moved.
     leakage_db : energy from outside of the opening, against the whole stem's.
     leakage_azimuth_deg : where most of it comes from.
     left_behind_db : energy that the mix has in the opening and the stem lacks, against all of it.
@@ -167,6 +173,8 @@ def _quality(name: str, path: Path, sums: _Sums) -> StemQuality:
     mean = sums.mixture / max(1, frames.size)
     active = float(np.mean(frames > mean * 10 ** (SOUNDING_DB / 10))) if sums.mixture else 0.0
     expected_db = None if silent else _db(sums.taken, sums.doubt)
+    if expected_db is not None and sums.opening is None:
+        expected_db -= SURER_DB
     leakage_db = leakage_deg = left_db = None
     if sums.opening is not None and not silent:
         outside = np.where(sums.opening[:-1], 0.0, sums.by_direction)

@@ -151,6 +151,9 @@ def _problems(report: ExampleReport) -> Iterator[str]:
         yield f"it is quiet ({report.level_db:.0f} dB); noise may be heard as its timbre"
     if report.spread > MIXED:
         yield "its pieces differ much: it seems to hold several sounds, one after the other"
+    if len(report.nearest) > 1 and report.sure < TIED:
+        first, second = (name for name, _ in report.nearest[:2])
+        yield f"{second} is as likely as {first}; is there a place where it plays alone?"
 
 
 def _pieces(audio: Audio, size: int) -> list[Audio]:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.data.stems import RATE_HZ
-from models_onnx.evaluation.quality_table import Judged, judged, table
+from models_onnx.evaluation.quality_table import Judged, judged, judged_by_name, table
+from models_onnx.evaluation.timbre_scenes import TimbreScene
 from realtime.model import load_model
 
 
@@ -30,6 +31,17 @@ def test_a_source_that_stands_alone_is_judged_better_than_two_at_one_place(tmp_p
     clear, mixed = found[60.0], found[1.0]
     assert min(row.true_db for row in clear) > max(row.true_db for row in mixed)
     assert {row.grade for row in clear} == {"clear"}
+
+
+def test_stems_by_name_are_judged_one_by_one(tmp_path: Path):
+    model = load_model("steer", "live")
+    rng = np.random.default_rng(1)
+    images = rng.normal(0, 0.05, (3, 2, RATE_HZ)).astype(np.float32)
+    classes = ("vocals", "drums", "no instrument")
+    scene = TimbreScene("x", images.sum(0), classes, images, lambda name, number: None)
+    found = list(judged_by_name(model, scene, tmp_path))
+    assert len(found) == 2  # those that the model knows
+    assert all(row.true_db < 5 for row in found)  # noise is no instrument
 
 
 def test_the_table_has_a_row_a_model_with_its_rank_correlation():

@@ -10,7 +10,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
-from plugin_bridge.offline.stem_quality import judge_stems
+from plugin_bridge.offline.stem_quality import SURER_DB, judge_stems
 
 RATE_HZ = 44_100
 
@@ -62,6 +62,15 @@ def test_what_stays_behind_is_said(tmp_path):
     assert stem.left_behind_db == pytest.approx(20 * np.log10(0.6), abs=0.5)
     assert "stayed in the rest" in stem.verdict
     assert stem.expected_sdr_db < 5
+
+
+def test_less_is_expected_of_a_stem_that_was_not_taken_from_a_direction(tmp_path):
+    heard = 0.8 * OWN + 0.3 * OTHER
+    (placed,) = judge(tmp_path, OWN + OTHER, heard).stems
+    for somewhere in ((0.0, 90.0), (None, None)):
+        (free,) = judge(tmp_path, OWN + OTHER, heard, *somewhere).stems
+        expected = placed.expected_sdr_db - SURER_DB
+        assert free.expected_sdr_db == pytest.approx(expected, abs=0.11)
 
 
 def test_an_image_that_was_moved_is_measured(tmp_path):

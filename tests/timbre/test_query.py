@@ -6,7 +6,7 @@ import soundfile
 
 from plugin_bridge.files.clip import Clip, resampled
 from plugin_bridge.timbre import Timbre, TimbreLibrary
-from plugin_bridge.timbre.query import check_example, timbre_of
+from plugin_bridge.timbre.query import TIED, check_example, timbre_of
 from realtime.encoder import EncoderSpec
 from realtime.errors import StemsteerError
 from tests.support.signals import noise, tone
@@ -130,6 +130,13 @@ def test_a_good_example_has_no_problems_and_names_what_it_is_like(clips):
 def test_what_is_wrong_with_an_example_is_said_in_words(clips, stretch, told):
     report = check_example(f"{clips}{stretch}", ENCODER, CLASSES)
     assert any(told in problem for problem in report.problems), report
+
+
+def test_an_example_that_is_like_two_classes_is_said_to_be(clips):
+    both = CLASSES | {"other": CLASSES["low"]}
+    report = check_example(f"{clips}@0-2.5", ENCODER, both)
+    assert report.sure < TIED
+    assert any("is as likely as" in problem for problem in report.problems)
 
 
 def test_a_quiet_example_is_said_to_be_quiet(tmp_path):
