@@ -22,6 +22,7 @@ class Segments:
     ----------
     position : first sample of the ramp.
     samples : of the ramp, from `before` to `after`, (rows, `VALUES`).
+    switch_position, switch_samples : of the instrument's ramp, which may begin in an earlier row.
     song_position : of the host's song at `position`; `rolling` is 1 if it goes on from there.
     from_lane : controls (rows, `VALUES`) that follow their lane, not the ramp.
     """
@@ -30,14 +31,16 @@ class Segments:
         rows = 2 * KEPT
         self.position = np.zeros(rows, np.int64)
         self.samples = np.ones(rows, np.int64)
+        self.switch_position = np.zeros(rows, np.int64)
+        self.switch_samples = np.ones(rows, np.int64)
         self.song_position = np.zeros(rows, np.int64)
         self.rolling = np.zeros(rows, np.int64)
         self.from_lane = np.zeros((rows, VALUES), np.bool_)
         self.before = np.zeros((rows, VALUES), np.float32)
         self.after = np.zeros((rows, VALUES), np.float32)
         self._columns: tuple[NDArray[np.generic], ...] = (
-            self.position, self.samples, self.song_position, self.rolling,
-            self.from_lane, self.before, self.after,
+            self.position, self.samples, self.switch_position, self.switch_samples,
+            self.song_position, self.rolling, self.from_lane, self.before, self.after,
         )  # fmt: skip
         self._first, self._end = 0, 1
 

@@ -33,7 +33,8 @@ class ControlTimeline:
     A record holds a block's values; they are reached at the end of the block, or 256 samples after
     its beginning, whichever is later. So a value depends on records that came before it alone, and
     the timeline is the same however far the plugin is ahead of the engine. An override is spread
-    over the control's smoothing time. A lane gives the mean over the smoothing time around the
+    over the control's smoothing time. A switch of instrument takes as long as the ramp with which
+    it began, whatever moves meanwhile. A lane gives the mean over the smoothing time around the
     song position, as it does offline; where the host renders and its song stands, because it has
     none, the song is the stream.
 
@@ -99,6 +100,7 @@ class ControlTimeline:
         segments.song_position[row] += segments.rolling[row] * since
         segments.after[row, control] = value
         segments.from_lane[row, control] = False
+        self._switch(row)
         self._overridden[control] = True
         self._settle()
 
@@ -107,7 +109,7 @@ class ControlTimeline:
 
         The fast path of `values_at`, which takes much longer.
         """
-        if first < self._reached:
+        if first < self._rests_from:
             return None
         values = [self._resting[control] for control in controls]
         for index, control in enumerate(controls):
@@ -119,7 +121,10 @@ class ControlTimeline:
         return values
 
     def values_at(self, positions: Positions, controls: Sequence[int] = _ALL) -> Values:
-        """Return the values (positions, controls) at positions in rising order."""
+        """Return the values (positions, controls) at positions in rising order.
+
+        The column of the instrument says nothing: a choice has `instrument_shares`.
+        """
         segments, rows = self._segments, self._segments.find(positions)
         done = (positions - segments.position[rows]) / segments.samples[rows]
         share = np.clip(done, 0, 1).astype(np.float32)[:, None]
@@ -138,10 +143,11 @@ class ControlTimeline:
         """Return how much of each instrument is asked for, (positions, `MAX_INSTRUMENTS`).
 
         A choice has no values between its numbers: while it changes, the old one and the new one
-        have their shares of the ramp.
+        have their shares of the ramp with which the switch began.
         """
         segments, rows = self._segments, self._segments.find(positions)
-        done = np.clip((positions - segments.position[rows]) / segments.samples[rows], 0, 1)
+        since = positions - segments.switch_position[rows]
+        done = np.clip(since / segments.switch_samples[rows], 0, 1)
         shares = np.zeros((positions.size, MAX_INSTRUMENTS), np.float32)
         each = np.arange(positions.size)
         np.add.at(shares, (each, _numbers(segments.before[rows, _INSTRUMENT])), 1 - done)
@@ -204,6 +210,7 @@ class ControlTimeline:
             if rolling and not segments.rolling[row - 1]:
                 segments.from_lane[row, list(self._lanes)] = True
             segments.from_lane[row] &= ~moved
+        self._switch(row)
         if begins or position == start:  # the first one of all, or of a stream
             segments.before[row] = segments.after[row]
             segments.forget_before_last()
@@ -233,13 +240,24 @@ class ControlTimeline:
         segments.before[row] = values
         return row
 
+    def _switch(self, row: int) -> None:
+        """Begin a switch of instrument if it moves at the newest row; else let one go on."""
+        segments, last = self._segments, row - 1
+        leaves_lane = segments.from_lane[last, _INSTRUMENT] > segments.from_lane[row, _INSTRUMENT]
+        if leaves_lane or segments.after[row, _INSTRUMENT] != segments.after[last, _INSTRUMENT]:
+            segments.switch_position[row] = segments.position[row]
+            segments.switch_samples[row] = segments.samples[row]
+        else:
+            segments.before[row, _INSTRUMENT] = segments.before[last, _INSTRUMENT]
+
     def _last_values(self, position: int) -> Values:
         """Return the values at a position of the last segment: `values_at` for one, and quicker."""
         segments, last = self._segments, self._segments.last
         share = np.float32(min((position - self._begun) / (self._reached - self._begun), 1.0))
         before = segments.before[last]
         values: Values = before + share * (segments.after[last] - before)
-        nearer = before if share < 0.5 else segments.after[last]
+        switched = 2 * (position - segments.switch_position[last]) >= segments.switch_samples[last]
+        nearer = segments.after[last] if switched else before
         values[_INSTRUMENT] = nearer[_INSTRUMENT]
         self._follow_lanes(values, position)
         return values
@@ -254,6 +272,8 @@ class ControlTimeline:
         segments, last = self._segments, self._segments.last
         self._begun = int(segments.position[last])
         self._reached = self._begun + int(segments.samples[last])
+        switched = int(segments.switch_position[last] + segments.switch_samples[last])
+        self._rests_from = max(self._reached, switched)
         self._resting: list[float] = segments.after[last].tolist()
         self._led = [control for control in self._lanes if segments.from_lane[last, control]]
         self.changes += 1
