@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plugin_bridge.control.controls import BY_NAME
-from plugin_bridge.engine.shared.ring import VALUES
+from plugin_bridge.engine.shared.ring import CAPACITY, VALUES
 from plugin_bridge.engine.worker.segments import KEPT, Segments
 from tests.support.fakes import FakeModel, identity
 from tests.support.ring_rig import RingRig
@@ -87,6 +87,18 @@ def test_a_track_automated_in_short_blocks_has_the_values_of_its_records_to_the_
     assert np.abs(tail).max() <= expected[-20:].max() + 1e-3
     assert np.abs(tail).min() >= expected[-20:].min() - 1e-3
     assert tail.std() > 1e-3
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 96_000, 176_400, 192_000])
+def test_late_sound_is_given_up_before_the_plugin_writes_over_it(rate_hz):
+    rig = RingRig(identity(), offline=False, rate_hz=rate_hz)
+    rig.record(512)
+    rig.play(noise(2, 8 * HOP))
+    first, largest = rig.processor.position, 4096  # samples that the plugin writes at once
+    rig.ring["written"] = first + CAPACITY - largest + 1
+    assert rig.processor.process_due()
+    assert rig.ring["jumps"] == 1
+    assert rig.ring["from"] == rig.ring["written"] - rig.ring["latency"]
 
 
 def test_segments_are_found_by_position_also_after_their_newer_half_has_moved():

@@ -30,8 +30,9 @@ class RingRig:
         outputs: int = 2,
         lanes: Mapping[str, Lane] | None = None,
         offline: bool = True,
+        rate_hz: int = RATE_HZ,
     ) -> None:
-        fd = make_ring(RATE_HZ, outputs)
+        fd = make_ring(rate_hz, outputs)
         self.ring = SharedRing(fd)
         os.close(fd)
         self.ring["latency"], self.ring["offline"] = 2048, offline

@@ -29,8 +29,8 @@ ID = {control.name: control.id for control in CONTROLS}
 DIRECTION_IDS = [ID["azimuth"], ID["width"]]
 TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", "strength")]
 LEVEL_IDS = [ID[name] for name in LEVELS]
-MAX_LATE_SAMPLES = 8192  # that live sound makes up for; for older ones nobody waits
-MAX_BEHIND_SAMPLES = 24_576  # with which a render begins when the process comes late
+MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for; for older ones nobody waits
+MAX_BEHIND_SAMPLES = 24_576  # of the ring that are surely there; with them a late render begins
 MAX_HOPS = 16  # in one call of the model
 PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
 _LOAD_SMOOTHING = 0.05
@@ -136,9 +136,7 @@ class RingProcessor:
         if start != self._start:
             self._start = start
             self._jump(written, offline)
-        elif written - self.position > (
-            CAPACITY - 4096 if offline else MAX_LATE_SAMPLES * self._scale
-        ):
+        elif written - self.position > self._most_late(offline):
             ring["jumps"] = ring["jumps"] + 1
             self._jump(written, offline)
         hops = min((written - self.position) // self.hop, MAX_HOPS)
@@ -146,6 +144,12 @@ class RingProcessor:
             return False
         self._process(hops)
         return True
+
+    def _most_late(self, offline: bool) -> int:
+        """Return how late sound may be: the plugin must not write over it while it is read."""
+        if offline:
+            return CAPACITY - 4096
+        return min(MAX_LATE_SAMPLES * self._scale, MAX_BEHIND_SAMPLES)
 
     def take_over(self) -> None:
         """Take the ring; a process that had it sees that, and ends."""
