@@ -101,6 +101,18 @@ def test_late_sound_is_given_up_before_the_plugin_writes_over_it(rate_hz):
     assert rig.ring["from"] == rig.ring["written"] - rig.ring["latency"]
 
 
+@pytest.mark.parametrize("block", [4096, 8192, 14_336])
+def test_live_blocks_that_the_largest_latency_allows_are_not_given_up(block):
+    rig = RingRig(identity(), offline=False)
+    rig.ring["latency"] = 16_384
+    rig.record(block)
+    sound = noise(2, 6 * block + 100)
+    rig.try_play(sound[:, :100])  # the blocks are no whole hops
+    played = rig.play(sound[:, 100:], block=block)
+    assert rig.ring["jumps"] == 0
+    np.testing.assert_allclose(played, sound[:, : played.shape[1]], atol=1e-5)
+
+
 def test_segments_are_found_by_position_also_after_their_newer_half_has_moved():
     segments = Segments()
     rng = np.random.default_rng(0)

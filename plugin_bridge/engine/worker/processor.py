@@ -29,7 +29,7 @@ ID = {control.name: control.id for control in CONTROLS}
 DIRECTION_IDS = [ID["azimuth"], ID["width"]]
 TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", "strength")]
 LEVEL_IDS = [ID[name] for name in LEVELS]
-MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for; for older ones nobody waits
+MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for, or the plugin's latency
 MAX_BEHIND_SAMPLES = 24_576  # of the ring that are surely there; with them a late render begins
 MAX_HOPS = 16  # in one call of the model
 PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
@@ -149,7 +149,8 @@ class RingProcessor:
         """Return how late sound may be: the plugin must not write over it while it is read."""
         if offline:
             return CAPACITY - 4096
-        return min(MAX_LATE_SAMPLES * self._scale, MAX_BEHIND_SAMPLES)
+        heard: int = max(MAX_LATE_SAMPLES * self._scale, self.ring["latency"])
+        return min(heard, MAX_BEHIND_SAMPLES)
 
     def take_over(self) -> None:
         """Take the ring; a process that had it sees that, and ends."""

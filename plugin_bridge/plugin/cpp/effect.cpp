@@ -14,6 +14,7 @@ namespace {
 // An engine needs so many samples beside the host's block: half of the least latency of a mode.
 constexpr uint32_t kSynthesis = 512, kDirectSynthesis = 256;
 constexpr uint32_t kDirect = 512;
+constexpr uint32_t kMostLatency = kCapacity / 2;  // the rest of the ring is for what is late
 constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with every block
 
 // Windows keep their duration, so at twice the rate everything takes twice the samples.
@@ -145,10 +146,10 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
     const uint32_t scale = rate_scale(rate_hz_);
     const uint32_t mode = kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
     const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
-    uint32_t latency = std::min(scale * mode, kCapacity / 2);
-    while (latency < scale * synthesis + block && latency < kCapacity / 4)
+    uint32_t latency = scale * mode;
+    while (latency < scale * synthesis + block && latency < kMostLatency)
         latency *= 2;
-    return latency;
+    return std::min(latency, kMostLatency);
 }
 
 // Constant but for two cases: the user asks for another latency mode, or the host plays larger

@@ -230,6 +230,22 @@ CHECK(the_latency_is_told_in_activate_alone_and_constant_while_active) {
     REQUIRE(plugin.host.restarts == 1, "%d restarts asked", plugin.host.restarts.load());
 }
 
+CHECK(the_latency_has_room_for_the_block_and_for_a_synthesis_window) {
+    Plugin plugin;
+    for (const double rate_hz : {44100.0, 48000.0, 88200.0, 96000.0, 176400.0, 192000.0})
+        for (const uint32_t block : {64u, 512u, 1024u, 4096u, 7680u, 8192u, 14336u})
+            for (const unsigned mode : {0u, 1u, 2u, 3u, 4u}) {
+                const uint32_t scale = rate_hz <= 50000 ? 1 : rate_hz <= 100000 ? 2 : 4;
+                const uint32_t synthesis = scale * (mode == 3 ? 256 : 512);
+                plugin.set(kLatencyMode, mode);
+                plugin.start(rate_hz, block);
+                const uint32_t latency = plugin.latency->get(plugin.plugin);
+                plugin.stop();
+                REQUIRE(latency >= block + synthesis, "%u samples of latency for blocks of %u at %.0f Hz",
+                        latency, block, rate_hz);
+            }
+}
+
 CHECK(offline_rendering_can_be_set_and_other_modes_are_refused) {
     Plugin plugin;
     const auto* render = plugin.extension<clap_plugin_render_t>(CLAP_EXT_RENDER);
