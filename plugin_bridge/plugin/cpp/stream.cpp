@@ -180,10 +180,11 @@ bool Stream::ready(uint64_t first, uint64_t last) const {
 }
 
 // An engine that has gone mad must not be heard: NaN, infinity, what is far louder than the input.
+// What lies before the stream is of an earlier one, and is not played.
 bool Stream::is_sound(uint64_t first, uint32_t samples) const {
     const float loudest = kLoudest * std::max(peak_, kLeastPeak);
     bool good = true;
-    for (uint32_t i = 0; i < samples; ++i)
+    for (uint32_t i = first < start_ ? uint32_t(start_ - first) : 0; i < samples; ++i)
         for (uint32_t channel = 0; channel < outputs_; ++channel) {
             const float value = ring_.output[((first + i) & kMask) * outputs_ + channel];
             good &= std::fabs(value) <= loudest;  // false for NaN
