@@ -84,7 +84,8 @@ class PluginClient:
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
-            socket.send_fds(connection, [json.dumps(self.hello).encode()], [self.fd])
+            hello = json.dumps(self.hello, ensure_ascii=False)
+            socket.send_fds(connection, [hello.encode()], [self.fd])
             answer = connection.recv(512).decode()
         except OSError as error:
             connection.close()

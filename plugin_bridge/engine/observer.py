@@ -23,7 +23,7 @@ from plugin_bridge.control.surface import Facts, Meters, Sound
 from plugin_bridge.control.timbre_requests import Request, RequestQueue, TimbreChange
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
-from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
+from plugin_bridge.engine.shared.messages import OWN_MESSAGE_BYTES
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket
 from realtime.errors import StemsteerError
@@ -210,7 +210,7 @@ def _receive(connection: socket.socket) -> tuple[bytes, list[int]]:
     """Return a message and its descriptors, more than `socket.recv_fds` makes room for."""
     fds = array.array("i")
     room = socket.CMSG_SPACE(2 * MAX_INSTANCES * fds.itemsize)
-    message, ancillary, _, _ = connection.recvmsg(MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    message, ancillary, _, _ = connection.recvmsg(OWN_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])

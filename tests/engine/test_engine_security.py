@@ -14,6 +14,8 @@ import time
 import pytest
 
 from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.daemon.worker_process import WorkerProcess
+from plugin_bridge.engine.shared.messages import MAX_TIMBRES, OWN_MESSAGE_BYTES, parse_hello
 from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.launch import own_process
 from plugin_bridge.paths import engine_socket
@@ -86,6 +88,29 @@ def test_no_message_ends_the_engine(engine_sandbox, fds):
 def test_deep_json_is_refused_by_that_name(engine_sandbox, message):
     engine_sandbox.start(engine_sandbox.identity)
     assert "nested" in send(message) or "not JSON" in send(message)
+
+
+def test_a_text_of_another_project_never_fills_what_an_audio_process_reads():
+    for sign in ("x", '"', "\x01", "é", "🎸", "\ud800"):
+        checked = parse_hello({**HELLO, "timbres": sign * 60_000})
+        assert MAX_TIMBRES < len(checked["timbres"].encode()) <= MAX_TIMBRES + 3
+        assert len(json.dumps(checked)) < OWN_MESSAGE_BYTES / 2
+    for timbres in ("", "é" * 8_192, "x" * 16_384):
+        assert parse_hello({**HELLO, "timbres": timbres})["timbres"] == timbres
+
+
+def test_an_audio_process_says_what_is_wrong_with_its_instance_and_ends(engine_sandbox):
+    worker = WorkerProcess(str(engine_sandbox.identity))
+    plugin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ring_fd = make_ring(44_100)
+    with plugin, theirs:
+        socket.send_fds(worker.connection, [b'{"model": "'], [ring_fd, theirs.fileno()])
+        plugin.settimeout(30)
+        assert plugin.recv(1 << 16).startswith(b"error Unterminated string")
+        until(lambda: not worker.runs, "it ends")
+    os.close(ring_fd)
+    worker.close()
+    assert worker.terminate() == 0
 
 
 @pytest.mark.soak

@@ -11,7 +11,8 @@ import pytest
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.heard_memory import read_rows, shared_rows
-from plugin_bridge.engine.shared.kept_timbres import MAX_TEXT, KeptTimbres
+from plugin_bridge.engine.shared.kept_timbres import KeptTimbres
+from plugin_bridge.engine.shared.messages import MAX_TIMBRES
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime import StemsteerError, load_model
@@ -132,7 +133,10 @@ def test_a_track_that_is_listened_to_is_learned_when_that_is_ended(engine_sandbo
         (kept(np.ones(1, np.float32)), "has 1 numbers, t takes 64"),
         ("{", "are damaged"),
         ('{"encoder": "listen", "like": {"vector": "AAAA"}}', "are damaged"),
-        ("x" * (MAX_TEXT + 1), "are damaged"),
+        ("x" * (MAX_TIMBRES + 1), "are damaged"),
+        ("é" * 20_000, "are damaged"),
+        ("🎸" * 12_000, "are damaged"),
+        ("\x01" * 10_000, "are damaged"),
     ],
 )
 def test_what_a_project_keeps_and_cannot_be_used_is_told_and_not_lost(
@@ -166,7 +170,7 @@ def test_the_text_that_a_project_keeps_comes_back_as_it_was():
     np.testing.assert_array_equal(again.vectors["like"], FIRST)
     np.testing.assert_array_equal(again.vectors["unlike"], SECOND)
     assert again.words == {"like": "solo.wav@1-3", "unlike": "drums"}
-    assert len(made.to_text()) < MAX_TEXT
+    assert len(made.to_text()) < MAX_TIMBRES
     assert set(again.changed("f", "like", SECOND, "").vectors) == {"like"}, "of one encoder"
     assert again.changed("e", "like", None, "").changed("e", "unlike", None, "").to_text() == ""
 

@@ -12,12 +12,13 @@ import time
 import numpy as np
 import pytest
 
+from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.servers import attend_until
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.daemon.instances import InstanceSurface
-from plugin_bridge.engine.daemon.observers import Observers
-from plugin_bridge.engine.observer import EngineObserver, _receive
+from plugin_bridge.engine.daemon.observers import MAX_ANSWER, Observers
+from plugin_bridge.engine.observer import MAX_INSTANCES, EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.paths import engine_socket
 from tests.support.serve_process import play
@@ -147,6 +148,34 @@ def test_what_an_observer_asks_of_a_timbre_is_done_where_the_engine_is(engine_sa
         attend(engine, lambda: engine.instances)
         assert engine.requests.answers == {}  # it is another one
     track.close()
+
+
+class Track:
+    """What observers are told of an audio process."""
+
+    pid = 1
+    facts = {"model": "m" * 64, "instruments": ",".join(INSTRUMENTS)}  # noqa: RUF012
+    timbres = {"encoder": "e" * 64, "like": "ы" * 64, "unlike": "ы" * 64}  # noqa: RUF012
+
+    def read_only_fds(self):
+        return [os.open("/dev/null", os.O_RDONLY) for _ in range(2)]
+
+
+def test_as_many_tracks_as_there_may_be_are_told_whole_in_any_script():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    surface = InstanceSurface()
+    names = [f"{number}" + "ы" * 60 for number in range(MAX_INSTANCES)]
+    surface._workers = {name: Track() for name in names}
+    surface.requests.answers.update(dict.fromkeys(names, "🎸\ud800" * MAX_ANSWER))
+    with ours, theirs:
+        Observers(surface).add(theirs)
+        message, fds = _receive(ours)
+        for fd in fds:
+            os.close(fd)
+        entries = json.loads(message)["instances"]
+    assert [entry["name"] for entry in entries] == names
+    assert {entry["answer"] for entry in entries} == {"🎸?" * (MAX_ANSWER // 2)}
+    assert len(fds) == 2 * MAX_INSTANCES
 
 
 def test_an_observer_names_no_files():

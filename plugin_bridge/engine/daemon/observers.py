@@ -122,7 +122,8 @@ class Observers:
                 with contextlib.suppress(OSError):  # it is just going
                     fds += worker.read_only_fds()
                     present.append(entry)
-            socket.send_fds(peer, [json.dumps({"instances": present}).encode()], fds)
+            told = json.dumps({"instances": present}, ensure_ascii=False)
+            socket.send_fds(peer, [told.encode(errors="replace")], fds)
         except OSError:  # it does not read, or has gone; `read` sees the end
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)

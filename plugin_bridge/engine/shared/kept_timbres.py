@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.timbre_requests import SLOTS, Slot
-from plugin_bridge.engine.shared.messages import printable
+from plugin_bridge.engine.shared.messages import MAX_TIMBRES, printable
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 from realtime.spec import ModelSpec
@@ -24,7 +24,6 @@ Floats = NDArray[np.float32]
 KEEP, LISTEN = b"keep ", b"listen "
 """Begin messages: to the plugin, with the text that its project is to keep; to an audio process,
 with the seconds that it is to listen."""
-MAX_TEXT = 16_384
 MAX_SIZE = 1024
 """Most numbers of a vector."""
 
@@ -47,7 +46,7 @@ class KeptTimbres:
         return KeptTimbres(encoder, vectors, told)
 
     def to_text(self) -> str:
-        """Return the text of at most `MAX_TEXT` characters; empty if there are none."""
+        """Return the text of at most `MAX_TIMBRES` bytes; empty if there are none."""
         if not self.vectors:
             return ""
         content: dict[str, object] = {"encoder": self.encoder}
@@ -62,7 +61,7 @@ class KeptTimbres:
         if not text:
             return cls()
         try:
-            content = read_json_object(text.encode(), max_bytes=MAX_TEXT, max_depth=3)
+            content = read_json_object(text.encode(), max_bytes=MAX_TIMBRES, max_depth=3)
             slots: list[Slot] = [slot for slot in SLOTS if slot in content]
             vectors = {slot: _vector(content[slot]["vector"]) for slot in slots}
             words = {slot: printable(content[slot].get("words")) for slot in slots}

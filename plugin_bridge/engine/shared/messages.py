@@ -10,6 +10,10 @@ from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 
 MESSAGE_BYTES = 1 << 16
+OWN_MESSAGE_BYTES = 1 << 18
+"""Of what the daemon tells our own processes: more than a socket takes, so that nothing is cut."""
+MAX_TIMBRES = 16_384
+"""Bytes of the timbres that a project keeps."""
 MAX_DEPTH = 4  # of the objects and lists in a message: a hello has one
 _LABEL_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{32}")
@@ -46,8 +50,7 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
         raise StemsteerError(f"hello: the model {_shown(model)} is no model's name")
-    timbres = hello.get("timbres")
-    checked["timbres"] = timbres if isinstance(timbres, str) else ""  # the audio process reads it
+    checked["timbres"] = _bounded(hello.get("timbres"))  # the audio process reads it
     uuid = str(hello.get("uuid", ""))
     checked["uuid"] = uuid if _UUID.fullmatch(uuid) else secrets.token_hex(16)
     return {**checked, "model": model}
@@ -62,6 +65,13 @@ def printable(text: object) -> str:
         return ""
     shown = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(shown.split())[:_LABEL_LENGTH]
+
+
+def _bounded(timbres: object) -> str:
+    """Return the timbres of a project: of what is too long so much that it stays too long."""
+    if not isinstance(timbres, str):
+        return ""
+    return timbres.encode(errors="replace")[: MAX_TIMBRES + 1].decode(errors="replace")
 
 
 def _shown(value: object) -> str:

@@ -20,6 +20,7 @@ from plugin_bridge.control.controls import BY_NAME, REMOTE_CONTROLS
 from plugin_bridge.control.surface import osc_name
 from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.engine.shared.control_page import ControlPage
+from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, OWN_MESSAGE_BYTES
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
 from plugin_bridge.engine.worker.timbres import InstanceTimbres
@@ -28,7 +29,6 @@ from realtime import OnnxModel, StemsteerError, load_model
 
 CHECK_S = 0.1  # between two checks whether the plugin and the daemon are still there
 PRIORITY = 5  # of SCHED_FIFO: below that of audio servers and hosts
-_MESSAGE_BYTES = 1 << 16
 
 
 def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> None:
@@ -44,14 +44,14 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
     preloaded = _preload(default_model)
     _send(daemon, "{}")  # it has loaded
     try:
-        message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE_BYTES, 2)
+        message, fds, _, _ = socket.recv_fds(daemon, OWN_MESSAGE_BYTES, 2)
     except ConnectionError:  # the daemon was killed
         return
     if len(fds) != 2:  # the daemon has stopped
         return
-    hello = json.loads(message)
     with socket.socket(fileno=fds[1]) as plugin:
         try:
+            hello = json.loads(message)
             ring = SharedRing(fds[0])
             os.close(fds[0])
             name = str(hello["model"] or default_model)
@@ -159,7 +159,7 @@ def _schedule(realtime: bool) -> None:
 def _received(peer: socket.socket) -> bytes | None:
     """Return a message if there is one, empty at the end of the connection."""
     try:
-        return peer.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+        return peer.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:
@@ -168,4 +168,4 @@ def _received(peer: socket.socket) -> bytes | None:
 
 def _send(peer: socket.socket, text: str) -> None:
     with contextlib.suppress(OSError):
-        peer.send(text.encode()[:_MESSAGE_BYTES])
+        peer.send(text.encode()[:MESSAGE_BYTES])

@@ -27,24 +27,22 @@ namespace {
 
 constexpr int kRetry_ms = 250;       // between two looks for an engine
 constexpr size_t kMessageBytes = 1 << 16;
+constexpr size_t kNameBytes = 512;   // of a name, that the engine is told
+constexpr size_t kTimbresBytes = 16384 + 1;  // of timbres: more than 16384 it takes for damaged
 constexpr char kKeep[] = "keep ";  // begins a message with the timbres that the project is to keep
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kRestart_s = 10;    // between two autostarts
 constexpr double kQuiet_s = 10;      // after a message on the desktop
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-std::string quoted(const std::string& text) {
+// A text for JSON, at most twice as long as it may be: all of a hello has to fit a message. A control
+// character is a space to the engine.
+std::string quoted(const std::string& text, size_t most_bytes = kNameBytes) {
     std::string out = "\"";
-    for (const unsigned char c : valid_utf8(text)) {
-        char escape[8];
+    for (const unsigned char c : valid_utf8(text.substr(0, most_bytes))) {
         if (c == '"' || c == '\\')
-            out += {'\\', char(c)};
-        else if (c >= 0x20 && c < 0x7f)
-            out += char(c);
-        else if (c >= 0x80)
-            out += char(c);  // UTF-8 as it is
-        else
-            std::snprintf(escape, sizeof escape, "\\u%04x", c), out += escape;
+            out += '\\';
+        out += c < 0x20 || c == 0x7f ? ' ' : char(c);
     }
     return out + "\"";
 }
@@ -64,7 +62,7 @@ std::string to_json(const Hello& hello) {
     return "{\"hello\":1,\"uuid\":" + quoted(hello.uuid) + ",\"label\":" + quoted(hello.label) +
            ",\"track\":" + quoted(hello.track) + ",\"model\":" + quoted(hello.model) +
            ",\"host\":" + quoted(host_name()) + ",\"format\":" + quoted(hello.format) +
-           ",\"timbres\":" + quoted(hello.timbres) + "," + numbers + "}";
+           ",\"timbres\":" + quoted(hello.timbres, kTimbresBytes) + "," + numbers + "}";
 }
 
 // Connect to a socket that is ours and is listened to by ourselves. -1: there is none.

@@ -282,6 +282,26 @@ CHECK(the_engine_is_told_the_name_of_the_track) {
     REQUIRE(second.find("\"track\":\"Bass\"") != std::string::npos, "%s", second.c_str());
 }
 
+CHECK(texts_of_any_length_in_a_project_fit_the_greeting_and_stay_in_the_project) {
+    for (const char* sign : {"x", "\"", "\x01", "\xc3\xa9", "\xf0\x9f\x8e\xb8"}) {
+        std::string text;
+        while (text.size() < 70000)
+            text += sign;
+        FakeEngine engine;
+        Plugin plugin;
+        const std::string state = strings(
+            {"__dpf_state_begin__", "label", text.c_str(), "timbres", text.c_str(), "__dpf_state_end__",
+             "__dpf_parameters_begin__", "__dpf_parameters_end__", "\xfe"});
+        REQUIRE(loaded(plugin, state), "refused");
+        plugin.start();
+        const std::string hello = engine.greeting();
+        const size_t timbres = hello.find("\"timbres\":\"");
+        REQUIRE(timbres != std::string::npos && hello.back() == '}', "%.200s", hello.c_str());
+        REQUIRE(hello.size() - timbres > 16384, "timbres that are too long look as if they were not");
+        REQUIRE(saved(plugin).find(strings({"timbres", text.c_str()})) != std::string::npos, "not kept");
+    }
+}
+
 CHECK(an_engine_that_writes_random_bytes_is_not_heard) {
     FakeEngine engine;
     Plugin plugin;

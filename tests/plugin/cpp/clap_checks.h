@@ -291,6 +291,14 @@ struct Stream {
     }
 };
 
+// Strings that each end with a zero byte, as states are made of.
+inline std::string strings(std::initializer_list<const char*> words) {
+    std::string text;
+    for (const char* word : words)
+        text.append(word, std::strlen(word) + 1);
+    return text;
+}
+
 inline std::string saved(Plugin& plugin, size_t piece = 0) {
     Stream stream;
     stream.piece = piece;

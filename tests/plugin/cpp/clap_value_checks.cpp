@@ -3,14 +3,6 @@
 
 using namespace checks;
 
-// Strings that each end with a zero byte, as states are made of.
-static std::string strings(std::initializer_list<const char*> words) {
-    std::string text;
-    for (const char* word : words)
-        text.append(word, std::strlen(word) + 1);
-    return text;
-}
-
 // --- controls
 
 CHECK(parameters_are_described_and_none_is_beyond_the_count) {

@@ -43,7 +43,7 @@ struct FakeEngine {
         pollfd event = {listener, POLLIN, 0};
         REQUIRE(poll(&event, 1, 20000) == 1, "no greeting");
         peer = accept(listener, nullptr, nullptr);
-        char text[4096] = {};
+        char text[1 << 16] = {};
         alignas(cmsghdr) char control[64] = {};
         iovec part = {text, sizeof text - 1};
         msghdr message = {};
@@ -53,6 +53,7 @@ struct FakeEngine {
         message.msg_controllen = sizeof control;
         REQUIRE(recvmsg(peer, &message, 0) > 0 && CMSG_FIRSTHDR(&message), "no hello with a ring");
         std::memcpy(&ring_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof ring_fd);
+        REQUIRE(!(message.msg_flags & MSG_TRUNC), "a greeting that no engine takes");
         return text;
     }
 
