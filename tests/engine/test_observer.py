@@ -14,6 +14,7 @@ import pytest
 
 from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.servers import attend_until
+from plugin_bridge.control.surface import osc_name
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.daemon.instances import InstanceSurface
@@ -176,6 +177,18 @@ def test_as_many_tracks_as_there_may_be_are_told_whole_in_any_script():
     assert [entry["name"] for entry in entries] == names
     assert {entry["answer"] for entry in entries} == {"🎸?" * (MAX_ANSWER // 2)}
     assert len(fds) == 2 * MAX_INSTANCES
+
+
+def test_no_track_takes_the_name_of_another_one():
+    surface, told = InstanceSurface(), []
+    for uuid, label in enumerate(["x", "x_3", "x", "x", "x 4", "", "track_6"]):
+        track = Track()
+        track.hello = {"uuid": str(uuid), "label": label, "track": ""}
+        told.append(surface.add(track))
+    names = ["x", "x_3", "x_4", "x_5", "x 4_5", "track_6", "track_6_7"]
+    assert told == [(name, number) for number, name in enumerate(names, 1)]
+    assert list(surface.instances) == names
+    assert len(set(map(osc_name, names))) == len(names)
 
 
 def test_an_observer_names_no_files():

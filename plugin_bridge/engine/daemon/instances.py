@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,8 +18,8 @@ class InstanceSurface:
     """A `ControlSurface` whose instances come and go.
 
     An instance is called by its label, without one like its track in the host, else ``track_2``;
-    another one of the same name gets its number behind it. An instance that comes back has the
-    number that it had.
+    another one of the same name gets its number behind it, or the next that is free. An instance
+    that comes back has the number that it had.
     """
 
     connected = True
@@ -33,9 +34,9 @@ class InstanceSurface:
         """Add an instance; return its name and number."""
         with self._lock:
             number = self._number(worker.hello["uuid"])
-            name = worker.hello["label"] or worker.hello["track"] or f"track_{number}"
-            if osc_name(name) in map(osc_name, self._workers):
-                name = f"{name}_{number}"
+            name = self._free_name(
+                worker.hello["label"] or worker.hello["track"] or f"track_{number}", number
+            )
             ranked = [*self._workers.items(), (name, worker)]
             ranked.sort(key=lambda item: self._numbers[item[1].hello["uuid"]])
             self._workers = dict(ranked)
@@ -113,6 +114,12 @@ class InstanceSurface:
         if (worker := self._workers.get(instance)) is None:
             raise ValueError("the track is not there any more")
         return worker
+
+    def _free_name(self, name: str, number: int) -> str:
+        """Return a name that nobody has: with the number behind it, or the next, if it is taken."""
+        taken = set(map(osc_name, self._workers))
+        numbered = (f"{name}_{behind}" for behind in itertools.count(number))
+        return next(n for n in itertools.chain([name], numbered) if osc_name(n) not in taken)
 
     def _number(self, uuid: str) -> int:
         """Return the number that an instance had, or the lowest free one."""
