@@ -13,7 +13,7 @@ from plugin_bridge.osc.dialects import OscDialects
 from plugin_bridge.osc.namespace import REPLIES_PER_UNIT, ROOT, Namespace, Reply
 from plugin_bridge.osc.packets import Message, encode
 from plugin_bridge.osc.rate_limit import Address, is_loopback
-from plugin_bridge.osc.subscriptions import FASTEST_HZ, Subscriptions
+from plugin_bridge.osc.subscriptions import FASTEST_HZ, SLOWEST_HZ, Subscriptions
 
 DEFAULT_HZ = 30.0
 Send = Callable[[bytes, Address], None]
@@ -93,7 +93,9 @@ class Router:
             count_fault("wrong_type", f"{message.address}: rate {rate_hz:g} Hz is none")
         elif verb == "unsubscribe":
             self.subscriptions.unsubscribe((sender[0], int(port)))
-        elif not self.subscriptions.subscribe((sender[0], int(port)), min(rate_hz, FASTEST_HZ)):
+        elif not self.subscriptions.subscribe(
+            (sender[0], int(port)), min(max(rate_hz, SLOWEST_HZ), FASTEST_HZ)
+        ):
             count_fault("too_many", f"{sender[0]} cannot subscribe: there are too many already")
 
     def _reply(self, replies: Sequence[Reply], sender: Address, *ports: int) -> None:

@@ -13,7 +13,7 @@ from plugin_bridge.osc.namespace import address_of
 from plugin_bridge.osc.packets import encode, encode_bundle
 from plugin_bridge.osc.rate_limit import Address
 
-FASTEST_HZ = 60.0
+SLOWEST_HZ, FASTEST_HZ = 0.1, 60.0
 KEPT_S = 600.0  # a subscription that is not renewed ends
 AGAIN_S = 5.0  # everything is told anew: packets get lost
 MAX_SUBSCRIBERS = 16
@@ -39,9 +39,10 @@ class Subscriptions:
 
     def subscribe(self, receiver: Address, rate_hz: float) -> bool:
         """Begin or renew, and tell everything once; return False if there are too many others."""
+        now_s = time.monotonic()
+        self._drop_expired(now_s)
         if receiver not in self._subscribers and len(self._subscribers) >= MAX_SUBSCRIBERS:
             return False
-        now_s = time.monotonic()
         self._subscribers[receiver] = _Subscriber(1 / rate_hz, now_s, now_s + KEPT_S)
         return True
 
@@ -60,6 +61,7 @@ class Subscriptions:
         What a busy socket does not take is told the next time.
         """
         now_s = time.monotonic()
+        self._drop_expired(now_s)
         due = [(r, s) for r, s in self._subscribers.items() if s.next_s <= now_s]
         if not due:
             return
@@ -69,8 +71,11 @@ class Subscriptions:
             if now_s >= subscriber.again_s:
                 subscriber.again_s, subscriber.told = now_s + AGAIN_S, {}
             news = {a: v for a, v in shown.items() if subscriber.told.get(a) != v}
-            if now_s > subscriber.until_s or not _tell(sender, receiver, news, subscriber.told):
+            if not _tell(sender, receiver, news, subscriber.told):
                 self.unsubscribe(receiver)
+
+    def _drop_expired(self, now_s: float) -> None:
+        self._subscribers = {r: s for r, s in self._subscribers.items() if now_s <= s.until_s}
 
     def _shown(self) -> Iterator[tuple[str, Values]]:
         """Yield addresses and values of all controls and meters, as floats like OSCQuery says."""

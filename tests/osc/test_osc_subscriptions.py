@@ -7,15 +7,16 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
 from plugin_bridge.control.controls import INPUTS
 from plugin_bridge.control.surface import MemorySurface
-from plugin_bridge.osc import OscServer
+from plugin_bridge.osc import OscServer, subscriptions
 from plugin_bridge.osc.oscquery import QueryServer, host_info
 from plugin_bridge.osc.packets import decode
-from plugin_bridge.osc.subscriptions import Subscriptions
+from plugin_bridge.osc.subscriptions import KEPT_S, Subscriptions
 from realtime.errors import StemsteerError
 from tests.support.osc_rig import Rig
 
@@ -90,6 +91,26 @@ def test_one_subscriber_too_many_is_refused_and_said(rig):
     rig.send("/stemsteer/subscribe", 1.0, 2016.0)
     rig.settle()
     assert rig.server.counters.faults() == {"too_many": 1}
+
+
+@pytest.mark.parametrize("asked_hz", [1e-30, 1e-4, 0.1])
+def test_a_subscription_that_is_not_renewed_frees_its_place_at_any_rate(rig, monkeypatch, asked_hz):
+    for port in range(2000, 2016):
+        rig.send("/stemsteer/subscribe", asked_hz, float(port))
+    rig.settle()
+    assert len(rig.server.router.subscriptions._subscribers) == 16
+    later = time.monotonic() + KEPT_S + 1
+    monkeypatch.setattr(subscriptions, "time", SimpleNamespace(monotonic=lambda: later))
+    rig.send("/stemsteer/subscribe", 1.0, 2016.0)
+    rig.settle()
+    assert rig.server.counters.faults() == {}
+
+
+def test_a_subscriber_with_a_tiny_rate_is_told_every_ten_seconds(rig):
+    rig.send("/stemsteer/subscribe", 1e-30, 2016.0)
+    rig.settle()
+    rig.settle()  # it has been told everything once
+    assert 0 < rig.server.router.subscriptions.due_in_s() <= 10
 
 
 def test_values_and_answers_are_floats_before_anything_has_moved(rig):
