@@ -105,7 +105,8 @@ class FilePlayer:
                 continue
             try:
                 if self._moved:
-                    self._moved, blocks = False, self._blocks(self._sought)
+                    self._moved = False  # first: a seek from now on is one more
+                    blocks = self._blocks(self._sought)
                 block = next(blocks, None)
                 if block is None:
                     self.seek(0.0)

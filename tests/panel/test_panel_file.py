@@ -104,6 +104,23 @@ def test_it_goes_where_it_is_told_and_begins_again_at_the_end(player):
     assert made.state()["position_s"] < 1
 
 
+def test_a_seek_that_comes_while_another_one_is_taken_up_is_not_lost(player, monkeypatch):
+    made, _, heard = player
+    blocks, read_from = made._blocks, []
+
+    def meanwhile(first):
+        read_from.append(first)
+        if len(read_from) == 1:
+            made.seek(4.0)
+        return blocks(first)
+
+    monkeypatch.setattr(made, "_blocks", meanwhile)
+    made.play(True)
+    until(lambda: len(heard) > 3)
+    assert read_from == [0, 4 * 44_100]
+    assert made.position_s > 4
+
+
 def test_what_is_heard_is_the_target_where_the_handle_is(player):
     made, session, heard = player
     session.surface.set_value("target", "azimuth", -30.0)
