@@ -85,6 +85,8 @@ class ThreadedProcessor:
         self._last = np.zeros((stems, separator.channels), np.float32)
         self._dry = False
         self._ramp = np.linspace(1, 0, FADE, endpoint=False, dtype=np.float32)
+        self._step = np.zeros((stems, separator.channels), np.float32)
+        self._n_faded = FADE  # samples of the ramp that have been played since the last step
 
     @property
     def latency(self) -> int:
@@ -147,7 +149,8 @@ class ThreadedProcessor:
         elif begun:
             _read(self._output, first, out)
         if late is not self._dry:
-            self._smooth(out)
+            self._step, self._n_faded = self._last - out[..., 0], 0
+        self._smooth(out)
         self._dry = late
         self._last = out[..., -1].copy()
         self._count(late)
@@ -159,10 +162,11 @@ class ThreadedProcessor:
         return dry
 
     def _smooth(self, out: NDArray[np.float32]) -> None:
-        """Fade out the step between separated and dry sound."""
-        size = min(FADE, out.shape[-1])
-        step = self._last - out[..., 0]
-        out[..., :size] += step[..., None] * self._ramp[:size]
+        """Fade out the last step between separated and dry sound, in as many blocks as it takes."""
+        ramp = self._ramp[self._n_faded : self._n_faded + out.shape[-1]]
+        if ramp.size:
+            out[..., : ramp.size] += self._step[..., None] * ramp
+            self._n_faded += ramp.size
 
     def _count(self, late: bool) -> None:
         old = self._counters

@@ -110,6 +110,20 @@ def test_going_dry_and_coming_back_makes_no_click():
     assert steps.max() < 0.0285 + 1 / 64 + 0.01  # the tone's own, and the fade's
 
 
+@pytest.mark.parametrize("block", [16, 32, 100])
+@pytest.mark.parametrize("held", [310, 2_000])
+def test_a_fade_goes_on_in_the_next_blocks_where_they_are_shorter(block, held):
+    separator = Separator(slow(0, mask=0.0), RATE, block_multiple=256)
+    engine, outs = ThreadedProcessor(separator, max_block=block, slack=0), []
+    for first in range(0, 24_000, block):
+        outs.append(engine.process(np.full((2, block), 0.5, np.float32)))
+        while engine._written - engine._done >= 256 and not 12_000 < first < 12_000 + held:
+            engine._advance()
+    assert engine.counters.late_blocks
+    target = np.concatenate(outs, axis=-1)[0]  # silent where it is separated, the mixture where not
+    assert np.abs(np.diff(target)).max() < 0.5 / 64 + 1e-6
+
+
 def test_a_crash_of_the_model_is_counted_and_never_heard():
     signal = _tone(60_000)
     with _engine(crashing(40)) as engine:
