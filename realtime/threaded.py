@@ -20,7 +20,8 @@ from realtime.protocols import StemProcessor
 from realtime.stft import Audio
 
 FADE = 64  # samples from wet to dry and back
-RING_S = 2.0
+PATIENCE_S = 1.0
+"""How late the worker may be before it skips ahead."""
 MAX_HOPS = 8  # that the worker takes at once
 
 
@@ -69,10 +70,11 @@ class ThreadedProcessor:
         self.separator, self.max_block = separator, max_block
         self._hop = separator.tier.hop
         self._slack = self._hop + max_block + slack
-        self._size = int(RING_S * separator.sample_rate) // self._hop * self._hop
-        stems = len(separator.stems)
-        self._input = np.zeros((separator.channels, self._size), np.float32)
-        self._output = np.zeros((stems, separator.channels, self._size), np.float32)
+        self._patience = int(PATIENCE_S * separator.sample_rate) + self._slack
+        stems, size = len(separator.stems), 2 * self._patience
+        # the mixture is played as late as the stems, which lag behind the newest input by `_slack`
+        self._input = np.zeros((separator.channels, size + separator.latency), np.float32)
+        self._output = np.zeros((stems, separator.channels, size), np.float32)
         self._written = 0  # by the callback: samples in
         self._done = 0  # by the worker: samples out, a multiple of the hop
         self._valid_from = 0  # by the worker: first sample out after its last jump
@@ -185,7 +187,7 @@ class ThreadedProcessor:
         first, size = self._done, hops * self._hop
         samples = np.zeros((self._input.shape[0], size), np.float32)
         _read(self._input, first, samples)
-        if self._written - first > self._size // 2:
+        if self._written - first > self._patience:
             self._jump()
             return hops
         try:

@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from tests.support.fakes import FakeModel, counting, crashing, identity, slow
 from tests.support.signals import noise
 
 RATE = 44_100
+_OF_A_PROCESSOR = ("sample_rate", "channels", "block_multiple", "tier", "stems")
 BLOCK = 256
 
 
@@ -80,6 +82,26 @@ def test_an_engine_that_is_not_started_plays_dry():
     settled = engine.latency + BLOCK
     expected = signal[:, settled - engine.latency : -engine.latency]
     np.testing.assert_allclose(out[0, :, settled:], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("slack", [256, 32_768])
+def test_dry_sound_is_aligned_with_stems_of_any_latency(seconds, slack):
+    signal, separator = noise(2, 9 * RATE), Separator(identity(), RATE, block_multiple=256)
+    behind = SimpleNamespace(**{name: getattr(separator, name) for name in _OF_A_PROCESSOR})
+    behind.latency = int(seconds * RATE)  # as that of chains of plugins behind the separator
+    engine = ThreadedProcessor(behind, max_block=BLOCK, slack=slack)
+    out = _play(engine, signal, lambda _: None)  # nobody separates: all of it is dry
+    np.testing.assert_array_equal(out[0, :, engine.latency :], signal[:, : -engine.latency])
+
+
+def test_a_worker_that_is_given_much_time_does_not_skip_ahead_within_it():
+    engine = _engine(identity(), slack=2 * RATE)
+    for _ in range(0, int(2.5 * RATE), BLOCK):
+        engine.process(noise(2, BLOCK))
+    while engine._written - engine._done >= 256:
+        engine._advance()
+    assert engine.counters.jumps == 0
 
 
 def test_dry_targets_share_the_mixture():
