@@ -168,6 +168,22 @@ def dominated(target: NDArray[np.float32], residual: NDArray[np.float32]) -> NDA
     return kept
 
 
+def encoder_of(identity: str) -> OnnxEncoder:
+    """Load the encoder that a model says it was trained with.
+
+    Raises
+    ------
+    StemsteerError if it is not here, cannot be used, or a file of that name holds another one.
+    """
+    encoder = load_encoder(identity)
+    if encoder.spec.encoder != identity:
+        raise StemsteerError(
+            f"{encoder.path} is called as the encoder {identity!r} and holds "
+            f"{encoder.spec.encoder!r}, whose timbres mean something else: rename it"
+        )
+    return encoder
+
+
 def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
     """Load an encoder by its path, or from the folders `encoders` beside the models.
 

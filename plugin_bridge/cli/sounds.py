@@ -213,9 +213,9 @@ def timbres_of(targets: Sequence[Target], spec: ModelSpec) -> dict[str, TimbrePa
     from plugin_bridge.timbre import TimbreLibrary
     from plugin_bridge.timbre.query import timbre_of
     from plugin_bridge.timbre.vector import check_apart
-    from realtime.encoder import load_encoder
+    from realtime.encoder import encoder_of
 
-    encoder, library = load_encoder(spec.encoder), TimbreLibrary()
+    encoder, library = encoder_of(spec.encoder), TimbreLibrary()
     pairs = {}
     for target in asking:
         like, unlike = (

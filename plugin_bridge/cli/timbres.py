@@ -124,7 +124,7 @@ def _print(report: ExampleReport) -> None:
 def _encoder(model: str | None) -> OnnxEncoder:
     """Load the encoder of a model, that of `steer` if none is named."""
     from realtime import load_model
-    from realtime.encoder import load_encoder
+    from realtime.encoder import encoder_of, load_encoder
 
     if model is None:
         return load_encoder()
@@ -133,7 +133,7 @@ def _encoder(model: str | None) -> OnnxEncoder:
         raise typer.BadParameter(
             f"model {spec.name!r} takes no timbre of an example", param_hint="'--model'"
         )
-    return load_encoder(spec.encoder)
+    return encoder_of(spec.encoder)
 
 
 def _classes(encoder: str) -> dict[str, list[float]]:

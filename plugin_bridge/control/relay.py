@@ -12,6 +12,7 @@ from plugin_bridge.control.remote import (
     LEASE_S,
     METERS_EVERY,
     Listen,
+    Refusal,
     Snapshot,
     Stream,
     TimbreWords,
@@ -24,8 +25,9 @@ from plugin_bridge.control.timbre_requests import TimbreChange
 def relay(surface: ControlSurface, pipe: Connection) -> None:
     """Apply what comes from a `SurfaceProxy`, and answer with snapshots when asked.
 
-    What is asked here of timbres, and heard, goes over with the answers. Returns when the other
-    side says that it ends. Raises EOFError or OSError if it does not say so.
+    What is asked here of timbres, and heard, goes over with the answers, and so does why a change
+    was refused. Returns when the other side says that it ends. Raises EOFError or OSError if it
+    does not say so.
     """
     told: Values = {}
     pace = _Pace()
@@ -44,7 +46,8 @@ def relay(surface: ControlSurface, pipe: Connection) -> None:
         if (message := pipe.recv()) is None:
             return
         if isinstance(message, (TimbreChange, Listen)):
-            _apply(surface, message)
+            if refusal := _apply(surface, message):
+                pipe.send(refusal)
             continue
         moves, heard, stream = message
         for (instance, name), value in moves.items():
@@ -90,11 +93,18 @@ class _Pace:
             self._due_s = max(self._due_s + self.stream.every_s, time.monotonic())
 
 
-def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> None:
-    if isinstance(change, TimbreChange):
-        surface.change_timbre(change)
-    else:
-        surface.listen(change.instance, change.seconds)
+def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> Refusal | None:
+    """Do what is asked of a timbre; return why it was not done, None if it was."""
+    what = change.slot if isinstance(change, TimbreChange) else "learn"
+    try:
+        if isinstance(change, TimbreChange):
+            surface.change_timbre(change)
+        else:
+            surface.listen(change.instance, change.seconds)
+    except ValueError as error:
+        words = surface.timbres(change.instance)
+        return Refusal(change.instance, f"{what}: {error}", words)
+    return None
 
 
 def snapshot_of(

@@ -62,6 +62,15 @@ class TimbreWords:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Why an instance did not take what was asked, and its timbres, which are as they were."""
+
+    instance: str
+    reason: str
+    words: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Listen:
     """The arguments of `ControlSurface.listen`."""
 
@@ -197,11 +206,13 @@ class SurfaceProxy(MemorySurface):
                 self._heard.update(heard)
             self._asked = self._asked or not self._pending
 
-    def _take(self, snapshot: Snapshot | TimbreWords | Request | Heard | None) -> None:
+    def _take(self, snapshot: Snapshot | TimbreWords | Refusal | Request | Heard | None) -> None:
         if snapshot is None:
             self.closed.set()
             return
-        if isinstance(snapshot, TimbreWords):
+        if isinstance(snapshot, Refusal):
+            self.requests.answers[snapshot.instance] = snapshot.reason
+        if isinstance(snapshot, (TimbreWords, Refusal)):
             self._timbres[snapshot.instance] = dict(snapshot.words)
             return
         if isinstance(snapshot, (Request, Heard)):

@@ -18,7 +18,7 @@ from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.files.clip import resampled
 from plugin_bridge.picture.recognise import recognise_pixels
 from plugin_bridge.timbre import Timbre, TimbreLibrary
-from realtime.encoder import LONGEST_S, OnnxEncoder, load_encoder
+from realtime.encoder import LONGEST_S, OnnxEncoder, encoder_of
 from realtime.errors import StemsteerError
 
 RATE_HZ = 44_100
@@ -92,7 +92,7 @@ class Examples:
         if not name:
             raise StemsteerError("its model takes no timbre: choose one that does, as steer")
         if name not in self._encoders:
-            self._encoders[name] = load_encoder(name)
+            self._encoders[name] = encoder_of(name)
         return self._encoders[name]
 
     def _free_name(self, name: str) -> str:

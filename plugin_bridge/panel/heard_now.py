@@ -16,7 +16,7 @@ from plugin_bridge.control.sound_history import read_ring, write_ring
 from plugin_bridge.control.surface import Sound
 from plugin_bridge.files.clip import resampled
 from plugin_bridge.timbre.heard import PIECE_S, Classifier, load_classifier
-from realtime.encoder import OnnxEncoder, load_encoder
+from realtime.encoder import OnnxEncoder, encoder_of
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -76,7 +76,7 @@ class HeardNow:
             instance, name, mixture, rate_hz = job
             if name not in tools and name not in missing:
                 try:
-                    encoder = load_encoder(name)
+                    encoder = encoder_of(name)
                     tools[name] = encoder, load_classifier(encoder.spec)
                 except StemsteerError:
                     missing.add(name)

@@ -18,7 +18,7 @@ from plugin_bridge.timbre.learned import learned_timbre
 from plugin_bridge.timbre.query import timbre_of
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, check_apart
-from realtime.encoder import OnnxEncoder, load_encoder
+from realtime.encoder import OnnxEncoder, encoder_of
 from realtime.errors import StemsteerError
 
 STOP_S = 5.0
@@ -125,7 +125,7 @@ class TimbreService:
         """
         name = self._encoder_name(instance)
         if name not in self._encoders:
-            self._encoders[name] = load_encoder(name)
+            self._encoders[name] = encoder_of(name)
         return self._encoders[name]
 
     def _encoder_name(self, instance: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from plugin_bridge.control.relay import relay
 from plugin_bridge.control.remote import LEASE_S, METERS_EVERY, SurfaceProxy
 from plugin_bridge.control.surface import MemorySurface, Sound
+from plugin_bridge.control.timbre_requests import TimbreChange
 
 
 class Sounding(MemorySurface):
@@ -25,6 +26,9 @@ class Sounding(MemorySurface):
         self.looks += 1
         rows = [np.full((2, 8), k, np.float32) for k in (3, 1, 2)]
         return Sound(self.looks, 48_000.0, *rows)
+
+    def timbres(self, instance):
+        return {"like": "of before"}
 
 
 @pytest.fixture
@@ -106,3 +110,16 @@ def test_a_stream_ends_when_nobody_follows_it_or_the_other_side_is_silent(pair):
     until_s += 0.2
     attend_until(proxy, lambda: time.monotonic() > until_s)
     assert surface.looks == looks
+
+
+def test_a_timbre_that_is_refused_there_is_told_here_and_moves_go_on(pair):
+    surface, proxy = pair
+    proxy.change_timbre(TimbreChange("guitar", "like", np.ones(1, np.float32), "new.wav"))
+    assert proxy.timbres("guitar")["like"] == "new.wav"
+    reason = "like: nothing sounds here that could have a timbre"
+    attend_until(proxy, lambda: proxy.requests.answers.get("guitar") == reason)
+    assert proxy.timbres("guitar")["like"] == "of before"
+    proxy.listen("bass", 1.0)
+    attend_until(proxy, lambda: "learn: nothing" in proxy.requests.answers.get("bass", ""))
+    proxy.set_value("guitar", "azimuth", 10.0)
+    attend_until(proxy, lambda: surface.value("guitar", "azimuth") == 10)

@@ -30,7 +30,8 @@ SECOND = np.eye(2, SIZE, dtype=np.float32)[1]
 @pytest.fixture
 def model(tmp_path):
     """The target is the mixture, less the square of the first number of its timbre."""
-    return timbre_model(tmp_path / "t.onnx", {"drums": tuple(SECOND.tolist())})
+    drums = tuple(SECOND.tolist())
+    return timbre_model(tmp_path / "t.onnx", {"drums": drums}, encoder=ENCODER.spec.encoder)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def library(monkeypatch, tmp_path):
     return own
 
 
-def kept(vector=FIRST, encoder="listen"):
+def kept(vector=FIRST, encoder=ENCODER.spec.encoder):
     return KeptTimbres().changed(encoder, "like", vector, "mine").to_text()
 
 

@@ -37,8 +37,9 @@ def model(tmp_path):
 @pytest.fixture
 def quick_model(tmp_path):
     """A model that takes the timbres of the encoder that is shipped, and costs little."""
-    size = load_model("steer").spec.conditions["timbre"]
-    return timbre_model(tmp_path / "quick.onnx", {"drums": (0.0, 1.0) + (0.0,) * (size - 2)})
+    spec = load_model("steer").spec
+    drums = (0.0, 1.0) + (0.0,) * (spec.conditions["timbre"] - 2)
+    return timbre_model(tmp_path / "quick.onnx", {"drums": drums}, encoder=spec.encoder)
 
 
 def test_a_timbre_given_to_running_sound_crosses_over_without_a_click_or_a_new_start(model):

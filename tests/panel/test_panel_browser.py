@@ -365,8 +365,10 @@ def sounding(track):
 def test_a_track_is_learned_while_the_button_is_held_and_that_is_said(
     engine_sandbox, open_page, tmp_path
 ):
-    drums = (0.0, 1.0, *[0.0] * (load_encoder().spec.size - 2))
-    engine_sandbox.start(timbre_model(tmp_path / "t.onnx", {"drums": drums}))
+    spec = load_encoder().spec
+    drums = (0.0, 1.0, *[0.0] * (spec.size - 2))
+    model = timbre_model(tmp_path / "t.onnx", {"drums": drums}, encoder=spec.encoder)
+    engine_sandbox.start(model)
     track = PluginClient(label="guitar", offline=True)
     with contextlib.closing(EngineObserver()) as engine, sounding(track):
         server = PanelOptions(port=0).open(engine, print)

@@ -26,7 +26,7 @@ from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture.recognise import Recognised
 from plugin_bridge.timbre import Timbre, TimbreLibrary
 from plugin_bridge.timbre.service import TimbreService
-from tests.support.panel_page import Playing, handle, until
+from tests.support.panel_page import ENCODER, Playing, handle, until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 
@@ -63,7 +63,7 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     panel, open_page, monkeypatch
 ):
     server, surface = panel
-    for name, encoder in (("solo", "listen"), ("of another", "else")):
+    for name, encoder in (("solo", ENCODER), ("of another", "else")):
         TimbreLibrary().save(name, Timbre(np.eye(1, 4, dtype=np.float32)[0], encoder))
     heard = {"guitar": [("piano", 0.72), ("bass", 0.2)], "lead vocals": []}
     monkeypatch.setattr(server._heard, "chances", heard.get)

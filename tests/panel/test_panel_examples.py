@@ -16,15 +16,17 @@ from plugin_bridge.panel.examples import MAX_BYTES, SIDE
 from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture import recognise
 from plugin_bridge.timbre import TimbreLibrary
+from realtime.encoder import load_encoder
 from tests.support.timbres import sound
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PIXELS = bytes(SIDE * SIDE * 3)
+ENCODER = load_encoder().spec.encoder
 
 
 class Playing(MemorySurface):
     def timbres(self, instance):
-        return {"encoder": "listen"} if instance == "guitar" else {}
+        return {"encoder": ENCODER} if instance == "guitar" else {}
 
     def facts(self, instance):
         return {"instruments": "piano,cello"}

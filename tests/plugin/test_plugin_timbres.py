@@ -22,7 +22,8 @@ LEARN = BY_NAME["learn"].id
 @pytest.fixture
 def model(tmp_path):
     """The target is the mixture, less the square of the first number of its timbre."""
-    return timbre_model(tmp_path / "t.onnx", {"drums": tuple(SECOND.tolist())})
+    drums = tuple(SECOND.tolist())
+    return timbre_model(tmp_path / "t.onnx", {"drums": drums}, encoder=ENCODER.spec.encoder)
 
 
 def text_of(state):
@@ -31,7 +32,7 @@ def text_of(state):
     return words[words.index(b"timbres") + 1].decode()
 
 
-def kept(vector, encoder="listen"):
+def kept(vector, encoder=ENCODER.spec.encoder):
     return KeptTimbres().changed(encoder, "like", vector, "mine").to_text()
 
 

@@ -16,6 +16,7 @@ from realtime.encoder import (
     EncoderSpec,
     OnnxEncoder,
     dominated,
+    encoder_of,
     load_encoder,
 )
 from realtime.errors import StemsteerError
@@ -147,6 +148,16 @@ def test_an_encoder_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert load_encoder("powers-2").path.stem == "powers", "a model says the identity"
     with pytest.raises(StemsteerError, match="no encoder 'ears'"):
         load_encoder("ears")
+
+
+def test_a_file_that_is_called_as_an_encoder_and_holds_another_one_is_refused_for_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(model.MODELS_VARIABLE, str(tmp_path))
+    write_encoder(tmp_path / FOLDER / "powers-2.onnx")
+    assert encoder_of("powers-1").path.stem == "powers-2"
+    with pytest.raises(StemsteerError, match=r"called as the encoder 'powers-2' .* 'powers-1'"):
+        encoder_of("powers-2")
 
 
 def test_frames_are_learned_from_where_the_target_dominates_and_a_quarter_at_least():

@@ -51,9 +51,9 @@ def timbre_model(path: Path, classes: Mapping[str, tuple[float, ...]], **fields:
     spec = ModelSpec(
         name=path.stem,
         tiers={"live": LIVE, "offline": OFFLINE},
-        encoder="listen",
         classes=classes,
         **{
+            "encoder": "listen",
             "conditions": {"direction": 2, "timbre": size, "against": size},
             "mask_axes": "mixture",
             **fields,

@@ -8,6 +8,9 @@ import numpy as np
 
 from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.surface import MemorySurface, Sound
+from realtime.encoder import load_encoder
+
+ENCODER = load_encoder().spec.encoder
 
 
 class Playing(MemorySurface):
@@ -19,7 +22,7 @@ class Playing(MemorySurface):
         return ACTIONS
 
     def timbres(self, instance):
-        return {"encoder": "listen", "like": "solo"}
+        return {"encoder": ENCODER, "like": "solo"}
 
     def meters(self, instance):
         figures = {"level_target": -12.3, "level_residual": -20.0, "latency": 1024, "load": 0.25}

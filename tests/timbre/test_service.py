@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import numpy as np
@@ -15,7 +16,7 @@ from plugin_bridge.timbre.learned import learned_timbre
 from plugin_bridge.timbre.service import TimbreService
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
-from realtime.encoder import load_encoder
+from realtime.encoder import FOLDER, load_encoder
 from tests.support.timbres import sound
 
 RATE = 44_100
@@ -177,6 +178,16 @@ def test_a_model_that_takes_no_timbre_is_told():
     own = Service(Playing(encoder=""))
     for action, argument in (("like", "x.wav"), ("learn", 1.0)):
         assert "its model takes no timbre: choose one that does" in own.ask(action, argument)
+    own.service.stop()
+
+
+def test_a_file_with_another_encoder_than_the_models_is_told(tmp_path, monkeypatch, bass):
+    monkeypatch.setenv("STEMSTEER_MODELS", str(tmp_path))
+    (tmp_path / FOLDER).mkdir()
+    shutil.copy(ENCODER.path, tmp_path / FOLDER / "ears-1.onnx")
+    own = Service(Playing(encoder="ears-1"))
+    assert f"holds {ENCODER.spec.encoder!r}" in own.ask("like", bass)
+    assert not own.surface.changes
     own.service.stop()
 
 
