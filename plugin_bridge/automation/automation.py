@@ -56,7 +56,7 @@ class Automation:
                 )
 
     def parameters(self, target: str) -> list[str]:
-        """Return the names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+        """Return the names ``plugin/parameter`` of lanes for the plugins on a stem, or `ALL`."""
         return [name for owner, name in self.lanes if owner == target and "/" in name]
 
 

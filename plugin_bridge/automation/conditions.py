@@ -37,7 +37,7 @@ class LaneSource(Protocol):
         """Return the lane of a control of a target, if there is one."""
 
     def parameters(self, target: str) -> list[str]:
-        """Return the names ``plugin/parameter`` of the lanes for the plugins on a stem."""
+        """Return the names ``plugin/parameter`` of lanes for the plugins on a stem, or `ALL`."""
 
 
 class LaneConditions:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.controls import Control
 from realtime.blocks import Fifo, adapter_delay
@@ -53,8 +54,8 @@ class StemMixer:
 
     Raises
     ------
-    ValueError for a chain on a stem that is not there, StemsteerError for a lane that moves a
-    parameter that is not there.
+    ValueError for a chain on a stem that is not there, or a lane that moves a parameter that is
+    not there: on its stem, or for all stems on any.
     """
 
     def __init__(
@@ -79,8 +80,7 @@ class StemMixer:
         self._conditions, self._channels, self._first = conditions, channels, first
         self._block_delay = adapter_delay(CHUNK, block_multiple)
         self._longest = max((chain.latency for chain in chains.values()), default=0)
-        self._lane_parameters = {stem: conditions.lanes.parameters(stem) for stem in self.stems}
-        self._check_parameters()
+        self._lane_parameters = self._find_parameters()
         self.reset()
 
     @property
@@ -149,13 +149,25 @@ class StemMixer:
             self._refused[stem, name] = value
             self.fault = f"{error}; it stays as it was"
 
-    def _check_parameters(self) -> None:
+    def _find_parameters(self) -> dict[str, list[str]]:
+        """Return the parameters that lanes move, by stem: its own lanes, and those for all stems.
+
+        Raises ValueError for a lane that moves nothing.
+        """
+        lanes, found = self._conditions.lanes, dict[str, list[str]]()
+        shared = lanes.parameters(ALL)
         for stem, chain in zip(self.stems, self._chains, strict=True):
             known: Sequence[str] = list(chain.controls()) if chain else []
-            for name in self._lane_parameters[stem]:
+            own = lanes.parameters(stem)
+            for name in own:
                 if name not in known:
                     words = ", ".join(known) or "no plugin"
                     raise ValueError(f"a lane moves {name} of {stem}, whose chain has {words}")
+            found[stem] = [*own, *(name for name in shared if name in known and name not in own)]
+        for name in shared:
+            if not any(name in names for names in found.values()):
+                raise ValueError(f"a lane moves {name} of all stems, and no chain has it")
+        return found
 
 
 def compensated(

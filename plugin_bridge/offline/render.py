@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.automation import Automation, LaneConditions, conditions_of
+from plugin_bridge.automation import ALL, Automation, LaneConditions, conditions_of
 from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.target_conditions import has_own_sources
 from plugin_bridge.files.audio_reader import AudioReader
@@ -258,8 +258,8 @@ def _mixer(
     settings: RenderSettings, conditions: LaneConditions, source: AudioReader
 ) -> StemMixer | None:
     """Return the plugins on the stems, if there are any, or lanes that expect some."""
-    stems = (*conditions.targets, RESIDUAL)
-    if not settings.chains and not any(conditions.lanes.parameters(stem) for stem in stems):
+    owners = (*conditions.targets, RESIDUAL, ALL)
+    if not settings.chains and not any(map(conditions.lanes.parameters, owners)):
         return None
     from plugin_bridge.hosting.chain_file import read_chain  # pedalboard is slow to import
 

@@ -67,6 +67,17 @@ def test_a_lane_moves_a_parameter_of_a_plugin():
     assert np.abs(out[0][:, soft] - 0.1 * NOISE[0][:, soft]).max() < 1e-3
 
 
+def test_a_lane_for_all_stems_moves_every_chain_that_has_its_parameter():
+    lanes = {("*", "gain/gain_db"): Lane.level(-20)}
+    one = run(StemMixer({"guitar": chain(pedalboard.Gain(0))}, conditions(lanes), 2), 512)
+    assert np.abs(one[0] - 0.1 * NOISE[0]).max() < 1e-3
+    assert np.array_equal(one[1], NOISE[1])
+    lanes["residual", "gain/gain_db"] = Lane.level(0)  # its own comes first
+    gains = {stem: chain(pedalboard.Gain(0)) for stem in ("guitar", "residual")}
+    both = run(StemMixer(gains, conditions(lanes), 2), 512)
+    assert np.array_equal(both, one)
+
+
 def test_the_parameters_of_a_chain_are_controls():
     controls = chain(pedalboard.Reverb(), pedalboard.Gain()).controls()
     assert {"reverb/room_size", "reverb/wet_level", "gain/gain_db"} <= set(controls)
@@ -109,6 +120,9 @@ def test_a_chain_or_lane_for_nothing_is_refused():
     lanes = {("guitar", "reverb/size"): Lane.level(1)}
     with pytest.raises(ValueError, match="moves reverb/size of guitar, whose chain has no plugin"):
         StemMixer({}, conditions(lanes), 2)
+    lanes = {("*", "reverb/size"): Lane.level(1)}
+    with pytest.raises(ValueError, match="moves reverb/size of all stems, and no chain has it"):
+        StemMixer({"guitar": chain(pedalboard.Reverb())}, conditions(lanes), 2)
 
 
 def test_an_impulse_response_is_read_beside_the_chain_by_our_own_decoder(tmp_path, monkeypatch):

@@ -58,6 +58,23 @@ def test_somebody_elses_vst3_acts_on_its_stem_in_step_with_the_rest(song, tmp_pa
     assert gain_db > 3  # a maximizer
 
 
+def test_a_lane_without_a_target_moves_the_plugins_and_is_refused_where_there_are_none(
+    song, tmp_path
+):
+    path = write(tmp_path, [{"plugin": "Gain", "name": "gain"}])
+    lanes = tmp_path / "lanes.csv"
+    lanes.write_text("seconds,target,control,value\n0,,gain/gain_db,-20\n")
+    options = ("--azimuth", -30, "--automation", lanes, "--out", tmp_path / "out")
+    alone = stemsteer(song, *options)
+    assert alone.exit_code != 0
+    assert "gain/gain_db of all stems, and no chain has it" in " ".join(alone.stderr.split())
+    assert not (tmp_path / "out").exists()
+    assert stemsteer(song, *options, "--chain", f"target={path}").exit_code == 0
+    rest, whole = sound(tmp_path / "out" / "residual.wav"), sound(song)
+    quiet = sound(tmp_path / "out" / "target.wav")
+    assert np.abs(rest + 10 * quiet - whole).max() < 1e-3
+
+
 def test_an_empty_chain_gives_back_the_mix(song, tmp_path):
     path = write(tmp_path, {"plugins": []})
     options = ("--azimuth", -30, "--chain", f"target={path}", "--out", tmp_path / "out")
