@@ -40,10 +40,18 @@ def _flush(path: Path) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of the file `path` when they were writing it."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for left, _ in leftovers(path, "part"):
+        left.unlink(missing_ok=True)
+
+
+def leftovers(path: Path, ending: str) -> list[tuple[Path, int]]:
+    """Return the hidden files beside `path` that killed processes left, and whose they were."""
+    found = []
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.{ending}"):
         pid = left.name.split(".")[-2]
         if pid.isdigit() and not _is_running(int(pid)):
-            left.unlink(missing_ok=True)
+            found.append((left, int(pid)))
+    return found
 
 
 def _is_running(pid: int) -> bool:

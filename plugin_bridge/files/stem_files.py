@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import BITS, AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
-from realtime.atomic import remove_leftovers
+from realtime.atomic import leftovers, remove_leftovers
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -46,9 +46,9 @@ class StemFiles:
         *,
         force: bool = False,
     ) -> None:
+        _clean_up(paths.values())
         for path in paths.values():
             check_writable(path, source.path, force)
-            remove_leftovers(path)
         self._force = force
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
@@ -85,24 +85,29 @@ class StemFiles:
         return next(iter(self.writers.values())).n_samples
 
     def finish(self) -> None:
-        """Complete all files, then give them their names: all of them, or none."""
+        """Complete all files, then give them their names: all of them, or none.
+
+        Where files are replaced by links, each name is that of a whole file at any time.
+        """
         for writer in self.writers.values():
             writer.close()
-        named: list[tuple[Path, Path | None]] = []  # with where the file that was there is kept
+        begun: list[tuple[Path, Path]] = []
         try:
             for stem, path in self._paths.items():
-                named.append(_name_file(self.writers[stem].path, path, self._force))
-        except OSError as error:
-            for done, kept in reversed(named):
-                _take_back(done, kept)
+                begun.append((self.writers[stem].path, path))
+                _name_file(*begun[-1], self._force)
+        except BaseException as error:
+            for hidden, named in reversed(begun):
+                _take_back(hidden, named)
+            if not isinstance(error, OSError):
+                raise
             reason = (error.strerror or str(error)).lower()
             raise StemsteerError(
                 f"{path} cannot be written ({reason}): it changed while the stems were made, and "
                 "no stem is left; choose another folder with --out, or replace it with --force"
             ) from error
-        for _, kept in named:
-            if kept is not None:
-                kept.unlink(missing_ok=True)
+        for hidden, _ in begun:
+            _kept(hidden).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove what was written, and the folders that were made for it."""
@@ -138,8 +143,8 @@ def _exact_dtype(
     return np.float32 if own <= bits and fits else np.float64
 
 
-def _name_file(hidden: Path, path: Path, force: bool) -> tuple[Path, Path | None]:
-    """Give a complete file its name; return it with where an older file of that name is kept.
+def _name_file(hidden: Path, path: Path, force: bool) -> None:
+    """Give a complete file its name; an older file of that name is kept beside it.
 
     Raises OSError if the name is taken: without `force` by anything, with it by a folder.
     """
@@ -152,28 +157,51 @@ def _name_file(hidden: Path, path: Path, force: bool) -> tuple[Path, Path | None
             if path.exists():
                 raise FileExistsError(errno.EEXIST, "file exists", str(path)) from None
             os.replace(hidden, path)
-        return path, None
-    kept = None
+        return
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
     if path.exists():
-        kept = hidden.with_suffix(".old")
-        os.replace(path, kept)
-    try:
-        os.replace(hidden, path)
-    except OSError:
-        _take_back(path, kept)
-        raise
-    return path, kept
+        try:
+            os.link(path, _kept(hidden))  # it has its name until the new one takes it
+        except OSError:  # a file system without links
+            os.replace(path, _kept(hidden))
+    os.replace(hidden, path)
 
 
-def _take_back(path: Path, kept: Path | None) -> None:
-    """Undo `_name_file`, as far as the folder is still there."""
+def _kept(hidden: Path) -> Path:
+    """Return where the file is kept whose name a hidden one takes."""
+    return hidden.with_suffix(".old")
+
+
+def _take_back(hidden: Path, path: Path) -> None:
+    """Undo `_name_file`, however far it came, as far as the folder is still there.
+
+    What it has done is read from the disk: an interruption may fall between any two steps.
+    """
+    kept = _kept(hidden)
     with contextlib.suppress(OSError):
-        if kept is None:
+        if kept.exists():
+            _put_back(kept, path)
+        elif not hidden.exists() or path.samefile(hidden):
             path.unlink(missing_ok=True)
-        else:
-            os.replace(kept, path)
+
+
+def _put_back(kept: Path, path: Path) -> None:
+    os.replace(kept, path)
+    kept.unlink(missing_ok=True)  # two links to one file are left as they are
+
+
+def _clean_up(paths: Collection[Path]) -> None:
+    """Remove what killed processes left of files; older ones are back unless all were replaced."""
+    for path in paths:
+        for kept, pid in leftovers(path, "old"):
+            with contextlib.suppress(OSError):
+                if any(path.parent.glob(f".*.{pid}.part")):  # one had no name yet
+                    _put_back(kept, path)
+                else:
+                    kept.unlink()
+    for path in paths:
+        remove_leftovers(path)
 
 
 def check_writable(path: Path, source: Path, force: bool) -> None:

@@ -88,6 +88,60 @@ def test_older_stems_are_back_if_not_all_can_be_replaced(source, tmp_path):
     assert left_over(out) == ["residual.wav", "target.wav"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interruption_while_files_get_their_names_leaves_all_as_they_were(
+    source, tmp_path, monkeypatch, links, force, when
+):
+    out, steps = tmp_path / "out", {"link": os.link, "replace": os.replace}
+    out.mkdir()
+    if force:
+        (out / "target.wav").write_text("old")  # and no residual.wav
+    before, count, at = left_over(out), 0, 0
+
+    def stepping(name):
+        def step(*paths):
+            nonlocal count
+            if name == "link" and not links:
+                raise PermissionError
+            count += 1
+            if count == at and when == "before":
+                raise KeyboardInterrupt
+            steps[name](*paths)
+            if count == at:
+                raise KeyboardInterrupt
+
+        return step
+
+    for name in steps:
+        monkeypatch.setattr(os, name, stepping(name))
+    is_interrupted = True
+    while is_interrupted:
+        count, at, is_interrupted = 0, at + 1, False
+        try:
+            write(source, out, force=force)
+        except KeyboardInterrupt:
+            is_interrupted = True
+            assert left_over(out) == before
+            assert not force or (out / "target.wav").read_text() == "old"
+    assert at > 2
+    assert left_over(out) == ["residual.wav", "target.wav"]
+
+
+def test_a_file_has_its_name_at_any_time_while_it_is_replaced(source, tmp_path, monkeypatch):
+    write(source, tmp_path / "out")
+    replace, seen = os.replace, []
+
+    def looking(hidden, path):
+        seen.append(path.exists())
+        replace(hidden, path)
+
+    monkeypatch.setattr(os, "replace", looking)
+    write(source, tmp_path / "out", force=True)
+    assert seen == [True, True]
+
+
 def test_force_replaces_and_leaves_nothing_beside(source, tmp_path):
     for force in (False, True):
         write(source, tmp_path / "out", force=force)
@@ -110,6 +164,24 @@ def test_what_killed_renders_left_is_removed_by_the_next_one(source, tmp_path):
     (out / f".target.wav.{os.getppid()}.part").write_text("of one that runs")
     write(source, out)
     assert left_over(out) == [f".target.wav.{os.getppid()}.part", "residual.wav", "target.wav"]
+
+
+@pytest.mark.parametrize("is_half", [True, False])
+def test_older_files_that_a_killed_render_kept_are_back_where_it_has_not_replaced_all(
+    source, tmp_path, is_half
+):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".target.wav.{ended.pid}.old").write_text("old")
+    (out / "target.wav").write_text("new")
+    if is_half:
+        (out / f".residual.wav.{ended.pid}.part").write_text("left")
+    with pytest.raises(StemsteerError, match=r"target.wav is there already"):
+        write(source, out)
+    assert (out / "target.wav").read_text() == ("old" if is_half else "new")
+    assert left_over(out) == ["target.wav"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
