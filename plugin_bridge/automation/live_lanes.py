@@ -11,7 +11,7 @@ from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import INPUTS_BY_NAME, Facts, Meters, Sound
-from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange
+from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange
 from plugin_bridge.control.timbres_live import LiveTimbres
 
 KEPT_S = 0.15
@@ -84,6 +84,11 @@ class LiveLanes:
     def moved(self) -> Collection[Key]:
         """Return the controls that have been moved since the start."""
         return tuple(self._values)
+
+    @property
+    def changed_timbres(self) -> Mapping[tuple[str, Slot], TimbreChange]:
+        """Return the last change of each timbre since the start, by target and slot."""
+        return self._timbres.changes
 
     def meters(self, instance: str) -> Meters:
         return self._meters(instance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
     from plugin_bridge.automation.live_lanes import LiveLanes
     from plugin_bridge.cli.render import RenderOptions
-    from plugin_bridge.control.target import Target
+    from plugin_bridge.control.target import Target, TimbrePair
     from plugin_bridge.live.session import LiveSession
     from plugin_bridge.panel.server import PanelOptions
+    from realtime import ModelSpec
 
 HELD = ("azimuth", "width", "instrument", "strength", "timbre_morph")
 """Controls of what is taken; a stem is written as they are, and not at the level that is heard."""
@@ -55,17 +56,25 @@ class FileTrial:
         return LiveSession(model, settings)
 
     def write(self, surface: LiveLanes) -> str:
-        """Write the stems as the controls are now; return where, in words."""
+        """Write the stems as controls and timbres are now; return where, in words.
+
+        Raises StemsteerError or ValueError if no model in the tier of the files can do that.
+        """
         from plugin_bridge.files.audio_reader import AudioReader
         from plugin_bridge.offline.render import render
 
         with AudioReader(self.path) as source:
             lanes = self.wanted.lanes(source.sample_rate)
-            model, settings = self.options.settings(self.wanted, self.sounds, lanes, centre=True)
+            asked = self.wanted, self.sounds, lanes
+            model, settings = self.options.settings(*asked, centre=True)
+            moved = [moved_target(target, surface) for target in settings.targets]
+            if any(map(_is_another_sound, settings.targets, moved)):
+                model, settings = self.options.settings(*asked, centre=True, taken=moved)
             settings = dataclasses.replace(
                 settings,
-                targets=[moved_target(target, surface) for target in settings.targets],
+                targets=moved,
                 automation=moved_lanes(lanes, surface),
+                timbres=moved_timbres(settings.timbres, surface, model.spec),
             )
             report = render(source, model, settings, self.folder)
         names = ", ".join(Path(stem.path).name for stem in report.stems)
@@ -73,19 +82,57 @@ class FileTrial:
 
 
 def moved_target(target: Target, surface: LiveLanes) -> Target:
-    """Return a target as its controls are now."""
+    """Return a target as its controls and timbres are now."""
     from plugin_bridge.control.controls import INSTRUMENTS
 
     value = {name: surface.value(target.name, name) for name in HELD}
-    number = round(value["instrument"])
+    number, instruments = round(value["instrument"]), target.instruments
+    if (target.name, "instrument") in surface.moved:
+        instruments = (INSTRUMENTS[number],) if number else ()
+    examples = {
+        slot: () if change.vector is None else (change.words,)
+        for (name, slot), change in surface.changed_timbres.items()
+        if name == target.name
+    }
     return dataclasses.replace(
         target,
         azimuth_deg=value["azimuth"],
         width_deg=value["width"],
-        instruments=(INSTRUMENTS[number],) if number else target.instruments,
+        instruments=instruments,
         strength=value["strength"],
         morph=value["timbre_morph"],
+        like=examples.get("like", target.like),
+        unlike=examples.get("unlike", target.unlike),
     )
+
+
+def _is_another_sound(target: Target, moved: Target) -> bool:
+    """Return whether a model may be asked for what it was not chosen for."""
+    sounds = [(each.instruments, each.like, each.unlike) for each in (target, moved)]
+    return sounds[0] != sounds[1]
+
+
+def moved_timbres(
+    timbres: Mapping[str, TimbrePair], surface: LiveLanes, spec: ModelSpec
+) -> dict[str, TimbrePair]:
+    """Return the timbres of targets by name, as they are now, for a model.
+
+    Raises ValueError for one that was made while playing by another encoder than the model's.
+    """
+    from plugin_bridge.control.target import TimbrePair
+
+    found = dict(timbres)
+    for (name, slot), change in surface.changed_timbres.items():
+        encoder = surface.timbres(name).get("encoder", "")
+        if change.vector is not None and encoder != spec.encoder:
+            raise ValueError(
+                f"the timbre of {name} was made by the encoder {encoder}, and the model "
+                f"{spec.name} that writes the stems takes {spec.encoder or 'none'}: name the model "
+                "that plays with --model"
+            )
+        pair = found.get(name, TimbrePair())
+        found[name] = dataclasses.replace(pair, **{slot: change.vector})
+    return found
 
 
 def moved_lanes(lanes: Automation, surface: LiveLanes) -> Automation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from plugin_bridge.cli.targets import TargetOptions, chosen
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
+    from plugin_bridge.control.target import Target
     from plugin_bridge.offline.render import RenderSettings
     from plugin_bridge.offline.report import Report
     from realtime import OnnxModel
@@ -59,14 +61,15 @@ class RenderOptions:
         lanes: Automation,
         *,
         centre: bool = False,
+        taken: Sequence[Target] = (),
     ) -> tuple[OnnxModel, RenderSettings]:
         """Return the model that takes what is wanted, loaded, and the settings of a render.
 
-        `centre`: take the centre where nothing is asked for, instead of refusing.
+        `centre`, `taken`: see `chosen`.
         """
         from plugin_bridge.offline.render import RenderSettings
 
-        model, targets = chosen(wanted, sounds, lanes, self.tier, centre=centre)
+        model, targets = chosen(wanted, sounds, lanes, self.tier, centre=centre, taken=taken)
         return model, RenderSettings(
             targets=targets,
             tier=self.tier,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,10 +158,16 @@ def chosen(
     tier: str,
     *,
     centre: bool = False,
+    taken: Sequence[Target] = (),
 ) -> tuple[OnnxModel, list[Target]]:
     """Load the model that options ask for, or the best one that can do what they ask.
 
-    `centre`: take the centre where nothing is asked for. Returns it and the targets to take.
+    Returns it and the targets to take.
+
+    Parameters
+    ----------
+    centre : take the centre where nothing is asked for.
+    taken : targets as they have been moved since; the model has to do what they ask as well.
     """
     from plugin_bridge.control.target import ANYWHERE, Target
     from plugin_bridge.control.target_conditions import has_own_sources
@@ -170,7 +176,7 @@ def chosen(
 
     wanted.check(sounds)
     names, timbre = sounds.needed(lanes)
-    listed = read_targets(wanted.targets) if wanted.targets else []
+    listed = [*(read_targets(wanted.targets) if wanted.targets else []), *taken]
     for target in listed:
         names, timbre = [*names, *target.instruments], timbre or target.by_timbre
     if sounds.all_sources:

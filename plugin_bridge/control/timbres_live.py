@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugin_bridge.control.target_timbres import TargetTimbres
 from plugin_bridge.control.timbre_requests import (
     RequestQueue,
+    Slot,
     SoundCapture,
     TimbreChange,
     heard,
@@ -41,6 +42,8 @@ class LiveTimbres:
         self._requests = RequestQueue()
         self.conditions = TargetTimbres(0)
         """What the model is told; whoever makes its conditions puts them here."""
+        self.changes: Mapping[tuple[str, Slot], TimbreChange] = {}
+        """The last change of each timbre since the start, by target and slot."""
 
     @property
     def requests(self) -> RequestQueue:
@@ -61,6 +64,10 @@ class LiveTimbres:
             **self._words[change.instance],
             change.slot: change.words,
         }
+        self.changes = {
+            **self.changes,
+            (change.instance, change.slot): change,
+        }  # whole, for a reader
 
     def listen(self, target: str, seconds: float) -> None:
         """See `ControlSurface.listen`."""

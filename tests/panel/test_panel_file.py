@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,11 +20,20 @@ from plugin_bridge.automation import Automation
 from plugin_bridge.automation.lane import Lane
 from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.cli.app import app
-from plugin_bridge.cli.file_trial import FileTrial, file_panel, moved_lanes
+from plugin_bridge.cli.file_trial import (
+    FileTrial,
+    file_panel,
+    moved_lanes,
+    moved_target,
+    moved_timbres,
+)
 from plugin_bridge.cli.render import RenderOptions
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
+from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.target import Target
+from plugin_bridge.control.timbre_requests import TimbreChange
+from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.live.file_player import FilePlayer
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.panel.player import check_order
@@ -213,6 +223,74 @@ def test_lanes_of_a_file_are_written_but_for_what_has_been_moved():
     assert [written.lane("bass", "azimuth").at(time_s) for time_s in (0.5, 2.0)] == [-30, 30]
     assert written.lane("guitar", "gain").at(0.0) == -6  # of what is heard, not of what is taken
     assert written.lane("bass", "width") is None
+
+
+def test_an_instrument_is_written_as_it_was_moved_also_back_to_any():
+    target = Target("lead", 0.0, 90.0, ("vocals",))
+    surface = LiveLanes(Automation(), ["lead"], {"lead": target.values}, 0.006)
+    assert moved_target(target, surface).instruments == ("vocals",)
+    surface.set_value("lead", "instrument", float(INSTRUMENTS.index("bass")))
+    assert moved_target(target, surface).instruments == ("bass",)
+    surface.set_value("lead", "instrument", 0.0)
+    assert moved_target(target, surface).instruments == ()
+
+
+@pytest.fixture
+def written(song, tmp_path, monkeypatch):
+    """Move a surface that plays, press *Write stems*; gives the model and the settings of it."""
+
+    def write(move, **wanted):
+        got = []
+
+        def render(source, model, settings, folder):
+            got.append((model.spec, settings))
+            return SimpleNamespace(stems=())
+
+        monkeypatch.setattr("plugin_bridge.offline.render.render", render)
+        folder = tmp_path / "stems"
+        trial = FileTrial(song, TargetOptions(**wanted), SoundOptions(), RenderOptions(), folder)
+        session = trial.session()
+        move(session.surface)
+        trial.write(session.surface)
+        return got[0]
+
+    return write
+
+
+def test_a_timbre_that_was_learned_is_written_as_it_is_heard(written):
+    vector = np.eye(1, load_encoder().spec.size, dtype=np.float32)[0]
+
+    def move(surface):
+        surface.change_timbre(TimbreChange("guitar", "unlike", -vector, "other.wav"))
+        surface.change_timbre(TimbreChange("guitar", "like", vector, "learned, 2 s"))
+        surface.change_timbre(TimbreChange("guitar", "unlike", None))
+        surface.set_value("guitar", "timbre_morph", 0.5)
+
+    spec, settings = written(move, azimuths=["guitar=-30"])
+    assert spec.encoder == load_encoder().spec.encoder  # another model than for a direction alone
+    np.testing.assert_array_equal(settings.timbres["guitar"].like, vector)
+    assert settings.timbres["guitar"].unlike is None
+    (target,) = settings.targets
+    assert (target.azimuth_deg, target.values["timbre_morph"]) == (-30, 0.5)
+
+
+def test_an_instrument_that_was_chosen_in_the_panel_is_written_by_a_model_that_knows_it(written):
+    bass = float(INSTRUMENTS.index("bass"))
+    spec, settings = written(
+        lambda surface: surface.set_value("guitar", "instrument", bass), azimuths=["guitar=-30"]
+    )
+    assert "bass" in spec.classes
+    assert settings.targets[0].instruments == ("bass",)
+
+
+def test_a_timbre_of_another_encoder_than_that_of_the_files_is_refused():
+    surface = LiveLanes(
+        Automation(), ["guitar"], {}, 0.006, timbres=LiveTimbres(["guitar"], encoder="ears-1")
+    )
+    surface.change_timbre(TimbreChange("guitar", "like", np.zeros(0, np.float32), "x.wav"))
+    spec = load_model("steer").spec
+    with pytest.raises(ValueError, match=f"by the encoder ears-1, .* steer .* {spec.encoder}"):
+        moved_timbres({}, surface, spec)
 
 
 @contextlib.contextmanager
