@@ -51,6 +51,11 @@ class Separator:
         these sources from a direction, by the conditions of `realtime.selection`.
     wait : whether to wait for a run of the model that works beside the stream, so that the output
         depends on the input alone. Real time does not: it counts `late_runs`.
+
+    Attributes
+    ----------
+    invalid_samples, model_faults : how many samples, and how often masks, were none, since it was
+        made.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Separator:
         self._conditions: ConditionSource = conditions or self._held
         self._windows = windows(self.tier)
         self._joint = JointFilter(len(names), hop_s) if model.spec.joint else None
+        self.invalid_samples = self.model_faults = 0
         self.reset()
 
     @property
@@ -154,20 +160,17 @@ class Separator:
         return self._output.pop(block.shape[1])[:, : self.channels]
 
     def flush(self) -> NDArray[np.float32]:
-        """Give the last `latency` samples (stems, channels, latency); reset all but the counts."""
+        """Give the last `latency` samples (stems, channels, latency); reset."""
         self._feed(np.zeros((2, self.latency + self.tier.hop), np.float32))
         tail = self._output.pop(self.latency)[:, : self.channels]
-        self._restart()
+        self.reset()
         return tail
 
     def reset(self) -> None:
-        """Forget the stream: the next block is the first. Conditions that were set stay."""
-        self.invalid_samples = 0
-        self.model_faults = 0
-        self._restart()
+        """Forget the stream: the next block is the first.
 
-    def _restart(self) -> None:
-        """Forget the stream, but not how often something was wrong with it."""
+        Conditions that were set stay, and so do the counts of what was wrong.
+        """
         tier, stems = self.tier, len(self.stems)
         self.frame = 0
         self.activity: NDArray[np.float32] | None = None

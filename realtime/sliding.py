@@ -59,6 +59,7 @@ class SlidingMasks:
         self._dry = dry_masks(shape)
         fade = tier.runs.fade
         self._ramp = np.linspace(1, 0, fade, endpoint=False, dtype=np.float32)[:, None, None, None]
+        self.late_runs = self.faults = 0
         beside = tier.runs.age + tier.lookahead > 0
         self._thread = ThreadPoolExecutor(1, "stemsteer model") if beside else None
         self.wait = True
@@ -76,8 +77,6 @@ class SlidingMasks:
         self._masks = self._dry
         self._before: Masks | None = None  # what the run before gives the frames that fade
         self._told: Conditions = self._free
-        self.late_runs = 0
-        self.faults = 0
 
     def step(self, samples: Audio, conditions: Conditions = NO_CONDITIONS) -> Masks:
         """Take whole hops (2, frames · hop) and give the masks of as many frames.

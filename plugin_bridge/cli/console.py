@@ -30,6 +30,15 @@ def warn(words: str, colour: str = "yellow") -> None:
     typer.secho(f"stemsteer: {printable(words, LONGEST)}", err=True, fg=colour)
 
 
+def warn_of_model_faults(count: int) -> None:
+    """Warn that a model gave so many times what is no mask; of none say nothing."""
+    if count:
+        warn(
+            f"the model gave {count} times what is no mask: not numbers, or more than 24 dB above "
+            "the mix; there its targets are the mix, or no louder than that. Take another model"
+        )
+
+
 def say_json(value: Any) -> None:
     """Print a value as JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

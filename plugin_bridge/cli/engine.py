@@ -104,4 +104,6 @@ def _sound(instance: dict[str, Any]) -> str:
     words += [f"{slot} {timbres[slot]}" for slot in ("like", "unlike") if timbres[slot]]
     if fault := instance.get("timbre_fault"):
         words.append(f"({fault})")
+    if faults := instance["model_faults"]:
+        words.append(f"({faults} times the model gave what is no mask)")
     return printable(", ".join(words))

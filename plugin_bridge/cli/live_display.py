@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from plugin_bridge.cli.console import table_of
+from plugin_bridge.cli.console import table_of, warn_of_model_faults
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +41,7 @@ def report_session(session: LiveSession, record: Path | None) -> None:
     typer.echo(f"{words}, worst hop {1000 * counters.worst_hop_s:.1f} ms", err=True)
     if session.fault:
         typer.secho(f"stemsteer: {session.fault}", err=True, fg="red")
+    warn_of_model_faults(session.output_stage.separator.model_faults)
     if counters.jumps:
         typer.secho(
             f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import print_table, say, warn
+from plugin_bridge.cli.console import print_table, say, warn, warn_of_model_faults
 from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
@@ -132,7 +132,7 @@ def render(
     for note in sounds.notes():
         say(f"stemsteer: {note}", err=True)
     _warn_of_clipping(report)
-    _warn_of_faults(report)
+    warn_of_model_faults(report.model_faults)
 
 
 def stems_folder(path: Path, out: Path | None) -> Path:
@@ -165,15 +165,6 @@ def _print_stems(report: Report) -> None:
         f"{1 / report.real_time_factor:.0f} times as fast as real time, by {report.model} "
         f"({report.tier})"
     )
-
-
-def _warn_of_faults(report: Report) -> None:
-    if report.model_faults:
-        warn(
-            f"the model gave {report.model_faults} times what is no mask: not numbers, "
-            "or more than 24 dB above the mix; there its targets are the mix, or no louder than "
-            "that. Take another model"
-        )
 
 
 def _warn_of_clipping(report: Report) -> None:

@@ -141,8 +141,10 @@ def test_status_shows_labels_without_their_escape_sequences():
         "name": "\x1b[31mlead", "host": "\x1b]0;x\x07", "format": "LV2", "model": "",
         "rate_hz": 44100, "block": 512, "latency": 1024, "load": 0.1, "dropouts": 0,
         "worst_hop_ms": 1.0, "instrument": "any", "timbres": {"like": "", "unlike": ""},
+        "model_faults": 3,
     }  # fmt: skip
     words = _describe({"pid": 1, "running_s": 2.0, "model": "panorama", "instances": [row]})
+    assert "any, (3 times the model gave what is no mask)" in words
     assert "\x1b" not in words
     assert "\\x1b[31mlead" in words
 

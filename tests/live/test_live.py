@@ -23,6 +23,7 @@ from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.file_device import play_file
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
+from tests.support.fakes import FakeModel, fake_spec
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
 pytestmark = pytest.mark.realtime
@@ -93,6 +94,16 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
             r"a plugin changed.*\n.*\d times sound was left out", capsys.readouterr().err
         )
     assert np.abs(heard[:, RATE // 2 :]).max() > 0.05
+
+
+def test_a_model_that_gives_no_masks_is_told_at_the_end(capsys):
+    spec = fake_spec(mask_axes="mixture")
+    model = FakeModel(lambda *_: np.full((1, 1, 1, 1), np.nan), spec)
+    with LiveSession(model, LiveSettings(GUITAR, RATE)) as session:
+        play(session, panned(20, RATE // 2))
+        session.output_stage.reset()  # as a jump does
+        report_session(session, None)
+    assert re.search(r"the model gave \d+ times what is no mask", capsys.readouterr().err)
 
 
 def test_the_meters_tell_levels_and_directions():

@@ -35,6 +35,7 @@ FIGURES = (
     "latency",
     "jumps",
     "hops",
+    "model_faults",
 )
 
 FACTS = ("model", "tier", "rate_hz", "instruments", "host", "format", "block")

@@ -69,6 +69,7 @@ _FIELDS: dict[str, tuple[str, int]] = {  # name: (type, offset)
     "load": ("<f4", 228),
     "worst_hop_ms": ("<f4", 232),
     "separation": ("<f4", 236),
+    "model_faults": ("<u8", 240),
     "output_bell": ("<u4", 256),
     "engine_sleeps": ("<u4", 260),
 }

@@ -288,3 +288,4 @@ class RingProcessor:
         self.ring["load"] = self._load
         self.ring["separation"] = self._separation
         self.ring["worst_hop_ms"] = 1000 * self._worst_s
+        self.ring["model_faults"] = self._separator.model_faults

@@ -69,6 +69,7 @@ struct Header {
     std::atomic<float> load;                 // share of real time, smoothed
     std::atomic<float> worst_hop_ms;
     std::atomic<float> separation;           // of the load, what the separator takes
+    std::atomic<uint64_t> model_faults;      // masks that were none, or were bounded
     alignas(64) std::atomic<uint32_t> output_bell;  // futex: rung after `done`
     std::atomic<uint32_t> engine_sleeps;            // 1: ring `input_bell`
 };

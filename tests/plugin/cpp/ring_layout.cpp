@@ -35,6 +35,7 @@ int main() {
     FIELD(engine_pid, "engine_pid");
     FIELD(load, "load");
     FIELD(separation, "separation");
+    FIELD(model_faults, "model_faults");
     FIELD(worst_hop_ms, "worst_hop_ms");
     FIELD(output_bell, "output_bell");
     FIELD(engine_sleeps, "engine_sleeps");
