@@ -32,7 +32,8 @@ def gains_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
     """Return the spec with the gains of files of rows, each ``FILE`` or ``TIER=FILE``.
 
-    A file without a tier is of all tiers that no other names. Of an instrument that several files
+    A file without a tier is of the trained one, and of all that are as it, but for those that
+    another file names. Of an instrument that several files
     of a tier have, the first counts: so give real songs before made ones.
 
     Raises
@@ -48,7 +49,11 @@ def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
                 f"--measured {word}: {spec.name} has the tiers {', '.join(spec.tiers)}"
             )
         found[tier] = gains_by_name(_rows(Path(file))) | found.get(tier, {})
-    gains = {tier: found.get(tier, found.get("", {})) for tier in spec.tiers}
+    trained = spec.tiers[spec.trained_tier]
+    for name, tier in spec.tiers.items():
+        if name not in found and tier == trained:
+            found[name] = found.get("", {})
+    gains = {tier: found.get(tier, {}) for tier in spec.tiers}
     return replace(spec, gains_db={tier: some for tier, some in gains.items() if some})
 
 
