@@ -14,7 +14,13 @@ from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
-from models_onnx.export.separators import OneMixture, OneStream, export, with_timbres_alone
+from models_onnx.export.separators import (
+    OneMixture,
+    OneStream,
+    export,
+    with_directions_alone,
+    with_timbres_alone,
+)
 from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
 from models_onnx.networks.band_split import BandSplit
@@ -96,6 +102,8 @@ def main(
         encoder = encoder_spec(network.listen, network.names().shape[-1], LICENCE)
         export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
         spec = with_classes(spec, encoder, network.names(), CLASSES)
+    if by_direction is not None:
+        spec = with_directions_alone(spec, OnnxModel(by_direction).spec)
     if by_timbre is not None:
         spec = with_timbres_alone(spec, OnnxModel(by_timbre).spec)
     if isinstance(network, TimbreSteer):

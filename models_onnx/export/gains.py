@@ -50,8 +50,8 @@ def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
             )
         found[tier] = gains_by_name(_rows(Path(file))) | found.get(tier, {})
     trained = spec.tiers[spec.trained_tier]
-    for name, tier in spec.tiers.items():
-        if name not in found and tier == trained:
+    for name, setting in spec.tiers.items():
+        if name not in found and setting == trained:
             found[name] = found.get("", {})
     gains = {tier: found.get(tier, {}) for tier in spec.tiers}
     return replace(spec, gains_db={tier: some for tier, some in gains.items() if some})

@@ -11,7 +11,13 @@ import numpy as np
 import onnx
 
 from models_onnx.export.onnx_files import ExportError
-from models_onnx.export.separators import OneMixture, OneStream, export, with_timbres_alone
+from models_onnx.export.separators import (
+    OneMixture,
+    OneStream,
+    export,
+    with_directions_alone,
+    with_timbres_alone,
+)
 from models_onnx.networks import timbre, timbre_live
 from models_onnx.networks.branches import branch
 from models_onnx.networks.checkpoints import CheckpointError
@@ -59,6 +65,8 @@ def renew(
                 Path(folder) / "plain.onnx",
                 states=network.states(),
             )
+        if by_direction is not None:
+            spec = with_directions_alone(spec, OnnxModel(by_direction).spec)
         if by_timbre is not None:
             if branch(model, "alone") is None:
                 raise ExportError(f"{path} has no network of timbres alone to be replaced")
@@ -122,10 +130,12 @@ def difference(one: Path, other: Path, *, directions: bool = True, timbres: bool
 
 def _network(path: Path, spec: ModelSpec, *, by_timbre: bool) -> Steer:
     """Return the network of a file, or of its part, with its weights."""
-    ahead = next(iter(spec.tiers.values())).lookahead > 0
-    config = CONFIGS["studio" if ahead else "small"]
     if by_timbre:
         config = timbre.CONFIGS[str(spec.training.get("config", "live"))].steer
+    else:
+        about = spec.training.get("plain", {}) if "timbre" in spec.conditions else spec.training
+        ahead = next(iter(spec.tiers.values())).lookahead > 0
+        config = CONFIGS[str(about.get("config", "studio" if ahead else "small"))]
     network = Steer(config)
     load_weights(network, path)
     return network.eval()

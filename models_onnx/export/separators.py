@@ -119,6 +119,15 @@ def export(
     return write_onnx(graph, metadata, Path(path), check, change=beside, eight_bits=eight_bits)
 
 
+def with_directions_alone(spec: ModelSpec, own: ModelSpec) -> ModelSpec:
+    """Return the spec of a joined model in which the model of spec `own` answers directions alone.
+
+    It says how that one was trained; files that do not say it have the configuration ``small``.
+    """
+    about = own.training.get("plain") if "timbre" in own.conditions else own.training
+    return replace(spec, training={**spec.training, "plain": about}) if about else spec
+
+
 def with_timbres_alone(spec: ModelSpec, own: ModelSpec) -> ModelSpec:
     """Return the spec of a joined model in which the model of spec `own` answers timbres alone."""
     about = own.training.get("alone", own.training)

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from models_onnx import commands
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry, timbre, timbre_live
-from models_onnx.networks.steer import network as steer
 from models_onnx.networks.timbre_live import TimbreLive
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
@@ -33,7 +32,6 @@ def joined(
     with pytest.MonkeyPatch.context() as patch:
         wide = replace(tiny, steer=replace(tiny.steer, core=request.param))
         patch.setitem(timbre.CONFIGS, "tiny", wide)
-        patch.setitem(steer.CONFIGS, "small", steer.CONFIGS["tiny"])  # what is made anew by name
         yield joined_in(tmp_path_factory.mktemp("joined"))
 
 
