@@ -1,4 +1,4 @@
-"""Read JSON that somebody else has written: bounded in size and depth, numbers finite."""
+"""Read JSON that somebody else has written: bounded in size, in depth and in its numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 """Objects and lists in each other: ours have six at most."""
+_MOST_DIGITS = 20  # of a whole number of 64 bits, with its sign
+_WHOLE = range(-(1 << 63), 1 << 63)
 
 
 def read_json(text: str | bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
@@ -20,13 +22,20 @@ def read_json(text: str | bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) 
     Raises
     ------
     ValueError, in words for the one who sent it, for what is no JSON, has a number that is not
-    finite, or is too long or nested too deeply. Python's own reader ends in a RecursionError there,
-    or gives what later ends another function in one.
+    finite, a whole one of more than 64 bits or a name twice in an object, or is too long or nested
+    too deeply. Python's own reader ends in a RecursionError there, takes the last of two values,
+    or gives what later ends another function in an OverflowError.
     """
     if len(text) > max_bytes:
         raise ValueError(f"it is longer than {max_bytes} bytes")
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(
+            text,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_object,
+        )
     except RecursionError:
         raise ValueError(f"it is nested deeper than {max_depth} levels") from None
     except UnicodeDecodeError:
@@ -69,5 +78,20 @@ def _refuse(word: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{digits[:20]} is too large a number")
+        raise ValueError(f"{digits[:20]} … is too large a number")
     return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS or int(digits) not in _WHOLE:
+        raise ValueError(f"{digits[:20]} … is too large a number")
+    return int(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, inner in pairs:
+        if name in value:
+            raise ValueError(f"{name!r:.40} is twice in one object; leave one out")
+        value[name] = inner
+    return value

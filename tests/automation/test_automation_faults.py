@@ -37,7 +37,7 @@ CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
         ("a.csv", "seconds,g.offline\n0,1\n", "'offline' to automate; that one only the plugin"),
         ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),
         ("a.json", LANES % '[[0, 1, 5], [0, 1, "x"]]', "shape is 5, expected one of step"),
-        ("a.json", LANES % f"[[{'9' * 400}, 1]]", "OverflowError.*expected {"),
+        ("a.json", LANES % f"[[{'9' * 400}, 1]]", "999 … is too large a number"),
         ("a.json", "[" * 100_000, "it is nested deeper than 32 levels"),
         ("a.json", '[{"name": "guitar"}]', "a list of targets is for --targets, lanes are an obj"),
         ("a.json", '"lanes"', "lanes are an object, as {"),

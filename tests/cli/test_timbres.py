@@ -86,9 +86,11 @@ def test_a_broken_file_ends_no_list_and_what_it_says_does_not_steer_the_terminal
     content["sources"] = ["\x1b[31mred"]
     (library / "good.timbre.json").write_text(json.dumps(content))
     (library / "broken.timbre.json").write_text("{")
+    (library / "huge.timbre.json").write_text(json.dumps({**content, "vector": [10**400]}))
     code, out = timbres("list")
     assert code == 0
     assert "is no timbre" in out.replace("\n", " ")
+    assert "too large a number" in " ".join(out.split())
     assert "\x1b" not in out
     assert "red" in out
     assert "\x1b" not in timbres("show", "good")[1]

@@ -61,6 +61,8 @@ def test_wrong_options_are_refused(song, tmp_path, arguments, words):
         ('[{"azimuth_deg": 0}]', "target 1 lacks 'name'"),
         ('[{"name": "a", "azimuth_deg": 0}, {"name": "b"}]', "target 2 lacks 'azimuth_deg'"),
         ('[{"name": "a", "azimuth_deg": 90}]', "target 1: azimuth is 90°"),
+        ('[{"name": "a", "azimuth_deg": 1' + 400 * "0" + "}]", "is too large a number"),
+        ('[{"name": "a", "azimuth_deg": 0, "azimuth_deg": 1}]', "'azimuth_deg' is twice"),
         ('[{"name": "../a", "azimuth_deg": 0}]', "target name is '../a'"),
         ('[{"name": "Residual", "azimuth_deg": 0}]', "target name is 'Residual'"),
         ('[{"name": "a", "azimuth_deg": 0}, {"name": "A", "azimuth_deg": 1}]', "the same name"),

@@ -198,7 +198,8 @@ def test_a_timbre_is_asked_for_by_names_of_the_library_alone(panel):
     ["", '{"ask": 1}', '{"ask": ["guitar", "learn", 1e9]}', '{"ask": ["guitar", "open", "x"]}',
      '{"player": {"open": 1}}', "no JSON", "[]", "1", '{"set": 1}', '{"set": {"guitar": 1}}',
      '{"set": {"guitar": {"mix": "1"}}}', '{"set": {"guitar": {"mix": NaN}}}',
-     '{"set": {"guitar": {"mix": 1e999}}}',
+     '{"set": {"guitar": {"mix": 1e999}}}', '{"set": {"guitar": {"mix": ' + "9" * 400 + "}}}",
+     '{"player": {"seek": ' + "9" * 400 + "}}",
      '{"set": {"guitar": {"mix": true}}}', '{"a": [[[[[[]]]]]]}', '{"show": "' + 5000 * "x" + '"}'],
 )  # fmt: skip
 def test_nonsense_ends_the_connection_and_nothing_else(panel, message):

@@ -26,7 +26,11 @@ def test_what_json_is_is_read():
         ("[NaN]", "NaN is no number"),
         ("-Infinity", "Infinity is no number"),
         ("[1e999]", "too large"),
-        ("9" * 5000, "digits"),
+        ("9" * 5000, "99 … is too large"),
+        ('{"a": [-1' + 400 * "0" + "]}", "too large"),
+        (str(1 << 63), "too large"),
+        (str(-(1 << 63) - 1), "too large"),
+        ('[{"a": 1, "b": 2, "a": 1}]', "'a' is twice in one object"),
         (b"\xff{}", "UTF-8"),
         ("", "Expecting value"),
         ("{} {}", "Extra data"),
@@ -36,6 +40,11 @@ def test_what_json_is_is_read():
 def test_what_is_wrong_is_a_value_error_that_says_why(text, words):
     with pytest.raises(ValueError, match=words):
         read_json(text, max_bytes=200_000)
+
+
+def test_whole_numbers_of_64_bits_are_read_exactly():
+    ends = [-(1 << 63), (1 << 63) - 1]
+    assert read_json(json.dumps(ends), max_bytes=100) == ends
 
 
 def test_depth_is_counted_to_the_level():

@@ -68,6 +68,8 @@ def changed(path, change, graph=lambda model: None):
         ({"name": 5}, "name of the spec is 5"),
         ({"licence": ["x"]}, "licence of the spec is list"),
         ({"gains_db": {"live": {"voice": "loud"}}}, "gains_db of 'live' are dict"),
+        ({"gains_db": {"live": {"voice": 10**400}}}, "1000.* is too large a number"),
+        ({"classes": {"voice": [10**400]}}, "1000.* is too large a number"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_named(tmp_path, changes, words):
