@@ -16,6 +16,7 @@ from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
+from realtime.small_files import read_small_file
 
 MAX_BYTES = 4_000_000
 
@@ -33,7 +34,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
     StemsteerError that says which entry is wrong.
     """
     try:
-        entries = read_json(Path(path).read_bytes(), max_bytes=MAX_BYTES)
+        entries = read_json(read_small_file(Path(path), max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
     except ValueError as error:
         raise StemsteerError(
             f"{path} is not JSON ({error}); `stemsteer scan INPUT --json` writes such a file"

@@ -28,12 +28,13 @@ from plugin_bridge.hosting.parameters import create_effect, is_effect, set_param
 from plugin_bridge.hosting.probe import LOAD_S, probe
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
+from realtime.small_files import read_small_file
 
 GAIN = BY_NAME["gain"]
 MAX_BYTES = 4_000_000
 _WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
 """Lose sound when they are fed chunk by chunk."""
-LAYOUT_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+LAYOUT_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """Raised by reading JSON that is laid out in another way."""
 _CHAIN_FIELDS = ("plugins", "gain_db")
 _PLUGIN_FIELDS = ("plugin", "name", "parameters", "preset", "plugin_name", "load_s")
@@ -59,7 +60,7 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> PluginChain:
     load in time or does not have a parameter.
     """
     try:
-        content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
+        content = read_json(read_small_file(path, max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
         content = content if isinstance(content, dict) else {"plugins": content}
         _check_fields(content, _CHAIN_FIELDS, "the chain")
         gain_db = float(content.get("gain_db", 0))

@@ -20,6 +20,7 @@ from realtime.encoder import FOLDER, EncoderSpec
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
 from realtime.model import weights_folders
+from realtime.small_files import read_small_file
 from realtime.stft import Audio
 
 Floats = NDArray[np.float32]
@@ -96,7 +97,7 @@ def load_classifier(encoder: EncoderSpec) -> Classifier:
 def read_classifier(path: Path) -> Classifier:
     """Read a classifier's file. Raises StemsteerError that says what is wrong with it."""
     try:
-        content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
+        content = read_json(read_small_file(path, max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         rows = content["instruments"]

@@ -21,6 +21,7 @@ from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import data_folder
 from realtime.json_reader import read_json_object
+from realtime.small_files import read_small_file
 
 FORMAT = "stemsteer-timbre-1"
 SUFFIX = ".timbre.json"
@@ -110,8 +111,8 @@ def read_timbre(path: Path) -> Timbre:
     StemsteerError that says what is wrong with it, if it is not one.
     """
     try:
-        with path.open("rb") as file:
-            return _parsed(read_json_object(file.read(MAX_BYTES + 1), max_bytes=MAX_BYTES))
+        content = read_small_file(path, max_bytes=MAX_BYTES)
+        return _parsed(read_json_object(content, max_bytes=MAX_BYTES))
     except (OSError, ValueError) as error:
         raise StemsteerError(
             f"{path} is no timbre: {error}; expected a file made by `stemsteer timbres add`"

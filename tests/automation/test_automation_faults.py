@@ -51,6 +51,13 @@ def test_a_file_of_lanes_that_is_wrong_gets_a_clear_answer(tmp_path, name, text,
         read(tmp_path, name, text)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.mid", "a.rpp", "a.dawproject"])
+def test_lanes_are_read_from_files_alone(tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/null")
+    with pytest.raises(StemsteerError, match=rf"{name} is not a file"):
+        read_automation(tmp_path / name, 44_100)
+
+
 def midi(division, *events):
     track = b"".join(b"\x00" + event for event in (*events, b"\xff\x2f\x00"))
     head = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, division)

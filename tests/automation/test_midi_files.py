@@ -94,6 +94,12 @@ def test_a_file_without_a_header_is_refused(tmp_path, data):
         read_automation(tmp_path / "a.mid", 44_100)
 
 
+def test_a_mapping_is_read_from_a_file_alone(tmp_path):
+    (tmp_path / "map.json").symlink_to("/dev/null")
+    with pytest.raises(StemsteerError, match=r"map\.json is not a file"):
+        ControllerMap.read(tmp_path / "map.json")
+
+
 def test_a_deep_mapping_ends_in_a_line(tmp_path):
     (tmp_path / "m.json").write_text("[" * 100_000)
     with pytest.raises(StemsteerError, match="not a mapping of MIDI controllers"):

@@ -27,6 +27,12 @@ def test_other_names_are_taken(name):
     assert Target(name, 0).name == name
 
 
+def test_targets_are_read_from_a_file_alone(tmp_path):
+    (tmp_path / "t.json").symlink_to("/dev/null")
+    with pytest.raises(StemsteerError, match=r"t\.json is not a file"):
+        read_targets(tmp_path / "t.json")
+
+
 @pytest.mark.parametrize("other", ["guitar", "GUITAR", "guita\u0301r"])
 def test_names_that_a_file_system_takes_for_one_are_refused(tmp_path, other):
     first = "guit\u00e1r" if "\u0301" in other else "guitar"

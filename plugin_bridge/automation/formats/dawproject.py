@@ -22,7 +22,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -57,12 +56,12 @@ class _Parameter:
         return REMOTE_CONTROLS[self.key[1]].from_norm(min(max(share, 0.0), 1.0))
 
 
-def read(path: Path, sample_rate: float) -> Automation:
+def read(content: bytes, sample_rate: float) -> Automation:
     """Read the pans and Stemsteer's parameters of a project.
 
     Raises ValueError if it is no project, or has no such lane, or has one that cannot be read.
     """
-    project = _project(path)
+    project = _project(content)
     structure, arrangement = project.find("Structure"), project.find("Arrangement")
     if structure is None or arrangement is None:
         raise ValueError("a DAWproject without tracks or arrangement")
@@ -93,12 +92,12 @@ def read(path: Path, sample_rate: float) -> Automation:
     return Automation(lanes)
 
 
-def _project(path: Path) -> Element:
+def _project(content: bytes) -> Element:
     """Return the root of project.xml; entities and external references are refused."""
     try:
         # in memory: a wrong offset is then a ValueError, and not one of the disk
         with (
-            zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive,
+            zipfile.ZipFile(io.BytesIO(content)) as archive,
             archive.open("project.xml") as file,
         ):
             text = file.read(MAX_XML_BYTES + 1)

@@ -22,6 +22,7 @@ from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
+from realtime.small_files import read_small_file
 
 MAX_MAP_BYTES = 1_000_000
 TOGETHER_S = 0.003  # parts of one value are no further from each other
@@ -50,7 +51,8 @@ class ControllerMap:
     def read(cls, path: Path) -> ControllerMap:
         """Read a mapping. Raises StemsteerError if it is none."""
         try:
-            rows = read_json_object(path.read_bytes(), max_bytes=MAX_MAP_BYTES)
+            text = read_small_file(path, max_bytes=MAX_MAP_BYTES)
+            rows = read_json_object(text, max_bytes=MAX_MAP_BYTES)
             return cls(
                 {_parse_controller(key): _parse_control(value) for key, value in rows.items()}
             )
@@ -83,19 +85,18 @@ class ControllerMap:
         return self._assignments.get((channel, number)) or self._assignments.get((None, number))
 
 
-def read(path: Path, sample_rate: float) -> Automation:
-    """Read the controllers of a MIDI file, by the table's mapping or by ``<file>.json``.
+def read(content: bytes, beside: Path) -> Automation:
+    """Read the controllers of a MIDI file, by the table's mapping or by that of `beside`.
 
     A controller stays where it is until it moves: the lanes are steps.
 
     Raises ValueError if the file is no MIDI file, none of its controllers moves anything, or,
     without a mapping, several channels would move the same control.
     """
-    beside = path.with_suffix(path.suffix + ".json")
     mapping = ControllerMap.read(beside) if beside.exists() else ControllerMap.of_table()
     points: dict[Key, list[Point]] = {}
     channels: dict[Key, set[int]] = {}
-    for time_s, message in _coarse_first(list(_messages(path))):
+    for time_s, message in _coarse_first(list(_messages(content))):
         moved = mapping.control_change(message.channel, message.control, message.value)
         if moved:
             key, value = moved
@@ -145,10 +146,10 @@ def _check_channels(channels: Mapping[Key, set[int]], beside: Path) -> None:
             )
 
 
-def _messages(path: Path) -> Iterator[tuple[float, Any]]:
+def _messages(content: bytes) -> Iterator[tuple[float, Any]]:
     """Yield the control changes with their times in seconds, by the file's own tempi."""
     try:
-        file = mido.MidiFile(file=io.BytesIO(repaired(path.read_bytes())))
+        file = mido.MidiFile(file=io.BytesIO(repaired(content)))
         if file.ticks_per_beat <= 0:  # below 0 it is a time code
             raise ValueError(f"its division is {file.ticks_per_beat}, expected ticks a beat, 1 up")
         time_s = 0.0

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from plugin_bridge.automation.automation import Automation, Key, make_lane
 from plugin_bridge.automation.formats.reaper_shapes import STRAIGHT, pieces
@@ -61,13 +61,13 @@ class Chunk:
         return next((words[1:] for words in self.entries if words[:1] == [name]), None)
 
 
-def read(path: Path, sample_rate: float) -> Automation:
+def read(content: bytes, sample_rate: float) -> Automation:
     """Read the pans and Stemsteer's parameters of a project.
 
     Raises ValueError if it is no project, has no such envelope that is switched on, or has one that
     cannot be read.
     """
-    project = parse(path.read_text(encoding="utf-8-sig", errors="replace"))
+    project = parse(content.decode("utf-8-sig", errors="replace"))
     lanes: dict[Key, list[Point]] = {}
     taken: set[str] = set()
     tracks = [chunk for chunk in project.chunks if chunk.name == "TRACK"]

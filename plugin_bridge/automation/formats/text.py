@@ -30,6 +30,7 @@ from plugin_bridge.control.controls import BY_NAME
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
+from realtime.small_files import read_small_file
 
 UNITS = ("seconds", "beats", "samples")
 TITLES = ("seconds", "target", "control", "value", "shape")
@@ -95,17 +96,18 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
     """
     from plugin_bridge.automation.formats import dawproject, midi, reaper
 
-    readers: dict[str, Callable[[Path, float], Automation]] = {
-        ".csv": _read_csv, ".json": _read_json, ".mid": midi.read, ".midi": midi.read,
+    def of_midi(content: bytes, _: float) -> Automation:
+        return midi.read(content, path.with_suffix(path.suffix + ".json"))
+
+    readers: dict[str, Callable[[bytes, float], Automation]] = {
+        ".csv": _read_csv, ".json": _read_json, ".mid": of_midi, ".midi": of_midi,
         ".rpp": reaper.read, ".dawproject": dawproject.read,
     }  # fmt: skip
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise StemsteerError(f"{path}: expected a file ending in {', '.join(readers)}")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"longer than {MAX_BYTES // 1_000_000} MB")
-        return reader(path, sample_rate)
+        return reader(read_small_file(path, max_bytes=MAX_BYTES), sample_rate)
     except FileNotFoundError:
         raise StemsteerError(f"{path}: there is no such file") from None
     except ValueError as error:
@@ -139,8 +141,8 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _read_csv(path: Path, sample_rate: float) -> Automation:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+def _read_csv(content: bytes, sample_rate: float) -> Automation:
+    with io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="") as file:
         rows = _rows(file)
         number, titles = next(rows, (1, []))
         unit = titles[0].lower() if titles else ""
@@ -204,8 +206,8 @@ def _read_columns(builder: LaneBuilder, titles: list[str], row: list[str]) -> No
             builder.add(target, name, Point(time, _value(name, cell)))
 
 
-def _read_json(path: Path, sample_rate: float) -> Automation:
-    content = read_json(path.read_bytes(), max_bytes=MAX_BYTES)
+def _read_json(text: bytes, sample_rate: float) -> Automation:
+    content = read_json(text, max_bytes=MAX_BYTES)
     if not isinstance(content, dict):
         what = "a list of targets is for --targets, lanes" if isinstance(content, list) else "lanes"
         raise ValueError(f"{what} are an object, as {_EXPECTED['.json']}")
