@@ -13,6 +13,10 @@ Times = NDArray[np.float64]
 SHAPES = ("step", "linear", "smooth")
 """How a lane gets from one point to the next: not before it, in a straight line, or by the cubic
 3u² − 2u³ that leaves and arrives level."""
+MAX_TIME_S = 1e9
+"""Thirty years, before and after the beginning: there a double is exact to 0.1 µs."""
+MAX_VALUE = 1e9
+"""Of no control or plugin is a value further from 0; areas and rises of all lanes are finite."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Lane:
 
     Raises
     ------
-    ValueError if the points are none, out of order, not finite or of an unknown shape.
+    ValueError if the points are none, out of order, too far out or of an unknown shape.
     """
 
     def __init__(self, points: Sequence[Point]) -> None:
@@ -143,9 +147,13 @@ class Lane:
 def _check(times: Times, values: Times, shapes: list[str]) -> None:
     if not shapes:
         raise ValueError("a lane needs at least one point")
-    if wrong := np.flatnonzero(~np.isfinite(times) | ~np.isfinite(values)).tolist():
+    usable = (np.abs(times) <= MAX_TIME_S) & (np.abs(values) <= MAX_VALUE)  # of NaN neither is
+    if wrong := np.flatnonzero(~usable).tolist():
         time_s, value = times[wrong[0]], values[wrong[0]]
-        raise ValueError(f"a point of a lane is not a number: {value:g} at {time_s:g} s")
+        raise ValueError(
+            f"a point of a lane is {value:g} at {time_s:g} s, expected numbers, times up to "
+            f"{MAX_TIME_S:g} s and values up to {MAX_VALUE:g}"
+        )
     if back := np.flatnonzero(np.diff(times) < 0).tolist():
         last_s, time_s = times[back[0]], times[back[0] + 1]
         raise ValueError(f"a lane goes back in time, from {last_s:g} s to {time_s:g} s")

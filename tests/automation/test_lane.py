@@ -64,8 +64,10 @@ def test_a_jump_becomes_a_straight_ramp_of_the_smoothing_time():
     [
         ([], "at least one point"),
         ([Point(1, 0), Point(0.5, 0)], "goes back in time, from 1 s to 0.5 s"),
-        ([Point(0, float("nan"))], "not a number"),
-        ([Point(float("inf"), 0)], "not a number"),
+        ([Point(0, float("nan"))], "is nan at 0 s, expected numbers"),
+        ([Point(float("inf"), 0)], "is 0 at inf s, expected numbers, times up to 1e"),
+        ([Point(-1.7e308, 1), Point(1.7e308, 2)], "is 1 at -1.7e.* s, expected numbers"),
+        ([Point(0, 1), Point(1, 1e300)], "is 1e.* at 1 s, expected .* values up to 1e"),
         ([Point(0, 0, "wavy")], "shape is 'wavy', expected one of step, linear, smooth"),
     ],
 )
@@ -86,6 +88,8 @@ def test_beats_are_counted_at_the_tempo_of_their_place():
     [
         ([(0, 0)], "tempo is 0 at beat 0"),
         ([(0, float("nan"))], "tempo is nan"),
+        ([(0, 1e-300)], "tempo is 1e.* at beat 0, expected 0.01 to 10000 beats a minute"),
+        ([(0, 120), (1e308, 90)], "at beat 1e.*, expected .* at a beat up to 1e"),
         ([(0, 120), (0, 90)], "goes back in time"),
         ([], "at least one tempo"),
     ],
@@ -93,6 +97,10 @@ def test_beats_are_counted_at_the_tempo_of_their_place():
 def test_a_tempo_map_that_cannot_be_counted_by_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         TempoMap(changes)
+
+
+def test_a_beat_beyond_all_numbers_is_at_no_time():
+    assert TempoMap().seconds(1.7e308) == float("inf")
 
 
 def test_a_choice_crosses_over_in_shares_and_never_passes_through_the_numbers_between():
