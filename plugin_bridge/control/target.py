@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
 from plugin_bridge.control.names import is_usable, name_key
 from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
 from realtime.separator import RESIDUAL
+from realtime.spec_fields import MAX_TARGETS
 
 ANYWHERE = (0.0, WIDTH_DEG[1])
 """Azimuth and width of a target that may be anywhere."""
@@ -97,6 +99,29 @@ class Target:
     def by_timbre(self) -> bool:
         """Return whether an example says what it is."""
         return bool(self.like or self.unlike)
+
+
+def check_targets(targets: Sequence[Target]) -> None:
+    """Check what holds for the targets of one separation together.
+
+    Raises
+    ------
+    ValueError for more of them than a model may have of its own, or two whose names some file
+    system takes for one.
+    """
+    if len(targets) > MAX_TARGETS:
+        raise ValueError(
+            f"there are {len(targets)} targets, expected at most {MAX_TARGETS}; take them in turns"
+        )
+    names: dict[str, str] = {}
+    for target in targets:
+        key = name_key(target.name)
+        if key in names:
+            raise ValueError(
+                f"two targets have the same name to some systems, {names[key]!r} and "
+                f"{target.name!r}; each becomes a file: rename one"
+            )
+        names[key] = target.name
 
 
 @dataclass(frozen=True)

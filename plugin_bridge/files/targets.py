@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.control.instruments import resolve
-from plugin_bridge.control.names import name_key
-from plugin_bridge.control.target import ANYWHERE, Target
+from plugin_bridge.control.target import ANYWHERE, Target, check_targets
 from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION
 from realtime.errors import StemsteerError
@@ -31,7 +30,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
 
     Raises
     ------
-    StemsteerError that says which entry is wrong.
+    StemsteerError that says which entry is wrong, or what is wrong with all of them together.
     """
     try:
         entries = read_json(read_small_file(Path(path), max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
@@ -45,9 +44,10 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
             '"width_deg": 20}]'
         )
     targets = [_target(path, number, entry) for number, entry in enumerate(entries, 1)]
-    names = [name_key(target.name) for target in targets]
-    if len(set(names)) < len(names):
-        raise StemsteerError(f"{path}: two targets have the same name; each becomes a file")
+    try:
+        check_targets(targets)
+    except ValueError as error:
+        raise StemsteerError(f"{path}: {error}") from error
     return targets
 
 

@@ -16,7 +16,7 @@ from plugin_bridge.automation import Automation, conditions_of
 from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.surface import Meters
-from plugin_bridge.control.target import Target, TimbrePair
+from plugin_bridge.control.target import Target, TimbrePair, check_targets
 from plugin_bridge.control.target_conditions import facts_of, has_own_sources
 from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """How a live session is set up; `block`, the largest one, and `slack` in samples."""
+    """How a live session is set up; `block`, the largest one, and `slack` in samples.
+
+    Raises ValueError for targets that cannot be taken together (`check_targets`).
+    """
 
     targets: Sequence[Target]
     sample_rate: float
@@ -47,6 +50,9 @@ class LiveSettings:
     timbres: Mapping[str, TimbrePair] = field(default_factory=dict)
     record_folder: Path | None = None
     force: bool = False
+
+    def __post_init__(self) -> None:
+        check_targets(self.targets)
 
 
 class LiveSession:

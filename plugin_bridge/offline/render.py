@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.automation import ALL, Automation, LaneConditions, conditions_of
-from plugin_bridge.control.target import Target, TimbrePair
+from plugin_bridge.control.names import name_key
+from plugin_bridge.control.target import Target, TimbrePair, check_targets
 from plugin_bridge.control.target_conditions import has_own_sources
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
@@ -60,7 +61,8 @@ class RenderSettings:
 
     Raises
     ------
-    ValueError for a mode that there is not, or a negative number of passes.
+    ValueError for targets that cannot be taken together (`check_targets`), a mode that there is
+    not, or a negative number of passes.
     """
 
     targets: Sequence[Target]
@@ -75,6 +77,7 @@ class RenderSettings:
     force: bool = False
 
     def __post_init__(self) -> None:
+        check_targets(self.targets)
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
         if self.wiener_passes < 0:
@@ -268,7 +271,7 @@ def _mixer(
             "with plugins on the stems every stem is heard: leave mode, mix and bypass out, and "
             "set levels by gain"
         )
-    if MIX in conditions.targets:
+    if MIX in map(name_key, conditions.targets):
         raise ValueError(f"a target is called {MIX!r}, as the sum of all stems is; rename it")
     chains = {
         stem: read_chain(path, source.sample_rate, source.channels)

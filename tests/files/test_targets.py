@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from plugin_bridge.control.target import check_targets
 from plugin_bridge.files.targets import Target, read_targets
 from realtime.errors import StemsteerError
 
@@ -39,4 +40,12 @@ def test_names_that_a_file_system_takes_for_one_are_refused(tmp_path, other):
     entries = [{"name": name, "azimuth_deg": 0} for name in (first, other)]
     (tmp_path / "t.json").write_text(json.dumps(entries))
     with pytest.raises(StemsteerError, match="two targets have the same name"):
+        read_targets(tmp_path / "t.json")
+
+
+def test_as_many_targets_as_a_model_may_have_are_taken_and_no_more(tmp_path):
+    check_targets([Target(f"t{k}", 0) for k in range(256)])
+    entries = [{"name": f"t{k}", "azimuth_deg": 0} for k in range(257)]
+    (tmp_path / "t.json").write_text(json.dumps(entries))
+    with pytest.raises(StemsteerError, match="there are 257 targets, expected at most 256"):
         read_targets(tmp_path / "t.json")

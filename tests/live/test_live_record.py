@@ -219,6 +219,11 @@ def test_a_file_of_what_is_played_appears_whole_or_not_at_all(tmp_path):
     assert hidden_beside(path) == [], "what the killed one left is gone, too"
 
 
+def test_names_that_a_file_system_takes_for_one_are_refused_before_any_sound():
+    with pytest.raises(ValueError, match="the same name to some systems, 'a' and 'A'"):
+        LiveSettings([Target("a", 0), Target("A", 1)], RATE)
+
+
 def test_a_session_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "in.wav", panned(-30, RATE).T, RATE)
     (tmp_path / "out.wav").write_bytes(b"of before")

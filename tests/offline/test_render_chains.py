@@ -98,3 +98,12 @@ def test_a_chain_that_does_not_fit_leaves_no_file(song, tmp_path, options, words
     assert done.exit_code != 0
     assert words in " ".join(done.stderr.replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_target_that_is_called_as_the_sum_of_all_stems_is_refused(song, tmp_path):
+    path = write(tmp_path, {"plugins": []})
+    options = ("--azimuth", "Mix=3", "--chain", f"Mix={path}", "--out", tmp_path / "out")
+    done = stemsteer(song, *options)
+    assert done.exit_code == 1
+    assert "a target is called 'mix', as the sum of all stems is" in done.stderr
+    assert not (tmp_path / "out").exists()

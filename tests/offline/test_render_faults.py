@@ -44,6 +44,7 @@ def refused(words, folder, *arguments):
         (["--azimuth", "0", "--model", "/no/x.onnx"], "no model file at /no/x.onnx"),
         (["--azimuth", "0", "--targets", "x.json"], "leave --azimuth, --width, --instrument"),
         (["--targets", "/no/x.json"], "/no/x.json: no such file"),
+        (["--azimuth", "A=1", "--azimuth", "a=2"], "same name to some systems, 'A' and 'a'"),
     ],
 )
 def test_wrong_options_are_refused(song, tmp_path, arguments, words):
@@ -71,6 +72,17 @@ def test_wrong_options_are_refused(song, tmp_path, arguments, words):
 def test_wrong_targets_are_refused(song, tmp_path, text, words):
     (tmp_path / "targets.json").write_text(text)
     refused(words, tmp_path, song, "--targets", tmp_path / "targets.json", "--out", tmp_path / "o")
+
+
+def test_lanes_for_too_many_targets_or_for_names_that_are_one_are_refused(song, tmp_path):
+    for names, words in (
+        ([f"t{k}" for k in range(300)], "there are 300 targets, expected at most 256"),
+        (["A", "a"], "two targets have the same name to some systems, 'A' and 'a'"),
+    ):
+        rows = [f"0,{name},azimuth,1\n" for name in names]
+        (tmp_path / "l.csv").write_text("seconds,target,control,value\n" + "".join(rows))
+        lanes = ("--automation", tmp_path / "l.csv", "--model", "panorama")
+        refused(words, tmp_path, song, *lanes, "--out", tmp_path / "out")
 
 
 def test_samples_that_are_no_sound_leave_no_file(tmp_path):
