@@ -37,6 +37,7 @@ from realtime.stft import Audio
 
 MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
+ALL_BLOCKS_S = 32.0  # of all targets together: more of them get shorter blocks, not more memory
 MIX = "mix"  # the file of the sum of all stems
 Progress = Callable[[int], None]
 """Told how many more samples are done."""
@@ -190,7 +191,8 @@ def render(
     began_s = time.perf_counter()
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
         latency = plan.separator.latency
-        pairs = separated(plan, source.blocks(round(BLOCK_S * source.sample_rate), _dtype(source)))
+        block_s = min(BLOCK_S, ALL_BLOCKS_S / max(1, len(settings.targets)))
+        pairs = separated(plan, source.blocks(round(block_s * source.sample_rate), _dtype(source)))
         with closing(_write(files, pairs, plan)) as blocks:  # whatever ends this, nothing writes on
             for n_samples in blocks:
                 progress(n_samples)

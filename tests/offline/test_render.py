@@ -147,6 +147,19 @@ def test_progress_reaches_the_length_of_the_file(song, tmp_path):
     assert len(steps) > 1
 
 
+def test_many_targets_have_no_more_sound_in_memory_at_a_time_than_eight_have(tmp_path):
+    song, model, most = tmp_path / "song.wav", load_model("panorama"), {}
+    soundfile.write(song, panned(0, 9 * RATE_HZ, 0), RATE_HZ)
+    for count in (1, 8, 32):
+        steps = []
+        settings = RenderSettings([Target(f"t{k}", k) for k in range(count)])
+        with AudioReader(song) as source:
+            render(source, model, settings, tmp_path / str(count), progress=steps.append)
+        assert sum(steps) == 9 * RATE_HZ
+        most[count] = max(steps)
+    assert most == {1: 4 * RATE_HZ, 8: 4 * RATE_HZ, 32: RATE_HZ}
+
+
 def test_what_ends_a_render_waits_for_the_block_that_is_being_written(song, tmp_path, monkeypatch):
     """A file that is closed while another thread encodes into it would end the process."""
     events, write, discard = [], StemFiles.write, StemFiles.discard
