@@ -20,17 +20,30 @@ _DEVICES = {
 _MOST_BYTES = (
     200  # a file name holds 255, with what is in front of it and behind it while it is made
 )
+RULE = (
+    f"up to {_MOST_BYTES} bytes of letters, digits, spaces and . + - ( ), no space or dot at the "
+    "end, and no device of Windows as CON: it becomes the name of a file"
+)
+"""What names a file on any system, in words."""
 
 
 def is_usable(name: str) -> bool:
-    """Return whether a file on any system can be called by this name."""
-    plain = name_key(name)
+    """Return whether a stem can be called by this name."""
+    return names_a_file(name) and name_key(name) != RESIDUAL
+
+
+def names_a_file(name: str) -> bool:
+    """Return whether a file on any system can be called by this name; `RULE` says it in words."""
     return (
         bool(_USABLE.fullmatch(unicodedata.normalize("NFC", name)))
-        and plain != RESIDUAL
-        and plain.partition(".")[0].strip() not in _DEVICES
+        and not is_device(name)
         and len(name.encode(errors="replace")) <= _MOST_BYTES
     )
+
+
+def is_device(name: str) -> bool:
+    """Return whether Windows takes a name for that of a device, whatever its ending."""
+    return name_key(name).partition(".")[0].strip() in _DEVICES
 
 
 def name_key(name: str) -> str:

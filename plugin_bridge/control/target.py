@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
-from plugin_bridge.control.names import is_usable, name_key
+from plugin_bridge.control.names import RULE, name_key, names_a_file
 from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
 from realtime.separator import RESIDUAL
 from realtime.spec_fields import MAX_TARGETS
@@ -55,11 +55,8 @@ class Target:
                 f"target name is {self.name!r}, which is the name of what is left of the mix: "
                 "choose another"
             )
-        if not is_usable(self.name):
-            raise ValueError(
-                f"target name is {self.name!r}, expected letters, digits, spaces and . + - ( ), "
-                "no space or dot at the end: it becomes the name of a file"
-            )
+        if not names_a_file(self.name):
+            raise ValueError(f"target name is {self.name!r}, expected {RULE}")
         check_direction(self.azimuth_deg, self.width_deg)
         if unknown := [name for name in self.instruments if name not in INSTRUMENTS]:
             raise ValueError(f"instrument {unknown[0]!r} of {self.name} is not in the table")

@@ -13,6 +13,7 @@ from pathlib import PurePath
 import numpy as np
 
 from plugin_bridge.control.controls import INSTRUMENTS
+from plugin_bridge.control.names import name_key, usable_name
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.files.clip import resampled
@@ -54,7 +55,8 @@ class Examples:
         if not (np.abs(sound) < 100).all():  # nor is NaN
             raise ValueError(f"{_named(name)} has samples that are no sound")
         vector = encoder.encode(resampled(sound, RATE_HZ, encoder.spec.sample_rate))
-        kept = self._free_name(_named(name))
+        taken = set(map(name_key, self._library.names()))
+        kept = usable_name(_named(name), taken, "dropped")
         self._library.save(kept, Timbre(vector, encoder.spec.encoder, sources=(name[:100],)))
         self._surface.requests.put(Request(instance, "like", (kept,), names_files=False))
         return f"{instance} goes by the timbre {kept}, which is in your library now"
@@ -94,13 +96,6 @@ class Examples:
         if name not in self._encoders:
             self._encoders[name] = encoder_of(name)
         return self._encoders[name]
-
-    def _free_name(self, name: str) -> str:
-        taken, free, number = self._library.names(), name, 1
-        while free in taken:
-            number += 1
-            free = f"{name} {number}"
-        return free
 
 
 def _named(file: str) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plugin_bridge.control.names import RULE, name_key, names_a_file
 from plugin_bridge.timbre.vector import Timbre
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -28,13 +28,12 @@ SUFFIX = ".timbre.json"
 MAX_BYTES = 1 << 18
 MAX_SIZE = 4096
 """Most components of a vector."""
-_NAME = re.compile(r"\w[\w .+()-]{0,79}")
 
 
 class TimbreLibrary:
     """Timbres by name in a folder; by default the user's own.
 
-    A name is of letters, digits, spaces and . + - ( ), at most 80 of them.
+    A name is what names a file on any system (`names.RULE`).
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -59,9 +58,18 @@ class TimbreLibrary:
 
         Raises
         ------
-        StemsteerError if the name is taken, unless it is to be replaced.
+        StemsteerError if the name is none for a file, or is taken, unless it is to be replaced, or
+        some file system takes it for that of another timbre.
         """
+        if not names_a_file(name):
+            raise StemsteerError(f"a timbre's name is {name!r}, expected {RULE}")
         path = self._path(name)
+        alike = [other for other in self.names() if name_key(other) == name_key(name)]
+        if alike and name not in alike:
+            raise StemsteerError(
+                f"a timbre is called {alike[0]!r} already, which is {name!r} to some systems: "
+                "choose another name"
+            )
         if path.exists() and not replace:
             raise StemsteerError(f"a timbre is called {name!r} already: --force replaces it")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,18 +81,12 @@ class TimbreLibrary:
         self._existing(name).unlink()
 
     def _existing(self, name: str) -> Path:
-        path = self._path(name)
-        if not path.is_file():
+        if name not in self.names():
             there = ", ".join(self.names()) or "none yet: `stemsteer timbres add` makes one"
             raise StemsteerError(f"no timbre is called {name!r}; there are {there}")
-        return path
+        return self._path(name)
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise StemsteerError(
-                f"a timbre's name is {name!r}, expected up to 80 letters, digits, spaces and "
-                ". + - ( ): it becomes the name of a file"
-            )
         return self.folder / f"{name}{SUFFIX}"
 
 

@@ -74,8 +74,9 @@ def test_a_sound_is_kept_in_the_library_and_the_instance_goes_by_it(panel):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../etc/passwd", "..", "", "a\0b.wav", "C:\\x\\solo.wav", "/" + 300 * "y", "\n", "💥"],
-)
+    ["../../etc/passwd", "..", "", "a\0b.wav", "C:\\x\\solo.wav", "/" + 300 * "y", "\n", "💥",
+     "con.wav", 90 * "日" + ".wav"],
+)  # fmt: skip
 def test_no_name_reaches_a_file_but_in_the_library(panel, tmp_path, name):
     status, _ = send(panel[0], "sound", samples(0.5), name=name)
     assert status == 200

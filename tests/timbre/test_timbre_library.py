@@ -97,10 +97,22 @@ def test_a_timbre_that_is_removed_is_gone(library):
         library.load("a")
 
 
-@pytest.mark.parametrize("name", ["../a", "", "a/b", ".hidden", "x" * 81, "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../a", "", "a/b", ".hidden", "x" * 201, "日" * 80, "a\nb", "CON", "nul.a", "a ", "a."]
+)
 def test_a_name_that_does_not_do_for_a_file_is_refused(library, name):
-    with pytest.raises(StemsteerError, match="name"):
+    with pytest.raises(StemsteerError, match=r"name is .*, expected up to 200 bytes of letters"):
         library.save(name, timbre(1, 0))
+    with pytest.raises(StemsteerError, match="no timbre is called"):
+        library.load(name)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_name_that_is_another_one_to_some_systems_is_refused(library, replace):
+    library.save("Solo", timbre(1, 0))
+    with pytest.raises(StemsteerError, match="'Solo' already, which is 'solo' to some systems"):
+        library.save("solo", timbre(0, 1), replace=replace)
+    assert library.names() == ["Solo"]
 
 
 GOOD = {"format": FORMAT, "encoder": "listen-1", "vector": [1.0, 0.0]}
