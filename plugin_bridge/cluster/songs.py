@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from plugin_bridge.control.names import is_device, name_key
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 
@@ -41,12 +42,14 @@ def find_songs(source: Path, out: Path) -> list[Song]:
 
     Raises
     ------
-    StemsteerError if there is no song, or two of a list have one name.
+    StemsteerError if there is no song, or two of a list have one name, or names that some file
+    system takes for one.
     """
     songs = list(_listed(source) if source.is_file() else _walked(source, out))
     if not songs:
         raise StemsteerError(f"{source} has no songs: expected files as {', '.join(_examples())}")
-    _check_names(songs)
+    if source.is_file():
+        _check_names(songs)
     return songs
 
 
@@ -95,23 +98,29 @@ def _text(entry: dict[str, object], key: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"{key!r} is {value!r}, not a text")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        raise ValueError(f"{key!r} is {value!r}, which no file can be called") from None
     return value
 
 
 def _check_name(name: str) -> None:
-    """Raise ValueError for a folder that is not below the output, or is hidden."""
+    """Raise ValueError for a folder that is not below the output, is hidden, or is a device."""
     parts = name.split("/")
     if "\\" in name or any(not part or part.startswith(".") for part in parts):
         raise ValueError(f"the name {name!r} is no folder below the output")
+    if any(map(is_device, parts)):
+        raise ValueError(f"the name {name!r} is that of a device of Windows")
 
 
 def _check_names(songs: list[Song]) -> None:
     seen: dict[str, Song] = {}
     for song in songs:
-        if (other := seen.setdefault(song.name, song)) is not song:
+        if (other := seen.setdefault(name_key(song.name), song)) is not song:
             raise StemsteerError(
-                f"{other.path} and {song.path} have the same name {song.name!r}: list each file "
-                'once, and give "name" to one of them'
+                f"{other.path} and {song.path} have the same name to some systems, {other.name!r} "
+                f'and {song.name!r}: list each file once, and give "name" to one of them'
             )
 
 

@@ -52,6 +52,7 @@ def test_a_list_names_files_by_its_own_folder_and_anywhere(tmp_path):
 @pytest.mark.parametrize(
     "line",
     ["nonsense", "[]", {}, {"input": 3}, {"input": ""}, {"input": "a", "name": "../a"},
+     {"input": "\ud800.wav"}, {"input": "a", "name": "\ud800"}, {"input": "a", "name": "b/CON"},
      {"input": "a", "name": "/a"}, {"input": "a", "name": ".catalogue"}, {"input": "../a"}],
 )  # fmt: skip
 def test_a_line_that_names_no_song_is_refused_with_its_number(tmp_path, line):
@@ -59,10 +60,22 @@ def test_a_line_that_names_no_song_is_refused_with_its_number(tmp_path, line):
         find_songs(write_list(tmp_path, {"input": "good.wav"}, line), tmp_path / "out")
 
 
-def test_songs_of_one_name_are_refused(tmp_path):
-    file = write_list(tmp_path, {"input": "a"}, {"input": "b", "name": "a"})
+@pytest.mark.parametrize("name", ["ä/x", "Ä/X", "a\u0308/x"])
+def test_songs_of_one_name_or_of_names_that_some_systems_take_for_one_are_refused(tmp_path, name):
+    file = write_list(tmp_path, {"input": "ä/x"}, {"input": "b", "name": name})
     with pytest.raises(StemsteerError, match="same name"):
         find_songs(file, tmp_path / "out")
+
+
+def test_files_of_a_folder_whose_names_differ_by_case_are_two_songs(tmp_path):
+    for name in ("a.wav", "A.wav"):
+        (tmp_path / name).touch()
+    assert len(find_songs(tmp_path, tmp_path / "out")) == len(os.listdir(tmp_path))
+
+
+def test_a_list_names_files_whose_names_are_not_utf_8_as_python_writes_them(tmp_path):
+    (song,) = find_songs(write_list(tmp_path, {"input": "\udcff.wav"}), tmp_path / "out")
+    assert os.fsencode(song.path).endswith(b"\xff.wav")
 
 
 def test_where_there_are_no_songs_it_says_what_a_song_is(tmp_path):
