@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from realtime.errors import StemsteerError
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -65,7 +67,13 @@ def _is_running(pid: int) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Raises StemsteerError for a pipe, a device or a folder, since such may never end; OSError for a
+    file that is not there or cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise StemsteerError(f"{path} is not a file, expected one")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -59,6 +59,10 @@ class CatalogueDisplay:
         if self._task is not None:
             self._bar.update(self._task, words=self._words())
 
+    def stopping(self) -> None:
+        """Say what is waited for after Ctrl-C."""
+        warn("waiting for the songs in work to stop; a second Ctrl-C ends it at once")
+
     def _words(self) -> str:
         minutes = max(time.monotonic() - self._began_s, 1e-3) / 60
         failed = f", {self._failed} failed" if self._failed else ""

@@ -85,6 +85,7 @@ class Display(Protocol):
     def begin(self, plan: Plan, dashboard: str) -> None: ...
     def show(self, record: Record) -> None: ...
     def tick(self) -> None: ...
+    def stopping(self) -> None: ...
 
 
 @dataclass
@@ -154,7 +155,9 @@ def run_catalogue(
                 start(work.attempts) as workers,
             ):
                 display.begin(plan, workers.dashboard)
-                for record in run_jobs(workers, work, plan.jobs, interrupt, display.tick):
+                for record in run_jobs(
+                    workers, work, plan.jobs, interrupt, display.tick, display.stopping
+                ):
                     _enter(manifest, work, record)
                     summary.add(record)
                     display.show(record)

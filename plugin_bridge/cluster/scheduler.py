@@ -100,12 +100,17 @@ class _Flow:
 
 
 def run_jobs(
-    workers: Workers, work: Work, jobs: list[Job], interrupt: Interrupt, tick: Callable[[], None]
+    workers: Workers,
+    work: Work,
+    jobs: list[Job],
+    interrupt: Interrupt,
+    tick: Callable[[], None],
+    stopping: Callable[[], None],
 ) -> Iterator[Record]:
     """Yield the record of every song as it ends; call `tick` between them, often.
 
-    When it is interrupted, the songs in work are left at their next block, those that were done
-    meanwhile are yielded, and then KeyboardInterrupt is raised.
+    When it is interrupted, `stopping` is called, the songs in work are left at their next block,
+    those that were done meanwhile are yielded, and then KeyboardInterrupt is raised.
     """
     flow = _Flow(workers, work, jobs)
     mended_s = time.monotonic()
@@ -119,6 +124,7 @@ def run_jobs(
             mended_s = time.monotonic()
         tick()
     if interrupt.number:
+        stopping()
         ask_to_stop(work.attempts)
         until_s = time.monotonic() + _GRACE_S
         while flow.is_running and time.monotonic() < until_s:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from plugin_bridge.automation import read_automation
 from plugin_bridge.cluster.attempts import Attempts, is_stopped
@@ -172,10 +173,12 @@ def _record(work: Work, job: Job, state: str, **values: object) -> Record:
 
 
 def signature_of(path: Path) -> dict[str, int]:
-    """Return size and time of a file, as `Record` has them; none of one that is not there."""
+    """Return size and time of a file, as `Record` has them; none of what is none, or not there."""
     try:
         stat = path.stat()
     except OSError:
+        return {}
+    if not S_ISREG(stat.st_mode):
         return {}
     return {"input_bytes": stat.st_size, "input_mtime_ns": stat.st_mtime_ns}
 

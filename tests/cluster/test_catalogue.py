@@ -152,6 +152,20 @@ def test_a_song_that_takes_too_long_is_named_and_its_worker_replaced(workers, mu
     assert len(summary.done) == 3
 
 
+def test_what_is_no_file_is_named_and_holds_nothing_up(workers, music, tmp_path):
+    os.mkfifo(music / "pipe.wav")
+    (music / "device.wav").symlink_to("/dev/zero")
+    out = tmp_path / "stems"
+    summary = catalogue(music, workers, settings_for(out, limit_s=30))
+    failed = {record.song: record.error for record in summary.failed}
+    assert "pipe.wav is not a file" in failed["pipe.wav"]
+    assert "device.wav is not a file" in failed["device.wav"]
+    assert len(summary.done) == 3
+    assert {record.song for record in catalogue(music, None, settings_for(out)).failed} == {
+        "cut.flac", "device.wav", "pipe.wav",
+    }, "they are not tried again"  # fmt: skip
+
+
 def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_halves(workers, music, tmp_path):
     write_long_song(music / "long.wav")
     out = tmp_path / "stems"

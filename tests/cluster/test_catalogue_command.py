@@ -66,7 +66,11 @@ def test_ctrl_c_ends_it_and_its_workers_and_says_so(tmp_path):
     wait_for(lambda: list(out.rglob(".target.wav.*.part")))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "stemsteer: stopped\n")
+    assert process.returncode == 130
+    assert said == (
+        "stemsteer: waiting for the songs in work to stop; a second Ctrl-C ends it at once\n"
+        "stemsteer: stopped\n"
+    )
     assert [path.name for path in out.iterdir()] == ["manifest.jsonl"]
     assert lines(out) == []
 

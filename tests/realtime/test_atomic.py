@@ -9,7 +9,8 @@ import pytest
 
 from plugin_bridge.automation import Lane, write_automation
 from plugin_bridge.automation.lane import Point
-from realtime.atomic import atomic_write
+from realtime.atomic import atomic_write, sha256_of
+from realtime.errors import StemsteerError
 
 
 def test_a_file_is_replaced_when_the_new_one_is_complete(tmp_path):
@@ -63,3 +64,12 @@ def test_what_a_killed_process_left_is_removed_and_what_others_are_writing_is_no
         hidden.write_text("new")
     left = {file.name for file in tmp_path.iterdir()}
     assert left == {"lanes.csv", f".lanes.csv.{os.getppid()}.part", f".others.csv.{ended}.part"}
+
+
+def test_only_a_file_has_a_hash(tmp_path):
+    (tmp_path / "device").symlink_to("/dev/null")
+    for path in (tmp_path, tmp_path / "device"):
+        with pytest.raises(StemsteerError, match="is not a file, expected one"):
+            sha256_of(path)
+    with pytest.raises(FileNotFoundError):
+        sha256_of(tmp_path / "nowhere")

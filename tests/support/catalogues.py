@@ -60,6 +60,7 @@ class Display:
         self.at_record = at_record
         self.to_do: list[str] = []
         self.ticks: list[Callable[[], None]] = []
+        self.is_stopping = False
 
     def begin(self, plan, dashboard):
         self.to_do = [job.song.name for job in plan.jobs]
@@ -71,6 +72,9 @@ class Display:
     def tick(self):
         for act in self.ticks:
             act()
+
+    def stopping(self):
+        self.is_stopping = True
 
 
 def no_workers(_):
