@@ -78,9 +78,10 @@ class Control:
         return float(round(value)) if self.whole else float(value)
 
     def check(self, value: float) -> float:
-        """Return `value` as a float. Raises ValueError if it is out of range."""
-        if self.clamp(value) != (round(value) if self.whole else value):
-            raise ValueError(f"{self.name} is {value:g}, expected {self.range}")
+        """Return `value` as a float. Raises ValueError if it is out of range, or not whole."""
+        if self.clamp(value) != value:
+            whole = ", whole numbers" if self.whole else ""
+            raise ValueError(f"{self.name} is {value:g}, expected {self.range}{whole}")
         return self.clamp(value)
 
     def parse(self, text: str) -> float:

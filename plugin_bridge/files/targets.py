@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.control.target import ANYWHERE, Target, check_targets
@@ -81,14 +81,16 @@ def _parsed(fields: dict[str, Any]) -> Target:
     like, unlike = _words(fields, "like"), _words(fields, "unlike")
     azimuth_deg, width_deg = ANYWHERE
     if "azimuth_deg" in fields or not (meanings or like):
-        azimuth_deg, width_deg = float(fields["azimuth_deg"]), DEFAULT_DIRECTION[1]
+        azimuth_deg, width_deg = _number("azimuth_deg", fields["azimuth_deg"]), DEFAULT_DIRECTION[1]
+    if not isinstance(fields["name"], str):
+        raise ValueError(f"name is {fields['name']!r:.80}, expected a text in quotes")
     return Target(
-        str(fields["name"]),
+        fields["name"],
         azimuth_deg,
-        float(fields.get("width_deg", width_deg)),
+        _number("width_deg", fields.get("width_deg", width_deg)),
         tuple(dict.fromkeys(name for meaning in meanings for name in meaning.classes)),
-        float(fields.get("strength", 1.0)),
-        float(fields.get("morph", 1.0)),
+        _number("strength", fields.get("strength", 1.0)),
+        _number("morph", fields.get("morph", 1.0)),
         like,
         unlike,
         _stretches(fields),
@@ -104,7 +106,14 @@ def _stretches(fields: dict[str, Any]) -> tuple[tuple[float, float], ...]:
     return tuple((float(start), float(end)) for start, end in pairs)
 
 
-def _is_number(value: object) -> bool:
+def _number(name: str, value: object) -> float:
+    """Return a field as a float. Raises ValueError if it is no number."""
+    if not _is_number(value):
+        raise ValueError(f"{name} is {value!r:.80}, expected a number")
+    return float(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -33,6 +33,7 @@ CHAIN = "<FXCHAIN\n<VST stemsteer\n>\n%s\n>"
         ("a.csv", f"seconds,azimuth\n0,{'1' * 140_000}\n", "field larger than .*expected seconds"),
         ("a.csv", "seconds,g.width,g.width\n0,1,2\n", "two columns are called g.width; leave one"),
         ("a.csv", "seconds,azimuth\n0,1,2\n", "line 2: 3 cells, expected the 2 of the titles"),
+        ("a.csv", "seconds,g.instrument\n0,1.5\n", "instrument is 1.5, expected .*whole numbers"),
         ("a.csv", "seconds,latency_mode\n0,1\n", "'latency_mode' to automate; that one only the p"),
         ("a.csv", "seconds,g.offline\n0,1\n", "'offline' to automate; that one only the plugin"),
         ("a.json", LANES % '[[0, 1, ["x"]]]', r"shape is \['x'\], expected one of step"),

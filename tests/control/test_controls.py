@@ -88,6 +88,9 @@ def test_values_out_of_range_are_clamped_or_refused():
     assert azimuth.clamp(-math.inf) == -45
     with pytest.raises(ValueError, match="azimuth is 90, expected -45 to 45 deg"):
         azimuth.check(90)
+    with pytest.raises(ValueError, match=r"instrument is 1.5, expected 0 to .*, whole numbers"):
+        control("instrument").check(1.5)
+    assert control("instrument").check(2) == 2
     with pytest.raises(ValueError, match="azimuth is not a number"):
         azimuth.clamp(math.nan)
     with pytest.raises(ValueError, match="no control 'pan'; there are azimuth, width"):
