@@ -32,6 +32,7 @@ BITS |= {"ALAC_16": 16, "ALAC_20": 24, "ALAC_24": 24, "ALAC_32": 32}
 _MOST_SEGMENTS = 10_000
 _MOST_SAMPLES = 1 << 48  # a length beyond it stands for one that is not known
 _GUESSED = {"MP3": 4 * 1152}  # samples by which a decoder may miss the length that it tells
+_PIECE = 4096  # by so many samples the place of damage is known
 _SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
@@ -130,7 +131,11 @@ class AudioReader:
         try:
             while True:
                 wanted = size - ready
-                part = self._read(decoder, wanted, position, dtype)
+                try:
+                    part = self._read(decoder, wanted, position, dtype)
+                except DecodingError as error:
+                    sound_until = begin + self._sound_of(index)
+                    raise self._broken_off(sound_until, "the rest cannot be decoded") from error
                 position += part.shape[1]
                 if part.shape[1]:
                     yield part
@@ -149,11 +154,23 @@ class AudioReader:
             return first
         return open_decoder(segment, self.path)
 
-    def _read(self, decoder: Decoder, size: int, position: int, dtype: str) -> Audio:
+    def _sound_of(self, index: int) -> int:
+        """Return how many samples of a damaged segment are sound, by decoding it once more.
+
+        A decoder gives nothing of a read that meets damage, and cannot be used after it.
+        """
+        decoder, n_samples = open_decoder(self._segments[index], self.path), 0
         try:
-            block = np.ascontiguousarray(decoder.read(size, dtype).T)
-        except DecodingError as error:
-            raise self._broken_off(position, "the rest cannot be decoded") from error
+            while length := len(decoder.read(_PIECE, "float32")):
+                n_samples += length
+        except DecodingError:
+            pass
+        finally:
+            decoder.close()
+        return n_samples
+
+    def _read(self, decoder: Decoder, size: int, position: int, dtype: str) -> Audio:
+        block = np.ascontiguousarray(decoder.read(size, dtype).T)
         if block.min(initial=0) >= -MAX_SAMPLE and block.max(initial=0) <= MAX_SAMPLE:
             return block  # of NaN neither is true
         index = int(np.argmin((np.abs(block) <= MAX_SAMPLE).all(axis=0)))

@@ -109,6 +109,24 @@ def test_a_flac_of_unknown_length_is_read_to_its_end(tmp_path):
         assert np.array_equal(read(path), EXPECTED)
 
 
+@pytest.mark.parametrize("total", [None, 0])
+@pytest.mark.parametrize("junk", [bytes(99), b"\xff" * 99, np.random.default_rng(1).bytes(5000)])
+def test_what_follows_the_last_frame_of_a_flac_is_not_sound(tmp_path, junk, total):
+    (tmp_path / "a.flac").write_bytes(flac(total) + junk)
+    assert np.array_equal(read(tmp_path / "a.flac"), EXPECTED)
+
+
+def test_a_flac_that_is_damaged_in_the_middle_breaks_off_there(tmp_path):
+    data = bytearray(flac())
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(200)
+    (tmp_path / "a.flac").write_bytes(data)
+    with AudioReader(tmp_path / "a.flac") as reader, pytest.raises(StemsteerError) as told:
+        list(reader.blocks(SAMPLES))
+    seconds = float(str(told.value).split("breaks off after ")[1].split()[0])
+    assert seconds == pytest.approx(SAMPLES / 2 / RATE_HZ, abs=2 * 4096 / RATE_HZ)
+
+
 def test_flac_in_ogg_is_read(tmp_path):
     need("ffmpeg")
     soundfile.write(tmp_path / "a.wav", sound(), RATE_HZ)
