@@ -20,6 +20,7 @@ from plugin_bridge.cli.live_display import (
     table,
 )
 from plugin_bridge.cli.options import Force, ListenOptions
+from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
@@ -170,12 +171,11 @@ def live(
 
 
 def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSession:
-    from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.live.session import LiveSession
 
     session = LiveSession(model, settings)
     if files.output_file and files.input_file:
-        check_writable(files.output_file, files.input_file, files.force)
+        check_output_file(files.output_file, files.input_file, files.force)
     return session
 
 

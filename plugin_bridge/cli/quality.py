@@ -10,27 +10,41 @@ from typing import TYPE_CHECKING
 import typer
 
 from plugin_bridge.cli.console import print_table, say
+from plugin_bridge.cli.output_file import check_output_file
 
 if TYPE_CHECKING:
+    from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.offline.render import RenderSettings
     from plugin_bridge.offline.report import Report
     from plugin_bridge.offline.stem_quality import RenderQuality
 
 
-def check_quality_file(path: Path, source: Path, settings: RenderSettings) -> None:
-    """Raise BadParameter or StemsteerError if there can be no report, before anything is done."""
-    from plugin_bridge.files.stem_files import check_writable
+def check_quality_file(
+    path: Path, source: AudioReader, settings: RenderSettings, folder: Path
+) -> None:
+    """Raise BadParameter or StemsteerError if there can be no report, before anything is done.
+
+    `folder`: of the stems, none of which the report may replace.
+    """
+    from plugin_bridge.offline.render import stem_paths
+    from realtime.errors import StemsteerError
 
     if settings.mode != "isolate" or settings.chains:
         raise typer.BadParameter(
             "a report compares stems with their mix: leave --chain and --mode remove out",
             param_hint="'--report'",
         )
-    check_writable(path, source, settings.force)
+    stems = stem_paths(source, settings, folder).values()
+    if path.resolve() in [stem.resolve() for stem in stems]:
+        raise StemsteerError(f"{path} is to be a stem; choose another place for the report")
+    check_output_file(path, source.path, settings.force, made=folder)
 
 
-def write_quality(path: Path, source: Path, report: Report) -> RenderQuality:
-    """Judge the stems of a render, and write what was found as JSON."""
+def write_quality(path: Path, source: Path, report: Report, *, force: bool) -> RenderQuality:
+    """Judge the stems of a render, and write what was found as JSON.
+
+    Raises StemsteerError if a file is there meanwhile, unless `force` lets it be replaced.
+    """
     from plugin_bridge.offline.stem_quality import judge_stems
     from realtime.atomic import atomic_write
 
@@ -40,6 +54,7 @@ def write_quality(path: Path, source: Path, report: Report) -> RenderQuality:
         [(stem.name, Path(stem.path), stem.azimuth_deg, stem.width_deg) for stem in targets],
         Path(residual.path),
     )
+    check_output_file(path, source, force)
     with atomic_write(path) as hidden:
         hidden.write_text(json.dumps({"input": str(source), **asdict(judged)}, indent=2) + "\n")
     return judged

@@ -120,9 +120,11 @@ def render(
         sounds = _heard(path, wanted, sounds)
         model, settings = options.settings(wanted, sounds, lanes)
         if quality is not None:
-            check_quality_file(quality, path, settings)
+            check_quality_file(quality, source, settings, folder)
         report = render(source, model, settings, folder, progress=progress)
-    judged = write_quality(quality, path, report) if quality is not None else None
+    judged = None
+    if quality is not None:
+        judged = write_quality(quality, path, report, force=options.force)
     if as_json:
         typer.echo(report.to_json())
     else:

@@ -13,6 +13,7 @@ from plugin_bridge.cli.console import print_table
 from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import can_hear, heard_in
 from plugin_bridge.cli.options import Input
+from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.progress import progress_bar
 from plugin_bridge.cli.render import RenderOptions, stems_folder
@@ -53,7 +54,6 @@ def scan(
     there.
     """
     from plugin_bridge.files.audio_reader import AudioReader
-    from plugin_bridge.files.stem_files import check_writable
     from plugin_bridge.offline.scan import scan
 
     if shown.panel:
@@ -66,7 +66,7 @@ def scan(
         progress_bar(source) as progress,
     ):
         if plot is not None:
-            check_writable(plot, path, force)
+            _check_plot(plot, path, force)
         field = scan(source, progress)
     if plot is not None:
         from plugin_bridge.offline.scan_plot import plot as draw
@@ -82,6 +82,15 @@ def scan(
         _print_heard(heard, field.duration_s)
     elif hears:
         typer.echo("no instrument is heard surely enough to be named")
+
+
+def _check_plot(plot: Path, source: Path, force: bool) -> None:
+    """Raise StemsteerError if there can be no picture, before anything is done."""
+    from realtime.errors import StemsteerError
+
+    check_output_file(plot, source, force)
+    if plot.suffix.lower() != ".png":
+        raise StemsteerError(f"{plot}: the picture is written as .png; give a name that ends so")
 
 
 def _peaks_as_json(field: StereoField) -> str:

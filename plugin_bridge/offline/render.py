@@ -140,6 +140,12 @@ def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> 
     )
 
 
+def stem_paths(source: AudioReader, settings: RenderSettings, folder: Path) -> dict[str, Path]:
+    """Return the files that a render without plugins writes into `folder`, by name."""
+    container = format_like(source, settings.container, settings.subtype).container
+    return {name: folder / f"{name}.{container}" for name in (*settings.target_names, RESIDUAL)}
+
+
 def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
     """Yield pairs of mixture and stems in step with each other.
 

@@ -217,9 +217,14 @@ def test_the_picture_is_a_png_of_some_size(tmp_path):
 
 def test_a_picture_that_cannot_be_written_is_said_so(tmp_path):
     song = str(write(tmp_path / "song.wav", (0,), seconds=1))
-    done = CliRunner().invoke(cli.app, ["scan", song, "--plot", str(tmp_path / "no" / "x.png")])
-    assert done.exit_code == 1
-    assert "no such file or directory" in done.stderr
+    for name, words in (
+        ("no/x.png", "x.png cannot be written, since there is no folder"),
+        ("x.svg", "x.svg: the picture is written as .png"),
+    ):
+        done = CliRunner().invoke(cli.app, ["scan", song, "--plot", str(tmp_path / name)])
+        assert (done.exit_code, done.stdout) == (1, "")  # before it is worked out
+        assert words in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["song.wav"]
 
 
 def test_a_picture_replaces_no_file_unless_told_so_and_never_the_song(tmp_path):

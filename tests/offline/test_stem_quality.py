@@ -116,6 +116,51 @@ def test_render_writes_and_prints_a_report(tmp_path):
     assert not (tmp_path / "more").exists()
 
 
+def render_with_report(folder, report, *arguments):
+    """Render a direction into `folder`/out, with a report."""
+    soundfile.write(folder / "song.wav", OWN, RATE_HZ)
+    command = ["render", str(folder / "song.wav"), "--azimuth", "-30", "--model", "panorama"]
+    command += ["--out", str(folder / "out"), "--report", str(folder / report)]
+    return CliRunner().invoke(cli.app, [*command, *arguments])
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ("out/target.wav", "target.wav is to be a stem; choose another place for the report"),
+        ("out/../out/residual.wav", "residual.wav is to be a stem"),
+        ("nowhere/report.json", "report.json cannot be written, since there is no folder"),
+    ],
+)
+def test_a_report_that_can_have_no_place_is_refused_before_anything_is_rendered(
+    tmp_path, report, words
+):
+    for arguments in ([], ["--force"]):
+        done = render_with_report(tmp_path, report, *arguments)
+        assert done.exit_code == 1
+        assert words in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_a_report_may_lie_beside_its_stems_and_replaces_nothing_that_came_meanwhile(
+    tmp_path, monkeypatch
+):
+    assert render_with_report(tmp_path, "out/report.json").exit_code == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["stems"]
+    (tmp_path / "out" / "report.json").unlink()
+
+    def judge_late(*paths):
+        (tmp_path / "out" / "report.json").write_text("mine")
+        return judge_stems(*paths)
+
+    (tmp_path / "out").rename(tmp_path / "before")
+    monkeypatch.setattr("plugin_bridge.offline.stem_quality.judge_stems", judge_late)
+    done = render_with_report(tmp_path, "out/report.json")
+    assert done.exit_code == 1
+    assert "is there already" in done.stderr
+    assert (tmp_path / "out" / "report.json").read_text() == "mine"
+
+
 def test_a_report_of_stems_that_are_no_parts_of_the_mix_is_refused(tmp_path):
     soundfile.write(tmp_path / "song.wav", OWN, RATE_HZ)
     command = ["render", str(tmp_path / "song.wav"), "--azimuth", "0", "--mode", "remove"]
