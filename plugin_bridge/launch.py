@@ -47,6 +47,15 @@ def own_command(*words: object) -> list[str]:
     return [sys.executable, "-m", "plugin_bridge.cli", *map(str, words)]
 
 
+def ending_signals() -> list[signal.Signals]:
+    """Return what asks a process to end: Ctrl-C, SIGTERM, and a terminal that closes.
+
+    Under ``nohup`` the last of them is ignored, and stays so.
+    """
+    there = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    return [one for one in there if one and signal.getsignal(one) != signal.SIG_IGN]
+
+
 def is_frozen() -> bool:
     """Return whether this is the frozen application, which has no Python beside it."""
     return bool(getattr(sys, "frozen", False))

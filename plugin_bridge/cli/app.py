@@ -32,7 +32,7 @@ try:
     )
     from plugin_bridge.cli.errors import ErrorBoundary
     from plugin_bridge.cli.options import grouped
-    from plugin_bridge.launch import RUN_MODULE, is_frozen, run_module
+    from plugin_bridge.launch import RUN_MODULE, ending_signals, is_frozen, run_module
 except KeyboardInterrupt:  # Ctrl-C before the boundary of errors is there
     print("stemsteer: stopped", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
@@ -80,7 +80,8 @@ def main() -> None:
         multiprocessing.freeze_support()
         if sys.argv[1:2] == [RUN_MODULE]:  # it was started as a process of our own
             return run_module(sys.argv[2:])
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ending_signals():
+        signal.signal(number, _terminate)
     try:
         app()
     except KeyboardInterrupt:  # before a command began
@@ -88,5 +89,5 @@ def main() -> None:
 
 
 def _terminate(number: int, _: object) -> None:
-    """Stop as Ctrl-C does, so that nothing half-done is left."""
+    """Stop by an exception, so that nothing half-done is left."""
     raise KeyboardInterrupt(number)

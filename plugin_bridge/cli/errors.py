@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import os
 import signal
@@ -29,7 +30,8 @@ class ErrorBoundary(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            typer.echo("stemsteer: stopped", err=True)
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                typer.echo("stemsteer: stopped", err=True)
             number = stop.args[0] if stop.args else signal.SIGINT
             raise typer.Exit(128 + number) from None  # as shells report it
         except BrokenPipeError:  # the reader of our output has left: nobody to tell

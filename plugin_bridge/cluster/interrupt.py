@@ -7,11 +7,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from plugin_bridge.launch import ending_signals
 
 
 class Interrupt:
-    """Notes the first SIGINT or SIGTERM while its block runs; a second one interrupts at once.
+    """Notes the first signal to end while its block runs; a second one interrupts at once.
 
     Outside the main thread, which signals never reach, it notes nothing.
     """
@@ -22,7 +22,7 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {each: signal.signal(each, self._note) for each in ending_signals()}
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -21,7 +21,7 @@ from plugin_bridge.control.relay import relay
 from plugin_bridge.control.remote import Controls, SurfaceProxy
 from plugin_bridge.control.servers import Report, Server, ServerSettings, attend_until
 from plugin_bridge.control.surface import ControlSurface
-from plugin_bridge.launch import own_process
+from plugin_bridge.launch import ending_signals, own_process
 from realtime.errors import StemsteerError
 
 START_S = 30.0
@@ -144,7 +144,8 @@ def _serve(pipe: Connection) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that plays
+    for number in {*ending_signals()} - {signal.SIGTERM}:  # these are for the one that plays
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(5)  # the sound comes first
     _serve(Connection(os.dup(sys.stdin.fileno())))

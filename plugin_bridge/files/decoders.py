@@ -16,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from plugin_bridge.files.containers import Segment
-from plugin_bridge.launch import own_process
+from plugin_bridge.launch import ending_signals, own_process
 from realtime.errors import StemsteerError
 
 OPEN_S = 30.0  # for a process to start and to open a file, and between two of its answers
@@ -29,7 +29,7 @@ class DecodingError(Exception):
 
 @contextlib.contextmanager
 def _deferred_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM act behind this block.
+    """Let Ctrl-C, and what else asks this process to end, act behind this block.
 
     libsndfile reads by calling back into Python, and an exception that a signal raises in such a
     call is lost there: the file would seem to end.
@@ -38,7 +38,7 @@ def _deferred_signals() -> Iterator[None]:
         yield
         return
     noted: list[int] = []
-    kinds = [s for s in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(s))]
+    kinds = [s for s in ending_signals() if callable(signal.getsignal(s))]
     before = {s: signal.signal(s, lambda number, _: noted.append(number)) for s in kinds}
     try:
         yield

@@ -154,24 +154,44 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_no_file(song, tmp_path):
     assert left_over(tmp_path) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_in_the_middle_leaves_no_file(tmp_path, number):
+def rendering(folder):
+    """A process in the middle of a render, and the folder that it writes to."""
     long = np.tile(panned(0, RATE_HZ, 0), (200, 1))
-    soundfile.write(tmp_path / "a.wav", long, RATE_HZ, subtype="PCM_16")
-    where = tmp_path / "out"
-    command = [sys.executable, "-m", "plugin_bridge.cli", "render", tmp_path / "a.wav"]
+    soundfile.write(folder / "a.wav", long, RATE_HZ, subtype="PCM_16")
+    where = folder / "out"
+    command = [sys.executable, "-m", "plugin_bridge.cli", "render", folder / "a.wav"]
     process = subprocess.Popen(
-        [*command, "--azimuth", "0", "--out", where], stderr=subprocess.PIPE, text=True
-    )
+        [*command, "--azimuth", "0", "--model", "panorama", "--out", where],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     while not (where.exists() and any(p.stat().st_size > 100_000 for p in where.iterdir())):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
+    return process, where
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopping_in_the_middle_leaves_no_file(tmp_path, number):
+    process, where = rendering(tmp_path)
     process.send_signal(number)
     _, words = process.communicate(timeout=60)
     assert words == "stemsteer: stopped\n"
     assert process.returncode == 128 + number
     assert not where.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup hands it on
+    try:
+        process, where = rendering(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert left_over(where) == ["residual.wav", "target.wav"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")

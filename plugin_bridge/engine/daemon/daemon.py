@@ -34,6 +34,7 @@ from plugin_bridge.engine.daemon.reserve import WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
 from plugin_bridge.engine.shared.ring import SharedRing
+from plugin_bridge.launch import ending_signals
 from plugin_bridge.paths import engine_socket, open_private, state_folder
 from realtime.errors import StemsteerError
 
@@ -252,11 +253,11 @@ class EngineDaemon:
 
 
 def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) -> None:
-    """Run the engine until SIGTERM or Ctrl-C; see `EngineDaemon`."""
+    """Run the engine until a signal asks it to end; see `EngineDaemon`."""
     _log_to_file()
     daemon = EngineDaemon(model, surface, lanes_file)
-    signal.signal(signal.SIGTERM, daemon.stop)
-    signal.signal(signal.SIGINT, daemon.stop)
+    for number in ending_signals():
+        signal.signal(number, daemon.stop)
     daemon.run()
 
 
