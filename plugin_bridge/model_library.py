@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def choose_model(
 ) -> OnnxModel:
     """Load the model `name` (or path), or the best one here that can do what is asked.
 
+    Of a name's two files, one for the tier and one for all, the first that can do it is taken.
+
     Parameters
     ----------
     instruments : names of the table of controls that it has to know.
@@ -94,11 +97,12 @@ def choose_model(
     ValueError if it has no such tier, or cannot do what is asked.
     """
     if name is not None:
-        model = load_model(name, tier)
-        model.spec.tier(tier)
-        if missing := _missing(model.spec, instruments, timbre, against, sources):
-            raise ValueError(f"model {model.spec.name!r} {missing}")
-        return model
+        for model in _named(name, tier):
+            model.spec.tier(tier)
+            missing = _missing(model.spec, instruments, timbre, against, sources)
+            if not missing:
+                return model
+        raise ValueError(f"model {model.spec.name!r} {missing}")
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
     if instruments or timbre or sources:
@@ -115,6 +119,16 @@ def choose_model(
         f"no model with the tier {tier!r}, expected one of {', '.join(PREFERRED)} in "
         f"{', '.join(map(str, weights_folders()))}; name another with --model"
     )
+
+
+def _named(name: str, tier: str) -> Iterator[OnnxModel]:
+    """Yield the model of a name that is for the tier, then the one for all tiers if it has it."""
+    own = find_model(name, tier)
+    yield load_model(own)
+    with contextlib.suppress(StemsteerError):
+        general = find_model(name)
+        if general != own and tier in (model := load_model(general)).spec.tiers:
+            yield model
 
 
 def _best(

@@ -124,7 +124,7 @@ def _shown(found: InstalledModel) -> list[tuple[str, str]]:
     if spec is None:
         return [("file", str(found.path)), ("fault", found.fault)]
     figures = [
-        f"{tier}: " + ", ".join(f"{name} +{gain:.1f} dB" for name, gain in gains.items())
+        f"{tier}: " + ", ".join(f"{name} {gain:+.1f} dB" for name, gain in gains.items())
         for tier, gains in spec.gains_db.items()
     ]
     tiers = [f"{tier} ({found.latency_ms(tier):.0f} ms)" for tier in spec.tiers]

@@ -4,7 +4,7 @@ import pytest
 
 from plugin_bridge.model_library import choose_model
 from realtime.errors import StemsteerError
-from tests.support.models import source_model, timbre_model
+from tests.support.models import LIVE, source_model, timbre_model
 
 VOICE_AND_DRUMS = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
 
@@ -72,3 +72,17 @@ def test_a_named_model_that_does_not_know_the_instrument_says_what_it_knows(fold
         choose_model("good", "live", ["vocals", "drums"])
     with pytest.raises(ValueError, match="takes no timbre"):
         choose_model("good", "live", timbre=True)
+
+
+def test_of_a_name_the_file_for_all_tiers_is_taken_where_that_for_the_tier_cannot_do_it(folder):
+    source_model(folder / "voice-studio.onnx", {"bass": 0.5})
+    timbre_model(folder / "voice.onnx", VOICE_AND_DRUMS)
+    assert choose_model("voice", "offline").spec.name == "voice-studio"
+    assert choose_model("voice", "offline", ["bass"]).spec.name == "voice-studio"
+    assert choose_model("voice", "offline", ["vocals"], direction=True).spec.name == "voice"
+    assert choose_model("voice", "offline", timbre=True, against=True).spec.name == "voice"
+    with pytest.raises(ValueError, match="'voice' does not know bass; it knows"):
+        choose_model("voice", "offline", ["bass", "drums"])
+    source_model(folder / "voice.onnx", {"drums": 0.5}, tiers={"live": LIVE})
+    with pytest.raises(ValueError, match="'voice-studio' does not know drums; it knows bass"):
+        choose_model("voice", "offline", ["drums"])

@@ -20,6 +20,7 @@ from plugin_bridge.model_library import PREFERRED, choose_model, found_models
 from realtime import StemsteerError, find_model, load_model
 from realtime.model import MODELS_VARIABLE, WEIGHTS
 from realtime.spec import METADATA_KEY
+from tests.support.models import source_model
 
 
 def stemsteer(*arguments):
@@ -73,6 +74,12 @@ def test_models_cuts_no_name_and_says_how_sounds_are_pointed_at(monkeypatch):
     assert "direction, instrument, example, counter-example" in shown["steer"]
     assert "instrument\n" in shown["label-unet"]
     assert "[" not in shown["label-unet"]
+
+
+def test_models_shows_gains_with_their_sign(folder):
+    source_model(folder / "x.onnx", {"bass": 1.0}, gains_db={"live": {"bass": -0.3, "drums": 2.0}})
+    shown = stemsteer("models", "show", str(folder / "x.onnx")).stdout
+    assert "live: bass -0.3 dB, drums +2.0 dB" in shown
 
 
 def test_models_shows_a_broken_file_with_its_fault_and_goes_on(folder, monkeypatch):
