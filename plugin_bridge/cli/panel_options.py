@@ -79,9 +79,11 @@ def panel_server(
 
 
 def announce(settings: PanelOptions, port: int, open_it: bool) -> None:
-    """Print the address of a panel, and open it if wanted."""
-    address = settings.address(port)
+    """Print the addresses of a panel, and open it if wanted."""
+    address, *more = settings.addresses(port)
     typer.echo(f"panel: {address}", err=True)
+    for other in more:
+        typer.echo(f"where that name is not known: {other}", err=True)
     sys.stderr.flush()
     if open_it:
         import webbrowser

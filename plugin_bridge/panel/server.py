@@ -91,14 +91,18 @@ class PanelOptions:
             token = "" if ipaddress.ip_address(host).is_loopback else secrets.token_urlsafe(16)
         return cls(host, port, token)
 
-    def address(self, port: int) -> str:
-        """Return what is to be typed into a browser.
+    def addresses(self, port: int) -> list[str]:
+        """Return what is to be typed into a browser: one of these.
 
-        The token is behind a #, which a browser does not send along with what it asks for.
+        Where it listens everywhere that is the name of this machine, which not every network
+        knows, and its address. The token is behind a #, which a browser does not send along with
+        what it asks for.
         """
-        host = socket.gethostname() if ipaddress.ip_address(self.host).is_unspecified else self.host
-        host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{port}/" + (f"#{self.token}" if self.token else "")
+        hosts = [self.host]
+        if ipaddress.ip_address(self.host).is_unspecified:
+            hosts = [socket.gethostname(), *filter(None, [_own_address(self.host)])]
+        token = f"#{self.token}" if self.token else ""
+        return [f"http://{f'[{h}]' if ':' in h else h}:{port}/{token}" for h in hosts]
 
     def open(self, surface: ControlSurface, report: Report) -> PanelServer:
         """Return the panel, which listens already.
@@ -106,6 +110,20 @@ class PanelOptions:
         Raises StemsteerError if the port is taken.
         """
         return PanelServer(surface, self, report)
+
+
+def _own_address(everywhere: str) -> str:
+    """Return the address of this machine in its network, of the kind of `everywhere`; "" of none.
+
+    It is asked for by a socket that would send to elsewhere, to an address of no machine; it sends
+    nothing.
+    """
+    is_v6 = ":" in everywhere
+    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if is_v6 else (socket.AF_INET, "192.0.2.1")
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.connect((elsewhere, 9))
+        return str(asking.getsockname()[0])
+    return ""
 
 
 class PanelServer:

@@ -20,7 +20,7 @@ from plugin_bridge.cli.panel import is_panel
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.panel.picture import N_BANDS
-from plugin_bridge.panel.server import PanelOptions
+from plugin_bridge.panel.server import PanelOptions, _own_address
 from plugin_bridge.panel.shown import changes
 from realtime.errors import StemsteerError
 
@@ -279,7 +279,7 @@ def test_a_token_opens_where_others_can_reach():
         PanelOptions("0.0.0.0")
     options = PanelOptions.with_token("0.0.0.0", 0, None)
     assert len(options.token) > 16
-    assert options.address(9980).endswith(f":9980/#{options.token}")
+    assert all(each.endswith(f":9980/#{options.token}") for each in options.addresses(9980))
     surface = MemorySurface(["guitar"])
     with running(options.open(surface, print), print) as server:
         for first in ({"set": {"guitar": {"mix": 0}}}, {"token": "guess"}, {"token": 1}):
@@ -290,6 +290,21 @@ def test_a_token_opens_where_others_can_reach():
         with browser(server) as socket:
             socket.send(json.dumps({"token": options.token}))
             assert next_text(socket)["instances"] == ["guitar"]
+
+
+def test_a_panel_for_all_tells_its_address_beside_the_name_of_the_machine(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "studio")
+    monkeypatch.setattr("plugin_bridge.panel.server._own_address", lambda _: "192.168.1.7")
+    options = PanelOptions("0.0.0.0", token="a" * 8)
+    assert options.addresses(1) == ["http://studio:1/#aaaaaaaa", "http://192.168.1.7:1/#aaaaaaaa"]
+    monkeypatch.setattr("plugin_bridge.panel.server._own_address", lambda _: "")  # no network
+    assert options.addresses(1) == ["http://studio:1/#aaaaaaaa"]
+    assert PanelOptions("::1").addresses(1) == ["http://[::1]:1/"]
+
+
+def test_the_address_in_the_network_is_one_of_this_machine():
+    address = _own_address("0.0.0.0")
+    assert address == "" or socket.create_server((address, 0)).close() is None
 
 
 def test_a_port_in_use_is_said(panel):
