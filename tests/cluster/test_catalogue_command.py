@@ -104,3 +104,13 @@ def test_without_its_packages_it_says_how_to_get_them(tmp_path, monkeypatch):
     done = run(tmp_path, "--out", tmp_path / "stems", *TAKEN)
     assert done.exit_code == 1
     assert "pip install 'stemsteer[cluster]'" in done.output
+
+
+def test_a_part_of_ours_that_is_missing_is_not_taken_for_a_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "realtime.atomic", None)
+    for name in ("scheduler", "task"):
+        monkeypatch.delitem(sys.modules, f"plugin_bridge.cluster.{name}", raising=False)
+    done = run(tmp_path, "--out", tmp_path / "stems", *TAKEN)
+    assert isinstance(done.exception, ModuleNotFoundError)
+    assert done.exception.name == "realtime.atomic"
+    assert "pip install" not in done.output
