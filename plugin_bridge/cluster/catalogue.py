@@ -43,6 +43,7 @@ class CatalogueSettings:
     automation : file of lanes, read for every song.
     limit_s : longest time for one song.
     retry_failed : try songs again that failed before.
+    force : replace whatever is there.
 
     Raises
     ------
@@ -132,19 +133,20 @@ def run_catalogue(
 
     Raises
     ------
-    StemsteerError if another run has the manifest, or there are no workers. KeyboardInterrupt
+    StemsteerError if another run has the manifest, if stems by other options would be replaced
+    without `CatalogueSettings.force`, or if there are no workers. KeyboardInterrupt
     after songs that were done are in the manifest and those half done are gone.
     """
     work = settings.work()
     work.out.mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
     with Manifest(work.out) as manifest:
-        prepare_folder(work.attempts)
         latest = read_manifest(work.out)
         for record in kept_records(work.attempts):  # of a run that was killed
             _enter(manifest, work, record, known=latest.get(record.song) == record)
             latest[record.song] = record
         plan = make_plan(songs, latest, work, retry_failed=settings.retry_failed)
+        prepare_folder(work.attempts)
         summary = Summary(manifest.path, kept=len(plan.kept), failed=list(plan.failed))
         del latest, songs  # a catalogue may be large: what is to do is in the plan
         if plan.jobs:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plugin_bridge.cluster.manifest import DONE, FAILED, Record
+from plugin_bridge.cluster.manifest import DONE, FAILED, Output, Record
 from plugin_bridge.cluster.songs import Song
 from plugin_bridge.cluster.task import Job, Work, signature_of
 from plugin_bridge.offline.render import RenderSettings
 from realtime.atomic import sha256_of
+from realtime.errors import StemsteerError
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,24 @@ class Plan:
 
 
 def make_plan(
-    songs: Iterable[Song], latest: Mapping[str, Record], work: Work, *, retry_failed: bool = False
+    songs: Sequence[Song], latest: Mapping[str, Record], work: Work, *, retry_failed: bool = False
 ) -> Plan:
     """Compare the songs with the newest records of them.
 
-    A song is done anew if its file, what is taken of it, or the model has changed, or stems are
-    missing or of another size; one that failed only if something has changed, or `retry_failed`.
+    A song is done anew if its file has changed, or stems are missing or of another size; one that
+    failed only if something has changed, or `retry_failed`. With `Work.force` one whose stems have
+    other bytes and one that failed are done anew, too, and stems by other options are replaced.
+
+    Raises StemsteerError if there are such stems and they are not to be replaced.
     """
+    if not work.force:
+        _check_same_options(songs, latest, work)
     plan = Plan([], [], [])
     for song in songs:
         record = latest.get(song.name)
         if record is None:
             plan.jobs.append(Job(song))
-        elif not work.force and _holds(song, record, work, retry_failed):
+        elif _holds(song, record, work, retry_failed or work.force):
             (plan.kept if record.state == DONE else plan.failed).append(record)
         else:
             plan.jobs.append(Job(song, record.outputs))
@@ -48,14 +54,42 @@ def make_plan(
     return plan
 
 
+def _check_same_options(songs: Sequence[Song], latest: Mapping[str, Record], work: Work) -> None:
+    """Raise StemsteerError if songs have stems by other options, or by another model."""
+    others = [
+        song.name
+        for song in songs
+        if (record := latest.get(song.name)) and not _is_by_same(record, work)
+        if any((work.out / output.path).exists() for output in record.outputs)
+    ]
+    if others:
+        raise StemsteerError(
+            f"{work.out} has stems of {len(others)} of the songs, as {others[0]}, by other options "
+            "or another model, which would be replaced: choose another folder with --out, or "
+            "replace them with --force"
+        )
+
+
+def _is_by_same(record: Record, work: Work) -> bool:
+    """Return whether a record is of the options and of the model that are asked for now."""
+    return (record.options, record.model_sha256) == (work.options, work.model_sha256)
+
+
 def _holds(song: Song, record: Record, work: Work, retry_failed: bool) -> bool:
     """Return whether there is nothing to do for a song with this record."""
     if record.state == FAILED and retry_failed:
         return False
-    if (record.options, record.model_sha256) != (work.options, work.model_sha256):
+    if not _is_by_same(record, work):
         return False
-    there = all(_has_size(work.out / output.path, output.bytes) for output in record.outputs)
+    there = all(_is_there(work, output) for output in record.outputs)
     return there and _is_same_input(song.path, record)
+
+
+def _is_there(work: Work, output: Output) -> bool:
+    """Return whether a file is there with its size and, if it may be replaced, with its bytes."""
+    path = work.out / output.path
+    there = _has_size(path, output.bytes)
+    return there and (not work.force or sha256_of(path) == output.sha256)
 
 
 def _has_size(path: Path, size: int) -> bool:

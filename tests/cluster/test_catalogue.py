@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("distributed", reason="the extra `cluster` is not here")
 
 from plugin_bridge.cluster.attempts import FOLDER, Attempts
+from plugin_bridge.cluster.catalogue import planned
 from plugin_bridge.cluster.manifest import Manifest
 from plugin_bridge.cluster.songs import find_songs
 from plugin_bridge.cluster.workers import LocalWorkers
@@ -100,9 +102,28 @@ def test_a_second_run_does_only_what_is_missing_or_changed(workers, music, tmp_p
     assert new["b/Ёлка 夜.wav"] == old["b/Ёлка 夜.wav"]
     assert new["b/a.flac"] != old["b/a.flac"]
 
-    display = Display()
-    catalogue(music, workers, settings_for(out, 20, retry_failed=True), display)
-    assert len(display.to_do) == 4, "all are done anew for another direction"
+
+def test_stems_by_other_options_are_replaced_only_if_asked_and_then_once(workers, music):
+    out = music.parent / "stems"
+    catalogue(music, workers, settings_for(out))
+    before = {file: (out / file).read_bytes() for file in left_over(out) if (out / file).is_file()}
+    words = "has stems of 3 of the songs, as a.flac, by other options or another model"
+    with pytest.raises(StemsteerError, match=re.escape(words)):
+        planned(find_songs(music, out), settings_for(out, 20))
+    with pytest.raises(StemsteerError, match=re.escape(words)):
+        catalogue(music, None, settings_for(out, 20))
+    assert before == {file: (out / file).read_bytes() for file in before}
+    assert not (out / FOLDER).exists()
+
+    shutil.rmtree(out / "b")
+    changed = (out / "a.flac" / "target.flac").read_bytes()
+    again = catalogue(music, workers, settings_for(out, 20, force=True))
+    assert len(again.done) == 3, "all are done anew for another direction"
+    assert (out / "a.flac" / "target.flac").read_bytes() != changed
+    (out / "a.flac" / "target.flac").write_bytes(changed)
+    third = catalogue(music, workers, settings_for(out, 20, force=True))
+    assert [record.song for record in third.done] == ["a.flac"]
+    assert third.kept == 2, "a run that was broken off goes on"
 
 
 def test_what_somebody_else_made_or_changed_is_not_replaced_unless_asked(workers, tmp_path):
