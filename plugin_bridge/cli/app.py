@@ -15,6 +15,7 @@ from typing import Annotated
 
 try:
     import typer
+    from typer.core import TyperCommand
 
     from plugin_bridge.cli import (
         bench,
@@ -31,7 +32,7 @@ try:
         timbres,
     )
     from plugin_bridge.cli.errors import ErrorBoundary
-    from plugin_bridge.cli.options import grouped
+    from plugin_bridge.cli.options import OneFileCommand, grouped
     from plugin_bridge.launch import RUN_MODULE, ending_signals, is_frozen, run_module
 except KeyboardInterrupt:  # Ctrl-C before the boundary of errors is there
     print("stemsteer: stopped", file=sys.stderr)
@@ -58,12 +59,13 @@ def stemsteer(
     """Point at a sound in a stereo mix, by where it is or what it is, and have it alone."""
 
 
-def _add(*commands: Callable[..., None]) -> None:
+def _add(*commands: Callable[..., None], cls: type[TyperCommand] | None = None) -> None:
     for command in commands:
-        app.command()(grouped(command))
+        app.command(cls=cls)(grouped(command))
 
 
-_add(render.render, scan.scan, catalogue.catalogue)
+_add(render.render, scan.scan, cls=OneFileCommand)
+_add(catalogue.catalogue)
 app.add_typer(models.models, name="models")
 _add(bench.bench, doctor.doctor)
 _add(engine.serve, engine.status)

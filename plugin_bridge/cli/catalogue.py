@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugin_bridge.cluster.catalogue import Summary
     from plugin_bridge.cluster.plan import Plan
     from plugin_bridge.cluster.scheduler import Workers
+    from plugin_bridge.cluster.songs import Song
 
 _DAY_S = 86_400.0
 
@@ -84,7 +85,10 @@ class WorkerOptions:
 def catalogue(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SOURCE", help="Folder of songs, or a .jsonl list of them."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Folder of songs, with those in its folders, or a .jsonl list of them.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the stems and the manifest.")],
     wanted: TargetOptions,
@@ -109,6 +113,8 @@ def catalogue(
     from plugin_bridge.cluster.songs import find_songs
 
     songs = find_songs(source, out)
+    if source.is_dir():
+        _warn_of_stems(songs)
     lanes = wanted.lanes(44_100)  # to find what is wrong now; each song reads them at its rate
     model, settings = options.settings(wanted, sounds, lanes)
     chains = {stem: path.absolute() for stem, path in settings.chains.items()}
@@ -145,6 +151,18 @@ def _need_dask() -> None:
         raise OSError(
             f"catalogues need the package {error.name}: pip install 'stemsteer[cluster]'"
         ) from None
+
+
+def _warn_of_stems(songs: Sequence[Song]) -> None:
+    """Say which files of a folder seem to be stems; a song may lie beside some, so none is left."""
+    from plugin_bridge.cluster.songs import likely_stems
+
+    if stems := likely_stems(songs):
+        warn(
+            f"{len(stems)} of {len(songs)} songs, as {stems[0].name}, lie beside a residual and "
+            "may be stems of an earlier render: they are taken, too, unless you move them away or "
+            "give a .jsonl list of the songs"
+        )
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:

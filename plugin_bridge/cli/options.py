@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from plugin_bridge.osc.service import OscOptions
@@ -60,6 +61,22 @@ class ListenOptions:
             self.mirrored,
             self.announce,
         )
+
+
+class OneFileCommand(TyperCommand):
+    """A command that takes one file, and says what to do with several."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        more = super().parse_args(ctx, args)
+        if more:
+            raise typer.BadParameter(
+                f"{more[0]!r} is more than the one file that `stemsteer {ctx.info_name}` takes: "
+                "put a name with spaces into quotes; `stemsteer catalogue FOLDER --out STEMS` "
+                "renders many songs"
+            )
+        return more
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from plugin_bridge.control.names import is_device, name_key
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
+from realtime.separator import RESIDUAL
 
 SUFFIXES = frozenset(
     (".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".rf64", ".w64",
@@ -51,6 +52,12 @@ def find_songs(source: Path, out: Path) -> list[Song]:
     if source.is_file():
         _check_names(songs)
     return songs
+
+
+def likely_stems(songs: Sequence[Song]) -> list[Song]:
+    """Return the songs that lie beside a residual, as the stems of an earlier render do."""
+    folders = {song.path.parent for song in songs if song.path.stem == RESIDUAL}
+    return [song for song in songs if song.path.parent in folders]
 
 
 def _walked(folder: Path, out: Path) -> Iterator[Song]:

@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from plugin_bridge.cli.app import app
 from plugin_bridge.cli.console import print_table, say_json
 from plugin_bridge.cli.engine import _describe
 from plugin_bridge.cli.errors import ErrorBoundary
@@ -174,6 +175,15 @@ def test_doctor_names_every_needed_package():
     done = stemsteer("doctor", "--json")
     assert '"onnxruntime"' in done.stdout
     assert '"pedalboard"' in done.stdout
+
+
+@pytest.mark.parametrize("command", ["render", "scan"])
+def test_a_second_file_is_answered_with_what_takes_several(command):
+    done = CliRunner().invoke(app, [command, "one.flac", "two.flac"])
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code == 2
+    assert f"'two.flac' is more than the one file that `stemsteer {command}` takes" in said
+    assert "`stemsteer catalogue FOLDER --out STEMS`" in said
 
 
 def test_ctrl_c_while_it_loads_ends_it_quietly():

@@ -82,6 +82,16 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):
     assert not (tmp_path / "stems").exists()
 
 
+def test_stems_of_earlier_renders_are_named_before_they_are_taken_for_songs(tmp_path):
+    for name in ("a.flac", "b-stems/target.flac", "b-stems/residual.flac"):
+        write_song(tmp_path / "music" / name)
+    done = run(tmp_path / "music", "--out", tmp_path / "stems", *TAKEN, "--dry-run")
+    assert "2 of 3 songs, as b-stems/residual.flac, lie beside a residual" in done.stderr
+    (tmp_path / "list.jsonl").write_text('{"input": "music/b-stems/residual.flac"}')
+    done = run(tmp_path / "list.jsonl", "--out", tmp_path / "stems", *TAKEN, "--dry-run")
+    assert done.stderr == "1 to do, 0 done, 0 failed before\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
