@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import print_table, say, warn, warn_of_model_faults
+from plugin_bridge.cli.console import print_table
 from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
 from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.progress import progress_bar
 from plugin_bridge.cli.quality import check_quality_file, print_quality, write_quality
+from plugin_bridge.cli.render_notes import tell_notes
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 
@@ -131,10 +132,7 @@ def render(
         _print_stems(report)
         if judged is not None:
             print_quality(judged)
-    for note in sounds.notes():
-        say(f"stemsteer: {note}", err=True)
-    _warn_of_clipping(report)
-    warn_of_model_faults(report.model_faults)
+    tell_notes(report, settings, sounds, source.channels)
 
 
 def stems_folder(path: Path, out: Path | None) -> Path:
@@ -167,12 +165,3 @@ def _print_stems(report: Report) -> None:
         f"{1 / report.real_time_factor:.0f} times as fast as real time, by {report.model} "
         f"({report.tier})"
     )
-
-
-def _warn_of_clipping(report: Report) -> None:
-    for stem in report.stems:
-        if stem.clipped:
-            warn(
-                f"{stem.path}: {stem.clipped} samples beyond full scale were clipped "
-                f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them"
-            )

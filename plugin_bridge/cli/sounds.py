@@ -171,9 +171,10 @@ class SoundOptions:
         Raises BadParameter if that is asked for beside other sounds.
         """
         meanings = [m for sound in self.sounds().values() for m in sound.meanings]
-        if any(m.removed for m in meanings) and len(meanings) > 1:
+        if len(meanings) > 1 and (without := [m.classes[0] for m in meanings if m.removed]):
             raise typer.BadParameter(
-                "a word for all but an instrument, as instrumental, stands alone",
+                "a word for all but an instrument, as instrumental, stands alone; --instrument "
+                f"{without[0]} writes both, the residual is the song without {without[0]}",
                 param_hint="'--instrument'",
             )
         return bool(meanings) and meanings[0].removed

@@ -46,6 +46,41 @@ def test_the_report_lists_what_was_done(song, tmp_path):
     assert residual["azimuth_deg"] is None
 
 
+def test_a_target_that_is_hardly_there_is_said_and_no_other(tmp_path):
+    soundfile.write(tmp_path / "a.wav", panned(-30, RATE_HZ, 1), RATE_HZ, subtype="FLOAT")
+    arguments = (tmp_path / "a.wav", "--model", "panorama", "--out", tmp_path / "out", "--force")
+    assert stemsteer(*arguments, "--azimuth", -30).stderr == ""
+    said = stemsteer(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
+    assert said.startswith("stemsteer: x: 40 dB or more below the rest, so there is little to take")
+    assert said.count("\n") == 1
+    soundfile.write(tmp_path / "a.wav", np.zeros((RATE_HZ, 2)), RATE_HZ)
+    said = stemsteer(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
+    assert said == "", "of silence everything is"
+
+
+def test_a_mono_file_by_direction_is_answered_with_what_it_can_give(tmp_path):
+    soundfile.write(tmp_path / "a.wav", panned(0, RATE_HZ, 1)[:, :1], RATE_HZ)
+    done = stemsteer(tmp_path / "a.wav", "--azimuth", -30, "--out", tmp_path / "out")
+    assert done.exit_code == 0
+    expected = "a.wav is mono and has no directions: take a sound by --instrument\n"
+    assert done.stderr == f"stemsteer: {tmp_path}/{expected}"
+
+
+def test_sounds_of_before_beside_the_stems_are_named_and_stay(song, tmp_path):
+    arguments = (song, "--model", "panorama", "--out", tmp_path / "out", "--force")
+    first = stemsteer(*arguments, "--azimuth", "left=-30", "--azimuth", "right=25")
+    assert first.stderr == ""
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    second = stemsteer(*arguments, "--azimuth", -30)
+    assert second.stderr == (
+        f"stemsteer: left.wav, right.wav in {tmp_path / 'out'} were there before and are no part "
+        "of these stems, which add up to the mix without them\n"
+    )
+    assert "left.wav" in left_over(tmp_path / "out")
+    inside = stemsteer(song, "--model", "panorama", "--azimuth", -30, "--out", tmp_path, "--force")
+    assert inside.stderr == "", "the song itself is no stem"
+
+
 @pytest.mark.parametrize("tier", ["direct", "live", "studio", "offline"])
 def test_integer_stems_sum_to_the_mix_to_the_last_bit(song, tmp_path, tier):
     targets = tmp_path / "targets.json"

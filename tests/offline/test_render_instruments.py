@@ -84,6 +84,8 @@ def test_instrumental_is_the_mix_without_the_singer(folder, song):
     found = rendered(song, "--instrument", "instrumental")
     assert set(found) == {"residual"}
     near(found["residual"], mix * 0.5)
+    done = stemsteer("render", song, "--instrument", "instrumental", "--out", "karaoke")
+    assert done.stderr == "stemsteer: karaoke/residual.wav is the song without vocals\n"
 
 
 def test_all_sources_of_a_model_have_a_file_each(folder, song):
@@ -146,7 +148,7 @@ def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
         (("--instrument", "accordion"), "no installed model knows accordion"),
         (("--instrument", "vocals", "--model", "panorama"), "'panorama' does not know vocals"),
         (("--instrument", "vocals", "--instrument", "vocals"), "asked for twice"),
-        (("--instrument", "karaoke", "--instrument", "drums"), "stands alone"),
+        (("--instrument", "drums", "--instrument", "karaoke"), "--instrument vocals writes both"),
         (("--unlike", "song.wav@1-2"), "give --like or --instrument too"),
         (("--like", "song.wav@1-2"), "no installed model knows timbres"),
         (("--instrument", "vocals", "--strength", "2"), "strength is 2"),

@@ -1,0 +1,94 @@
+"""What a user should be told after a render, beside what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plugin_bridge.cli.console import say, warn, warn_of_model_faults
+
+if TYPE_CHECKING:
+    from plugin_bridge.cli.sounds import SoundOptions
+    from plugin_bridge.offline.render import RenderSettings
+    from plugin_bridge.offline.report import Report
+
+LITTLE_DB = -40.0
+"""Level below the loudest stem at which little is left of what was pointed at."""
+MOST_NAMES = 4
+
+
+def tell_notes(
+    report: Report, settings: RenderSettings, sounds: SoundOptions, channels: int
+) -> None:
+    """Print what a user should know of a render whose input has so many channels."""
+    for note in sounds.notes():
+        say(f"stemsteer: {note}", err=True)
+    if sounds.removed:
+        without = " and ".join(name for target in settings.targets for name in target.instruments)
+        say(f"stemsteer: {report.stems[-1].path} is the song without {without}", err=True)
+    for words in (
+        *_of_clipping(report),
+        *(_of_mono(report, settings, channels) or _of_little(report, settings)),
+        *(_of_older_files(report) if settings.force else ()),
+    ):
+        warn(words)
+    warn_of_model_faults(report.model_faults)
+
+
+def _of_clipping(report: Report) -> Iterator[str]:
+    for stem in report.stems:
+        if stem.clipped:
+            yield (
+                f"{stem.path}: {stem.clipped} samples beyond full scale were clipped "
+                f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them"
+            )
+
+
+def _of_mono(report: Report, settings: RenderSettings, channels: int) -> list[str]:
+    from plugin_bridge.control.target import ANYWHERE
+
+    if channels > 1 or all((t.azimuth_deg, t.width_deg) == ANYWHERE for t in settings.targets):
+        return []
+    return [f"{report.input} is mono and has no directions: take a sound by --instrument"]
+
+
+def _of_little(report: Report, settings: RenderSettings) -> list[str]:
+    """Return what is said of targets that are hardly in the song; a silent song has none."""
+    levels_db = [stem.rms_db for stem in report.stems if stem.rms_db is not None]
+    wanted = settings.target_names if settings.mode == "isolate" and levels_db else []
+    little = [
+        stem.name
+        for stem in report.stems
+        if stem.name in wanted
+        and (stem.rms_db is None or stem.rms_db <= max(levels_db) + LITTLE_DB)
+    ]
+    if not little:
+        return []
+    return [
+        f"{_listed(little)}: {-LITTLE_DB:g} dB or more below the rest, so there is little to "
+        f"take; `stemsteer scan {report.input}` shows what comes from where"
+    ]
+
+
+def _of_older_files(report: Report) -> Iterator[str]:
+    """Yield what is said of sounds that an earlier render may have left beside the stems."""
+    from plugin_bridge.files.audio_writer import FORMATS
+
+    ours = {Path(report.input).resolve(), *(Path(stem.path).resolve() for stem in report.stems)}
+    folder = Path(report.stems[0].path).parent
+    older = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower()[1:] in FORMATS and path.resolve() not in ours
+    ]
+    if older:
+        yield (
+            f"{_listed(older)} in {folder} were there before and are no part of these stems, "
+            "which add up to the mix without them"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
