@@ -57,7 +57,7 @@ def record(
 ) -> None:
     """Keep what arrives by OSC as lanes for `stemsteer render --automation`; Ctrl-C ends it.
 
-    Time begins with the first move.
+    Time begins with the first move. Without a move there is no file.
     """
     from plugin_bridge.automation.move_log import MoveLog
     from plugin_bridge.automation.move_recorder import MoveRecorder
@@ -65,13 +65,20 @@ def record(
 
     if path.suffix != ".csv":
         raise StemsteerError(f"{path}: lanes are written as .csv")
+    names = _names(targets)
     log = MoveLog(path, force=force)
-    with osc_server(MoveRecorder(_names(targets), log), listen):
+    try:
         log.start({})  # a folder that is not there is said before anything is moved
-        try:
+        with osc_server(MoveRecorder(names, log), listen):
             wait_for_interrupt()
-        finally:
-            log.close()
+    finally:
+        end = log.close if log.n_points else log.discard
+        end()
+    if not log.n_points:
+        raise StemsteerError(
+            f"nothing that moves {', '.join(names)} has arrived, so {path} is not written; name "
+            "what is moved, as --targets guitar,bass, and send to the port that was said"
+        )
     typer.echo(f"{log.n_points} points in {path}", err=True)
 
 

@@ -20,6 +20,7 @@ from plugin_bridge.osc.patterns import is_pattern, matches
 ROOT = "stemsteer"
 Reply = tuple[str, tuple[float | int | str, ...]]
 MATCHES_PER_UNIT, MOVES_PER_UNIT, REPLIES_PER_UNIT = 8, 4, 4
+MOST_NAMED = 8
 MAX_UNITS = 256.0
 """Work, in the units of `rate_limit`, after which the rest of a packet is left out."""
 
@@ -50,11 +51,19 @@ class Namespace:
         """
         found, asked = list(self._controls(address)), list(self._actions(address))
         if not found and not asked:
-            self.counters.count_fault("unknown_address", f"no control at {address}")
+            self.counters.count_fault("unknown_address", f"no control at {address}{self._hint()}")
         for instance, action in asked:
             self._ask(instance, action, arguments, is_own)
         for instance, control, norm in found:
             self._set(address, instance, control, norm, arguments)
+
+    def _hint(self) -> str:
+        """Return which instances there are, for a message that means none of their controls."""
+        names = [osc_name(name) for name in self.surface.instances[:MOST_NAMED]]
+        return (
+            f"; here there is {', '.join(names) or 'nothing yet'}: names are given by --targets "
+            "of `osc` and `record`, by --azimuth NAME=DEG of `live`, and by the tracks of a DAW"
+        )
 
     def get(self, address: str) -> list[Reply]:
         """Return the values of the controls that an address matches."""

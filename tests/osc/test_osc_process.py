@@ -163,6 +163,50 @@ def test_osc_says_its_counts_when_it_ends(number):
     assert words.splitlines()[-1] == "2 packets, 1 moves; 1 unknown_address"
 
 
+def recording(path, *options):
+    """`stemsteer record` into a file, and a client of its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plugin_bridge.cli", "record", path, "--port", "0", *options],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    port = int(process.stderr.readline().rsplit(" ", 1)[1])
+    return process, SimpleUDPClient("127.0.0.1", port)
+
+
+def test_a_recording_of_another_name_says_how_to_name_it_and_leaves_no_file(tmp_path):
+    path = tmp_path / "rec.csv"
+    process, client = recording(path)
+    client.send_message("/stemsteer/guitar/azimuth", -30.0)
+    said = process.stderr.readline()
+    assert "no control at /stemsteer/guitar/azimuth; here there is target" in said
+    assert "--targets of `osc` and `record`" in said
+    process.terminate()
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"nothing that moves target has arrived, so {path} is not written" in words
+    assert list(tmp_path.iterdir()) == []
+
+    process, client = recording(path, "--targets", "guitar")
+    client.send_message("/stemsteer/guitar/azimuth", -30.0)
+    while "guitar" not in path.read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, words = process.communicate(timeout=30)
+    assert (process.returncode, words.splitlines()[-1]) == (0, f"1 points in {path}")
+
+
+def test_a_recording_that_cannot_begin_is_refused_before_it_listens(tmp_path):
+    command = [sys.executable, "-m", "plugin_bridge.cli", "record", "--port", "0"]
+    done = subprocess.run(
+        [*command, tmp_path / "no" / "rec.csv"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"stemsteer: {tmp_path}/no/rec.csv cannot be written: No such file or directory\n"
+    )
+
+
 def test_what_arrives_by_osc_is_seen_in_the_panel_and_moved_there():
     command = [sys.executable, "-m", "plugin_bridge.cli", "osc", "--targets", "guitar"]
     process = subprocess.Popen(
