@@ -177,8 +177,8 @@ class AudioReader:
         where = position + index
         raise StemsteerError(
             f"{self.path}: sample {where} ({where / self.sample_rate:.3f} s) is "
-            f"{block[:, index].tolist()}, expected finite numbers; export the file again, "
-            "or repair it in an audio editor"
+            f"{block[:, index].tolist()}, expected finite numbers up to {MAX_SAMPLE:.0f} (120 dB "
+            "above full scale); export the file again, or repair it in an audio editor"
         )
 
     def _check(self) -> None:

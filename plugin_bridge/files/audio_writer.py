@@ -7,6 +7,7 @@ was read as k / 2^(bits − 1) is written as k again, of 32 bits if it comes in 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,13 +106,15 @@ class AudioWriter:
             else sample_format.container.upper()
         )
         try:
+            path.open("wb").close()  # which tells why, where libsndfile does not
             self._file = soundfile.SoundFile(
                 _name(path), "w", sample_rate, channels, sample_format.subtype, format=container
             )
+        except OSError as error:
+            raise _not_begun(path, error) from error
         except soundfile.LibsndfileError as error:
-            raise StemsteerError(
-                f"{path.parent} cannot be written to; choose another folder that is there"
-            ) from error
+            path.unlink(missing_ok=True)
+            raise self._failed() from error
 
     def write(self, block: Samples) -> Samples:
         """Append `block` (channels, n), and return the samples as they stand in the file."""
@@ -173,8 +176,21 @@ class AudioWriter:
     def _failed(self) -> StemsteerError:
         return StemsteerError(
             f"{self.path.parent}: writing broke off after {self.n_samples} samples; the disk may "
-            "be full: make room, or choose another folder"
+            "be full, or files may be limited (`ulimit -f`): make room, or choose another folder"
         )
+
+
+def _not_begun(path: Path, error: OSError) -> StemsteerError:
+    """Return what is said of a file that cannot be made."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return StemsteerError(
+            f"{path.parent}: too many files are open at once, one for each stem; ask for fewer "
+            "targets, or allow more files (`ulimit -n`)"
+        )
+    reason = (error.strerror or str(error)).lower()
+    return StemsteerError(
+        f"{path.parent} cannot be written to ({reason}); choose another folder that is there"
+    )
 
 
 def _name(path: Path) -> bytes | Path:

@@ -49,7 +49,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(song, tmp_path, taken, f
         (("--bind", "0.0.0.0"), 0, "name who may send"),
         (("--midi", "nothere"), 0, "MIDI"),
         (("--output-file", tmp_path / "old.wav"), 0, "is there already"),
-        (("--output-file", tmp_path / "no" / "x.wav"), 0, "cannot be written to"),
+        (("--output-file", tmp_path / "no" / "x.wav"), 0, "since there is no folder"),
     ):
         done = live(song, take, *options, port=port)
         assert done.exit_code == 1
@@ -175,5 +175,5 @@ def test_a_mapping_that_is_none_is_answered_with_the_layout(tmp_path, mapping, w
 
 def test_a_file_without_a_folder_is_not_sent_to_an_option_there_is_not(song, tmp_path):
     done = live(song, tmp_path / "take", "--no-osc", "--output-file", tmp_path / "no" / "x.wav")
-    assert "choose another folder that is there" in done.stderr
+    assert "make it, or choose another place" in done.stderr
     assert "--out\n" not in done.stderr

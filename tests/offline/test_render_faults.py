@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -90,10 +91,12 @@ def test_lanes_for_too_many_targets_or_for_names_that_are_one_are_refused(song, 
 
 def test_samples_that_are_no_sound_leave_no_file(tmp_path):
     sound = panned(0, 9 * RATE_HZ, 0)
-    sound[-1] = np.nan
-    soundfile.write(tmp_path / "a.wav", sound, RATE_HZ, subtype="FLOAT")
-    arguments = (tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path / "new" / "out")
-    refused("expected finite numbers", tmp_path, *arguments)
+    for damage in (np.nan, 1.25e28):
+        sound[-1] = damage
+        soundfile.write(tmp_path / "a.wav", sound, RATE_HZ, subtype="FLOAT")
+        arguments = (tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path / "new" / "out")
+        words = "expected finite numbers up to 1048576 (120 dB above full scale)"
+        refused(words, tmp_path, *arguments)
 
 
 def test_a_truncated_flac_leaves_no_file(tmp_path):
@@ -127,7 +130,7 @@ def test_a_folder_that_cannot_be_made_is_said_so(song, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder closed even to root")
 def test_a_folder_that_cannot_be_written_to_is_said_so(song, tmp_path):
     arguments = (song, "--azimuth", 0, "--out", "/proc/self", "--format", "flac")
-    refused("/proc/self cannot be written to", tmp_path, *arguments)
+    refused("/proc/self cannot be written to (no such file", tmp_path, *arguments)
 
 
 def test_too_little_room_is_said_before_anything_is_done(song, tmp_path, monkeypatch):
@@ -140,16 +143,27 @@ def test_too_little_room_is_said_before_anything_is_done(song, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
-def test_a_disk_that_fills_up_in_the_middle_leaves_no_file(song, tmp_path):
+@pytest.mark.parametrize(
+    ("limit", "value", "words"),
+    [
+        ("FSIZE", 300_000, "samples; the disk may be full"),  # in the middle
+        ("FSIZE", 10, "broke off after 0 samples; the disk may be full"),
+        ("NOFILE", 40, "too many files are open at once, one for each stem; ask for fewer targets"),
+    ],
+)
+def test_a_limit_of_the_system_is_named_and_leaves_no_file(song, tmp_path, limit, value, words):
+    targets = [{"name": f"t{k}", "azimuth_deg": k} for k in range(40 if limit == "NOFILE" else 1)]
+    (tmp_path / "targets.json").write_text(json.dumps(targets))
     program = (
-        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        f"import resource, sys\nresource.setrlimit(resource.RLIMIT_{limit}, ({value}, {value}))\n"
         "from plugin_bridge.cli.app import main\nsys.argv[0] = 'stemsteer'\nmain()\n"
     )
-    command = [sys.executable, "-c", program, "render", song, "--azimuth", "0"]
+    command = [sys.executable, "-c", program, "render", song, "--model", "panorama"]
+    command += ["--targets", tmp_path / "targets.json"]
     before = left_over(tmp_path)
     done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "the disk may be full" in done.stderr
+    assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert left_over(tmp_path) == before
 
