@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import itertools
 import os
+import re
 import signal
 import sysconfig
 from types import TracebackType
@@ -17,14 +19,26 @@ from plugin_bridge.cli.console import warn
 
 DEBUG_VARIABLE = "STEMSTEER_DEBUG"
 _OURS = ("realtime", "plugin_bridge")
+_EMPTY_OPTION = re.compile("--[a-z-]+=")
 _LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"])
 
 
 class ErrorBoundary(TyperGroup):
     """The group of all commands; turns what a user can cause into a line and an exit code.
 
+    A word that is empty is refused: as a path it would be the current folder, elsewhere nothing.
     A fault of our own keeps its traceback; with STEMSTEER_DEBUG=1 every error does.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for before, word in itertools.pairwise(("", *args)):
+            if not word or _EMPTY_OPTION.fullmatch(word):
+                place = word or before or "the command"
+                raise typer.BadParameter(
+                    f"what follows {place} is empty, expected a value; leave it out, or look "
+                    "whether a variable of your shell is not set"
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

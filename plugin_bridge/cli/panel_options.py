@@ -30,7 +30,10 @@ Open = Annotated[bool, typer.Option("--open", help=OPEN_HELP)]
 
 @dataclasses.dataclass(frozen=True)
 class BesidePanelOptions:
-    """A panel beside other servers, by options that say whose they are."""
+    """A panel beside other servers, by options that say whose they are.
+
+    Raises BadParameter for options of a panel that is not asked for.
+    """
 
     panel: Annotated[
         bool, typer.Option("--panel", help="Show it in a browser, to see and to move it there.")
@@ -39,6 +42,16 @@ class BesidePanelOptions:
     panel_bind: Annotated[str, typer.Option(help=BIND_HELP)] = "127.0.0.1"
     panel_token: Annotated[str | None, typer.Option(help=TOKEN_HELP)] = None
     panel_open: Annotated[bool, typer.Option("--panel-open", help=OPEN_HELP)] = False
+
+    def __post_init__(self) -> None:
+        if self.panel:
+            return
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) != field.default:
+                raise typer.BadParameter(
+                    "it is for the panel: give --panel, too",
+                    param_hint=f"'--{field.name.replace('_', '-')}'",
+                )
 
     def settings(self) -> PanelOptions:
         """Return them as the panel takes them."""

@@ -39,7 +39,7 @@ class RenderOptions:
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")
     ] = "isolate"
     wiener: Annotated[
-        int, typer.Option(help="Passes of a Wiener filter over all stems; offline.")
+        int, typer.Option(help="Passes of a Wiener filter over all stems, 0 to 10; offline.")
     ] = 0
     container: Annotated[
         str | None, typer.Option("--format", help="wav or flac.  \\[flac for FLAC, else wav]")

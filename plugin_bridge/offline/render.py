@@ -38,6 +38,8 @@ from realtime.stft import Audio
 MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once
 ALL_BLOCKS_S = 32.0  # of all targets together: more of them get shorter blocks, not more memory
+MOST_PASSES = 10
+"""Of the Wiener filter; each costs as much as the first, and soon nothing changes any more."""
 MIX = "mix"  # the file of the sum of all stems
 Progress = Callable[[int], None]
 """Told how many more samples are done."""
@@ -63,7 +65,7 @@ class RenderSettings:
     Raises
     ------
     ValueError for targets that cannot be taken together (`check_targets`), a mode that there is
-    not, or a negative number of passes.
+    not, or a number of passes out of range.
     """
 
     targets: Sequence[Target]
@@ -81,8 +83,10 @@ class RenderSettings:
         check_targets(self.targets)
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
-        if self.wiener_passes < 0:
-            raise ValueError(f"wiener is {self.wiener_passes}, expected a number of passes, 0 up")
+        if not 0 <= self.wiener_passes <= MOST_PASSES:
+            raise ValueError(
+                f"wiener is {self.wiener_passes}, expected a number of passes, 0 to {MOST_PASSES}"
+            )
 
     @property
     def target_names(self) -> list[str]:

@@ -186,6 +186,14 @@ def test_a_second_file_is_answered_with_what_takes_several(command):
     assert "`stemsteer catalogue FOLDER --out STEMS`" in said
 
 
+def test_an_empty_word_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, place in ((["render", "a.wav", "--out", ""], "--out"), (["scan", ""], "scan")):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 2
+        assert f"what follows {place} is empty" in " ".join(done.stderr.split())
+
+
 def test_ctrl_c_while_it_loads_ends_it_quietly():
     program = (
         "import sys\n"
