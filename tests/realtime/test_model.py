@@ -127,6 +127,20 @@ def test_every_shipped_model_keeps_the_streaming_contract(path):
         verify_streaming(lambda tier=tier: Separator(model, 44_100, tier=tier), tolerance=2e-6)
 
 
+@pytest.mark.parametrize("tier", ["direct", "live"])
+def test_the_shipped_network_of_timbres_alone_keeps_the_streaming_contract(tier):
+    model = load_model("steer", "live")
+    assert model.spec.alone_turns == 4
+
+    def vocals() -> Separator:
+        separator = Separator(model, 44_100, tier=tier)
+        timbre = np.array(model.spec.classes["vocals"], np.float32)
+        separator.set(azimuth_deg=0, width_deg=90, timbre=timbre)
+        return separator
+
+    verify_streaming(vocals, samples=9000, tolerance=2e-6)
+
+
 def test_buffers_are_kept_for_few_sizes_only():
     stream = load_model("panorama").stream(1)
     for frames in range(1, 30):
