@@ -146,6 +146,8 @@ def evaluate(
             if q.way in ways:
                 yield measure(q.way, scene, q.index, q.instrument, estimate)
         judged = scene.judged()
+        if not judged:  # absent ones alone were asked for
+            continue
         places = [scene.azimuth_deg(k) for k in judged]
         peers = systems.separate(peer, tier, scene.mixture, places, PEER_WIDTH_DEG)
         masked = systems.oracle(scene, model.spec.tier(tier))

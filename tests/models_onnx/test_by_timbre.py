@@ -1,6 +1,7 @@
 """The evaluation by timbre, on songs that the test makes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
-from models_onnx.evaluation.by_timbre import main, measure, separated
+from models_onnx.evaluation.by_timbre import evaluate, main, measure, separated
 from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_ways import Question, again, questions, ways_off
@@ -215,16 +216,32 @@ def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
     assert np.allclose(both[1], alone[0], atol=1e-5)
 
 
+class Deaf:
+    """An encoder that hears nothing in anything."""
+
+    def encode(self, clip: np.ndarray) -> np.ndarray:
+        return np.zeros(8, np.float32)
+
+
+def test_of_a_scene_without_a_class_to_judge_only_absent_ones_are_measured(
+    songs: Path, model: Path
+) -> None:
+    from realtime.model import load_model
+
+    scene = real_songs(songs)[0]
+    alone = replace(scene, classes=("drums",), images=scene.images[:1], mixture=scene.images[0])
+    assert alone.judged() == []
+    rows = list(evaluate(load_model(model), "live", Deaf(), [alone], ["name"]))
+    assert rows
+    assert all(row.absent for row in rows)
+
+
 def test_directions_that_are_off_are_ways_of_their_own(songs: Path, model: Path) -> None:
     from realtime.model import load_model
 
     loaded, scene = load_model(model), real_songs(songs)[0]
     off = ways_off([4.0])
     assert list(off) == ["direction, 4° off", "both, 4° off"]
-
-    class Deaf:
-        def encode(self, clip: np.ndarray) -> np.ndarray:
-            return np.zeros(8, np.float32)
 
     ways = ["direction", "both", *off]
     asked = questions(loaded, Deaf(), scene, ways, off)
