@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import time
 from contextlib import suppress
 from functools import partial
@@ -171,11 +170,8 @@ def test_moves_are_on_the_disk_within_a_second_whatever_ends_it(tmp_path, automa
 
 
 def test_record_keeps_its_moves_whatever_ends_it(tmp_path):
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = start("record", tmp_path / "a.csv", "--targets", "guitar", "--port", port)
-    until((tmp_path / "a.csv").exists, "it listens", 30)
+    process = start("record", tmp_path / "a.csv", "--targets", "guitar", "--port", 0)
+    port = int(re.search(r"port (\d+)", process.stderr.readline())[1])
     client = SimpleUDPClient("127.0.0.1", port)
     for value in (-30.0, 20.0):
         client.send_message("/stemsteer/guitar/azimuth", value)
