@@ -19,12 +19,20 @@ from realtime.errors import StemsteerError
 from realtime.model import OnnxModel
 from realtime.spec import METADATA_KEY, ModelSpec
 
+NEARLY_ALONE_DB = 20.0
+"""SI-SDR of a class in its mix."""
+
 
 def gains_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Average what was gained by name of every class, dB, of the rows of an evaluation."""
+    """Average what was gained by name of every class, dB, of the rows of an evaluation.
+
+    Where a class is nearly alone in its mix nothing can be gained, so that says nothing of it.
+    """
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row["system"] == "name" and not row["absent"]:
+        if row["system"] != "name" or row["absent"]:
+            continue
+        if row["si_sdr_db"] - row["gain_db"] < NEARLY_ALONE_DB:
             found.setdefault(row["instrument"], []).append(row["gain_db"])
     return {name: round(sum(gains) / len(gains), 2) for name, gains in found.items()}
 

@@ -20,7 +20,13 @@ CLASSES = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
 def measure(path: Path, *rows: tuple[str, str, float]) -> Path:
     """A file of rows: system, instrument, gain, which is none of what is absent."""
     made = [
-        {"system": s, "instrument": i, "gain_db": g, "absent": bool(np.isnan(g))}
+        {
+            "system": s,
+            "instrument": i,
+            "gain_db": g,
+            "absent": bool(np.isnan(g)),
+            "si_sdr_db": None if np.isnan(g) else g,
+        }
         for s, i, g in rows
     ]
     path.write_text(json.dumps(made))
@@ -49,10 +55,14 @@ def test_the_first_file_of_a_tier_counts(tmp_path):
     assert after.spec.tiers == before.spec.tiers
 
 
-def test_a_tier_of_other_hops_has_no_figures_that_were_measured_elsewhere():
+def test_neither_other_hops_nor_what_is_nearly_alone_count():
     live, direct = Tier(2048, 512, 256), Tier(2048, 256, 128, turns=2)
     spec = fake_spec(tiers={"direct": direct, "live": live, "offline": live})
-    rows = [{"system": "name", "instrument": "vocals", "gain_db": 4.0, "absent": False}]
+    about = {"system": "name", "instrument": "vocals", "absent": False}
+    rows = [
+        {**about, "gain_db": 4.0, "si_sdr_db": 1.0},
+        {**about, "gain_db": -9.0, "si_sdr_db": 40.0},
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gains, "_rows", lambda file: rows)
         found = gains.with_gains(spec, ["a.json"]).gains_db
