@@ -172,16 +172,21 @@ def test_a_limit_of_the_system_is_named_and_leaves_no_file(song, tmp_path, limit
     assert left_over(tmp_path) == before
 
 
-def rendering(folder):
-    """A process in the middle of a render, and the folder that it writes to."""
+def rendering(folder, hangup=signal.SIG_DFL):
+    """A process in the middle of a render, and the folder that it writes to.
+
+    hangup : what it inherits for SIGHUP, whatever the tests run under: nohup ignores it.
+    """
     long = np.tile(panned(0, RATE_HZ, 0), (200, 1))
     soundfile.write(folder / "a.wav", long, RATE_HZ, subtype="PCM_16")
     where = folder / "out"
     command = [sys.executable, "-m", "plugin_bridge.cli", "render", folder / "a.wav"]
+    before = signal.signal(signal.SIGHUP, hangup)
     process = subprocess.Popen(
         [*command, "--azimuth", "0", "--model", "panorama", "--out", where],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, before)
     while not (where.exists() and any(p.stat().st_size > 100_000 for p in where.iterdir())):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
@@ -201,11 +206,7 @@ def test_stopping_in_the_middle_leaves_no_file(tmp_path, number):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup hands it on
-    try:
-        process, where = rendering(tmp_path)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    process, where = rendering(tmp_path, signal.SIG_IGN)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=60)
     assert process.returncode == 0
