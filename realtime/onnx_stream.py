@@ -44,17 +44,23 @@ class OnnxStepper:
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
+        if spectrum.shape[0] > 1:
+            return self._step_many(spectrum, conditions)
+        turn, self._next = self._next, (self._next + 1) % len(self._alone)
+        return self._run(turn, spectrum, conditions)
+
+    def _step_many(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """Step by several frames, as if they had come one by one."""
         frames, turns = spectrum.shape[0], len(self._alone)
-        kinds = _kinds(conditions) if frames > 1 else np.zeros(0, np.int8)
+        kinds = _kinds(conditions)
         if cuts := [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]:
             return self._in_parts(spectrum, conditions, cuts)
         first, self._next = self._next, (self._next + frames) % turns
-        if min(frames, turns) == 1:
-            return self._run(first, spectrum, conditions)
-        if "direction" not in self._spec.conditions or (len(kinds) and kinds[0] == _ALONE):
+        is_alone = "direction" not in self._spec.conditions or (kinds.size and kinds[0] == _ALONE)
+        if is_alone and turns > 1:
             steps = [functools.partial(self._run, turn) for turn in range(turns)]
             return in_turns(steps, first, spectrum, conditions)
-        for k in range(1, min(frames, turns)):  # as if the frames had come one by one
+        for k in range(1, min(frames, turns)):  # the graph clears those of its turn
             self._alone[(first + k) % turns].clear()
         return self._run(first, spectrum, conditions)
 
