@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from plugin_bridge.cli.console import warn
-from plugin_bridge.cli.osc import wait_for_interrupt
+from plugin_bridge.cli.osc import ended_by_interrupt, wait_for_interrupt
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
@@ -150,7 +150,7 @@ def moved_lanes(lanes: Automation, surface: LiveLanes) -> Automation:
 
 def try_file(trial: FileTrial, shown: BesidePanelOptions) -> None:
     """Show a file in the panel until Ctrl-C."""
-    with file_panel(shown.settings(), shown.panel_open, trial):
+    with ended_by_interrupt(), file_panel(shown.settings(), shown.panel_open, trial):
         wait_for_interrupt()
 
 

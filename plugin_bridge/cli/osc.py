@@ -42,7 +42,7 @@ def osc(
             sys.stdout.flush()  # also into a pipe at once: it is to be watched
 
     surface = EchoSurface(_names(targets))
-    with contextlib.ExitStack() as stack:
+    with ended_by_interrupt(), contextlib.ExitStack() as stack:
         stack.enter_context(osc_server(surface, listen))
         if shown.panel:
             stack.enter_context(panel_server(surface, shown.settings(), shown.panel_open))
@@ -69,7 +69,7 @@ def record(
     log = MoveLog(path, force=force)
     try:
         log.start({})  # a folder that is not there is said before anything is moved
-        with osc_server(MoveRecorder(names, log), listen):
+        with ended_by_interrupt(), osc_server(MoveRecorder(names, log), listen):
             wait_for_interrupt()
     finally:
         end = log.close if log.n_points else log.discard
@@ -99,11 +99,15 @@ def osc_server(surface: ControlSurface, listen: ListenOptions) -> Iterator[None]
         typer.echo(server.summary(), err=True)
 
 
+def ended_by_interrupt() -> contextlib.AbstractContextManager[None]:
+    """Let Ctrl-C, or SIGTERM, end what runs within, from the first word it says."""
+    return contextlib.suppress(KeyboardInterrupt)
+
+
 def wait_for_interrupt() -> None:
-    """Wait for Ctrl-C, or SIGTERM, which is how this ends."""
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+    """Wait for Ctrl-C, or SIGTERM, within `ended_by_interrupt`."""
+    while True:
+        time.sleep(3600)
 
 
 def _names(targets: str) -> list[str]:

@@ -11,7 +11,7 @@ import typer
 
 from plugin_bridge.cli.file_trial import FileTrial, file_panel
 from plugin_bridge.cli.options import Force
-from plugin_bridge.cli.osc import wait_for_interrupt
+from plugin_bridge.cli.osc import ended_by_interrupt, wait_for_interrupt
 from plugin_bridge.cli.panel_options import (
     DEFAULT_PORT,
     Bind,
@@ -62,7 +62,7 @@ def panel(
         options = RenderOptions(force=force)
         trial = FileTrial(path, wanted, sounds, options, stems_folder(path, out))
         running = file_panel(settings, open_it, trial)
-    with running:
+    with ended_by_interrupt(), running:
         wait_for_interrupt()
 
 

@@ -12,8 +12,11 @@ import time
 import urllib.request
 
 import pytest
+import typer
 from pythonosc.udp_client import SimpleUDPClient
+from typer.testing import CliRunner
 
+from plugin_bridge.cli.app import app
 from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.diagnostics.osc_load import bench_osc
@@ -161,6 +164,20 @@ def test_osc_says_its_counts_when_it_ends(number):
     _, words = process.communicate(timeout=30)
     assert process.returncode == 0
     assert words.splitlines()[-1] == "2 packets, 1 moves; 1 unknown_address"
+
+
+def test_an_interrupt_right_after_the_first_word_ends_it_as_later(monkeypatch):
+    say = typer.echo
+
+    def say_and_interrupt(words, **how):
+        say(words, **how)
+        if words.startswith("listening"):
+            raise KeyboardInterrupt(signal.SIGTERM)
+
+    monkeypatch.setattr("plugin_bridge.cli.osc.typer.echo", say_and_interrupt)
+    done = CliRunner().invoke(app, ["osc", "--targets", "guitar", "--port", "0"])
+    assert (done.exit_code, done.exception) == (0, None)
+    assert done.output.splitlines()[-1] == "0 packets, 0 moves; no fault"
 
 
 def recording(path, *options):
