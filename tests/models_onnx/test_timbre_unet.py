@@ -25,6 +25,7 @@ from models_onnx.training.timbre_masks import SHOWN, masked_terms
 from models_onnx.training.timbre_questions import KINDS
 from models_onnx.training.timbre_unet_task import ASKING, SECONDS, TimbreUNetTask
 from models_onnx.training.train import train
+from models_onnx.training.train_timbre import begin
 from models_onnx.training.train_timbre import main as train_main
 from realtime import Separator, load_model
 from tests.support.contract import verify_streaming
@@ -53,6 +54,27 @@ def stirred(seed: int = 0) -> TimbreUNet:
 def spectrum(frames: int, batch: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return 1e-3 * torch.randn(batch, frames, 2, 1024, 2, generator=generator)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_training_begins_with_an_exported_file(tmp_path: Path, small: bool) -> None:
+    network, other = stirred(), stirred(1)
+    path = export_timbre_unet(network, spec(TINY_CONFIG), tmp_path / "told.onnx", small=small)
+    begin(other, path)
+    assert check_agreement(other, path, 1e-5) < 1e-5
+    unused = "down.5.norm"  # nothing follows it, so no file has it
+    for name, weight in network.unet.state_dict().items():
+        same = torch.allclose(other.unet.state_dict()[name], weight, atol=0.01 if small else 1e-6)
+        assert same or name.startswith(unused), name
+
+
+def test_files_of_other_networks_are_no_beginning(tmp_path: Path) -> None:
+    path = export_timbre_unet(stirred(), spec(TINY_CONFIG), tmp_path / "tiny.onnx")
+    with pytest.raises(checkpoints.CheckpointError, match="no exported timbre-unet of these"):
+        begin(TimbreUNet(CONFIGS["unet"]), path)
+    (tmp_path / "text.onnx").write_text("weights")
+    with pytest.raises(checkpoints.CheckpointError, match=r"text\.onnx is not an ONNX file"):
+        begin(stirred(), tmp_path / "text.onnx")
 
 
 @torch.no_grad()
