@@ -27,6 +27,7 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.offline.parts import Part, PartConditions, parts_of, summed
 from plugin_bridge.offline.presence import Pairs, within_stretches
 from plugin_bridge.offline.report import Report, StemReport
 from plugin_bridge.offline.wiener import wiener_filtered
@@ -100,6 +101,7 @@ class RenderPlan:
 
     settings: RenderSettings
     separator: Separator
+    parts: Sequence[Part]
     conditions: LaneConditions
     mixer: StemMixer | None
     sample_format: SampleFormat
@@ -126,18 +128,20 @@ def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> 
             f"{settings.tier!r}: they need the tier offline and two channels"
         )
     conditions = _conditions(model, settings, source.sample_rate)
+    parts = parts_of(settings.targets, model.spec, settings.automation)
     separator = Separator(
         model,
         source.sample_rate,
-        targets=settings.target_names,
+        targets=settings.target_names if len(parts) == len(settings.targets) else len(parts),
         tier=settings.tier,
         channels=source.channels,
-        conditions=conditions,
+        conditions=PartConditions(conditions, parts, model.spec),
         select=has_own_sources(model.spec),
     )
     return RenderPlan(
         settings,
         separator,
+        parts,
         conditions,
         _mixer(settings, conditions, source),
         format_like(source, settings.container, settings.subtype),
@@ -175,7 +179,8 @@ def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
 
 def separated(plan: RenderPlan, blocks: Iterator[Audio]) -> Pairs:
     """Yield pairs of mixture and stems, refined if that is wanted, of blocks (channels, n)."""
-    pairs = aligned_stems(blocks, plan.separator)
+    aligned = aligned_stems(blocks, plan.separator)
+    pairs = ((mixture, summed(stems, plan.parts)) for mixture, stems in aligned)
     passes, rate_hz = plan.settings.wiener_passes, plan.separator.sample_rate
     refined = wiener_filtered(pairs, passes, rate_hz) if passes else pairs
     return within_stretches(refined, [t.stretches_s for t in plan.settings.targets], rate_hz)
@@ -201,7 +206,7 @@ def render(
     began_s = time.perf_counter()
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
         latency = plan.separator.latency
-        block_s = min(BLOCK_S, ALL_BLOCKS_S / max(1, len(settings.targets)))
+        block_s = min(BLOCK_S, ALL_BLOCKS_S / max(1, len(plan.parts)))
         pairs = separated(plan, source.blocks(round(block_s * source.sample_rate), _dtype(source)))
         with closing(_write(files, pairs, plan)) as blocks:  # whatever ends this, nothing writes on
             for n_samples in blocks:
