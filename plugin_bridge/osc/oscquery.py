@@ -27,10 +27,14 @@ _UNITS = {"deg": "angle.degree", "dB": "gain.db", "s": "time.second"}
 Node = dict[str, Any]
 
 
+class PortTakenError(StemsteerError):
+    """Somebody else has the TCP port."""
+
+
 class QueryServer:
     """Answers OSCQuery on TCP for an `OscServer`, on the same host.
 
-    Raises StemsteerError if the port is taken.
+    Raises PortTakenError if the port is taken.
     """
 
     def __init__(self, osc: OscServer, surface: ControlSurface, port: int) -> None:
@@ -38,7 +42,7 @@ class QueryServer:
         try:
             self._server = GuardedServer(osc.host, port, handler, osc.allows)
         except (OSError, OverflowError) as error:
-            raise StemsteerError(
+            raise PortTakenError(
                 f"cannot answer OSCQuery on {osc.host} port {port}: {error}; choose another "
                 "with --port (of serve: --osc-port), or stop what uses it"
             ) from error

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.osc.discovery import advertise
-from plugin_bridge.osc.oscquery import QueryServer
+from plugin_bridge.osc.oscquery import PortTakenError, QueryServer
 from plugin_bridge.osc.server import DEFAULT_PORT, OscServer
+
+MORE_TRIES = 20
+"""So often another free port is taken where its number is free for UDP alone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class OscOptions:
 
         Raises StemsteerError if a port is taken, ValueError for options that are none.
         """
+        for _ in range(MORE_TRIES if self.port == 0 else 0):
+            with contextlib.suppress(PortTakenError):
+                return OscService(surface, self, report)
         return OscService(surface, self, report)
 
 

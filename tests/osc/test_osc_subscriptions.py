@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -16,6 +17,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer, subscriptions
 from plugin_bridge.osc.oscquery import QueryServer, host_info
 from plugin_bridge.osc.packets import decode
+from plugin_bridge.osc.service import OscOptions
 from plugin_bridge.osc.subscriptions import KEPT_S, Subscriptions
 from realtime.errors import StemsteerError
 from tests.support.osc_rig import Rig
@@ -123,7 +125,7 @@ def test_values_and_answers_are_floats_before_anything_has_moved(rig):
 
 
 def fetch(port, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return answer.status, json.loads(answer.read() or b"null")
 
 
@@ -161,7 +163,7 @@ def test_oscquery_is_answered_by_ipv6_too():
     except StemsteerError:
         pytest.skip("this machine has no IPv6")
     with QueryServer(server, MemorySurface(["a"]), 0) as query:
-        answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=5).read()
+        answer = urllib.request.urlopen(f"http://[::1]:{query.port}/?HOST_INFO", timeout=30).read()
     assert json.loads(answer)["OSC_IP"] == "::1"
 
 
@@ -170,3 +172,24 @@ def test_a_port_of_oscquery_in_use_names_the_option_to_change(rig):
         port = other.getsockname()[1]
         with pytest.raises(StemsteerError, match="choose another with --port"):
             QueryServer(rig.server, rig.surface, port)
+
+
+def test_a_free_port_is_free_for_both_protocols(monkeypatch):
+    """The system knows what is free for UDP; the number may be taken for TCP."""
+    bound, tried = OscServer.__init__, []
+    with contextlib.ExitStack() as stack:
+
+        def bind_and_let_others_come(server, *arguments, **options):
+            bound(server, *arguments, **options)
+            tried.append(server.port)
+            if len(tried) <= 3:
+                stack.enter_context(socket.create_server(("127.0.0.1", server.port)))
+
+        monkeypatch.setattr(OscServer, "__init__", bind_and_let_others_come)
+        service = OscOptions(port=0).open(MemorySurface(["a"]), print)
+        assert (len(tried), service.port) == (4, tried[-1])
+        assert fetch(service.port, "/?HOST_INFO")[1]["OSC_PORT"] == service.port
+        service.stop()
+        for port in tried[:3]:
+            with pytest.raises(StemsteerError, match="choose another with --port"):
+                OscOptions(port=port).open(MemorySurface(["a"]), print)
