@@ -3,14 +3,13 @@
 import gc
 import os
 import signal
-import subprocess
-import time
 
 import hypothesis
 import pytest
 import soundfile
 
-from tests.support.engine_sandbox import need, sandboxed_engine
+from tests.support.engine_sandbox import sandboxed_engine
+from tests.support.jack import jack_server
 from tests.support.osc_rig import Rig
 from tests.support.rendering import RATE_HZ, panned
 
@@ -77,19 +76,8 @@ def engine_sandbox(monkeypatch):
 @pytest.fixture
 def jack(monkeypatch):
     """A JACK server with the dummy backend: a card without a card."""
-    need("jackd")
-    name = f"stemsteer-{os.getpid()}"
-    environment = {"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"}
-    for key, value in environment.items():
-        monkeypatch.setenv(key, value)
-    server = subprocess.Popen(
-        ["jackd", "-n", name, "-r", "-d", "dummy", "-r", "44100", "-p", "256"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    time.sleep(2)
-    yield
-    server.terminate()
-    server.wait(timeout=20)
+    with jack_server(monkeypatch, "-r", rate_hz=RATE_HZ, period=256):
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ tests, late periods are only told. STEMSTEER_SOAK_S sets the seconds.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import shutil
@@ -27,6 +26,7 @@ from tests.support.engine_sandbox import (
     sandboxed_engine,
     until,
 )
+from tests.support.jack import jack_server
 from tests.support.models import source_model
 from tests.support.soak import is_soak
 
@@ -36,17 +36,9 @@ SOAK_S = float(os.environ.get("STEMSTEER_SOAK_S", "60" if is_soak() else "15"))
 TAIL_S = 2.0
 
 
-@contextlib.contextmanager
-def jack_server(monkeypatch, period=PERIOD):
-    """A JACK server of our own without a sound card."""
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"stemsteer-{os.getpid()}")
-    monkeypatch.setenv("JACK_NO_AUDIO_RESERVATION", "1")
-    command = ["jackd", "-R", "-d", "dummy", "-r", str(RATE_HZ), "-p", str(period)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            yield
-        finally:
-            server.terminate()
+def realtime_jack(monkeypatch, period=PERIOD):
+    """A JACK server of our own that asks for real-time priority."""
+    return jack_server(monkeypatch, "-R", rate_hz=RATE_HZ, period=period)
 
 
 def offer_plugin(monkeypatch, folder):
@@ -114,9 +106,8 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound(monkeypatch, tmp_pa
     import jack  # loads the JACK library
 
     offer_plugin(monkeypatch, tmp_path)
-    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
+    with sandboxed_engine(monkeypatch) as own, realtime_jack(monkeypatch):
         own.start(own.identity)
-        time.sleep(1)
         command = ["jalv", "-c", "gain=-6.0205999", "urn:stemsteer:stemsteer"]
         jalv = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
@@ -153,9 +144,8 @@ def test_faults_of_the_engine_are_heard_as_aligned_dry_sound(monkeypatch, tmp_pa
 def test_a_latency_of_512_is_kept_by_a_quick_model_and_small_blocks(monkeypatch, tmp_path, period):
     need("jackd", "jalv", "jack_lsp")
     offer_plugin(monkeypatch, tmp_path)
-    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch, period):
+    with sandboxed_engine(monkeypatch) as own, realtime_jack(monkeypatch, period):
         own.start("panorama")
-        time.sleep(1)
         command = ["jalv", "-c", "latency_mode=3", "urn:stemsteer:stemsteer"]
         jalv = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
@@ -196,9 +186,8 @@ def test_an_instrument_that_the_host_moves_is_taken_without_a_gap(monkeypatch, t
 
     offer_plugin(monkeypatch, tmp_path)
     vocals, drums = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
-    with sandboxed_engine(monkeypatch) as own, jack_server(monkeypatch):
+    with sandboxed_engine(monkeypatch) as own, realtime_jack(monkeypatch):
         own.start(source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25}))
-        time.sleep(1)
         command = ["jalv", "-c", "width=90", "-c", f"instrument={vocals}",
                    "urn:stemsteer:stemsteer"]  # fmt: skip
         jalv = subprocess.Popen(
