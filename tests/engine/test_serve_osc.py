@@ -127,7 +127,7 @@ def test_controls_of_the_host_are_not_moved_and_bad_packets_hurt_nobody(engine_s
     server.client.send_message("/stemsteer/nobody/gain", 0.0)
     server.client.send_message("/strip/plugin/parameter", [1, 1, 10, 2.0])  # Ardour's latency mode
     assert server.ask("/stemsteer/ping")[0][0] == "/stemsteer/pong"
-    assert server.ask("/stemsteer/get", "/stemsteer/a/latency_mode") == []
+    assert server.ask("/stemsteer/get", "/stemsteer/a/latency_mode", within_s=1.0) == []
     np.testing.assert_allclose(play(track, 4)[-256:], 1.0, atol=1e-6)
 
 
@@ -136,7 +136,7 @@ def test_values_levels_latency_load_and_dropouts_are_fed_back(engine_sandbox):
     track = PluginClient(label="a", offline=True)
     left = np.zeros((2, BLOCK), np.float32)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        ear.settimeout(5)
+        ear.settimeout(30)
         ear.bind(("127.0.0.1", 0))
         ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", server.port))
         heard = {}
@@ -144,7 +144,7 @@ def test_values_levels_latency_load_and_dropouts_are_fed_back(engine_sandbox):
             left[0] = 0.5 * np.sin(0.1 * (np.arange(BLOCK) + k * BLOCK))
             track.push(left, width=33)
             assert track.wait(track.position - HOP)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while heard.get("/stemsteer/a/width") != (33,) or "/stemsteer/a/directions" not in heard:
             heard |= {m.address: m.arguments for m in decode(ear.recv(65_536))}
             assert time.monotonic() < deadline, heard

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import time
-
 import numpy as np
 import pedalboard
 import pytest
-from pythonosc.udp_client import SimpleUDPClient
 
 from realtime import Separator, load_model
 from realtime.spec import Tier
 from tests.support.engine_sandbox import built_plugin, level_db, noise, panned, until
 from tests.support.models import LIVE, source_model
+from tests.support.serve_process import ServeProcess
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
@@ -96,15 +93,10 @@ def test_mix_and_gain_scale_the_separated_sound_and_mix_zero_is_the_input_exactl
 
 
 def test_osc_moves_the_plugin_until_its_own_parameter_moves(engine_sandbox):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    engine_sandbox.start(engine_sandbox.identity, "--osc", "--osc-port", str(port))
+    server = ServeProcess(engine_sandbox)
     x, plugin = noise(RATE_HZ), load()
-    client = SimpleUDPClient("127.0.0.1", port)
     np.testing.assert_allclose(plugin.process(x, RATE_HZ), x, atol=2e-7)
-    client.send_message("/stemsteer/1/gain", -20.0)
-    time.sleep(0.5)
+    server.send("/stemsteer/1/gain", -20.0)
     y = plugin.process(x, RATE_HZ)
     np.testing.assert_allclose(y[:, 2048:], 0.1 * x[:, 2048:], atol=1e-6)
     plugin.gain_db = -6.0

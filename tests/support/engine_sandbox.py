@@ -201,13 +201,29 @@ class EngineSandbox:
         self.engine_log = self.folder / "XDG_STATE_HOME" / "stemsteer" / "engine.log"
         self.identity = identity_model(self.folder / "identity.onnx")
         self.engine: subprocess.Popen[bytes] | None = None
+        self._errors = tempfile.TemporaryFile("a+b")  # what engines say there
 
     def start(self, model: str | Path = "panorama", *options: str) -> int:
         """Start an engine; returns its pid when it answers."""
         command = [sys.executable, "-m", "plugin_bridge.cli", "serve", "--model", str(model)]
-        self.engine = subprocess.Popen([*command, *options], cwd=ROOT)
-        until(lambda: (self.status() or {}).get("reserve"), "the engine has a process ready", 60)
+        self.engine = subprocess.Popen([*command, *options], cwd=ROOT, stderr=self._errors)
+        until(self.is_ready, "the engine has a process ready")
         return self.engine.pid
+
+    def is_ready(self) -> bool:
+        """Return whether it has a process ready. Fails if it has ended by itself."""
+        assert self.engine is not None
+        assert self.engine.poll() is None, self.said()
+        return bool((self.status() or {}).get("reserve"))
+
+    def said(self) -> str:
+        """Return what engines have said on their streams of errors."""
+        return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def osc_port(self) -> int:
+        """Return the port on which the engine listens for OSC, which it may have chosen itself."""
+        lines = [line for line in self.said().splitlines() if line.startswith("listening for OSC")]
+        return int(lines[-1].rsplit(" ", 1)[1])
 
     def status(self) -> dict | None:
         with contextlib.suppress(StemsteerError):
@@ -235,12 +251,14 @@ class EngineSandbox:
         if self.engine is None:
             return 0
         self.send(number)
-        code = self.engine.wait(10)
+        code = self.engine.wait(60)
         self.engine = None
         return code
 
     def close(self) -> None:
         self.stop(signal.SIGKILL)
+        print(self.said(), end="", file=sys.stderr)
+        self._errors.close()
         shutil.rmtree(self.folder)
 
 
@@ -255,7 +273,7 @@ def sandboxed_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]
         own.close()
 
 
-def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
     """Wait for a condition; fail if it does not come true."""
     limit_s = time.monotonic() + timeout_s
     while not condition():

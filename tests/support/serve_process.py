@@ -17,25 +17,20 @@ from tests.support.engine_sandbox import EngineSandbox, until
 RATE_HZ, HOP, BLOCK = 44_100, 256, 512
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class ServeProcess:
     """An engine that listens for OSC, and a client that talks to it."""
 
     def __init__(self, own: EngineSandbox, *options: str, model: str | Path | None = None) -> None:
-        self.port = free_port()
-        own.start(model or own.identity, "--osc", "--osc-port", str(self.port), *options)
+        own.start(model or own.identity, "--osc", "--osc-port", "0", *options)
+        self.port = own.osc_port()
         self.client = SimpleUDPClient("127.0.0.1", self.port)
 
-    def ask(self, address: str, *arguments: object) -> list[tuple[str, tuple[object, ...]]]:
+    def ask(
+        self, address: str, *arguments: object, within_s: float = 30.0
+    ) -> list[tuple[str, tuple[object, ...]]]:
         """The messages that answer one."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-            ear.settimeout(5)
+            ear.settimeout(within_s)
             ear.sendto(encode(address, arguments), ("127.0.0.1", self.port))
             heard = []
             with contextlib.suppress(TimeoutError):
