@@ -22,6 +22,7 @@ from plugin_bridge.engine.daemon.observers import MAX_ANSWER, Observers
 from plugin_bridge.engine.observer import MAX_INSTANCES, EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.paths import engine_socket
+from tests.support.engine_sandbox import until
 from tests.support.serve_process import play
 
 
@@ -33,7 +34,7 @@ def observed():
 
 def attend(engine, condition, what="it"):
     """Attend to an observer until a condition holds."""
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
 
     def ended():
         assert time.monotonic() < deadline_s, what
@@ -56,7 +57,7 @@ def test_tracks_are_seen_as_they_come_and_go_and_moved(engine_sandbox):
         engine.set_value("guitar", "gain", -20.0)
         assert engine.value("guitar", "gain") == -20  # at once, although nobody has taken it yet
         attend(engine, lambda: engine.due_in_s() > 1e9, "it is sent")
-        time.sleep(0.05)
+        until(lambda: abs(play(track, 8, gain=-3.0)[-1] - 0.1) < 1e-5, "it has arrived")
         np.testing.assert_allclose(play(track, 8, gain=-3.0)[-256:], 0.1, atol=1e-5)
         assert engine.value("track_2", "gain") == 0
         other.close()
@@ -101,7 +102,7 @@ def test_an_observer_outlives_the_engine_and_finds_the_next_one(engine_sandbox):
 
 def test_an_observer_cannot_write_into_the_memory_of_a_track(engine_sandbox):
     engine_sandbox.start(engine_sandbox.identity)
-    PluginClient(label="guitar", offline=True)
+    track = PluginClient(label="guitar", offline=True)  # it lives as long as it is held
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(str(engine_socket()))
         connection.send(b'{"ask": "observe"}')
@@ -112,6 +113,7 @@ def test_an_observer_cannot_write_into_the_memory_of_a_track(engine_sandbox):
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.write(fd, b"x")
             os.close(fd)
+    track.close()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_an_observer_cannot_write_into_the_memory_of_a_track(engine_sandbox):
 def test_an_observer_that_sends_nonsense_is_dropped_and_the_engine_goes_on(engine_sandbox, message):
     engine_sandbox.start(engine_sandbox.identity)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.settimeout(10)
+        connection.settimeout(30)
         connection.connect(str(engine_socket()))
         connection.send(b'{"ask": "observe"}')
         assert json.loads(connection.recv(65_536)) == {"instances": []}
