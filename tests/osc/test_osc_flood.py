@@ -19,6 +19,7 @@ from plugin_bridge.osc.packets import encode
 from plugin_bridge.osc.service import OscOptions
 from tests.support.soak import rounds
 
+pytestmark = pytest.mark.realtime  # a server that waits for a processor loses packets
 PACKETS = rounds(1_000_000)
 PER_S = 50_000  # a tenth of it has to last, too
 ASKED_EVERY_S, WITHIN_S = 0.02, 0.25
