@@ -16,7 +16,7 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.live import audio_device
 from realtime import StemsteerError
 from tests.support.engine_sandbox import need
-from tests.support.livesound import RATE, start
+from tests.support.livesound import RATE, start, until_recorded
 
 pytestmark = pytest.mark.realtime
 
@@ -49,7 +49,6 @@ def test_it_runs_over_jack_and_lists_its_card(jack):
     listed, words = process.communicate(timeout=60)
     assert "JACK Audio Connection Kit, 2 in, 2 out, 44100 Hz" in listed, words
     process = start("live", "--model", "panorama", "--port", 0, "--seconds", 3, "--slack", 2048)
-    time.sleep(1)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words
     blocks, late, faults = map(int, re.search(r"(\d+) blocks, (\d+) late, (\d+) f", words).groups())
@@ -82,7 +81,7 @@ def test_ctrl_c_ends_it_in_order(jack, tmp_path):
     process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
     while "latency" not in (line := process.stderr.readline()):
         assert line, "it ended by itself"
-    time.sleep(2)
+    until_recorded(tmp_path / "take", 1.0)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import mido
 import numpy as np
@@ -20,7 +19,14 @@ from plugin_bridge.live import midi_input
 from plugin_bridge.osc.packets import decode, encode
 from realtime import StemsteerError
 from tests.support.engine_sandbox import absent, until
-from tests.support.livesound import RATE, panned, start
+from tests.support.livesound import (
+    RATE,
+    panned,
+    recorded_s,
+    said,
+    start,
+    until_recorded,
+)
 
 pytestmark = pytest.mark.realtime
 
@@ -76,23 +82,15 @@ def controller(jack):
     assert process.stdout.readline() == "ready\n"
     yield lambda *message: print(*message, file=process.stdin, flush=True)
     process.stdin.close()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 def asked(port, address):
     """What a running program says a control is."""
     with socket.socket(type=socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.sendto(encode("/stemsteer/get", (address,)), ("127.0.0.1", port))
         return decode(client.recv(8192))[0].arguments[0]
-
-
-def said(process, words):
-    """The line of the error stream with `words` in it."""
-    for line in process.stderr:
-        if words in line:
-            return line
-    raise AssertionError(f"it ended without {words!r}")
 
 
 @pytest.mark.host
@@ -108,7 +106,7 @@ def test_a_midi_controller_on_jack_moves_what_is_heard(controller, tmp_path):
     )  # fmt: skip
     port = int(re.search(r"port (\d+)", said(process, "for OSC"))[1])
     assert "Faders:out (Jack)" in said(process, "for MIDI")
-    time.sleep(1)
+    until_recorded(tmp_path / "take", 0.8)
     aim = -45 + 90 * (21 * 128 + 43) / (128 * 128 - 1)
 
     def turned():  # more than once: a JACK client that misses a cycle loses its events
@@ -119,7 +117,7 @@ def test_a_midi_controller_on_jack_moves_what_is_heard(controller, tmp_path):
 
     until(turned, "it is moved")
     assert asked(port, "/stemsteer/bass/azimuth") == 0
-    time.sleep(1)
+    until_recorded(tmp_path / "take", recorded_s(tmp_path / "take") + 1.0)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words

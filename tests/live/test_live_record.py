@@ -21,7 +21,6 @@ from plugin_bridge.automation import (
     read_automation,
     write_automation,
 )
-from plugin_bridge.automation.move_log import FLUSH_S
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import Target
 from plugin_bridge.live.file_device import play_file
@@ -31,7 +30,7 @@ from realtime.errors import StemsteerError
 from realtime.spec import Tier
 from tests.support.engine_sandbox import until
 from tests.support.fakes import FakeModel, fake_spec
-from tests.support.livesound import RATE, panned, play, start
+from tests.support.livesound import RATE, panned, play, start, until_recorded
 from tests.support.signals import noise
 
 GUITAR = Target("guitar", -30.0)
@@ -144,8 +143,7 @@ def test_moves_are_on_the_disk_within_a_second_whatever_ends_it(tmp_path, automa
     )  # fmt: skip
     port = int(re.search(r"port (\d+)", process.stderr.readline())[1])
     client = SimpleUDPClient("127.0.0.1", port)
-    until((tmp_path / "take" / "lanes.csv").exists, "it is recorded", 30)
-    time.sleep(1)
+    until_recorded(tmp_path / "take", 0.5)
 
     def are_kept(value: float) -> bool:
         with suppress(StemsteerError, KeyError):  # in the middle of a line; no move of it yet
@@ -157,7 +155,7 @@ def test_moves_are_on_the_disk_within_a_second_whatever_ends_it(tmp_path, automa
     for value in (10.0, 20.0, 33.0):  # a second each, and what a crowded machine takes beside it
         client.send_message("/stemsteer/target/azimuth", value)
         client.send_message("/stemsteer/target/mix", value / 100)
-        until(partial(are_kept, value), f"{value} is on the disk", 10)
+        until(partial(are_kept, value), f"{value} is on the disk")
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = read_automation(tmp_path / "take" / "lanes.csv", RATE).lanes
@@ -176,11 +174,17 @@ def test_record_keeps_its_moves_whatever_ends_it(tmp_path):
     for value in (-30.0, 20.0):
         client.send_message("/stemsteer/guitar/azimuth", value)
         time.sleep(0.1)
-    time.sleep(FLUSH_S + 0.5)
+
+    def kept():
+        with suppress(StemsteerError, KeyError):  # in the middle of a line; no move of it yet
+            lanes = read_automation(tmp_path / "a.csv", RATE).lanes
+            return [point.value for point in lanes["guitar", "azimuth"].points]
+        return []
+
+    until(lambda: len(kept()) == 2, "both are on the disk")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    points = read_automation(tmp_path / "a.csv", RATE).lanes["guitar", "azimuth"].points
-    assert [point.value for point in points] == [-30, 20]
+    assert kept() == [-30, 20]
 
 
 def playing_to(path, *options):
@@ -192,7 +196,7 @@ def playing_to(path, *options):
         "--model", "panorama", "--no-osc", "--slack", 8192, *options,
     )  # fmt: skip
     hidden = path.with_name(f".{path.name}.{process.pid}.part")
-    until(lambda: hidden.exists() and hidden.stat().st_size > 200_000, "it plays", 30)
+    until(lambda: hidden.exists() and hidden.stat().st_size > 200_000, "it plays")
     return process
 
 

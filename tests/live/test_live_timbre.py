@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import socket
 import threading
 import time
@@ -20,7 +22,7 @@ from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
 from realtime import Separator, load_model
-from tests.support.livesound import RATE, panned, play, start
+from tests.support.livesound import RATE, panned, play, said, start
 from tests.support.models import timbre_model
 from tests.support.timbres import sound
 
@@ -139,7 +141,7 @@ def test_separated_sound_crosses_over_to_another_timbre_without_a_click(old, new
 def test_like_and_learn_by_osc_while_a_file_plays(tmp_path, quick_model):
     """Real packets, while real files are read and sound is listened to beside the audio."""
     rng = np.random.default_rng(5)
-    bass, drums = (sound(rng, name, 8 * RATE) for name in ("bass", "drums"))
+    bass, drums = (sound(rng, name, 60 * RATE) for name in ("bass", "drums"))
     mixture = np.stack([bass + 0.2 * drums, 0.2 * bass + drums]).astype(np.float32)
     soundfile.write(tmp_path / "mix.wav", mixture.T, RATE, subtype="FLOAT")
     alone = np.stack([bass, 0.2 * bass]).astype(np.float32)
@@ -151,44 +153,43 @@ def test_like_and_learn_by_osc_while_a_file_plays(tmp_path, quick_model):
     words, errors = [], process.stderr
     threading.Thread(target=lambda: words.extend(errors), daemon=True).start()
 
-    def said(pattern):
-        until_s = time.monotonic() + 20
+    def told(pattern):
+        until_s = time.monotonic() + 60
         while not (found := re.search(pattern, "".join(words))):
             assert time.monotonic() < until_s, "".join(words)
             time.sleep(0.02)
         return found
 
-    port = int(said(r"port (\d+)")[1])
+    port = int(told(r"port (\d+)")[1])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.connect(("127.0.0.1", port))
         sender.send(encode("/stemsteer/target/learn", (1.0,)))
-        said("target: listening for 1 s")
-        said("target: like: learned, 1 s")
+        told("target: listening for 1 s")
+        told("target: like: learned, 1 s")
         sender.send(encode("/stemsteer/target/like", (str(tmp_path / "no.wav"),)))
-        said("target: like: .*no.wav")
+        told("target: like: .*no.wav")
         sender.send(encode("/stemsteer/target/like", (str(tmp_path / "bass.wav"),)))
-        said("target: like: .*bass.wav\n")
+        told("target: like: .*bass.wav\n")
+    process.send_signal(signal.SIGINT)
     process.wait(60)  # and nobody else reads what it says
     assert process.returncode == 0, words
-    said("2 timbres changed, 1 requests refused")
+    told("2 timbres changed, 1 requests refused")
 
 
 @pytest.mark.realtime
 def test_learn_is_an_option_and_needs_no_osc(tmp_path, quick_model):
-    soundfile.write(tmp_path / "in.wav", panned(-30, 2 * RATE).T, RATE, subtype="FLOAT")
-    process = start(
-        "live", "--input-file", tmp_path / "in.wav", "--azimuth", -30, "--model", quick_model,
-        "--no-osc", "--learn", 0.5, "--slack", 16384,
-    )  # fmt: skip
-    _, words = process.communicate(timeout=60)
-    assert process.returncode == 0, words
-    assert "target: like: learned, 0.5 s" in words
-    process = start(
-        "live", "--input-file", tmp_path / "in.wav", "--model", "panorama", "--no-osc", "--learn", 1
-    )
-    _, words = process.communicate(timeout=60)
-    assert process.returncode == 0, words
-    assert "target: learn: its model takes no timbre" in words
+    soundfile.write(tmp_path / "in.wav", panned(-30, 60 * RATE).T, RATE, subtype="FLOAT")
+    learned = ("--model", quick_model, "--learn", 0.5), "target: like: learned, 0.5 s"
+    refused = ("--model", "panorama", "--learn", 1), "target: learn: its model takes no timbre"
+    for options, words in (learned, refused):
+        process = start(
+            "live", "--input-file", tmp_path / "in.wav", "--azimuth", -30, "--no-osc",
+            "--slack", 16384, *options,
+        )  # fmt: skip
+        said(process, words)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+        assert process.returncode == 0, rest
 
 
 def test_keys_of_the_terminal_ask_the_chosen_target():
@@ -197,7 +198,7 @@ def test_keys_of_the_terminal_ask_the_chosen_target():
     with single_keys(terminal) as fd:
         keys = KeyActions(surface)
         os.write(ours, b"l2f9x")
-        time.sleep(0.05)
+        assert select.select([fd], [], [], 60)[0], "the terminal has them"
         keys.attend(fd)
     keys.attend(None)
     assert surface.requests.take_all() == [

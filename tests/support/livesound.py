@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from plugin_bridge.control.target import Target
 from plugin_bridge.live.session import LiveSession
 from realtime import Separator, load_model
 from tests.support import signals
+from tests.support.engine_sandbox import until
 
 Floats = NDArray[np.float32]
 
@@ -45,9 +47,30 @@ def play(session: LiveSession, mixture: Floats, block: int = 256) -> Floats:
     return np.concatenate(out, axis=1)
 
 
+def until_recorded(folder: Path, seconds: float) -> None:
+    """Wait until so much of what comes in is recorded."""
+    part = folder / "input.wav.part"
+    size = int(seconds * RATE) * 8  # two channels of four bytes
+    until(lambda: part.exists() and part.stat().st_size > size, f"{seconds:.2f} s are recorded")
+
+
+def recorded_s(folder: Path) -> float:
+    """Return how much of what comes in is recorded so far."""
+    return (folder / "input.wav.part").stat().st_size / 8 / RATE
+
+
 def start(*arguments: object) -> subprocess.Popen[str]:
     """A `stemsteer` with these words, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "plugin_bridge.cli", *map(str, arguments)],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def said(process: subprocess.Popen[str], words: str) -> str:
+    """The line of the error stream with `words` in it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without {words!r}")
