@@ -42,7 +42,7 @@ def rig():
 
 
 def until(condition, what):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.0002)
@@ -82,18 +82,18 @@ def test_what_moves_here_is_shown_there(rig):
     surface, port = rig
     MemorySurface.set_value(surface, "guitar", "gain", -7.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        ear.settimeout(5)
+        ear.settimeout(30)
         ear.bind(("127.0.0.1", 0))
         ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", port))
         heard = {}
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while heard.get("/stemsteer/guitar/gain") != (-7,) or len(heard) < 12:
             heard |= {m.address: m.arguments for m in decode(ear.recv(65_536))}
             assert time.monotonic() < deadline, heard
         assert heard["/stemsteer/guitar/level_target"] == (-12,)
         ear.sendto(encode("/stemsteer/unsubscribe", ()), ("127.0.0.1", port))
     address = f"http://127.0.0.1:{port}/stemsteer/guitar/gain?VALUE"
-    with urllib.request.urlopen(address, timeout=5) as answer:
+    with urllib.request.urlopen(address, timeout=30) as answer:
         assert json.load(answer) == {"VALUE": [-7]}
 
 
@@ -159,7 +159,7 @@ def test_osc_says_its_counts_when_it_ends(number):
     client.send_message("/stemsteer/guitar/azimuth", -30.0)
     client.send_message("/stemsteer/drums/azimuth", -30.0)
     assert process.stdout.readline() == "guitar  azimuth  -30\n"
-    time.sleep(0.3)
+    assert "no control at /stemsteer/drums/azimuth" in process.stderr.readline()
     process.send_signal(number)
     _, words = process.communicate(timeout=30)
     assert process.returncode == 0
