@@ -46,7 +46,7 @@ def pair():
 
 
 def attend_until(proxy, condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         proxy.attend()
@@ -89,9 +89,10 @@ def test_a_stream_comes_by_itself_at_its_pace_beside_moves(pair):
 
     proxy.set_value("bass", "gain", -6.0)
     attend_until(proxy, followed)
-    assert time.monotonic() - began_s > 19 * 0.019
-    assert surface.looks <= 25  # nothing was asked beside it
-    assert surface.measured <= 2 * (25 // METERS_EVERY + 2)  # of two instances
+    looks, measured, lasted_s = surface.looks, surface.measured, time.monotonic() - began_s
+    assert lasted_s > 19 * 0.019
+    assert looks <= lasted_s / 0.02 + 5  # nothing was asked beside it
+    assert measured <= 2 * (looks // METERS_EVERY + 2)  # of two instances
     assert proxy.meters("guitar")["load"][0] > 10  # those that came last stay
     assert surface.value("bass", "gain") == -6
 
@@ -104,7 +105,7 @@ def test_a_stream_ends_when_nobody_follows_it_or_the_other_side_is_silent(pair):
     time.sleep(0.2)
     assert surface.looks == looks
     attend_until(proxy, lambda: proxy.refresh({"guitar"}, 0.02) and surface.looks > looks + 5)
-    until_s = time.monotonic() + LEASE_S
+    until_s = time.monotonic() + 2 * LEASE_S
     attend_until(proxy, lambda: time.monotonic() > until_s)  # somebody attends, nobody follows
     looks = surface.looks
     until_s += 0.2
