@@ -1,3 +1,4 @@
+import threading
 import time
 from types import SimpleNamespace
 
@@ -118,14 +119,22 @@ def test_dry_targets_share_the_mixture():
 
 def test_going_dry_and_coming_back_makes_no_click():
     signal = _tone(40_000)
-    turns = iter(range(10_000))
+    turns, works = iter(range(10_000)), threading.Event()
+
+    def rule(*_):
+        works.wait()
+        return np.zeros((1, 1, 1, 1), np.float32)
 
     def wait(engine):
-        if 60 < next(turns) < 70:
-            return  # the worker falls behind: dry, where it would be silent
+        turn = next(turns)
+        if 60 <= turn < 70:
+            works.clear()  # the worker falls behind: dry, where it would be silent
+            return
+        works.set()
         _until_done(engine)
 
-    with _engine(slow(0.001, mask=0.0)) as engine:
+    works.set()
+    with _engine(FakeModel(rule)) as engine:
         out = _play(engine, signal, wait)
     steps = np.abs(np.diff(out[0, 0, engine.latency :]))
     assert np.abs(out[0]).max() > 0.9, "it was dry for a while"
