@@ -29,6 +29,8 @@ PHONE = {"width": 375, "height": 740}
 
 HELD_S = 0.4
 """So long a control that is dragged stays where the hand has it."""
+SHORT_S = 0.4
+"""A press that is shorter listens for two seconds."""
 
 
 def drag(page, locator, by_px, modifier=None):
@@ -205,7 +207,12 @@ def test_a_timbre_is_learned_and_forgotten_by_a_press(panel, open_page):
     server, surface = panel
     page = open_page(server)
     page.get_by_text("solo", exact=True).wait_for()
-    learn_button(page).click()
+    for _ in range(20):
+        began_s = time.monotonic()
+        learn_button(page).click()
+        if time.monotonic() - began_s < SHORT_S:  # else a busy machine has held it
+            break
+        asked(surface, 2)
     page.get_by_role("button", name="Forget").click()
     assert asked(surface, 3) == [("learn", 10), ("learn", 2), ("like", "")]
     learn_button(page).evaluate("button => button.click()")  # as a screen reader does
@@ -245,9 +252,7 @@ def test_a_timbre_is_learned_for_as_long_as_the_button_is_held(panel, open_page)
 
 def test_the_field_shows_what_is_taken_and_the_meters_what_is_so(panel, open_page):
     page = open_page(panel[0])
-    page.wait_for_timeout(1000)
-    brightest = page.evaluate(
-        """() => {
+    look = """() => {
         const field = document.getElementById("field");
         const { data, width, height } = field.getContext("2d").getImageData(
             0, 0, field.width, field.height);
@@ -255,7 +260,9 @@ def test_the_field_shows_what_is_taken_and_the_meters_what_is_so(panel, open_pag
         for (let k = 3; k < data.length; k += 4) if (data[k] > most) [most, at] = [data[k], k >> 2];
         return [most, at % width / width * 90 - 45, 1 - Math.floor(at / width) / height];
     }"""
-    )
+    until(lambda: page.evaluate(look)[0] > 150, "the sound is drawn")
+    page.wait_for_timeout(500)
+    brightest = page.evaluate(look)
     assert brightest[0] > 150
     assert abs(brightest[1] + 30) < 2
     hz = 50 * (16_000 / 50) ** brightest[2]

@@ -42,17 +42,18 @@ def test_a_performance_is_recorded_as_lanes_and_downloaded(tmp_path, open_page):
         handle(page).press("PageUp")
         until(lambda: surface.value("guitar", "azimuth") == 10)
         surface.set_value("lead vocals", "mix", 0.5)  # automation, say
-        time.sleep(0.2)
+        until(lambda: server._performance._n_moves == 2, "both are recorded")
         page.get_by_role("button", name="Record").click()
         page.get_by_text("2 moves in").wait_for()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download").click()
+        downloaded = Path(download.value.path()).read_bytes()
         answer = urllib.request.Request(f"http://127.0.0.1:{server.port}/lanes")
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(answer)
     (file,) = tmp_path.iterdir()
     assert file.name == download.value.suggested_filename
-    assert file.read_bytes() == Path(download.value.path()).read_bytes()
+    assert file.read_bytes() == downloaded
     lanes = read_automation(file, 44_100)
     azimuth = lanes.lane("guitar", "azimuth")
     assert [azimuth.at(time_s) for time_s in (0.0, 100.0)] == [5, 10]

@@ -53,28 +53,28 @@ def panel():
 
 
 def browser(server, **options):
-    return connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=10, **options)
+    return connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=30, **options)
 
 
 def next_text(socket, wanted=lambda message: True):
     """The next message of text that is wanted."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        data = socket.recv(timeout=10)
+        data = socket.recv(timeout=30)
         if isinstance(data, str) and wanted(json.loads(data)):
             return json.loads(data)
     raise AssertionError("no such message")
 
 
 def until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
 def request(server, path="/", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("GET", path, skip_host="Host" in headers)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -87,7 +87,7 @@ def code_of_the_end(socket):
     """The code with which the server ends a connection."""
     with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012  (which of them sees it is chance)
         while True:
-            socket.recv(timeout=10)
+            socket.recv(timeout=30)
     return closed.value.rcvd.code
 
 
@@ -122,7 +122,7 @@ def test_pictures_are_sent_of_what_a_browser_shows_alone(panel):
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.2)
         socket.send(json.dumps({"show": "guitar"}))
-        pictures = [socket.recv(timeout=10) for _ in range(3)]
+        pictures = [socket.recv(timeout=30) for _ in range(3)]
     assert {len(picture) for picture in pictures} == {20 + 3 * 743}
     assert len(set(pictures)) == 3  # each is of another moment
 
@@ -144,15 +144,24 @@ def test_what_stands_still_is_looked_at_less_often_until_something_moves():
         browser(server) as one,
     ):
         next_text(one)
-        time.sleep(1.5)
-        looks = surface.looks
-        time.sleep(1.0)
-        assert 5 < surface.looks - looks < 15
-        surface.set_value("guitar", "gain", -6.0)
-        assert next_text(one)["values"] == {"guitar": {"gain": -6}}
-        looks = surface.looks
-        time.sleep(0.8)
-        assert surface.looks - looks > 16
+
+        def looks_in(seconds):
+            """Return how often it is looked at in a second, and how often that was in all."""
+            began_s, looks = time.monotonic(), surface.looks
+            time.sleep(seconds)
+            passed = surface.looks - looks
+            return passed / (time.monotonic() - began_s), passed
+
+        until(lambda: looks_in(1.0)[0] < 15)
+        assert looks_in(1.0)[0] < 15
+        assert looks_in(1.0)[1] > 5
+        for gain_db in range(-6, -60, -1):  # a busy machine may be too slow to see it
+            surface.set_value("guitar", "gain", gain_db)
+            assert next_text(one)["values"] == {"guitar": {"gain": gain_db}}
+            if looks_in(0.8)[1] > 16:
+                break
+        else:
+            raise AssertionError("it is looked at no more often")
 
 
 def test_an_instance_that_is_not_there_has_no_pictures_and_does_no_harm(panel):
@@ -162,7 +171,7 @@ def test_an_instance_that_is_not_there_has_no_pictures_and_does_no_harm(panel):
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.2)
         socket.send(json.dumps({"show": "guitar"}))
-        assert isinstance(socket.recv(timeout=10), bytes)
+        assert isinstance(socket.recv(timeout=30), bytes)
 
 
 def test_values_out_of_range_are_clamped_and_what_is_not_there_is_left_out(panel):
@@ -330,6 +339,7 @@ def test_what_is_no_panel_is_not_taken_for_one(monkeypatch):
 
 
 def test_sixteen_browsers_are_served_and_not_one_more(panel):
+    until(lambda: panel[0]._hub.n_clients == 0)  # those of before have gone
     sockets = [browser(panel[0]) for _ in range(16)]
     try:
         for socket in sockets:
