@@ -6,12 +6,11 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.engine_sandbox import ROOT
+from tests.support.engine_sandbox import ROOT, until
 from tests.support.tf_bundle import tensorflow_names, write_bundle
 from tests.support.unet import random_weights
 
@@ -77,10 +76,7 @@ def test_it_brings_the_plugins_and_says_how_to_start_its_engine(home):
     assert command == [str(Path(FOLDER).resolve() / "stemsteer"), "serve"]
     with subprocess.Popen(command, env=environment(home)) as engine:
         try:
-            for _ in range(100):
-                if (home / "run" / "stemsteer" / "engine.sock").exists():
-                    break
-                time.sleep(0.1)
+            until((home / "run" / "stemsteer" / "engine.sock").exists, "the engine listens")
             assert json.loads(stemsteer(home, "status", "--json"))["pid"] == engine.pid
         finally:
             engine.terminate()

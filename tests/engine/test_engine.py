@@ -181,7 +181,7 @@ def test_a_second_engine_says_that_there_is_one_and_leaves(engine_sandbox):
 def say(message: bytes, fds: list[int]) -> str:
     """Say something to the engine; what it answers, empty if it hangs up."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.settimeout(10)
+        peer.settimeout(30)
         peer.connect(str(engine_socket()))
         socket.send_fds(peer, [message], fds)
         return peer.recv(1 << 16).decode()
@@ -236,7 +236,7 @@ def test_a_file_that_is_no_ring_is_refused(engine_sandbox, tmp_path):
 def test_peers_that_say_nothing_are_dropped(engine_sandbox):
     engine_sandbox.start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.settimeout(10)
+        peer.settimeout(30)
         peer.connect(str(engine_socket()))
         assert engine_sandbox.status()  # the engine is not held up by it
         assert peer.recv(10) == b""

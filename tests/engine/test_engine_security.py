@@ -53,7 +53,7 @@ ODD = [
 def send(message: bytes, fds: tuple[int, ...] = ()) -> str:
     """Send one message on a connection of its own; return the answer, empty if there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.settimeout(5)
+        peer.settimeout(30)
         peer.connect(str(engine_socket()))
         socket.send_fds(peer, [message], list(fds))
         try:

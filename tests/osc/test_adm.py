@@ -112,7 +112,7 @@ def test_an_answer_goes_to_port_4002_of_who_asks_as_well(rig):
             waiting.bind(("127.0.0.1", QUERY_PORT))
         if waiting.getsockname()[1] != QUERY_PORT:
             pytest.skip(f"port {QUERY_PORT} is taken")
-        waiting.settimeout(5)
+        waiting.settimeout(30)
         rig.send("/adm/obj/1/azim")
         assert OscMessage(waiting.recv(1000)).address == "/adm/obj/1/azim"
 
@@ -142,7 +142,7 @@ def test_the_test_client_of_adm_osc_is_understood_and_understands_the_answers():
             client.query_object_gain(2)
             client.query_object_mute(2)
             client.query_object_name(2)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while len(received) < 5:
                 assert time.monotonic() < deadline, received
                 time.sleep(0.01)
@@ -157,6 +157,6 @@ def test_the_test_client_of_adm_osc_is_understood_and_understands_the_answers():
 
 def test_a_query_is_answered_where_it_was_sent_from():
     with Rig() as rig, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(5)
+        asker.settimeout(30)
         asker.sendto(encode("/adm/obj/1/gain", ()), ("127.0.0.1", rig.server.port))
         assert OscMessage(asker.recv(1000)).params == [1]

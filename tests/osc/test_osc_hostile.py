@@ -45,7 +45,7 @@ def test_messages_for_now_are_heard_however_many_wait_for_later(rig):
         rig.socket.send(packet)
         time.sleep(0.02)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.settimeout(5)
+        other.settimeout(30)
         other.sendto(encode("/stemsteer/ping", ()), ("127.0.0.1", rig.server.port))
         assert other.recv(1000).startswith(b"/stemsteer/pong")
     assert rig.server.counters.too_many > 0
@@ -59,7 +59,7 @@ def test_one_sender_cannot_take_the_room_of_others_for_messages_for_later(rig):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         packet = encode_bundle([encode("/stemsteer/guitar/azimuth", (9.0,))], time.time() + 0.3)
         other.sendto(packet, ("127.0.0.1", rig.server.port))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while rig.surface.value("guitar", "azimuth") != 9:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -113,7 +113,7 @@ def test_an_exception_beside_messages_is_told_and_the_server_goes_on(rig):
 
     rig.server.router.subscriptions.send = broken
     rig.settle()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not rig.reports:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -23,7 +23,7 @@ def query(rig):
         yield server
 
 
-def ask(port, request, timeout_s=5.0):
+def ask(port, request, timeout_s=30.0):
     """The status line and the body that a request is answered by; nothing if it is closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as client:
         client.sendall(request)
@@ -96,7 +96,7 @@ def test_a_request_that_is_none_is_refused_without_a_traceback(query, request_li
 
 def test_clients_that_leave_early_are_nobodys_business(query, capfd):
     for _ in range(50):
-        client = socket.create_connection(("127.0.0.1", query.port), timeout=5)
+        client = socket.create_connection(("127.0.0.1", query.port), timeout=30)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.close()

@@ -43,7 +43,7 @@ def open_page(chromium):
         def opened(server, viewport=WINDOW, script="", **options):
             context = stack.enter_context(chromium.new_context(viewport=viewport, **options))
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
             page.add_init_script(script)

@@ -35,7 +35,7 @@ def play(heard, song, encoder, name="guitar", first=0):
 
 
 def until(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -58,7 +58,7 @@ class Run:
         self.x = self.x[:, : y.shape[1]]
         return y, facts
 
-    def end(self, timeout_s: float = 60.0) -> tuple[np.ndarray, dict]:
+    def end(self, timeout_s: float = 180.0) -> tuple[np.ndarray, dict]:
         """The output (channels, frames) and what the host saw."""
         printed, _ = self.process.communicate(timeout=timeout_s)
         assert self.process.returncode == 0, f"the host failed: {self.process.returncode}"

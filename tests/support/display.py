@@ -58,4 +58,4 @@ def display() -> Iterator[Display]:
             yield Display(f":{number}", Path(folder) / "Xvfb_screen0")
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)

@@ -201,7 +201,7 @@ class EngineSandbox:
         self.engine_log = self.folder / "XDG_STATE_HOME" / "stemsteer" / "engine.log"
         self.identity = identity_model(self.folder / "identity.onnx")
         self.engine: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile("a+b")  # what engines say there
+        self._errors = tempfile.TemporaryFile("a+b")  # noqa: SIM115  (what engines say there)
 
     def start(self, model: str | Path = "panorama", *options: str) -> int:
         """Start an engine; returns its pid when it answers."""

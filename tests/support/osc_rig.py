@@ -22,7 +22,7 @@ class Rig:
         self.reports: list[str] = []
         self.server = OscServer(self.surface, port=0, report=self.reports.append, **options)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
         self.socket.connect(("127.0.0.1", self.server.port))
 
     def __enter__(self) -> Rig:

@@ -39,7 +39,7 @@ class Playing(MemorySurface):
 
 
 def until(condition, what="it"):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)

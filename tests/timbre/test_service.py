@@ -52,7 +52,7 @@ class Service:
         return self.put(Request("guitar", action, arguments, **options))
 
     def put(self, item):
-        count, until_s = len(self.told), time.monotonic() + 20
+        count, until_s = len(self.told), time.monotonic() + 60
         self.surface.requests.put(item)
         while len(self.told) == count:
             assert time.monotonic() < until_s, "nothing was said"
