@@ -16,6 +16,7 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import Any
 
 from plugin_bridge.control.relay import relay
 from plugin_bridge.control.remote import Controls, SurfaceProxy
@@ -31,6 +32,23 @@ STOP_S = 5.0
 def print_report(words: str) -> None:
     """Print a sentence for the user on the error stream."""
     print(f"stemsteer: {words}", file=sys.stderr, flush=True)
+
+
+class SharedPipe(Connection):
+    """A pipe into which several threads send; each message goes over whole."""
+
+    def __init__(self, handle: int) -> None:
+        super().__init__(handle)
+        self._sending = threading.Lock()
+
+    def send(self, obj: Any) -> None:
+        """Send an object. Raises OSError if the other side has gone, or does not read."""
+        if not self._sending.acquire(timeout=STOP_S):
+            raise TimeoutError("the other side does not read")
+        try:
+            super().send(obj)
+        finally:
+            self._sending.release()
 
 
 class ServerProcess:
@@ -61,7 +79,7 @@ class ServerProcess:
                 own_process("plugin_bridge.control.server_process", ends_with_parent=True),
                 stdin=theirs.fileno(),
             )
-        self._pipe = Connection(ours.detach())
+        self._pipe = SharedPipe(ours.detach())
         self._thread = threading.Thread(target=self._relay, name="stemsteer-relay", daemon=True)
         self.ports = self._open(settings)
 

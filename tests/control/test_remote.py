@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 import threading
 import time
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
 
 from plugin_bridge.control.relay import relay
 from plugin_bridge.control.remote import LEASE_S, METERS_EVERY, SurfaceProxy
+from plugin_bridge.control.server_process import SharedPipe
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.control.timbre_requests import TimbreChange
 
@@ -43,6 +46,24 @@ def pair():
     ours.send(None)
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_messages_of_two_threads_go_over_whole(size):
+    ours, theirs = socket.socketpair()
+    with SharedPipe(ours.detach()) as near, Connection(theirs.detach()) as far:
+
+        def send(number):
+            for _ in range(200):
+                near.send(bytes([number]) * size)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in (1, 2)]
+        for thread in threads:
+            thread.start()
+        came = [far.recv() for _ in range(400)]
+        for thread in threads:
+            thread.join()
+    assert all(message == message[:1] * size for message in came)
 
 
 def attend_until(proxy, condition):
