@@ -20,6 +20,7 @@ from plugin_bridge.cli.live_display import (
     table,
 )
 from plugin_bridge.cli.options import Force, ListenOptions
+from plugin_bridge.cli.osc import ended_by_interrupt
 from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
 from plugin_bridge.cli.sounds import SoundOptions, timbres_of
@@ -159,6 +160,7 @@ def live(
             force=files.force,
         )
         session = _session(model, settings, files)
+        stack.enter_context(ended_by_interrupt())
         stack.enter_context(_servers(session, listen if osc else None, shown))
         if learn_s is not None:
             for target in targets:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 
 import numpy as np
 import pedalboard
 import pytest
 import soundfile
+import typer
 from pythonosc.udp_client import SimpleUDPClient
 from typer.testing import CliRunner
 
@@ -196,6 +198,21 @@ def test_a_file_is_played_as_long_as_was_asked_and_none_is_replaced_unasked(tmp_
     assert run(tmp_path / "out.wav", "--force").exit_code == 0
     assert "is the input itself" in run(tmp_path / "in.wav", "--force").stderr
     assert soundfile.info(tmp_path / "in.wav").frames == 20 * RATE
+
+
+def test_an_interrupt_right_after_the_first_word_ends_it_as_later(song, tmp_path, monkeypatch):
+    say = typer.echo
+
+    def say_and_interrupt(words, **how):
+        say(words, **how)
+        if words.startswith("listening"):
+            raise KeyboardInterrupt(signal.SIGINT)
+
+    monkeypatch.setattr("plugin_bridge.cli.live.typer.echo", say_and_interrupt)
+    words = ("live", "--input-file", song, "--model", "panorama", "--port", 0)
+    done = CliRunner().invoke(cli.app, [*map(str, words), "--record", str(tmp_path / "take")])
+    assert (done.exit_code, done.exception) == (0, None)
+    assert not (tmp_path / "take").exists()
 
 
 @pytest.mark.parametrize(
