@@ -155,7 +155,8 @@ def delays_ms(
         time.sleep(SETTLED_S + random.uniform(0, 0.02))
         sent.append(time.perf_counter() - card.begun_s)
         send(-20.0 * (number % 2 == 0))
-    time.sleep(SETTLED_S)
+    while len(card.played) * BLOCK < (sent[-1] + SETTLED_S) * RATE_HZ:  # a card may be late
+        time.sleep(0.01)
     sound = np.concatenate(list(card.played))
     delays = []
     for sent_s in sent:
