@@ -170,7 +170,9 @@ export class Surface extends EventTarget {
     for (const [instance, values] of Object.entries(told)) {
       believed[instance] = {};
       for (const [name, value] of Object.entries(values)) {
-        const held = (this.#held.get(`${instance} ${name}`) ?? 0) > now;
+        const key = `${instance} ${name}`;
+        const held = (this.#held.get(key) ?? 0) > now;
+        clearTimeout(this.#recalls.get(key)); // what was told before is older
         believed[instance][name] = held ? this.value(name, instance) : value;
         if (held) this.#recall(instance, name, value);
       }
@@ -180,9 +182,8 @@ export class Surface extends EventTarget {
 
   // Take a value that was told during a touch once the touch is over, if nothing came since.
   #recall(instance, name, value) {
-    const key = `${instance} ${name}`;
-    clearTimeout(this.#recalls.get(key));
-    this.#recalls.set(key, setTimeout(() => this.#settle(instance, name, value), HELD_MS));
+    const settle = () => this.#settle(instance, name, value);
+    this.#recalls.set(`${instance} ${name}`, setTimeout(settle, HELD_MS));
   }
   #recalls = new Map();
 
