@@ -36,3 +36,30 @@ def test_what_another_hand_moves_soon_after_a_touch_stays(told_page):
     told.tell(values={"guitar": {"azimuth": 30}})
     told.page.clock.run_for(1000)
     assert shown_azimuth(told.page) == 30
+
+
+def test_a_number_goes_to_the_sound_for_which_it_was_typed(told_page):
+    told = told_page()
+    number = told.page.get_by_label("Azimuth", exact=True)
+    number.fill("-12")
+    handle(told.page, "lead vocals").click()
+    until(told.moves)
+    assert told.moves() == [("guitar", "azimuth", -12)]
+    told.shows("lead vocals")
+    assert number.input_value() == "0"
+
+
+def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page):
+    told = told_page()
+    number = told.page.get_by_label("Azimuth", exact=True)
+    number.fill("5")
+    number.press("Enter")
+    told.tell(values={"guitar": {"azimuth": 20}})
+    until(lambda: number.input_value() == "20", "it follows")
+    number.fill("3")
+    told.tell(values={"guitar": {"azimuth": 25}})
+    until(lambda: shown_azimuth(told.page) == 25)
+    assert number.input_value() == "3"
+    number.fill("20")  # as it was, so that nothing has been typed
+    number.blur()
+    until(lambda: number.input_value() == "25", "it follows again")

@@ -99,28 +99,38 @@ export class Controls {
       }
       range.setAttribute("aria-label", `${title}, slider`);
       range.addEventListener("input", () => this.undo.set({ [name]: range.value / scale }, name));
-      number.addEventListener("change", () => this.#type(name, number, scale));
+      // `typedFor` is the sound for which a number is being typed, which may be selected no longer
+      const parts = { name, scale, range, number, row, timbre, typedFor: "" };
+      number.addEventListener("input", () => { parts.typedFor = this.surface.selected; });
+      number.addEventListener("change", () => this.#type(parts));
+      number.addEventListener("blur", () => this.#leave(parts));
       row.addEventListener("dblclick", (event) => {
         if (event.target === range) this.undo.set({ [name]: this.surface.controls[name].default });
       });
       parent.append(row);
-      this.#rows.push({ name, scale, range, number, row, timbre });
+      this.#rows.push(parts);
     }
   }
 
-  #type(name, number, scale) {
+  #type(parts) {
+    const { name, number, scale, typedFor } = parts;
     const value = number.value === "" ? NaN : number.valueAsNumber / scale;
-    if (Number.isFinite(value)) this.undo.set({ [name]: value });
-    this.#show(this.#rows.find((row) => row.name === name), true);
+    if (Number.isFinite(value)) this.undo.set({ [name]: value }, "", typedFor || undefined);
+    this.#leave(parts);
   }
 
-  #show({ name, scale, range, number, row, timbre }, typed = false) {
+  #leave(parts) {
+    parts.typedFor = "";
+    this.#show(parts);
+  }
+
+  #show(parts) {
+    const { name, scale, range, number, row, timbre } = parts;
     const value = Math.round(this.surface.value(name) * scale * 100) / 100;
     row.hidden = Boolean(timbre) && !this.surface.fact("instruments");
     if (range.valueAsNumber !== value) range.value = value;
-    if ((typed || document.activeElement !== number) && number.valueAsNumber !== value) {
-      number.value = value;
-    }
+    if (parts.typedFor !== this.surface.selected) parts.typedFor = "";
+    if (!parts.typedFor && number.valueAsNumber !== value) number.value = value;
     const { low, high } = this.surface.controls[name];
     range.style.setProperty("--filled", `${(value / scale - low) / (high - low) * 100}%`);
   }

@@ -16,11 +16,11 @@ export class Undo extends EventTarget {
   get canRedo() { return this.#undone.length > 0; }
 
   // Set controls as one step that can be undone; a drag is a row of steps with the same key.
-  set(values, key = "") {
+  set(values, key = "", instance = this.surface.selected) {
     const { surface } = this;
-    const instance = surface.selected;
-    if (!instance) return;
-    const before = Object.fromEntries(Object.keys(values).map((n) => [n, surface.value(n)]));
+    if (!surface.instances.includes(instance)) return;
+    const names = Object.keys(values);
+    const before = Object.fromEntries(names.map((name) => [name, surface.value(name, instance)]));
     const last = this.#done.at(-1);
     const now = performance.now();
     const goes_on = last && key && last.key === key && last.instance === instance
@@ -33,9 +33,9 @@ export class Undo extends EventTarget {
       if (this.#done.length > MOST) this.#done.shift();
     }
     this.#undone = [];
-    for (const [name, value] of Object.entries(values)) surface.set(name, value);
+    for (const [name, value] of Object.entries(values)) surface.set(name, value, instance);
     const step = this.#done.at(-1);
-    for (const name of Object.keys(step.before)) step.after[name] = surface.value(name);
+    for (const name of Object.keys(step.before)) step.after[name] = surface.value(name, instance);
     this.dispatchEvent(new Event("change"));
   }
 
