@@ -10,6 +10,7 @@ from tests.support.panel_page import Playing, handle, shown_azimuth, until
 from tests.support.told_page import ToldPage
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
+PHONE = {"width": 740, "height": 375}  # it lies
 
 
 @pytest.fixture
@@ -47,6 +48,59 @@ def test_a_number_goes_to_the_sound_for_which_it_was_typed(told_page):
     assert told.moves() == [("guitar", "azimuth", -12)]
     told.shows("lead vocals")
     assert number.input_value() == "0"
+
+
+def test_fingers_move_a_handle_each_and_one_more_disturbs_none(told_page):
+    told = told_page(has_touch=True)
+    page = told.page
+    told.stop_clock()
+    touch = page.context.new_cdp_session(page)
+    per_px = 90 / page.locator("#plot").bounding_box()["width"]
+
+    def touched(kind, points):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.clock.run_for(50)
+
+    fingers = []
+    elements = [handle(page), handle(page, "lead vocals"), page.locator(".selected .edge.right")]
+    for element in (*elements, page.locator("#plot")):
+        at = middle(element)
+        fingers.append({"x": at["x"] + (200 if element not in elements else 0), "y": at["y"]})
+        touched("touchStart", [{**finger, "id": k} for k, finger in enumerate(fingers)])
+    for _ in range(3):
+        for finger, by_px in zip(fingers, (100, -100, 10, 20), strict=True):
+            finger["x"] += by_px
+        touched("touchMove", [{**finger, "id": k} for k, finger in enumerate(fingers)])
+    touched("touchEnd", [])
+    last = {(sound, name): value for sound, name, value in told.moves()}
+    assert last == {
+        ("guitar", "azimuth"): pytest.approx(300 * per_px, abs=0.2),
+        ("lead vocals", "azimuth"): pytest.approx(-300 * per_px, abs=0.2),
+        ("lead vocals", "width"): pytest.approx(20 + 2 * 30 * per_px, abs=0.2),
+    }
+    for _ in range(3):
+        page.get_by_role("button", name="Undo").click()
+    page.clock.run_for(50)
+    assert (shown_azimuth(page), shown_azimuth(page, "lead vocals")) == (0, 0)
+    assert page.get_by_role("button", name="Undo").is_disabled()
+
+
+def test_a_drag_ends_with_the_track_and_moves_no_other(told_page):
+    told = told_page()
+    mouse, at = told.page.mouse, middle(handle(told.page))
+    mouse.move(**at)
+    mouse.down()
+    mouse.move(at["x"] + 50, at["y"])
+    until(told.moves)
+    told.tell(instances=["lead vocals"])
+    mouse.move(at["x"] + 150, at["y"], steps=3)
+    told.tell(instances=["guitar", "lead vocals"])
+    mouse.move(at["x"] + 250, at["y"], steps=3)
+    handle(told.page).wait_for()
+    assert told.page.locator("body.dragging").count() == 0
+    mouse.up()
+    assert {sound for sound, *_ in told.moves()} == {"guitar"}
+    assert max(value for *_, value in told.moves()) < 10
 
 
 def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page):

@@ -7,10 +7,14 @@ const SNAP_DEG = 1.5;
 
 export class Handles {
   #elements = new Map();
+  #drags = new Map(); // by pointer
 
   constructor(surface, undo, picture, plot, parent) {
     Object.assign(this, { surface, undo, picture, plot, parent });
     plot.addEventListener("pointerdown", (event) => this.#press(event));
+    plot.addEventListener("pointermove", (event) => this.#move(event));
+    plot.addEventListener("lostpointercapture", ({ pointerId }) => this.#end(pointerId));
+    surface.addEventListener("change", () => this.#endGone());
     plot.addEventListener("dblclick", () => this.reset());
     plot.addEventListener("wheel", (event) => this.#turn(event), { passive: false });
     this.ghosts = document.createElement("div");
@@ -110,37 +114,48 @@ export class Handles {
     if (event.button || !surface.instances.length) return;
     const handle = event.target.closest(".handle");
     if (handle) surface.select(handle.dataset.name);
-    const grip = this.#elements.get(surface.selected)?.grip;
-    grip?.focus({ preventScroll: true });
+    const instance = surface.selected;
+    this.#elements.get(instance)?.grip.focus({ preventScroll: true });
     event.preventDefault();
+    const name = event.target.classList.contains("edge") ? "width" : "azimuth";
+    const drags = [...this.#drags.values()];
+    if (drags.some((drag) => drag.instance === instance && drag.name === name)) return;
     this.plot.setPointerCapture(event.pointerId);
-    const edge = event.target.classList.contains("edge");
     const start = this.#degrees(event);
-    const key = `drag ${performance.now()}`;
-    let last = start;
-    let value = edge ? surface.value("width") : surface.value("azimuth");
     const side = Math.sign(start - surface.value("azimuth")) || 1;
-    if (!handle) {
-      value = start;
-      undo.set({ azimuth: this.#snapped(value, event) }, key);
-    }
-    let moved = false;
-    const move = (next) => {
-      const at = this.#degrees(next);
-      moved ||= Math.abs(at - start) > 0.3;
-      if (!moved) return;
-      value += (at - last) * (next.shiftKey ? FINE : 1) * (edge ? 2 * side : 1);
-      last = at;
-      if (edge) undo.set({ width: value }, key);
-      else undo.set({ azimuth: this.#snapped(value, next) }, key);
+    const drag = {
+      instance, name, start, last: start, moved: false,
+      factor: name === "width" ? 2 * side : 1,
+      value: handle ? surface.value(name) : start,
+      key: `drag ${event.pointerId} ${performance.now()}`,
     };
-    const end = () => {
-      this.plot.removeEventListener("pointermove", move);
-      document.body.classList.remove("dragging");
-    };
+    this.#drags.set(event.pointerId, drag);
+    if (!handle) undo.set({ azimuth: this.#snapped(start, event) }, drag.key, instance);
     document.body.classList.add("dragging");
-    this.plot.addEventListener("pointermove", move);
-    this.plot.addEventListener("lostpointercapture", end, { once: true });
+  }
+
+  #move(event) {
+    const drag = this.#drags.get(event.pointerId);
+    if (!drag) return;
+    const at = this.#degrees(event);
+    drag.moved ||= Math.abs(at - drag.start) > 0.3;
+    if (!drag.moved) return;
+    drag.value += (at - drag.last) * (event.shiftKey ? FINE : 1) * drag.factor;
+    drag.last = at;
+    const value = drag.name === "azimuth" ? this.#snapped(drag.value, event) : drag.value;
+    this.undo.set({ [drag.name]: value }, drag.key, drag.instance);
+  }
+
+  #end(pointerId) {
+    this.#drags.delete(pointerId);
+    document.body.classList.toggle("dragging", this.#drags.size > 0);
+  }
+
+  // What has gone is dragged no longer, also if it comes back.
+  #endGone() {
+    for (const [pointerId, { instance }] of this.#drags) {
+      if (!this.surface.instances.includes(instance)) this.#end(pointerId);
+    }
   }
 
   // The azimuth, drawn to a direction that stands out; not with Shift or Alt.

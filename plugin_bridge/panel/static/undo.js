@@ -21,20 +21,17 @@ export class Undo extends EventTarget {
     if (!surface.instances.includes(instance)) return;
     const names = Object.keys(values);
     const before = Object.fromEntries(names.map((name) => [name, surface.value(name, instance)]));
-    const last = this.#done.at(-1);
+    // the last of this gesture, or that moved the same: another finger may move others in between
+    const last = this.#done.findLast((step) => step.instance === instance
+      && (step.key === key || names.some((name) => name in step.after)));
     const now = performance.now();
-    const goes_on = last && key && last.key === key && last.instance === instance
-      && now - last.time < TOGETHER_MS;
-    if (goes_on) {
-      last.time = now;
-      last.before = { ...before, ...last.before };
-    } else {
-      this.#done.push({ instance, key, before, after: {}, time: now });
-      if (this.#done.length > MOST) this.#done.shift();
-    }
+    const goes_on = last && key && last.key === key && now - last.time < TOGETHER_MS;
+    const step = goes_on ? last : { instance, key, after: {} };
+    Object.assign(step, { time: now, before: { ...before, ...step.before } });
+    if (!goes_on) this.#done.push(step);
+    if (this.#done.length > MOST) this.#done.shift();
     this.#undone = [];
     for (const [name, value] of Object.entries(values)) surface.set(name, value, instance);
-    const step = this.#done.at(-1);
     for (const name of Object.keys(step.before)) step.after[name] = surface.value(name, instance);
     this.dispatchEvent(new Event("change"));
   }
