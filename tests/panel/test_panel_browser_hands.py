@@ -103,6 +103,36 @@ def test_a_drag_ends_with_the_track_and_moves_no_other(told_page):
     assert max(value for *_, value in told.moves()) < 10
 
 
+def test_the_controls_of_every_sound_are_reached_by_the_keyboard(panel, open_page):
+    page = open_page(panel[0])
+    page.get_by_role("tab", name="guitar").press("ArrowRight")
+    seen = []
+    while "number-azimuth" not in seen:
+        page.keyboard.press("Tab")
+        seen.append(focused(page))
+        assert len(seen) < 20, seen
+    assert [each for each in seen if each.endswith(", azimuth")] == ["lead vocals, azimuth"]
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    until(lambda: panel[1].value("lead vocals", "azimuth") == 7)
+
+
+def test_what_has_the_focus_keeps_it_when_tracks_join_and_go(told_page):
+    told = told_page()
+    page = told.page
+    tabs = page.get_by_role("tab")
+    for element in (handle(page, "lead vocals"), tabs.last):
+        element.focus()
+        before = page.evaluate_handle("document.activeElement")
+        for names in (["bass", "guitar", "lead vocals"], ["guitar", "lead vocals"]):
+            told.tell(instances=names)
+            until(lambda wanted=names: tabs.all_inner_texts() == wanted)
+            assert page.evaluate("before => before === document.activeElement", before)
+    colours = tabs.evaluate_all("tabs => tabs.map((tab) => tab.className)")
+    assert colours == ["colour-0", "colour-1"]
+    assert page.locator(".handle.colour-1.selected").get_attribute("data-name") == "lead vocals"
+
+
 def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page):
     told = told_page()
     number = told.page.get_by_label("Azimuth", exact=True)

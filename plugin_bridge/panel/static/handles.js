@@ -31,6 +31,7 @@ export class Handles {
       }
     }
     surface.instances.forEach((name, index) => this.#place(name, index));
+    if (document.activeElement?.matches(".grip")) this.#focus(); // another one may be selected now
     this.#showGhosts();
   }
 
@@ -58,6 +59,10 @@ export class Handles {
     return Boolean(moves) || event.key === "Home";
   }
 
+  #focus() {
+    this.#elements.get(this.surface.selected)?.grip.focus({ preventScroll: true });
+  }
+
   #place(name, index) {
     const { surface } = this;
     const { handle, grip, label } = this.#element(name, index);
@@ -72,19 +77,26 @@ export class Handles {
     handle.style.setProperty("--mix", mix);
     handle.style.setProperty("--activity", activity(surface.meters[name]));
     label.textContent = name;
+    grip.tabIndex = selected ? 0 : -1; // so that Tab leads from it to its own controls
     grip.setAttribute("aria-label", `${name}, azimuth`);
     grip.setAttribute("aria-valuenow", azimuth);
     grip.setAttribute("aria-valuetext", words(azimuth));
   }
 
+  // The elements of a sound; they stay where others come and go, or the focus would be lost.
   #element(name, index) {
-    const known = this.#elements.get(name);
-    if (known?.index === index) return known;
-    known?.handle.remove();
+    const known = this.#elements.get(name) ?? this.#make(name);
+    if (known.index !== index) {
+      known.index = index;
+      known.handle.className = `handle colour-${index % COLOURS}`;
+      known.handle.style.setProperty("--row", index % COLOURS);
+    }
+    return known;
+  }
+
+  #make(name) {
     const handle = document.createElement("div");
-    handle.className = `handle colour-${index % COLOURS}`;
     handle.dataset.name = name;
-    handle.style.setProperty("--row", index % COLOURS);
     const [beam, left, right, grip] = ["beam", "edge left", "edge right", "grip"].map((part) => {
       const element = document.createElement("div");
       element.className = part;
@@ -93,12 +105,11 @@ export class Handles {
     });
     const label = document.createElement("span");
     grip.append(label);
-    grip.tabIndex = 0;
     const slider = { role: "slider", "aria-valuemin": -45, "aria-valuemax": 45 };
     for (const [key, value] of Object.entries(slider)) grip.setAttribute(key, value);
     grip.addEventListener("focus", () => this.surface.select(name));
     this.parent.append(handle);
-    const made = { handle, beam, left, right, grip, label, index };
+    const made = { handle, beam, left, right, grip, label };
     this.#elements.set(name, made);
     return made;
   }
@@ -115,7 +126,7 @@ export class Handles {
     const handle = event.target.closest(".handle");
     if (handle) surface.select(handle.dataset.name);
     const instance = surface.selected;
-    this.#elements.get(instance)?.grip.focus({ preventScroll: true });
+    this.#focus();
     event.preventDefault();
     const name = event.target.classList.contains("edge") ? "width" : "azimuth";
     const drags = [...this.#drags.values()];

@@ -79,7 +79,7 @@ function showTabs() {
   const names = surface.instances;
   if (parent.dataset.names !== JSON.stringify(names)) {
     parent.dataset.names = JSON.stringify(names);
-    parent.replaceChildren(...names.map(makeTab));
+    arrangeTabs(parent, names);
   }
   for (const tab of parent.children) {
     const selected = tab.dataset.name === surface.selected;
@@ -88,10 +88,22 @@ function showTabs() {
   }
 }
 
-function makeTab(name, index) {
+// Tabs that are there stay, or the focus would be lost.
+function arrangeTabs(parent, names) {
+  for (const tab of [...parent.children]) {
+    if (!names.includes(tab.dataset.name)) tab.remove();
+  }
+  const known = new Map([...parent.children].map((tab) => [tab.dataset.name, tab]));
+  names.forEach((name, index) => {
+    const tab = known.get(name) ?? makeTab(name);
+    tab.className = `colour-${index % COLOURS}`;
+    if (parent.children[index] !== tab) parent.insertBefore(tab, parent.children[index] ?? null);
+  });
+}
+
+function makeTab(name) {
   const tab = document.createElement("button");
   tab.type = "button";
-  tab.className = `colour-${index % COLOURS}`;
   tab.dataset.name = name;
   tab.textContent = name;
   tab.setAttribute("role", "tab");
