@@ -133,6 +133,22 @@ def test_what_has_the_focus_keeps_it_when_tracks_join_and_go(told_page):
     assert page.locator(".handle.colour-1.selected").get_attribute("data-name") == "lead vocals"
 
 
+def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
+    told = told_page()
+    told.page.get_by_role("tab", name="lead vocals").click()
+    told.shows("lead vocals")
+    told.tell(instances=[])
+    told.tell(instances=["guitar"])
+    told.shows("guitar")
+    told.tell(instances=["guitar", "lead vocals"])
+    told.shows("lead vocals")
+    told.tell(instances=["guitar"])
+    handle(told.page).press("PageUp")  # so this one is meant now
+    told.tell(instances=["guitar", "lead vocals"])
+    handle(told.page, "lead vocals").wait_for()
+    told.shows("guitar")
+
+
 def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page):
     told = told_page()
     number = told.page.get_by_label("Azimuth", exact=True)

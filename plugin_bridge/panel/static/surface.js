@@ -29,6 +29,7 @@ export class Surface extends EventTarget {
   savedTimbres = []; // of timbres: name and encoder
   heard = {}; // by instance, how surely each instrument is heard now
   selected = "";
+  #wished = ""; // was selected last by a hand; it may be away for moments
   #answers = null; // by instance, the last one that was told; null before the first message
   #socket = null;
   #attempts = 0;
@@ -74,6 +75,7 @@ export class Surface extends EventTarget {
     const { low, high, kind } = this.controls[name];
     value = Math.min(Math.max(value, low), high);
     value = kind === "float" ? Math.round(value * 1000) / 1000 : Math.round(value);
+    if (instance === this.selected) this.#wished = instance; // also where another one was wished
     (this.values[instance] ??= {})[name] = value;
     (this.#moves[instance] ??= {})[name] = value;
     this.#held.set(`${instance} ${name}`, performance.now() + HELD_MS);
@@ -84,6 +86,11 @@ export class Surface extends EventTarget {
   }
 
   select(instance) {
+    this.#wished = instance;
+    this.#choose(instance);
+  }
+
+  #choose(instance) {
     if (instance === this.selected) return;
     this.selected = instance;
     this.#show();
@@ -159,8 +166,16 @@ export class Surface extends EventTarget {
     for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
     this.values = merged(this.values, values);
     if (all) this.#show();
-    if (!this.instances.includes(this.selected)) this.select(this.instances[0] ?? "");
+    this.#reselect();
     this.#changed();
+  }
+
+  // Select what was selected last by a hand; while it is not there, the first sound.
+  #reselect() {
+    const { instances } = this;
+    if (instances.includes(this.#wished)) this.#choose(this.#wished);
+    else if (!instances.includes(this.selected)) this.#choose(instances[0] ?? "");
+    this.#wished ||= this.selected;
   }
 
   // The values that the server tells, without those that are being moved here.
