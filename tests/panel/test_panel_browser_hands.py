@@ -149,6 +149,18 @@ def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
     told.shows("guitar")
 
 
+def test_another_panel_at_the_same_address_has_its_own_player_and_instruments(told_page):
+    player = {"playing": False, "position_s": 0, "duration_s": 5, "writing": False,
+              "message": "", "file": "song.wav", "rate_hz": 44_100}  # fmt: skip
+    told = told_page(told={"player": player, "heard": {"guitar": [["piano", 0.72]]}})
+    play = told.page.get_by_role("button", name="Play")
+    play.wait_for()
+    told.page.get_by_role("radio", name="piano 72 %").wait_for()
+    told.tell(**told.everything)
+    play.wait_for(state="hidden")
+    told.page.get_by_role("radio", name="piano", exact=True).wait_for()
+
+
 def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page):
     told = told_page()
     number = told.page.get_by_label("Azimuth", exact=True)

@@ -153,6 +153,8 @@ export class Surface extends EventTarget {
       this.connected = true;
       this.#attempts = 0;
       this.values = this.meters = this.facts = this.timbres = {};
+      this.player = null; // of this panel, which may be another one than before
+      this.heard = {};
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
