@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import json
 import math
+import re
 import secrets
 import socket
 import threading
@@ -43,6 +44,8 @@ LOOPBACK = "127.0.0.1"
 PICTURES_HZ, STILL_HZ = 30.0, 10.0
 """Looks at the surface while something sounds or moves, and after a second in which nothing did."""
 LEAST_TOKEN = 8  # characters
+TOKEN = re.compile(r"[A-Za-z0-9._~-]*")
+"""What an address carries behind its # without being changed (RFC 3986, unreserved characters)."""
 START_S, STOP_S = 10.0, 3.0
 METERS_EVERY = 3
 """Pictures from one look at meters, and all else that nobody moves, to the next."""
@@ -68,7 +71,8 @@ class PanelOptions:
 
     Raises
     ------
-    ValueError for a token that is too short, or for an address that is none.
+    ValueError for a token that is too short or has other characters than `TOKEN`, or for an
+    address that is none.
     """
 
     host: str = LOOPBACK
@@ -78,6 +82,11 @@ class PanelOptions:
 
     def __post_init__(self) -> None:
         address = ipaddress.ip_address(self.host)  # raises ValueError with the address in it
+        if not TOKEN.fullmatch(self.token):
+            raise ValueError(
+                "the token has characters that an address cannot carry: "
+                "use the letters A to Z and a to z, digits, and . _ ~ -"
+            )
         if not address.is_loopback and len(self.token) < LEAST_TOKEN:
             raise ValueError(
                 f"listening on {self.host} lets others in: give a token of {LEAST_TOKEN} "

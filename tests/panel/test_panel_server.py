@@ -301,6 +301,14 @@ def test_a_token_opens_where_others_can_reach():
             assert next_text(socket)["instances"] == ["guitar"]
 
 
+@pytest.mark.parametrize("token", ["two words here", "schlüssel", "a#token%of", "a-long-token\n"])
+def test_a_token_that_an_address_does_not_carry_is_refused(token):
+    for host in ("0.0.0.0", "127.0.0.1"):
+        with pytest.raises(ValueError, match="letters A to Z and a to z, digits"):
+            PanelOptions.with_token(host, 0, token)
+    assert PanelOptions("0.0.0.0", token="Az09._~-").token == "Az09._~-"
+
+
 def test_a_panel_for_all_tells_its_address_beside_the_name_of_the_machine(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "studio")
     monkeypatch.setattr("plugin_bridge.panel.server._own_address", lambda _: "192.168.1.7")
