@@ -93,7 +93,7 @@ export class Midi {
       const instance = moved.slice(name.length + 1);
       const control = this.surface.controls[name];
       if (by !== from || !control || !this.surface.instances.includes(instance)) continue;
-      this.surface.set(name, control.low + (control.high - control.low) * value / 127, instance);
+      this.surface.set(name, scaled(control, value), instance);
     }
   }
 }
@@ -104,6 +104,14 @@ function wanted(element, selected) {
   if (row) return selected && { instance: selected, name: row.dataset.control };
   const instance = element.closest(".handle")?.dataset.name;
   return instance && { instance, name: element.closest(".edge") ? "width" : "azimuth" };
+}
+
+// The value of a control. One whose default is the middle of its range is there at 64, as MIDI's
+// pan is; the two halves then have different steps. Files and live MIDI have it so, too.
+function scaled({ low, high, default: usual }, value) {
+  let share = value / 127;
+  if (usual === (low + high) / 2) share = value <= 64 ? value / 128 : 0.5 + (value - 64) / 126;
+  return low + (high - low) * share;
 }
 
 function key({ instance, name }) {
