@@ -64,7 +64,7 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     panel, open_page, monkeypatch
 ):
     server, surface = panel
-    for name, encoder in (("solo", ENCODER), ("of another", "else")):
+    for name, encoder in (("solo", ENCODER), ("strings", ENCODER), ("of another", "else")):
         TimbreLibrary().save(name, Timbre(np.eye(1, 4, dtype=np.float32)[0], encoder))
     heard = {"guitar": [("piano", 0.72), ("bass", 0.2)], "lead vocals": []}
     monkeypatch.setattr(server._heard, "chances", heard.get)
@@ -73,13 +73,26 @@ def test_what_is_heard_is_on_the_buttons_and_the_library_is_chosen_from(
     piano.wait_for()
     assert page.get_by_role("radiogroup").get_by_role("radio").all_inner_texts()[2] == "bass"
     library = page.get_by_role("combobox", name="Timbre of your library")
-    assert library.get_by_role("option").all_inner_texts() == ["From your library …", "solo"]
+    assert library.get_by_role("option").all_inner_texts() == [
+        "From your library …", "solo", "strings"
+    ]  # fmt: skip
     library.select_option("solo")
+    library.focus()
     asked = []
     until(lambda: asked.extend(surface.requests.take_all()) or asked)
     assert [(each.action, each.arguments) for each in asked] == [("like", ("solo",))]
-    library.press("ArrowDown")  # chooses, and moves nothing
-    until(lambda: asked.extend(surface.requests.take_all()) or len(asked) == 2)
+    for ways in (["ArrowDown", "ArrowDown", "Enter"], [" ", "ArrowDown", "ArrowDown", "Enter"]):
+        for key in ways:
+            page.keyboard.press(key)
+        until(lambda: asked.extend(surface.requests.take_all()) or len(asked) > 1)
+        assert [each.arguments for each in asked[1:]] == [("strings",)]
+        assert library.input_value() == ""
+        del asked[1:]
+    library.press("s")
+    page.get_by_role("button", name="Use this timbre").click()
+    until(lambda: asked.extend(surface.requests.take_all()) or len(asked) > 1)
+    assert [each.arguments for each in asked[1:]] == [("solo",)]
+    page.get_by_role("button", name="Use this timbre").wait_for(state="hidden")
     assert surface.value("guitar", "width") == 20
     assert Axe().run(page).violations_count == 0
     heard["guitar"] = []

@@ -1,5 +1,7 @@
 // The controls of the selected sound: numbers, what is heard, bypass, instruments.
 
+import { SavedTimbres } from "./saved_timbres.js";
+
 const ROWS = [
   { name: "azimuth", step: 0.5, unit: "°" },
   { name: "width", step: 1, unit: "°" },
@@ -30,11 +32,7 @@ export class Controls {
     }
     this.bypass.addEventListener("click", () => this.toggleBypass());
     document.getElementById("forget").addEventListener("click", () => surface.ask("like", ""));
-    this.savedTimbres = document.getElementById("library");
-    this.savedTimbres.addEventListener("change", () => {
-      if (this.savedTimbres.value) surface.ask("like", this.savedTimbres.value);
-      this.savedTimbres.value = "";
-    });
+    this.savedTimbres = new SavedTimbres(surface);
     this.instruments.addEventListener("keydown", (event) => this.#walk(event));
   }
 
@@ -65,7 +63,7 @@ export class Controls {
     this.bypass.querySelector(".text").textContent = bypassed ? "Bypassed" : "Bypass";
     this.#showInstruments();
     this.#showExample();
-    this.#showLibrary();
+    this.savedTimbres.update();
   }
 
   #isDry() {
@@ -160,17 +158,6 @@ export class Controls {
     button.lastChild.textContent = words;
     button.title = words ? `Heard now, ${words} sure` : "";
     button.style.setProperty("--chance", words ? chance : 0);
-  }
-
-  #showLibrary() {
-    const { surface, savedTimbres } = this;
-    const encoder = surface.timbre("encoder");
-    const names = surface.savedTimbres.filter(([, made]) => made === encoder).map(([name]) => name);
-    const key = JSON.stringify(names);
-    if (savedTimbres.dataset.names === key) return;
-    savedTimbres.dataset.names = key;
-    savedTimbres.hidden = !names.length;
-    savedTimbres.replaceChildren(...["", ...names].map((name) => new Option(name || "From your library …", name)));
   }
 
   #showExample() {

@@ -1,0 +1,60 @@
+// The list of timbres of the user's library. What is chosen in the open list is taken at once; what
+// keys walk to in the closed one is taken by Enter, or by the button beside it.
+
+const OPENS = ["Enter", " ", "F4"]; // keys that open the list, which then has its own Enter
+
+export class SavedTimbres {
+  #walks = false;
+
+  constructor(surface) {
+    this.surface = surface;
+    [this.list, this.use] = ["library", "use"].map((id) => document.getElementById(id));
+    this.list.addEventListener("keydown", (event) => this.#key(event));
+    for (const type of ["focus", "pointerdown"]) {
+      this.list.addEventListener(type, () => { this.#walks = false; });
+    }
+    this.list.addEventListener("change", () => this.#change());
+    this.use.addEventListener("click", () => {
+      this.#take();
+      this.list.focus(); // the button goes away
+    });
+  }
+
+  update() {
+    const { surface, list } = this;
+    const encoder = surface.timbre("encoder");
+    const fit = surface.savedTimbres.filter(([, made]) => made === encoder);
+    const names = fit.map(([name]) => name);
+    const key = JSON.stringify(names);
+    if (list.dataset.names === key) return;
+    list.dataset.names = key;
+    list.hidden = !names.length;
+    const options = names.map((name) => new Option(name, name));
+    list.replaceChildren(new Option("From your library …", ""), ...options);
+    this.#showUse();
+  }
+
+  #key(event) {
+    if (event.key === "Enter" && this.list.value) {
+      event.preventDefault();
+      this.#take();
+    } else {
+      this.#walks = !OPENS.includes(event.key) && !event.altKey; // Alt and an arrow open it, too
+    }
+  }
+
+  #change() {
+    if (!this.#walks) this.#take();
+    this.#showUse();
+  }
+
+  #take() {
+    if (this.list.value) this.surface.ask("like", this.list.value);
+    this.list.value = "";
+    this.#showUse();
+  }
+
+  #showUse() {
+    this.use.hidden = !this.list.value;
+  }
+}
