@@ -175,3 +175,17 @@ def test_a_number_that_has_the_focus_follows_unless_something_is_typed(told_page
     number.fill("20")  # as it was, so that nothing has been typed
     number.blur()
     until(lambda: number.input_value() == "25", "it follows again")
+
+
+def test_an_answer_is_shown_with_the_sound_that_it_is_of(told_page):
+    told = told_page()
+    line = told.page.locator("#told")
+    told.tell(answers={"guitar": "like: learned, 2 s"})
+    until(lambda: line.inner_text() == "like: learned, 2 s")
+    told.page.get_by_role("tab", name="lead vocals").click()
+    until(lambda: line.inner_text() == "")
+    told.tell(answers={"guitar": "learn: nothing sounds here"})
+    told.tell(answers={"lead vocals": "listening for 10 s"})
+    until(lambda: line.inner_text() == "listening for 10 s")
+    told.page.get_by_role("tab", name="guitar").click()
+    until(lambda: line.inner_text() == "learn: nothing sounds here")

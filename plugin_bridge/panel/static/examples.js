@@ -33,15 +33,16 @@ export class Examples {
   async take(file) {
     const instance = this.surface.selected;
     if (!file || !instance) return;
-    this.tell(`${file.name} is looked at …`);
+    const tell = (words, bad = false) => this.tell(words, bad, instance);
+    tell(`${file.name} is looked at …`);
     try {
       if (file.size > MOST_BYTES) throw new Error(`${file.name} is too large: cut it to ${LONGEST_S} s`);
       const [path, body] = await decoded(file);
       const query = new URLSearchParams({ instance, name: file.name });
       const answer = await fetch(`${path}?${query}`, { method: "POST", headers: headers(), body });
-      this.tell(await answer.text(), !answer.ok);
+      tell(await answer.text(), !answer.ok);
     } catch (error) {
-      this.tell(error instanceof TypeError ? "The panel does not answer." : error.message, true);
+      tell(error instanceof TypeError ? "The panel does not answer." : error.message, true);
     }
   }
 }

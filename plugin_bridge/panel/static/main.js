@@ -14,6 +14,9 @@ import { Truth } from "./truth.js";
 import { Undo } from "./undo.js";
 
 const at = (id) => document.getElementById(id);
+const told = new Map(); // by sound, what became of what was asked last: words, and if it is bad
+let isDue = false;
+let isNew = false;
 const surface = new Surface();
 const undo = new Undo(surface);
 const picture = new Picture();
@@ -27,14 +30,13 @@ const player = new Player(surface, at("player"));
 const performed = new Performance(surface);
 const truth = new Truth(surface, picture, at("truth"));
 const LISTEN = { 1: "target", 2: "residual", 3: "mixture" };
-let isDue = false;
-let isNew = false;
 
 // Draw at the screen's pace, and only when something has changed.
 function draw() {
   isDue = false;
   showStatus();
   showTabs();
+  showTold();
   handles.update();
   controls.update();
   truth.update();
@@ -51,9 +53,16 @@ function due() {
   requestAnimationFrame(draw);
 }
 
-// Say in a line what became of what was asked.
-function tell(words, bad = false) {
-  at("told").textContent = words;
+// Say in a line what became of what was asked of a sound.
+function tell(words, bad = false, instance = surface.selected) {
+  told.set(instance, { words, bad });
+  due();
+}
+
+function showTold() {
+  // before there is a sound, something may have been said of all
+  const { words = "", bad = false } = told.get(surface.selected) ?? told.get("") ?? {};
+  if (at("told").textContent !== words) at("told").textContent = words;
   at("told").classList.toggle("bad", bad);
 }
 
@@ -163,7 +172,7 @@ surface.addEventListener("picture", ({ detail }) => {
   isNew = true;
   due();
 });
-surface.addEventListener("answer", ({ detail }) => tell(detail));
+surface.addEventListener("answer", ({ detail }) => tell(detail.answer, false, detail.instance));
 undo.addEventListener("change", () => {
   at("undo").disabled = !undo.canUndo;
   at("redo").disabled = !undo.canRedo;

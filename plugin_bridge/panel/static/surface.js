@@ -117,14 +117,15 @@ export class Surface extends EventTarget {
     if (this.connected) this.#socket.send(JSON.stringify({ record: wanted }));
   }
 
-  // Show the answer to what was asked, once. A browser that has missed some news is told all answers
-  // anew, so what is new is what differs; what was answered before this page was there is old.
+  // Tell the answers to what was asked, each once. A browser that has missed some news is told all
+  // answers anew, so what is new is what differs; what was answered before this page was is old.
   #hear(answers) {
     const known = this.#answers;
     this.#answers = { ...known, ...answers };
-    const answer = answers[this.selected];
-    if (known && answer && answer !== known[this.selected]) {
-      this.dispatchEvent(new CustomEvent("answer", { detail: answer }));
+    if (!known) return;
+    for (const [instance, answer] of Object.entries(answers)) {
+      if (!answer || answer === known[instance]) continue;
+      this.dispatchEvent(new CustomEvent("answer", { detail: { instance, answer } }));
     }
   }
 
