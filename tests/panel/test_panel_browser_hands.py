@@ -189,3 +189,29 @@ def test_an_answer_is_shown_with_the_sound_that_it_is_of(told_page):
     until(lambda: line.inner_text() == "listening for 10 s")
     told.page.get_by_role("tab", name="guitar").click()
     until(lambda: line.inner_text() == "learn: nothing sounds here")
+
+
+ON_TOP = """
+grip => {
+    const { left, top, width, height } = grip.getBoundingClientRect();
+    const heights = Array.from({ length: 20 }, (_, k) => top + (k + 0.5) / 20 * height);
+    return heights.filter((y) => grip.contains(document.elementFromPoint(left + width / 2, y)));
+}
+"""
+
+
+@pytest.mark.parametrize(("n_sounds", "touched"), [(8, 8), (30, 8)])
+def test_a_handle_of_many_is_touched_on_a_phone_that_lies(told_page, n_sounds, touched):
+    sounds = [f"sound {k}" for k in range(n_sounds)]
+    told = told_page(sounds, viewport=PHONE)
+    grips = told.page.locator(".grip")
+    until(lambda: grips.count() == n_sounds)
+    grips.first.scroll_into_view_if_needed()
+    on_top = [grip.evaluate(ON_TOP) for grip in grips.all()]
+    assert sum(len(points) > 10 for points in on_top) >= touched, on_top
+    for k in range(0, n_sounds, 7):
+        told.page.get_by_role("tab", name=sounds[k], exact=True).click()
+        told.shows(sounds[k])
+        grip = handle(told.page, sounds[k])
+        grip.scroll_into_view_if_needed()
+        assert len(grip.evaluate(ON_TOP)) == 20

@@ -30,6 +30,8 @@ export class Handles {
         this.#elements.delete(name);
       }
     }
+    const rows = Math.max(2, Math.min(surface.instances.length, COLOURS));
+    this.parent.style.setProperty("--rows", rows);
     surface.instances.forEach((name, index) => this.#place(name, index));
     if (document.activeElement?.matches(".grip")) this.#focus(); // another one may be selected now
     this.#showGhosts();
