@@ -215,3 +215,16 @@ def test_a_handle_of_many_is_touched_on_a_phone_that_lies(told_page, n_sounds, t
         grip = handle(told.page, sounds[k])
         grip.scroll_into_view_if_needed()
         assert len(grip.evaluate(ON_TOP)) == 20
+
+
+def test_a_browser_for_which_there_is_no_room_is_told_so_until_there_is(told_page):
+    told = told_page()
+    told.stop_clock()
+    close = "socket.onclose({ code: 1013, reason: '16 browsers are connected already' })"
+    told.page.evaluate(close)
+    told.page.clock.run_for(100)
+    notice = told.page.locator("#notice")
+    assert notice.inner_text() == "The panel refuses: 16 browsers are connected already."
+    told.page.clock.run_for(6000)
+    assert told.page.locator("#status").inner_text() == "Connected"
+    assert notice.inner_text() == ""

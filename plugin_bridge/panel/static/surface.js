@@ -1,6 +1,8 @@
 // The surface as this browser sees it: what the server tells, and what is moved here.
 
 const RETRY_MS = [300, 600, 1200, 2000];
+const REFUSALS = [1008, 1013]; // closes whose reason says why: against the rules, and full
+const REFUSED_MS = 5000; // until it is tried again then
 const SEND_MS = 8; // between two messages while a control is dragged
 const HELD_MS = 400; // after a touch, what the server tells of a control may still be older
 
@@ -16,6 +18,7 @@ export function headers() {
 
 export class Surface extends EventTarget {
   connected = false; // to the panel
+  refused = ""; // why the panel lets this browser not in
   engine = false; // what plays is there
   instances = [];
   values = {};
@@ -51,10 +54,10 @@ export class Surface extends EventTarget {
     };
     socket.onclose = ({ code, reason }) => {
       this.connected = this.engine = false;
-      this.refused = code === 1008 ? reason : "";
+      this.refused = REFUSALS.includes(code) ? reason : "";
       this.#changed();
       const wait = RETRY_MS[Math.min(this.#attempts++, RETRY_MS.length - 1)];
-      setTimeout(() => this.connect(), code === 1008 ? 5000 : wait);
+      setTimeout(() => this.connect(), this.refused ? REFUSED_MS : wait);
     };
   }
 
@@ -152,6 +155,7 @@ export class Surface extends EventTarget {
       const { controls, bands_hz, azimuths, floor_db, top_db } = message;
       Object.assign(this, { controls, fixed: { bands_hz, azimuths, floor_db, top_db } });
       this.connected = true;
+      this.refused = "";
       this.#attempts = 0;
       this.values = this.meters = this.facts = this.timbres = {};
       this.player = null; // of this panel, which may be another one than before
