@@ -228,3 +228,15 @@ def test_a_browser_for_which_there_is_no_room_is_told_so_until_there_is(told_pag
     told.page.clock.run_for(6000)
     assert told.page.locator("#status").inner_text() == "Connected"
     assert notice.inner_text() == ""
+
+
+NOT_KEPT = """
+Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied"); } });
+"""
+
+
+@pytest.mark.parametrize("script", [NOT_KEPT, "localStorage['stemsteer-midi'] = '{nothing';"])
+def test_without_what_was_kept_in_the_browser_the_page_is_there(panel, open_page, script):
+    page = open_page(panel[0], script=script)
+    handle(page).press("PageUp")
+    until(lambda: panel[1].value("guitar", "azimuth") == 5)

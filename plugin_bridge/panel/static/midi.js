@@ -10,7 +10,7 @@ export class Midi {
 
   constructor(surface, tell) {
     Object.assign(this, { surface, tell });
-    this.known = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    this.known = kept();
     this.menu = document.getElementById("menu");
     [this.address, this.learn, this.forget] = ["address", "learn-midi", "forget-midi"].map((id) => document.getElementById(id));
     document.addEventListener("contextmenu", (event) => this.#open(event));
@@ -54,7 +54,9 @@ export class Midi {
   }
 
   #keep() {
-    localStorage.setItem(KEPT, JSON.stringify(this.known));
+    try {
+      localStorage.setItem(KEPT, JSON.stringify(this.known));
+    } catch { /* then it is known until the page is closed */ }
   }
 
   // Listen to all inputs, also those that are plugged in later; return whether that can be.
@@ -95,6 +97,15 @@ export class Midi {
       if (by !== from || !control || !this.surface.instances.includes(instance)) continue;
       this.surface.set(name, scaled(control, value), instance);
     }
+  }
+}
+
+// What was learned before; nothing where the browser keeps nothing.
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) ?? {};
+  } catch {
+    return {};
   }
 }
 
