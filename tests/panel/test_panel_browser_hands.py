@@ -240,3 +240,14 @@ def test_without_what_was_kept_in_the_browser_the_page_is_there(panel, open_page
     page = open_page(panel[0], script=script)
     handle(page).press("PageUp")
     until(lambda: panel[1].value("guitar", "azimuth") == 5)
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__"])
+def test_a_sound_may_have_any_name(open_page, name):
+    surface = Playing([name])
+    with running(PanelOptions(port=0).open(surface, print), print) as server:
+        page = open_page(server)
+        handle(page, name).press("PageUp")
+        until(lambda: surface.value(name, "azimuth") == 5)
+        surface.set_value(name, "azimuth", 20.0)
+        until(lambda: shown_azimuth(page, name) == 20)

@@ -21,23 +21,23 @@ export class Surface extends EventTarget {
   refused = ""; // why the panel lets this browser not in
   engine = false; // what plays is there
   instances = [];
-  values = {};
-  meters = {};
-  facts = {};
-  timbres = {};
+  values = table();
+  meters = table();
+  facts = table();
+  timbres = table();
   controls = {};
   fixed = {};
   player = null; // where a file is tried
   performance = null; // what is recorded
   savedTimbres = []; // of timbres: name and encoder
-  heard = {}; // by instance, how surely each instrument is heard now
+  heard = table(); // by instance, how surely each instrument is heard now
   selected = "";
   #wished = ""; // was selected last by a hand; it may be away for moments
   #answers = null; // by instance, the last one that was told; null before the first message
   #socket = null;
   #attempts = 0;
   #held = new Map(); // "instance control" → time until which the server is not believed
-  #moves = {};
+  #moves = table();
   #timer = 0;
   #sent = 0;
 
@@ -124,7 +124,7 @@ export class Surface extends EventTarget {
   // answers anew, so what is new is what differs; what was answered before this page was is old.
   #hear(answers) {
     const known = this.#answers;
-    this.#answers = { ...known, ...answers };
+    this.#answers = Object.assign(table(), known, answers);
     if (!known) return;
     for (const [instance, answer] of Object.entries(answers)) {
       if (!answer || answer === known[instance]) continue;
@@ -140,12 +140,12 @@ export class Surface extends EventTarget {
     clearTimeout(this.#timer);
     this.#timer = 0;
     if (!this.connected) {
-      this.#moves = {};
+      this.#moves = table();
       return;
     }
     this.#sent = performance.now();
     this.#socket.send(JSON.stringify({ set: this.#moves }));
-    this.#moves = {};
+    this.#moves = table();
   }
 
   #take(message) {
@@ -157,9 +157,9 @@ export class Surface extends EventTarget {
       this.connected = true;
       this.refused = "";
       this.#attempts = 0;
-      this.values = this.meters = this.facts = this.timbres = {};
+      this.values = this.meters = this.facts = this.timbres = table();
       this.player = null; // of this panel, which may be another one than before
-      this.heard = {};
+      this.heard = table();
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.instances = message.instances;
@@ -188,7 +188,7 @@ export class Surface extends EventTarget {
   // The values that the server tells, without those that are being moved here.
   #believed(told) {
     const now = performance.now();
-    const believed = {};
+    const believed = table();
     for (const [instance, values] of Object.entries(told)) {
       believed[instance] = {};
       for (const [name, value] of Object.entries(values)) {
@@ -223,8 +223,13 @@ export class Surface extends EventTarget {
   }
 }
 
+// An object for what is told by instance, whose name may be any, also `constructor`.
+function table() {
+  return Object.create(null);
+}
+
 function merged(old, news) {
-  const all = { ...old };
+  const all = Object.assign(table(), old);
   for (const [instance, values] of Object.entries(news)) {
     all[instance] = { ...old[instance], ...values };
   }
