@@ -251,3 +251,17 @@ def test_a_sound_may_have_any_name(open_page, name):
         until(lambda: surface.value(name, "azimuth") == 5)
         surface.set_value(name, "azimuth", 20.0)
         until(lambda: shown_azimuth(page, name) == 20)
+
+
+def test_what_changes_nothing_is_no_step_to_undo(told_page):
+    told = told_page()
+    undo = told.page.get_by_role("button", name="Undo")
+    for key in ("1", "2", "2", "1", "1"):
+        told.page.keyboard.press(key)
+    for _ in range(2):
+        assert undo.is_enabled()
+        undo.click()
+    assert undo.is_disabled()
+    told.page.keyboard.press("1")
+    assert undo.is_disabled()
+    assert told.page.get_by_role("button", name="Redo").is_enabled()

@@ -20,19 +20,28 @@ export class Undo extends EventTarget {
     const { surface } = this;
     if (!surface.instances.includes(instance)) return;
     const names = Object.keys(values);
-    const before = Object.fromEntries(names.map((name) => [name, surface.value(name, instance)]));
-    // the last of this gesture, or that moved the same: another finger may move others in between
-    const last = this.#done.findLast((step) => step.instance === instance
-      && (step.key === key || names.some((name) => name in step.after)));
-    const now = performance.now();
-    const goes_on = last && key && last.key === key && now - last.time < TOGETHER_MS;
-    const step = goes_on ? last : { instance, key, after: {} };
-    Object.assign(step, { time: now, before: { ...before, ...step.before } });
-    if (!goes_on) this.#done.push(step);
-    if (this.#done.length > MOST) this.#done.shift();
-    this.#undone = [];
+    const value = (name) => [name, surface.value(name, instance)];
+    const now = () => Object.fromEntries(names.map(value));
+    const before = now();
     for (const [name, value] of Object.entries(values)) surface.set(name, value, instance);
-    for (const name of Object.keys(step.before)) step.after[name] = surface.value(name, instance);
+    const after = now();
+    if (names.every((name) => before[name] === after[name])) return;
+    this.#keep({ instance, key, before, after, time: performance.now() });
+  }
+
+  #keep(step) {
+    // the last of this gesture, or that moved the same: another finger may move others in between
+    const last = this.#done.findLast(({ instance, key, after }) => instance === step.instance
+      && (key === step.key || Object.keys(step.after).some((name) => name in after)));
+    if (step.key && last?.key === step.key && step.time - last.time < TOGETHER_MS) {
+      Object.assign(last.after, step.after);
+      last.before = { ...step.before, ...last.before };
+      last.time = step.time;
+    } else {
+      this.#done.push(step);
+      if (this.#done.length > MOST) this.#done.shift();
+    }
+    this.#undone = [];
     this.dispatchEvent(new Event("change"));
   }
 
