@@ -16,6 +16,8 @@ from plugin_bridge.control.timbres_live import LiveTimbres
 
 KEPT_S = 0.15
 """Of the past of a moved lane so much stays: more than smoothing and half a window reach."""
+BEFORE_S = 10.0
+"""By more than any latency: no frame lies so long before the sample that comes in with it."""
 
 
 class LiveLanes:
@@ -127,6 +129,15 @@ class LiveLanes:
             moves, self._moves = self._moves, {}
         for key, value in moves.items():
             self._step(key, time_s, value)
+
+    def hold(self, time_s: float) -> None:
+        """Let what has been moved stay as it is, since time is to go on from `time_s`.
+
+        Called in the thread of the stream. A lane that nobody has moved is followed there.
+        """
+        for key, points in self._points.items():
+            points[:] = [Point(time_s - BEFORE_S, points[-1].value, "step")]
+            self._lanes[key] = _lane(points)
 
     def lane(self, target: str, name: str) -> Lane | None:
         """Return the lane of a control as it has been moved."""

@@ -38,6 +38,10 @@ class CrossingVector:
             self._after, self._begun_s = goal, float(times_s[0])
         return self._mixed(times_s)
 
+    def arrive(self) -> None:
+        """End the way to a vector at once, since time goes elsewhere, perhaps before its begin."""
+        self._begun_s = -math.inf
+
     def _mixed(self, times_s: NDArray[np.float64]) -> Floats:
         if times_s[0] >= self._begun_s + CROSSING_S:
             return np.broadcast_to(self._after, (times_s.size, self._after.size))
@@ -88,6 +92,12 @@ class TargetTimbres:
     def at(self, slot: Slot, times_s: NDArray[np.float64]) -> dict[int, Floats]:
         """Return the vectors (times, size) of the targets that have or had one, by number."""
         return {target: track.at(times_s) for target, track in self._slots[slot].items()}
+
+    def arrive(self) -> None:
+        """Let all be where they are on their way to; belongs to the thread of the stream."""
+        for tracks in self._slots.values():
+            for track in tracks.values():
+                track.arrive()
 
     def _checked(self, vector: Floats) -> Floats:
         if vector.shape != self._nothing.shape:

@@ -106,7 +106,9 @@ class FilePlayer:
             try:
                 if self._moved:
                     self._moved = False  # first: a seek from now on is one more
-                    blocks = self._blocks(self._sought)
+                    first = self._sought
+                    self._session.locate(first)
+                    blocks = self._blocks(first)
                 block = next(blocks, None)
                 if block is None:
                     self.seek(0.0)

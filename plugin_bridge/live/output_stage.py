@@ -51,7 +51,7 @@ class OutputStage:
         self._levels = StemLevels(len(self.stems), self.sample_rate)
         self._history = SoundHistory(len(self.stems), separator.latency, self.sample_rate)
         self._n_fed = 0  # samples since the stream started
-        self._n_kept = 0  # samples of all streams that were finished, and kept by the tap
+        self._place = 0  # in the lanes, of the next sample: what was kept so far, or `locate`d
         self._histogram: tuple[int, tuple[float, ...]] = (-1, ())  # `_n_fed` then, and its shares
 
     @property
@@ -65,11 +65,15 @@ class OutputStage:
             self.mixer.reset()
         self._n_fed = 0
 
+    def locate(self, sample: int) -> None:
+        """Let the next block begin at `sample` of the lanes; what follows goes on from there."""
+        self._place = sample
+
     def process(self, block: Audio) -> NDArray[np.float32]:
         """Take a hop (channels, n) and return (stems, channels, n)."""
         # Lanes are those of the recording: time stands in it where a hop was lost, by a failure
         # that starts the stream anew or by a slow disk, and it goes on from there.
-        self.conditions.origin = self._n_kept - self._n_fed
+        self.conditions.origin = self._place - self._n_fed
         stems = self.separator.process(block)
         self._history.put(block, stems)
         if self._timbres:
@@ -82,7 +86,7 @@ class OutputStage:
             stems[:-1] = self.conditions.outputs(first, stems)
         self._levels.update(stems)
         if self._tap is None or self._tap(block, stems):
-            self._n_kept += block.shape[1]
+            self._place += block.shape[1]
         return stems
 
     def levels_db(self) -> dict[str, float]:

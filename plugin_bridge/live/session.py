@@ -131,6 +131,15 @@ class LiveSession:
         played: Audio = (stems if self._plays_all else stems[:-1]).sum(0)
         return played
 
+    def locate(self, sample: int) -> None:
+        """Let the lanes go on from `sample` with the next block, in the thread that processes.
+
+        What has been moved, and each timbre, stays as it is then. Not for what is recorded.
+        """
+        self.output_stage.locate(sample)
+        self.surface.hold(sample / self.output_stage.sample_rate)
+        self.output_stage.conditions.timbres.arrive()
+
     @property
     def fault(self) -> str:
         """Return why sound was left dry or a value of a plugin refused, empty if neither."""

@@ -113,6 +113,19 @@ def test_it_goes_where_it_is_told_and_begins_again_at_the_end(player):
     assert made.state()["position_s"] < 1
 
 
+def test_lanes_are_those_of_the_song_after_a_seek_and_where_it_begins_again(song):
+    turn = Automation({("target", "azimuth"): Lane.steps([0.0, 4.0], [-30.0, 40.0])})
+    settings = LiveSettings([Target("target", 0.0)], 44_100, automation=turn)
+    session = LiveSession(load_model("panorama"), settings)
+    with contextlib.closing(FilePlayer(session, song, lambda _: None, str)) as made:
+        made.seek(4.8)
+        made.play(True)
+        until(lambda: session.surface.value("target", "azimuth") == 40, "after a seek")
+        until(lambda: session.surface.value("target", "azimuth") == -30, "it has begun again")
+        made.seek(4.8)
+        until(lambda: session.surface.value("target", "azimuth") == 40, "after another one")
+
+
 def test_a_seek_that_comes_while_another_one_is_taken_up_is_not_lost(player, monkeypatch):
     made, _, heard = player
     blocks, read_from = made._blocks, []
