@@ -5,15 +5,16 @@ Samples are `(channels, samples)` with full scale at 1.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from plugin_bridge.files.containers import Segment, find_segments
+from plugin_bridge.files.containers import find_segments
 from plugin_bridge.files.containers.sizes import is_unknown
 from plugin_bridge.files.decoders import (
     Decoder,
@@ -33,6 +34,7 @@ _MOST_SEGMENTS = 10_000
 _MOST_SAMPLES = 1 << 48  # a length beyond it stands for one that is not known
 _GUESSED = {"MP3": 4 * 1152}  # samples by which a decoder may miss the length that it tells
 _PIECE = 4096  # by so many samples the place of damage is known
+_SKIPPED = 1 << 16  # samples that are read at once where they are not wanted
 _SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
@@ -65,21 +67,39 @@ class AudioReader:
             raise
 
     def blocks(
-        self, size: int, dtype: Literal["float32", "float64"] = "float32"
+        self,
+        size: int,
+        dtype: Literal["float32", "float64"] = "float32",
+        *,
+        start: int = 0,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Audio]:
         """Yield the samples (channels, n) in order, `size` at a time, the last block shorter.
 
         Integer samples of 32 bits are exact in float64 alone, all others in float32.
+
+        Parameters
+        ----------
+        start : sample to begin with. Those before it are not checked, nor read where the format
+            tells where a sample is.
+        wanted : asked while they are read; once it says no, nothing is yielded.
         """
         position, ready, parts = 0, 0, list[Audio]()
         for index in range(len(self._segments)):
-            for part in self._segment_blocks(index, size, ready, position, dtype):
-                parts.append(part)
-                ready += part.shape[1]
-                position += part.shape[1]
-                if ready == size:
-                    yield np.concatenate(parts, axis=1) if len(parts) > 1 else part
-                    ready, parts = 0, []
+            begin = position
+            with self._decoding(index, begin) as decoder:
+                position += _skip(decoder, start - begin, wanted)
+                if not wanted():
+                    return
+                for part in self._segment_blocks(decoder, size, ready, position, dtype):
+                    parts.append(part)
+                    ready += part.shape[1]
+                    position += part.shape[1]
+                    if ready == size:
+                        yield np.concatenate(parts, axis=1) if len(parts) > 1 else part
+                        ready, parts = 0, []
+                if decoder.n_samples - (position - begin) > _GUESSED.get(decoder.format, 0):
+                    raise self._broken_off(position, "the rest cannot be decoded")
         if ready:
             yield np.concatenate(parts, axis=1)
 
@@ -122,37 +142,37 @@ class AudioReader:
         if not self.n_samples:
             raise StemsteerError(f"{self.path} holds no samples; expected a recording")
 
-    def _segment_blocks(
-        self, index: int, size: int, ready: int, position: int, dtype: str
-    ) -> Iterator[Audio]:
-        """Yield what fills a block of which `ready` samples are there, then whole ones."""
-        decoder = self._decoder(self._segments[index], index)
-        begin = position
+    @contextlib.contextmanager
+    def _decoding(self, index: int, begin: int) -> Iterator[Decoder]:
+        """Give the decoder of a segment that begins at sample `begin`; say where it breaks off."""
+        decoder = self._decoder(index)
         try:
-            while True:
-                wanted = size - ready
-                try:
-                    part = self._read(decoder, wanted, position, dtype)
-                except DecodingError as error:
-                    sound_until = begin + self._sound_of(index)
-                    raise self._broken_off(sound_until, "the rest cannot be decoded") from error
-                position += part.shape[1]
-                if part.shape[1]:
-                    yield part
-                if part.shape[1] < wanted:
-                    break
-                ready = 0
-            allowed = _GUESSED.get(decoder.format, 0)
-            if decoder.n_samples - (position - begin) > allowed:
-                raise self._broken_off(position, "the rest cannot be decoded")
+            yield decoder
+        except DecodingError as error:
+            sound_until = begin + self._sound_of(index)
+            raise self._broken_off(sound_until, "the rest cannot be decoded") from error
         finally:
             decoder.close()
 
-    def _decoder(self, segment: Segment, index: int) -> Decoder:
+    def _segment_blocks(
+        self, decoder: Decoder, size: int, ready: int, position: int, dtype: str
+    ) -> Iterator[Audio]:
+        """Yield what fills a block of which `ready` samples are there, then whole ones."""
+        while True:
+            wanted = size - ready
+            part = self._read(decoder, wanted, position, dtype)
+            position += part.shape[1]
+            if part.shape[1]:
+                yield part
+            if part.shape[1] < wanted:
+                return
+            ready = 0
+
+    def _decoder(self, index: int) -> Decoder:
         if index == 0 and self._first is not None:
             first, self._first = self._first, None
             return first
-        return open_decoder(segment, self.path)
+        return open_decoder(self._segments[index], self.path)
 
     def _sound_of(self, index: int) -> int:
         """Return how many samples of a damaged segment are sound, by decoding it once more.
@@ -210,6 +230,22 @@ class AudioReader:
             f"{self.path} breaks off after {position / self.sample_rate:.3f} s ({why}), expected a "
             "whole file; copy or download it again, or save what is left: ffmpeg -i IN OUT.wav"
         )
+
+
+def _skip(decoder: Decoder, size: int, wanted: Callable[[], bool]) -> int:
+    """Go on by `size` samples from the first one; return by how many: not beyond the end.
+
+    Where they have to be read, that ends once they are not `wanted` any more. Raises DecodingError.
+    """
+    known = min(size, decoder.n_samples - _GUESSED.get(decoder.format, 0))
+    skipped = known if known > 0 and decoder.seek(known) else 0
+    while skipped < size and wanted():
+        asked = min(_SKIPPED, size - skipped)
+        there = len(decoder.read(asked, "float32"))
+        skipped += there
+        if there < asked:
+            break
+    return skipped
 
 
 def _check_path(path: Path) -> None:

@@ -19,6 +19,8 @@ from plugin_bridge.files.containers import Segment
 from plugin_bridge.launch import ending_signals, own_process
 from realtime.errors import StemsteerError
 
+_PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""Subtypes in which libsndfile finds any sample, also in FLAC."""
 OPEN_S = 30.0  # for a process to start and to open a file, and between two of its answers
 _MOST_HEADER_BYTES = 4096
 
@@ -64,6 +66,12 @@ class Decoder(Protocol):
         Raises DecodingError.
         """
 
+    def seek(self, sample: int) -> bool:
+        """Go to a sample before the first one is read; False if none is found without reading.
+
+        Raises DecodingError.
+        """
+
     def close(self) -> None:
         """Let go of the file."""
 
@@ -93,6 +101,18 @@ class LibsndfileDecoder:
                 return np.asarray(self._file.read(size, dtype=dtype, always_2d=True))
         except soundfile.LibsndfileError as error:
             raise DecodingError(str(error)) from error
+
+    def seek(self, sample: int) -> bool:
+        # of Ogg it goes wrong in the last page, and of some others it knows the beginning alone
+        if self.subtype not in _PLAIN and self.format != "MP3":
+            return False
+        try:
+            with _deferred_signals():
+                self._file.seek(self._to_skip + sample)
+        except soundfile.LibsndfileError as error:
+            raise DecodingError(str(error)) from error
+        self._to_skip = 0
+        return True
 
     @property
     def extra_info(self) -> str:
@@ -132,6 +152,9 @@ class ProcessDecoder:
         whole = len(data) // width * width
         samples = np.frombuffer(data[:whole], np.float32).reshape(-1, self.channels)
         return samples.astype(dtype)
+
+    def seek(self, sample: int) -> bool:
+        return False
 
     def close(self) -> None:
         self._process.kill()

@@ -5,7 +5,6 @@ Unlike a sound card it can wait: a block that takes long comes late, and nothing
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,8 +46,8 @@ class FilePlayer:
         self._session, self._path, self._hear, self._write = session, path, hear, write
         self._rate_hz = session.output_stage.sample_rate
         self._size = HOPS * session.output_stage.tier.hop
-        with AudioReader(path) as reader:
-            self.duration_s = reader.n_samples / self._rate_hz
+        self._reader = AudioReader(path)
+        self.duration_s = self._reader.n_samples / self._rate_hz
         self._wake, self._ended = threading.Event(), False
         self._playing, self._position, self._sought = False, 0, 0  # samples
         self._moved = True  # the file is to be read from `_sought` on
@@ -95,6 +94,7 @@ class FilePlayer:
         self._ended = True
         self._wake.set()
         self._thread.join()
+        self._reader.close()
 
     def _run(self) -> None:
         due_s, blocks = 0.0, iter(())  # type: float, Iterator[Audio]
@@ -111,7 +111,8 @@ class FilePlayer:
                     blocks = self._blocks(first)
                 block = next(blocks, None)
                 if block is None:
-                    self.seek(0.0)
+                    if not self._moved:  # it is at the end, and not about to go elsewhere
+                        self.seek(0.0)
                     continue
                 stems = self._session.output_stage.process(block)
             except StemsteerError as error:
@@ -125,12 +126,17 @@ class FilePlayer:
             time.sleep(max(0.0, due_s - time.monotonic()))
 
     def _blocks(self, first: int) -> Iterator[Audio]:
-        """Yield whole blocks (2, n) of the file from a sample on, the last filled with silence."""
-        with AudioReader(self._path) as reader:
-            skipped = first // self._size
-            for block in itertools.islice(reader.blocks(self._size), skipped, None):
-                stereo = np.broadcast_to(block, (2, block.shape[1]))
-                yield np.pad(stereo, ((0, 0), (0, self._size - block.shape[1])))
+        """Yield whole blocks (2, n) of the file from a sample on, the last filled with silence.
+
+        None come once it is to be elsewhere.
+        """
+        for block in self._reader.blocks(self._size, start=first, wanted=self._is_wanted):
+            stereo = np.broadcast_to(block, (2, block.shape[1]))
+            yield np.pad(stereo, ((0, 0), (0, self._size - block.shape[1])))
+
+    def _is_wanted(self) -> bool:
+        """Return whether what is sought still is: it goes nowhere else, and has not ended."""
+        return not (self._moved or self._ended)
 
     def _run_write(self) -> None:
         try:

@@ -11,6 +11,7 @@ import soundfile
 
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat, format_like
+from plugin_bridge.files.decoders import LibsndfileDecoder
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import need
 
@@ -72,6 +73,61 @@ def test_any_block_size_reads_the_same_samples(tmp_path):
     whole = read(tmp_path / "a.flac", 9001)
     for size in (7, 441, 8193, 9000, 20_000):
         assert np.array_equal(read(tmp_path / "a.flac", size), whole)
+
+
+KINDS = {
+    "a.wav": "PCM_24", "b.wav": "FLOAT", "c.wav": "IMA_ADPCM", "a.flac": "PCM_16",
+    "a.aiff": "PCM_16", "a.caf": "ALAC_16", "a.mp3": "MPEG_LAYER_III", "a.ogg": "VORBIS",
+}  # fmt: skip
+
+
+@pytest.fixture
+def sizes_read(monkeypatch):
+    """How many samples libsndfile is asked for, one time after the other."""
+    sizes, read_on = [], LibsndfileDecoder.read
+
+    def counted(decoder, size, dtype):
+        sizes.append(size)
+        return read_on(decoder, size, dtype)
+
+    monkeypatch.setattr(LibsndfileDecoder, "read", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_is_read_from_any_sample_on(tmp_path, name):
+    soundfile.write(tmp_path / name, noise(2 * RATE_HZ, seed=1), RATE_HZ, subtype=KINDS[name])
+    whole = read(tmp_path / name)
+    with AudioReader(tmp_path / name) as reader:
+        for start in (0, 1, 1000, 44_444, whole.shape[1] - 700, whole.shape[1] - 1):
+            blocks = list(reader.blocks(5000, start=start))
+            assert {block.shape[1] for block in blocks[:-1]} <= {5000}
+            rest = np.concatenate(blocks, axis=1)
+            np.testing.assert_allclose(rest, whole[:, start:], rtol=0, atol=1e-7)
+        for start in (whole.shape[1], whole.shape[1] + 100_000):
+            assert list(reader.blocks(5000, start=start)) == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "b.wav", "a.flac", "a.aiff", "a.mp3"])
+def test_what_is_before_the_start_is_not_read_where_the_format_tells_the_place(
+    tmp_path, name, sizes_read
+):
+    soundfile.write(tmp_path / name, noise(10 * RATE_HZ), RATE_HZ, subtype=KINDS[name])
+    with AudioReader(tmp_path / name) as reader:
+        assert next(reader.blocks(512, start=9 * RATE_HZ)).shape == (2, 512)
+    assert sizes_read == [512]
+
+
+def test_what_is_before_the_start_is_read_in_large_blocks_for_as_long_as_it_is_wanted(
+    tmp_path, sizes_read
+):
+    soundfile.write(tmp_path / "a.ogg", noise(10 * RATE_HZ), RATE_HZ)
+    with AudioReader(tmp_path / "a.ogg") as reader:
+        next(reader.blocks(512, start=9 * RATE_HZ))
+        assert len(sizes_read) == 8
+        sizes_read.clear()
+        assert not list(reader.blocks(512, start=9 * RATE_HZ, wanted=lambda: len(sizes_read) < 3))
+        assert len(sizes_read) == 3
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24"])

@@ -184,7 +184,12 @@ def test_files_joined_by_cat_are_read_one_behind_the_other(tmp_path, data):
     once = read(path)
     assert once.shape == (2, SAMPLES)
     path.write_bytes(3 * data)
-    assert np.array_equal(read(path, 20_001), np.concatenate([once] * 3, axis=1))
+    thrice = np.concatenate([once] * 3, axis=1)
+    assert np.array_equal(read(path, 20_001), thrice)
+    with AudioReader(path) as reader:
+        for start in (700, SAMPLES, 2 * SAMPLES + 700):
+            rest = np.concatenate(list(reader.blocks(3000, start=start)), axis=1)
+            np.testing.assert_allclose(rest, thrice[:, start:], rtol=0, atol=1e-7)
 
 
 def test_joined_files_of_different_rates_are_refused(tmp_path):

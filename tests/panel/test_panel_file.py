@@ -33,6 +33,7 @@ from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.target import Target
 from plugin_bridge.control.timbre_requests import TimbreChange
 from plugin_bridge.control.timbres_live import LiveTimbres
+from plugin_bridge.files.decoders import LibsndfileDecoder
 from plugin_bridge.live.file_player import FilePlayer
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.panel.player import check_order
@@ -141,6 +142,37 @@ def test_a_seek_that_comes_while_another_one_is_taken_up_is_not_lost(player, mon
     until(lambda: len(heard) > 3)
     assert read_from == [0, 4 * 44_100]
     assert made.position_s > 4
+
+
+def test_a_seek_ends_an_older_one_that_still_reads(player, monkeypatch):
+    made, _, heard = player
+    read_on, sizes = LibsndfileDecoder.read, []
+
+    def read(decoder, size, dtype):
+        sizes.append(size)
+        if len(sizes) == 1:
+            made.seek(0.5)
+        return read_on(decoder, size, dtype)
+
+    monkeypatch.setattr(LibsndfileDecoder, "seek", lambda decoder, sample: False)
+    monkeypatch.setattr(LibsndfileDecoder, "read", read)
+    made.seek(4.8)
+    made.play(True)
+    until(lambda: heard)
+    assert sizes[:3] == [65_536, 22_050, 1024]
+
+
+def test_it_plays_on_from_the_very_sample_that_is_sought(player, song, monkeypatch):
+    made, session, _ = player
+    process, taken = session.output_stage.process, []
+    monkeypatch.setattr(
+        session.output_stage, "process", lambda block: [taken.append(block), process(block)][1]
+    )
+    made.seek(1.5)
+    made.play(True)
+    until(lambda: taken)
+    mixture = soundfile.read(song, dtype="float32")[0].T
+    np.testing.assert_array_equal(taken[0], mixture[:, 66_150 : 66_150 + 1024])
 
 
 def test_what_is_heard_is_the_target_where_the_handle_is(player):
