@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from plugin_bridge.automation.live_lanes import LiveLanes
     from plugin_bridge.cli.render import RenderOptions
     from plugin_bridge.control.target import Target, TimbrePair
+    from plugin_bridge.live.file_player import FilePlayer
     from plugin_bridge.live.session import LiveSession
+    from plugin_bridge.offline.render import Progress
     from plugin_bridge.panel.server import PanelOptions
     from realtime import ModelSpec
 
@@ -55,10 +58,11 @@ class FileTrial:
         )
         return LiveSession(model, settings)
 
-    def write(self, surface: LiveLanes) -> str:
+    def write(self, surface: LiveLanes, progress: Progress = lambda samples: None) -> str:
         """Write the stems as controls and timbres are now; return where, in words.
 
-        Raises StemsteerError or ValueError if no model in the tier of the files can do that.
+        Raises StemsteerError or ValueError if no model in the tier of the files can do that; what
+        `progress` raises ends it, and leaves no file.
         """
         from plugin_bridge.files.audio_reader import AudioReader
         from plugin_bridge.offline.render import render
@@ -76,7 +80,8 @@ class FileTrial:
                 automation=moved_lanes(lanes, surface),
                 timbres=moved_timbres(settings.timbres, surface, model.spec),
             )
-            report = render(source, model, settings, self.folder)
+            progress(0)
+            report = render(source, model, settings, self.folder, progress=progress)
         names = ", ".join(Path(stem.path).name for stem in report.stems)
         return f"written to {self.folder}: {names}"
 
@@ -182,8 +187,16 @@ def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Itera
         stack.callback(lambda: typer.echo(server.summary(), err=True))
         stack.enter_context(running(server, warn))
         stack.callback(TimbreSettings().open(surface, warn).stop)
-        player = FilePlayer(session, trial.path, server.hear, lambda: trial.write(surface))
-        stack.callback(player.close)
+        player = FilePlayer(session, trial.path, server.hear, partial(trial.write, surface))
+        stack.callback(_end, player)
         server.player = player
         announce(settings, server.port, open_it)
         yield
+
+
+def _end(player: FilePlayer) -> None:
+    """End a player, and say what became of stems that it was writing."""
+    was_writing = player.writing
+    player.close()
+    if was_writing:
+        warn(player.message)

@@ -20,6 +20,8 @@ from realtime.stft import Audio
 LEAD_S = 0.15
 """By so much sound is made before it is due: what the way to a browser and its buffer take."""
 HOPS = 4  # of the model, in a block
+Progress = Callable[[int], None]
+"""Told how many more samples are done."""
 
 
 class FilePlayer:
@@ -29,7 +31,8 @@ class FilePlayer:
     ----------
     path : of a file that `AudioReader` reads, at the session's rate.
     hear : called with every block (2, n) that is to be heard, in the player's thread.
-    write : writes the stems as the controls are now, and returns where, in words.
+    write : writes the stems as the controls are now, and returns where, in words. It is given
+        what it has to call while it works, which raises StemsteerError where it is to end.
 
     Raises
     ------
@@ -41,7 +44,7 @@ class FilePlayer:
         session: LiveSession,
         path: Path,
         hear: Callable[[Audio], None],
-        write: Callable[[], str],
+        write: Callable[[Progress], str],
     ) -> None:
         self._session, self._path, self._hear, self._write = session, path, hear, write
         self._rate_hz = session.output_stage.sample_rate
@@ -51,6 +54,7 @@ class FilePlayer:
         self._wake, self._ended = threading.Event(), False
         self._playing, self._position, self._sought = False, 0, 0  # samples
         self._moved = True  # the file is to be read from `_sought` on
+        self._writer: threading.Thread | None = None
         self._writing, self._message = False, ""
         self._thread = threading.Thread(target=self._run, name="stemsteer-player", daemon=True)
         self._thread.start()
@@ -68,9 +72,22 @@ class FilePlayer:
 
     def write(self) -> None:
         """Write the stems, on a thread of their own; one time after the other."""
-        if not self._writing:
-            self._writing, self._message = True, "writing the stems"
-            threading.Thread(target=self._run_write, name="stemsteer-write", daemon=True).start()
+        if self._writing or self._ended:
+            return
+        self._writing, self._message = True, "writing the stems"
+        # no daemon: whatever ends the process, what is half written is removed first
+        self._writer = threading.Thread(target=self._run_write, name="stemsteer-write")
+        self._writer.start()
+
+    @property
+    def writing(self) -> bool:
+        """Return whether stems are being written."""
+        return self._writing
+
+    @property
+    def message(self) -> str:
+        """Return what became of the stems, or why nothing plays; empty if there is nothing."""
+        return self._message
 
     @property
     def position_s(self) -> float:
@@ -90,10 +107,12 @@ class FilePlayer:
         }
 
     def close(self) -> None:
-        """End it."""
+        """End it, and the writing of stems, of which nothing half done is left."""
         self._ended = True
         self._wake.set()
         self._thread.join()
+        if self._writer is not None:
+            self._writer.join()
         self._reader.close()
 
     def _run(self) -> None:
@@ -140,8 +159,13 @@ class FilePlayer:
 
     def _run_write(self) -> None:
         try:
-            self._message = self._write()
+            self._message = self._write(self._check_ended)
         except (StemsteerError, ValueError, OSError) as error:
             self._message = str(error)
         finally:
             self._writing = False
+
+    def _check_ended(self, samples: int) -> None:
+        """Raise StemsteerError if the stems are not to be written on."""
+        if self._ended:
+            raise StemsteerError("the stems are not written: this was ended before they were whole")

@@ -36,6 +36,7 @@ from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.files.decoders import LibsndfileDecoder
 from plugin_bridge.live.file_player import FilePlayer
 from plugin_bridge.live.session import LiveSession, LiveSettings
+from plugin_bridge.offline.render import separated
 from plugin_bridge.panel.player import check_order
 from plugin_bridge.panel.server import PanelOptions
 from realtime import load_model
@@ -63,13 +64,17 @@ def write_stems(browser):
             message = json.loads(data).get("player", {}).get("message", message)
 
 
+def _session(**lanes):
+    settings = LiveSettings([Target("target", -30.0, 25.0)], 44_100, **lanes)
+    return LiveSession(load_model("panorama"), settings)
+
+
 @pytest.fixture
 def player(song):
     """A player of five seconds, and what is heard of it."""
-    settings = LiveSettings([Target("target", -30.0, 25.0)], 44_100)
-    session, heard, written = LiveSession(load_model("panorama"), settings), [], []
+    session, heard, written = _session(), [], []
 
-    def write():
+    def write(progress):
         written.append(session.surface.value("target", "azimuth"))
         if len(written) > 1:
             raise StemsteerError("the folder is full")
@@ -116,8 +121,7 @@ def test_it_goes_where_it_is_told_and_begins_again_at_the_end(player):
 
 def test_lanes_are_those_of_the_song_after_a_seek_and_where_it_begins_again(song):
     turn = Automation({("target", "azimuth"): Lane.steps([0.0, 4.0], [-30.0, 40.0])})
-    settings = LiveSettings([Target("target", 0.0)], 44_100, automation=turn)
-    session = LiveSession(load_model("panorama"), settings)
+    session = _session(automation=turn)
     with contextlib.closing(FilePlayer(session, song, lambda _: None, str)) as made:
         made.seek(4.8)
         made.play(True)
@@ -196,6 +200,50 @@ def test_writing_says_what_became_of_it(player):
     made.write()
     until(lambda: made.state()["message"] == "the folder is full")
     assert not made.state()["writing"]
+
+
+def test_what_is_being_written_at_the_end_is_given_up(song):
+    session, begun, left = _session(), threading.Event(), []
+
+    def write(progress):
+        begun.set()
+        try:
+            while True:
+                progress(1024)
+        finally:
+            left.append("nothing")
+        return "written"
+
+    player = FilePlayer(session, song, lambda _: None, write)
+    player.write()
+    begun.wait(20)
+    player.close()
+    assert (left, player.writing) == (["nothing"], False)
+    assert player.message.startswith("the stems are not written")
+
+
+def test_the_end_of_a_panel_that_writes_stems_says_so_and_leaves_no_file(
+    song, tmp_path, capsys, monkeypatch
+):
+    begun = threading.Event()
+
+    def endless(plan, blocks):
+        for pair in separated(plan, blocks):
+            while not time.sleep(0.01):
+                yield pair
+                begun.set()
+
+    monkeypatch.setattr("plugin_bridge.offline.render.separated", endless)
+    folder = tmp_path / "stems"
+    with (
+        tried(song, folder, capsys, model="panorama") as port,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+    ):
+        socket.send(json.dumps({"player": {"write": 1}}))
+        assert begun.wait(20)
+        assert list(folder.glob(".*.part"))
+    assert "the stems are not written" in capsys.readouterr().err
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("order", [None, {}, {"play": "1"}, {"open": 1}, {"play": 1, "seek": 1}])
@@ -289,7 +337,7 @@ def written(song, tmp_path, monkeypatch):
     def write(move, **wanted):
         got = []
 
-        def render(source, model, settings, folder):
+        def render(source, model, settings, folder, progress):
             got.append((model.spec, settings))
             return SimpleNamespace(stems=())
 
