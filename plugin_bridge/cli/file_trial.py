@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,13 @@ HELD = ("azimuth", "width", "instrument", "strength", "timbre_morph")
 
 @dataclasses.dataclass(frozen=True)
 class FileTrial:
-    """A file that is tried, and how and where its stems are written."""
+    """A file that is tried, and how and where its stems are written.
+
+    Parameters
+    ----------
+    folder : for the stems; where some are there that are not to be replaced, they go to one beside
+        it, with the next free number.
+    """
 
     path: Path
     wanted: TargetOptions
@@ -65,7 +72,7 @@ class FileTrial:
         `progress` raises ends it, and leaves no file.
         """
         from plugin_bridge.files.audio_reader import AudioReader
-        from plugin_bridge.offline.render import render
+        from plugin_bridge.offline.render import MIX, render, stem_paths
 
         with AudioReader(self.path) as source:
             lanes = self.wanted.lanes(source.sample_rate)
@@ -81,9 +88,23 @@ class FileTrial:
                 timbres=moved_timbres(settings.timbres, surface, model.spec),
             )
             progress(0)
-            report = render(source, model, settings, self.folder, progress=progress)
-        names = ", ".join(Path(stem.path).name for stem in report.stems)
-        return f"written to {self.folder}: {names}"
+            paths = [*stem_paths(source, settings, self.folder).values()]
+            names = [path.name for path in (*paths, paths[0].with_stem(MIX))]
+            folder = self.folder if settings.force else free_folder(self.folder, names)
+            report = render(source, model, settings, folder, progress=progress)
+        written = ", ".join(Path(stem.path).name for stem in report.stems)
+        return f"written to {folder}: {written}"
+
+
+def free_folder(folder: Path, names: Sequence[str]) -> Path:
+    """Return the first of `folder`, `folder`-2, `folder`-3 … that has no file of these names."""
+    first = folder.resolve() if folder.name in ("", "..") else folder
+    numbered = (Path(f"{first}-{number}") for number in itertools.count(2))
+    return next(
+        each
+        for each in itertools.chain([folder], numbered)
+        if not any((each / name).exists() for name in names)
+    )
 
 
 def moved_target(target: Target, surface: LiveLanes) -> Target:

@@ -22,6 +22,7 @@ from plugin_bridge.cli.app import app
 from plugin_bridge.cli.file_trial import (
     FileTrial,
     file_panel,
+    free_folder,
     moved_lanes,
     moved_target,
     moved_timbres,
@@ -54,14 +55,15 @@ def until(condition, what="it"):
         time.sleep(0.01)
 
 
-def write_stems(browser):
-    """Press *Write stems*, and wait until they are written."""
+def write_stems(browser, before=""):
+    """Press *Write stems*, wait until they are written, elsewhere than before, and return where."""
     browser.send(json.dumps({"player": {"write": 1}}))
-    message = ""
-    while not message.startswith("written to"):
+    message = before
+    while message == before or not message.startswith("written to"):
         data = browser.recv(timeout=30)
         if isinstance(data, str):
             message = json.loads(data).get("player", {}).get("message", message)
+    return message
 
 
 def _session(**lanes):
@@ -415,6 +417,44 @@ def test_a_file_is_heard_moved_and_written_by_a_browser(song, tmp_path, capsys):
     residual, _ = soundfile.read(folder / "residual.wav")
     np.testing.assert_array_equal(guitar + residual, mixture)
     assert np.std(guitar[:, 1]) > 2 * np.std(guitar[:, 0])  # where the handle was, not the option
+
+
+def test_stems_that_are_there_are_kept_when_others_are_written(song, tmp_path, capsys):
+    folder = tmp_path / "stems"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("of the song")
+    (tmp_path / "stems-2").mkdir()
+    (tmp_path / "stems-2" / "target.wav").write_text("of another program")
+    with (
+        tried(song, folder, capsys, model="panorama") as port,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+    ):
+        where = write_stems(socket)
+        assert where.startswith(f"written to {folder}: ")
+        before = (folder / "target.wav").read_bytes()
+        socket.send(json.dumps({"set": {"target": {"azimuth": 25}}}))
+        assert write_stems(socket, where).startswith(f"written to {folder}-3: ")
+    assert (folder / "target.wav").read_bytes() == before
+    assert (tmp_path / "stems-3" / "target.wav").read_bytes() != before
+    assert (tmp_path / "stems-2" / "target.wav").read_text() == "of another program"
+
+
+def test_stems_that_are_there_are_replaced_where_that_is_asked_for(song, tmp_path):
+    options, folder = RenderOptions(force=True), tmp_path / "stems"
+    trial = FileTrial(song, TargetOptions(model="panorama"), SoundOptions(), options, folder)
+    session = trial.session()
+    for _ in range(2):
+        assert trial.write(session.surface).startswith(f"written to {folder}: ")
+
+
+@pytest.mark.parametrize("name", [".", "..", "a"])
+def test_a_folder_with_a_number_is_beside_the_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name)
+    folder.mkdir(exist_ok=True)
+    (folder / "target.wav").touch()
+    beside = free_folder(folder, ["target.wav"])
+    assert beside.resolve() == Path(f"{folder.resolve()}-2")
 
 
 def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
