@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +32,10 @@ from plugin_bridge.cli.targets import TargetOptions
 if TYPE_CHECKING:
     from plugin_bridge.panel.server import PanelOptions
 
+PORTS = 20
+"""From the one that is wanted on, so many are tried where another panel, or a program, has it."""
+TAKEN_S = 2.0
+
 
 def panel(
     wanted: TargetOptions,
@@ -47,15 +54,19 @@ def panel(
 ) -> None:
     """Show the tracks of the engine in a browser, or a file, and move them there; Ctrl-C ends it.
 
-    It may be started before the engine, and stays when that is started anew. A file is played and
-    heard in the browser, and its stems can be written as the handles are then; the options of
-    sounds and directions are for it. `stemsteer render FILE --panel` does the same, with all
-    options of how stems are written.
+    It may be started before the engine, and stays when that is started anew. With --open the one
+    that runs already is opened; where something else has the port, the next free one is taken. A
+    file is played and heard in the browser, and its stems can be written as the handles are then;
+    the options of sounds and directions are for it. `stemsteer render FILE --panel` does the same,
+    with all options of how stems are written.
     """
     settings = panel_settings(bind, port, token)
-    if path is None and open_it and is_panel(port):
-        announce(settings, port, open_it)  # the one that runs: it shows the same tracks
-        return
+    if path is None and open_it:
+        port, runs = tracks_port(port)
+        if runs:
+            announce(settings, port, open_it)
+            return
+        settings = dataclasses.replace(settings, port=port)
     if path is None:
         running = engine_panel(settings, open_it)
     else:
@@ -78,13 +89,46 @@ def engine_panel(settings: PanelOptions, open_it: bool) -> Iterator[None]:
         yield
 
 
-def is_panel(port: int) -> bool:
-    """Return whether a panel runs at a port of this machine."""
+class Found(enum.Enum):
+    """What answers on a port."""
+
+    NOTHING = enum.auto()
+    TRACKS = enum.auto()  # a panel of tracks that anybody may open
+    OTHER = enum.auto()  # a panel of a file, one that needs a token, or another program
+
+
+def tracks_port(first: int) -> tuple[int, bool]:
+    """Return the port of a panel of tracks, the first from `first` on, and whether it runs.
+
+    If it does not, the port is free; 0 if none of `PORTS` is.
+    """
+    ports = range(first, min(first + PORTS, 65_536))
+    found = ((port, found_on(port)) for port in ports)
+    port, what = next((each for each in found if each[1] is not Found.OTHER), (0, Found.NOTHING))
+    if port != first:
+        words = (
+            f"is not a panel that shows the tracks of the engine, so the panel is on port {port}"
+        )
+        typer.echo(f"what answers on port {first} {words}", err=True)
+    return port, what is Found.TRACKS
+
+
+def found_on(port: int) -> Found:
+    """Return what answers on a port of this machine."""
     from plugin_bridge.panel.client import PanelClient
     from realtime.errors import StemsteerError
 
     try:
-        PanelClient(port).close()
+        with contextlib.closing(PanelClient(port, token="-")) as client:  # asked for one it says so
+            told = client.receive()
     except StemsteerError:
-        return False
-    return True
+        return Found.OTHER if _is_taken(port) else Found.NOTHING
+    is_of_tracks = isinstance(told, dict) and "instances" in told and "player" not in told
+    return Found.TRACKS if is_of_tracks else Found.OTHER
+
+
+def _is_taken(port: int) -> bool:
+    """Return whether anything listens on a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), TAKEN_S):
+        return True
+    return False

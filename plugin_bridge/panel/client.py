@@ -24,10 +24,10 @@ class PanelClient:
     def __init__(self, port: int, *, token: str = "") -> None:
         try:
             self._socket = connect(f"ws://127.0.0.1:{port}/ws", open_timeout=OPEN_S)
+            if token:
+                self._socket.send(json.dumps({"token": token}))
         except (OSError, TimeoutError, WebSocketException) as error:
             raise StemsteerError(f"no panel answers on port {port}: {error}") from error
-        if token:
-            self._socket.send(json.dumps({"token": token}))
 
     def set(self, instance: str, control: str, value: float) -> None:
         """Move a control."""

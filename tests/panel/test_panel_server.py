@@ -8,6 +8,7 @@ import json
 import random
 import socket
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from plugin_bridge.cli.app import app
-from plugin_bridge.cli.panel import is_panel
+from plugin_bridge.cli.panel import Found, found_on
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.panel.picture import N_BANDS
@@ -338,12 +339,48 @@ def test_a_panel_that_runs_is_opened_in_place_of_another(panel, monkeypatch):
     assert opened == [f"http://127.0.0.1:{port}/"]
 
 
-def test_what_is_no_panel_is_not_taken_for_one(monkeypatch):
-    monkeypatch.setattr("plugin_bridge.panel.client.OPEN_S", 0.3)
+@contextlib.contextmanager
+def panel_of_a_file():
+    with running(PanelOptions(port=0).open(MemorySurface(["target"]), print), print) as server:
+        server.player = SimpleNamespace(state=lambda: {"file": "song.wav"}, position_s=0.0)
+        yield server.port
+
+
+@contextlib.contextmanager
+def panel_with_a_token():
+    options = PanelOptions(port=0, token="a-token-of-a-tablet")
+    with running(options.open(MemorySurface(["guitar"]), print), print) as server:
+        yield server.port
+
+
+@contextlib.contextmanager
+def another_program():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert is_panel(port) is False
-    assert is_panel(port) is False
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("other", [panel_of_a_file, panel_with_a_token, another_program])
+def test_a_panel_of_tracks_is_opened_beside_what_is_none(other, monkeypatch):
+    monkeypatch.setattr("plugin_bridge.panel.client.OPEN_S", 5.0 if "panel" in str(other) else 0.3)
+    opened, found = [], []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    def wait():
+        found.append(found_on(int(opened[0].split(":")[2].strip("/"))))
+
+    monkeypatch.setattr("plugin_bridge.cli.panel.wait_for_interrupt", wait)
+    with other() as port:
+        done = CliRunner().invoke(app, ["panel", "--open", "--port", str(port)])
+        assert done.exit_code == 0, done.output
+        assert f"what answers on port {port} is not a panel that shows the tracks" in done.output
+        assert f"panel: {opened[0]}" in done.output
+    assert found == [Found.TRACKS]
+
+
+def test_where_nothing_listens_nothing_is_found():
+    with another_program() as port:
+        pass
+    assert found_on(port) is Found.NOTHING
 
 
 def test_sixteen_browsers_are_served_and_not_one_more(panel):
