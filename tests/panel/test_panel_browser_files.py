@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import time
 import urllib.error
@@ -214,15 +215,68 @@ window.loudness = () => {
 """
 
 
-def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):
-    folder = tmp_path / "stems"
+def loud(page):
+    until(lambda: page.evaluate("window.ear ? loudness() : 0") > 0.01, "it is heard")
+
+
+@contextlib.contextmanager
+def tried(song, folder, capsys):
+    """The panel of a file; gives its address."""
     trial = FileTrial(
         song, TargetOptions(model="panorama"), SoundOptions(), RenderOptions(), folder
     )
     with file_panel(PanelOptions(port=0), False, trial):
-        page = open_page(capsys.readouterr().err.split("panel: ")[1].split()[0], script=HEAR)
+        yield capsys.readouterr().err.split("panel: ")[1].split()[0]
+
+
+NO_WORKLET = (
+    'Object.defineProperty(BaseAudioContext.prototype, "audioWorklet", { value: undefined });'
+)
+"""As in a page that comes by plain http from another machine."""
+
+
+def test_a_file_is_heard_where_the_browser_has_no_worklet(song, tmp_path, open_page, capsys):
+    with tried(song, tmp_path, capsys) as address:
+        page = open_page(address, script=HEAR + NO_WORKLET)
         page.get_by_role("button", name="Play").click()
-        until(lambda: page.evaluate("window.ear ? loudness() : 0") > 0.01, "it is heard")
+        loud(page)
+        page.get_by_role("button", name="Pause").click()
+        until(lambda: page.evaluate("loudness()") == 0, "it is silent")
+
+
+def test_a_browser_that_opens_no_sound_says_so_and_still_plays_for_others(
+    song, tmp_path, open_page, capsys
+):
+    script = 'window.AudioContext = class { constructor() { throw new Error("no device"); } };'
+    with tried(song, tmp_path, capsys) as address:
+        page = open_page(address, script=script)
+        page.get_by_role("button", name="Play").click()
+        page.get_by_text("This browser opens no sound (no device).").wait_for()
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("button", name="Play").wait_for()
+
+
+def test_a_page_that_comes_while_a_file_plays_lets_it_be_heard_by_a_press(
+    song, tmp_path, open_page, capsys
+):
+    with tried(song, tmp_path, capsys) as address:
+        first = open_page(address, script=HEAR)
+        first.get_by_role("button", name="Play").click()
+        first.get_by_role("button", name="Pause").wait_for()
+        page = open_page(address, script=HEAR)
+        page.get_by_role("button", name="Listen").click()
+        loud(page)
+        loud(first)  # which nobody has paused
+        page.get_by_role("button", name="Pause").click()
+        first.get_by_role("button", name="Play").wait_for()
+
+
+def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):
+    folder = tmp_path / "stems"
+    with tried(song, folder, capsys) as address:
+        page = open_page(address, script=HEAR)
+        page.get_by_role("button", name="Play").click()
+        loud(page)
         page.get_by_role("button", name="Pause").click()
         until(lambda: page.evaluate("loudness()") == 0, "it is silent")
         page.get_by_role("slider", name="Position").fill("4.5")
