@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import time
 import urllib.error
 import urllib.request
@@ -269,6 +270,61 @@ def test_a_page_that_comes_while_a_file_plays_lets_it_be_heard_by_a_press(
         loud(first)  # which nobody has paused
         page.get_by_role("button", name="Pause").click()
         first.get_by_role("button", name="Play").wait_for()
+
+
+CONTEXTS = """
+window.contexts = [];
+window.AudioContext = class extends AudioContext {
+    constructor(options) { super(options); window.contexts.push(this); }
+};
+const later = setTimeout;
+window.setTimeout = (todo, ms) => later(todo, ms / 20);
+window.shown = () => window.contexts.map(({ sampleRate, state }) => [sampleRate, state]);
+"""
+
+
+def test_another_rate_gets_sound_of_its_own_and_a_panel_without_a_file_none(panel, open_page):
+    player = dict.fromkeys(("playing", "position_s", "writing", "message"), 0)
+    player |= {"file": "a.wav", "duration_s": 5, "rate_hz": 44_100}
+    surfaces, sounds = [], []
+
+    def beside(socket):
+        """Let the panel tell of a player."""
+        surfaces.append(socket)
+        server = socket.connect_to_server()
+
+        def tell(data):
+            if isinstance(data, str) and "controls" in data and player:
+                data = json.dumps({**json.loads(data), "player": player})
+            socket.send(data)
+
+        server.on_message(tell)
+
+    def come(sockets, number):
+        until(lambda: page.evaluate("1") and len(sockets) >= number, f"{number} times")
+
+    page = open_page(panel[0], script=CONTEXTS)
+    page.route_web_socket("**/ws", beside)
+    page.route_web_socket("**/sound", lambda socket: sounds.append(socket))
+    page.reload()
+    page.get_by_role("button", name="Play").click()
+    come(sounds, 1)
+    player["rate_hz"] = 48_000  # the server is started with another file
+    surfaces[-1].close()
+    sounds[-1].close()
+    come(sounds, 2)
+    rates = page.evaluate("shown()")
+    assert [rate for rate, _ in rates] == [44_100, 48_000]
+    assert rates[0][1] == "closed"
+    player.clear()  # and then with none
+    surfaces[-1].close()
+    sounds[-1].close()
+    page.get_by_role("button", name="Play").wait_for(state="hidden")
+    for number in range(len(surfaces) + 1, len(surfaces) + 4):
+        surfaces[-1].close()
+        come(surfaces, number)
+    assert len(sounds) == 2
+    until(lambda: page.evaluate("shown()[1][1]") == "closed", "it is closed")
 
 
 def test_a_file_is_played_in_the_browser_and_its_stems_written(song, tmp_path, open_page, capsys):

@@ -17,6 +17,7 @@ export class Player {
       ["play", "position", "time", "write", "message"].map((id) => document.getElementById(id));
     this.button.addEventListener("click", () => this.toggle());
     this.write.addEventListener("click", () => surface.order({ write: 1 }));
+    surface.addEventListener("change", () => this.#follow());
     this.position.addEventListener("input", () => {
       if (!this.there) return;
       this.#sought = performance.now() + 500;
@@ -38,7 +39,15 @@ export class Player {
     this.update();
   }
 
+  // What is there after a break may be another file, or a panel without one.
+  #follow() {
+    if (!this.surface.connected) this.surface.player = null;
+    else if (!this.there) this.#close();
+    else if (this.#sound && this.#sound.rateHz !== this.surface.player.rate_hz) this.#listen();
+  }
+
   update() {
+    if (!this.surface.connected) return;
     this.parent.hidden = !this.there;
     if (!this.there) return;
     const { playing, position_s, duration_s, writing, message, file } = this.surface.player;
@@ -64,7 +73,7 @@ export class Player {
   // Browsers let sound begin at a press alone; after one they also do without.
   #listen() {
     this.#close();
-    const sound = new Sound(this.surface.player.rate_hz);
+    const sound = new Sound(this.surface.player.rate_hz, () => this.there);
     this.#sound = sound;
     sound.open().catch((error) => {
       if (sound !== this.#sound) return; // it was closed meanwhile
@@ -81,15 +90,15 @@ export class Player {
   }
 }
 
-// The blocks of a file at a rate, as they come from the server.
+// The blocks of a file at a rate, as they come from the server while there is a player.
 class Sound {
   #context = null;
   #socket = null;
   #retry = 0;
   #ended = false;
 
-  constructor(rateHz) {
-    this.rateHz = rateHz;
+  constructor(rateHz, isThere) {
+    Object.assign(this, { rateHz, isThere });
   }
 
   async open() {
@@ -120,7 +129,11 @@ class Sound {
   }
 
   #connectLater(take) {
-    if (!this.#ended) this.#retry = setTimeout(() => this.#connect(take), RETRY_MS);
+    if (this.#ended) return;
+    this.#retry = setTimeout(() => {
+      if (this.isThere()) this.#connect(take);
+      else this.#connectLater(take);
+    }, RETRY_MS);
   }
 }
 
