@@ -13,6 +13,7 @@ from plugin_bridge.cli.console import print_table, say
 from plugin_bridge.cli.output_file import check_output_file
 
 if TYPE_CHECKING:
+    from plugin_bridge.automation import Automation
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.offline.render import RenderSettings
     from plugin_bridge.offline.report import Report
@@ -34,10 +35,28 @@ def check_quality_file(
             "a report compares stems with their mix: leave --chain and --mode remove out",
             param_hint="'--report'",
         )
+    if moved := _moved_levels(settings.automation):
+        raise typer.BadParameter(
+            f"a report compares stems with their mix: leave the lanes of {', '.join(moved)} out",
+            param_hint="'--report'",
+        )
     stems = stem_paths(source, settings, folder).values()
     if path.resolve() in [stem.resolve() for stem in stems]:
         raise StemsteerError(f"{path} is to be a stem; choose another place for the report")
     check_output_file(path, source.path, settings.force, made=folder)
+
+
+def _moved_levels(lanes: Automation) -> list[str]:
+    """Return the controls by which lanes make files that are other than their targets."""
+    from plugin_bridge.control.levels import LEVELS, UNITY
+
+    unity = dict(zip(LEVELS, UNITY, strict=True))
+    moved = {
+        name
+        for (_, name), lane in lanes.lanes.items()
+        if any(point.value != unity.get(name, point.value) for point in lane.points)
+    }
+    return sorted(moved)
 
 
 def write_quality(path: Path, source: Path, report: Report, *, force: bool) -> RenderQuality:

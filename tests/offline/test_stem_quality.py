@@ -168,3 +168,29 @@ def test_a_report_of_stems_that_are_no_parts_of_the_mix_is_refused(tmp_path):
     assert done.exit_code == 2
     said = " ".join(done.stderr.replace("│", " ").split())
     assert "leave --chain and --mode remove out" in said
+
+
+def render_with_lane(folder, name, *values):
+    """Render a direction with a report and a lane of one control, a second between its values."""
+    rows = "".join(f"{time_s},{value}\n" for time_s, value in enumerate(values))
+    (folder / "lanes.csv").write_text(f"seconds,{name}\n{rows}")
+    return render_with_report(folder, "report.json", "--automation", str(folder / "lanes.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("gain", (-6,)), ("gain", (0, -6, 0)), ("mix", (1, 0.5)), ("mode", (1,)), ("bypass", (0, 1))],
+)
+def test_a_report_of_stems_whose_levels_are_moved_is_refused(tmp_path, name, values):
+    done = render_with_lane(tmp_path, name, *values)
+    assert done.exit_code == 2
+    assert f"leave the lanes of {name} out" in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("gain", 0), ("mix", 1), ("azimuth", -20)])
+def test_a_report_takes_lanes_that_leave_the_levels_as_they_are(tmp_path, name, value):
+    done = render_with_lane(tmp_path, name, value)
+    assert done.exit_code == 0, done.output
+    null_db = json.loads((tmp_path / "report.json").read_text())["null_db"]
+    assert null_db is None or null_db < -90, "within the rounding of 16 bits"
