@@ -26,6 +26,7 @@ from realtime.errors import StemsteerError
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
 from realtime.stft import Audio
 
+Dtype = Literal["float32", "float64"]
 MAX_SAMPLE = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "DWVW_24": 24}
 BITS |= {"ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "DWVW_12": 16, "DWVW_16": 16}
@@ -66,17 +67,20 @@ class AudioReader:
             self.close()
             raise
 
+    @property
+    def dtype(self) -> Dtype:
+        """Return the least floating point that holds every sample of the file exactly."""
+        return "float64" if self.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
+
     def blocks(
         self,
         size: int,
-        dtype: Literal["float32", "float64"] = "float32",
+        dtype: Dtype = "float32",
         *,
         start: int = 0,
         wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Audio]:
         """Yield the samples (channels, n) in order, `size` at a time, the last block shorter.
-
-        Integer samples of 32 bits are exact in float64 alone, all others in float32.
 
         Parameters
         ----------

@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +206,7 @@ def render(
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
         latency = plan.separator.latency
         block_s = min(BLOCK_S, ALL_BLOCKS_S / max(1, len(plan.parts)))
-        pairs = separated(plan, source.blocks(round(block_s * source.sample_rate), _dtype(source)))
+        pairs = separated(plan, source.blocks(round(block_s * source.sample_rate), source.dtype))
         with closing(_write(files, pairs, plan)) as blocks:  # whatever ends this, nothing writes on
             for n_samples in blocks:
                 progress(n_samples)
@@ -227,11 +226,6 @@ def render(
         ),
         model_faults=plan.separator.model_faults,
     )
-
-
-def _dtype(source: AudioReader) -> Literal["float32", "float64"]:
-    """Return the least floating point that holds every sample of a file exactly."""
-    return "float64" if source.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
 
 
 def _write(files: StemFiles, pairs: Pairs, plan: RenderPlan) -> Generator[int, None, None]:

@@ -150,13 +150,16 @@ def judge_stems(
 
 
 def _together(readers: Sequence[AudioReader], null: list[float]) -> Iterator[Audio]:
-    """Yield blocks of the mix, the targets and the residual, all channels; note their null."""
+    """Yield blocks of the mix, the targets and the residual, all channels; note their null.
+
+    The null is taken of samples that are exact, what is yielded is float32.
+    """
     size = round(BLOCK_S * readers[0].sample_rate)
-    for blocks in zip(*(reader.blocks(size) for reader in readers), strict=True):
+    for blocks in zip(*(reader.blocks(size, reader.dtype) for reader in readers), strict=True):
         difference = blocks[0].astype(np.float64) - np.sum(blocks[1:], axis=0, dtype=np.float64)
         loudness = np.square(blocks[0], dtype=np.float64).sum()
         null += [np.square(difference).sum(), np.abs(difference).max(), loudness]
-        yield np.concatenate([stereo(block) for block in blocks])
+        yield np.concatenate([stereo(block) for block in blocks]).astype(np.float32, copy=False)
 
 
 def _opening(azimuth_deg: float | None, width_deg: float | None) -> NDArray[np.bool_] | None:

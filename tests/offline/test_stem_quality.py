@@ -100,6 +100,21 @@ def test_stems_that_do_not_add_up_are_seen(tmp_path):
     assert found.null_db == pytest.approx(-42, abs=2)
 
 
+@pytest.mark.parametrize(("subtype", "bits"), [("PCM_24", 24), ("PCM_32", 32)])
+def test_integers_that_add_up_are_exact_and_a_single_step_is_seen(tmp_path, subtype, bits):
+    full = 2.0 ** (bits - 1)
+    mix, stem = (np.round(sound * full) for sound in (OWN + OTHER, OWN))
+    for off, expected in ((0.0, None), (1.0, 1 / full)):
+        rest = mix - stem
+        rest[1000, 0] += off
+        for name, sound in {"mix": mix, "stem": stem, "residual": rest}.items():
+            soundfile.write(tmp_path / f"{name}.wav", sound / full, RATE_HZ, subtype=subtype)
+        target = ("stem", tmp_path / "stem.wav", -30.0, 20.0)
+        found = judge_stems(tmp_path / "mix.wav", [target], tmp_path / "residual.wav")
+        assert found.null_peak == (expected or 0)
+        assert (found.null_db is None) == (expected is None)
+
+
 def test_render_writes_and_prints_a_report(tmp_path):
     soundfile.write(tmp_path / "song.wav", OWN + OTHER, RATE_HZ, subtype="PCM_24")
     command = ["render", str(tmp_path / "song.wav"), "--azimuth", "-30", "--model", "panorama"]
