@@ -87,8 +87,8 @@ def choose_model(
     timbre, against : whether it has to take timbres, which examples of a sound give, and timbres
         of what the sound is not.
     direction, moving : whether a direction is asked for beside these, or lanes move the timbre:
-        models of timbres that hear no direction, and would have to work again on a whole stretch
-        for every value of a lane, are taken only if there is no other.
+        models of timbres that hear no direction, and have to work several times on a stretch
+        through which a lane moves, are taken only if there is no other.
     sources : whether it has to have sources of its own, to take them all.
 
     Raises

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.masks import bounded_masks, dry_masks
 from realtime.model import Model
+from realtime.moving_masks import Floats, MovingMasks
 from realtime.spec import MASK_AXES, Tier
 from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse_roughly
 
@@ -30,9 +31,9 @@ class SlidingMasks:
 
     A run that works beside the hops is told the conditions of the hop with which it begins, so the
     masks of a frame are told those of age + look-ahead to age + look-ahead + every − 1 hops before.
-    One whose masks are needed at once may serve for seconds: where conditions change meanwhile, it
-    works again on the same sound, told the new ones, and every frame has its own. The overlapping
-    windows of the frames cross over from masks to masks.
+    One whose masks are needed at once may serve for seconds: where conditions change meanwhile, the
+    masks of each frame are those of its own, see `realtime.moving_masks`. The overlapping windows
+    of the frames cross over from masks to masks.
 
     Parameters
     ----------
@@ -74,9 +75,8 @@ class SlidingMasks:
         self._streams += 1
         self._begun: deque[tuple[int, Future[Masks]]] = deque()
         self._serving = self._missed = -1  # runs: whose masks serve, and the last one that was late
-        self._masks = self._dry
+        self._masks = self._of_targets(self._dry, self._free)
         self._before: Masks | None = None  # what the run before gives the frames that fade
-        self._told: Conditions = self._free
 
     def step(self, samples: Audio, conditions: Conditions = NO_CONDITIONS) -> Masks:
         """Take whole hops (2, frames · hop) and give the masks of as many frames.
@@ -95,9 +95,9 @@ class SlidingMasks:
             told = self._free | {n: conditions[n][k] for n in self._free if n in conditions}
             if (self._hop + 1) % self._runs.every == 0:
                 self._begin((self._hop + 1) // self._runs.every - 1, told)
-            elif self._thread is None and self._serving >= 0 and self._is_new(told):
-                self._told = _copied(told)
-                self._take(self._serving, self._answer(self._told))
+            elif told and self._thread is None and self._serving >= 0:
+                for target, point in zip(self._masks, _points(told), strict=True):
+                    target.tell(point)
             masks[k] = self._masks_of(self._hop - self._tier.lookahead)
             self._hop += 1
         return masks
@@ -114,13 +114,10 @@ class SlidingMasks:
     def _newest(self) -> Audio:
         return self._sound[:, self._end - self._stretch : self._end].copy()
 
-    def _is_new(self, told: Conditions) -> bool:
-        return any(not np.array_equal(told[name], self._told[name]) for name in told)
-
     def _begin(self, run: int, told: Conditions) -> None:
-        told = self._told = _copied(told)
+        told = {name: value.copy() for name, value in told.items()}  # it is the caller's
         if self._thread is None:
-            self._take(run, self._run(self._streams, run, self._newest(), told))
+            self._take(run, self._run(self._streams, run, self._newest(), told), told)
         elif self.wait or not self._begun or self._begun[0][0] > self._missed:
             masks = self._thread.submit(self._run, self._streams, run, self._newest(), told)
             self._begun.append((run, masks))
@@ -149,8 +146,15 @@ class SlidingMasks:
         if wanted > self._serving:
             self._await(wanted)
         first = (self._serving + 1) * every - 1 + age
-        masks: Masks = self._masks[min(max(frame - first, 0), every - 1)]
+        row = min(max(frame - first, 0), every - 1)
+        masks: Masks = self._rows(row, row + 1)[0]
+        if self._before is not None and row < len(self._before):
+            masks = masks + (self._before[row] - masks) * self._ramp[row]
         return masks
+
+    def _rows(self, first: int, end: int) -> Masks:
+        """Give the masks (rows, targets, axes, bins) of some rows that the run gives."""
+        return np.stack([target.rows(first, end) for target in self._masks], axis=1)
 
     def _await(self, wanted: int) -> None:
         """Take the masks of the runs up to `wanted`, as far as they are there."""
@@ -163,21 +167,34 @@ class SlidingMasks:
             self._missed = wanted
             self.late_runs += 1
 
-    def _take(self, run: int, masks: Masks) -> None:
-        """Let the masks of a run serve; those of a model that gives nonsense are dry or bounded."""
+    def _take(self, run: int, masks: Masks, told: Conditions = NO_CONDITIONS) -> None:
+        """Let the masks (every + fade, targets, axes, bins) of a run, told this, serve."""
+        masks = self._checked(masks)
+        every, fade = self._runs.every, self._runs.fade
+        follows = fade > 0 and self._serving == run - 1 >= 0
+        self._before = self._rows(every, every + fade) if follows else None
+        self._masks, self._serving = self._of_targets(masks, told), run
+
+    def _checked(self, masks: Masks) -> Masks:
+        """Return masks; those of a model that gives nonsense are dry or bounded, and counted."""
         if not np.isfinite(masks).all():
             self.faults += 1
-            masks = self._dry
+            masks = dry_masks(masks.shape)
         masks, sound = bounded_masks(masks)
         self.faults += not sound
-        if run > self._serving:
-            follows = self._serving == run - 1 >= 0
-            self._before = self._masks[self._runs.every :] if follows else None
-        if self._ramp.size and self._before is not None:
-            own = masks[: self._runs.fade]
-            faded = own + (self._before - own) * self._ramp
-            masks = np.concatenate([faded, masks[self._runs.fade :]])
-        self._masks, self._serving = masks, run
+        return masks
+
+    def _of_targets(self, masks: Masks, told: Conditions) -> list[MovingMasks]:
+        """Return the masks (every + fade, targets, axes, bins) of a run as those of each target."""
+        points = _points(told) if told else np.zeros((masks.shape[1], 0), np.float32)
+        return [MovingMasks(self._ask, point, masks[:, k]) for k, point in enumerate(points)]
+
+    def _ask(self, point: Floats) -> Masks:
+        """Return the masks (every + fade, axes, bins) of the last run for one target, told this."""
+        sizes = self._model.spec.inputs
+        parts = np.split(point[None], np.cumsum(list(sizes.values()))[:-1], axis=1)
+        masks: Masks = self._checked(self._answer(dict(zip(sizes, parts, strict=True))))[:, 0]
+        return masks
 
 
 class _StretchSpectra:
@@ -223,9 +240,9 @@ class _StretchSpectra:
             part[..., : found.shape[2]] = found
 
 
-def _copied(told: Conditions) -> Conditions:
-    """Copy conditions: what a step is given is its caller's."""
-    return {name: value.copy() for name, value in told.items()}
+def _points(told: Conditions) -> Floats:
+    """Return all that each target is told as one point, (targets, sizes): a copy."""
+    return np.concatenate(list(told.values()), axis=1)
 
 
 def hann(size: int) -> NDArray[np.float32]:
