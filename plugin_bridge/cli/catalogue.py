@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugin_bridge.cli.catalogue_display import CatalogueDisplay
+from plugin_bridge.cli.catalogue_hearing import HeardTargets
 from plugin_bridge.cli.console import say, say_json, warn
 from plugin_bridge.cli.options import AsJson
-from plugin_bridge.cli.render import RenderOptions
+from plugin_bridge.cli.render import RenderOptions, hears
 from plugin_bridge.cli.sounds import SoundOptions
 from plugin_bridge.cli.targets import TargetOptions
 from plugin_bridge.control.text import printable
 
 if TYPE_CHECKING:
+    from plugin_bridge.automation import Automation
     from plugin_bridge.cluster.catalogue import Summary
     from plugin_bridge.cluster.plan import Plan
     from plugin_bridge.cluster.scheduler import Workers
     from plugin_bridge.cluster.songs import Song
+    from plugin_bridge.offline.render import RenderSettings
+    from realtime import OnnxModel
 
 _DAY_S = 86_400.0
 
@@ -116,12 +120,13 @@ def catalogue(
     if source.is_dir():
         _warn_of_stems(songs)
     lanes = wanted.lanes(44_100)  # to find what is wrong now; each song reads them at its rate
-    model, settings = options.settings(wanted, sounds, lanes)
-    chains = {stem: path.absolute() for stem, path in settings.chains.items()}
+    model, settings, choice = _asked(wanted, sounds, options, lanes)
+    chains = {stem: path.absolute() for stem, path in wanted.chains().items()}
     chosen = CatalogueSettings(
         out=out,
         render=dataclasses.replace(settings, automation=type(lanes)(), chains=chains),
         model=model,
+        choice=choice,
         automation=wanted.automation,
         limit_s=time_limit,
         retry_failed=retry_failed,
@@ -137,6 +142,15 @@ def catalogue(
     _print_summary(summary, as_json)
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _asked(
+    wanted: TargetOptions, sounds: SoundOptions, options: RenderOptions, lanes: Automation
+) -> tuple[OnnxModel | None, RenderSettings, HeardTargets | None]:
+    """Return model and settings of all songs; or no model, and what chooses both for each song."""
+    if not hears(wanted, sounds):
+        return *options.settings(wanted, sounds, lanes), None
+    return None, options.without_targets(), HeardTargets.of_options(wanted, sounds, options)
 
 
 def _need_dask() -> None:

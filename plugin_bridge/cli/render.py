@@ -51,9 +51,24 @@ class RenderOptions:
 
     def check(self) -> None:
         """Raise ValueError for values that none of them can have."""
+        self.without_targets()
+
+    def without_targets(self) -> RenderSettings:
+        """Return the settings of a render of which it is not known yet what is taken.
+
+        Raises ValueError for values that none of them can have.
+        """
         from plugin_bridge.offline.render import RenderSettings
 
-        RenderSettings((), mode=self.mode, wiener_passes=self.wiener)
+        return RenderSettings(
+            (),
+            tier=self.tier,
+            mode=self.mode,
+            wiener_passes=self.wiener,
+            container=self.container,
+            subtype=self.subtype,
+            force=self.force,
+        )
 
     def settings(
         self,
@@ -68,20 +83,14 @@ class RenderOptions:
 
         `centre`, `taken`: see `chosen`.
         """
-        from plugin_bridge.offline.render import RenderSettings
-
         model, targets = chosen(wanted, sounds, lanes, self.tier, centre=centre, taken=taken)
-        return model, RenderSettings(
+        return model, dataclasses.replace(
+            self.without_targets(),
             targets=targets,
-            tier=self.tier,
             mode="remove" if sounds.removed else self.mode,
             automation=lanes,
             chains=wanted.chains(),
             timbres=timbres_of(targets, model.spec),
-            wiener_passes=self.wiener,
-            container=self.container,
-            subtype=self.subtype,
-            force=self.force,
         )
 
 
@@ -142,9 +151,12 @@ def stems_folder(path: Path, out: Path | None) -> Path:
 
 def _heard(path: Path, wanted: TargetOptions, sounds: SoundOptions) -> SoundOptions:
     """Return the sounds; where all are asked for and no model is named, those that are heard."""
-    if sounds.all_sources and wanted.model is None and can_hear():
-        return all_heard(path, sounds)
-    return sounds
+    return all_heard(path, sounds) if hears(wanted, sounds) else sounds
+
+
+def hears(wanted: TargetOptions, sounds: SoundOptions) -> bool:
+    """Return whether what is taken of a song are the instruments that are heard in it."""
+    return sounds.all_sources and wanted.model is None and can_hear()
 
 
 def _print_stems(report: Report) -> None:

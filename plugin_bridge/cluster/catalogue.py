@@ -24,7 +24,7 @@ from plugin_bridge.cluster.manifest import DONE, Manifest, Record, read_manifest
 from plugin_bridge.cluster.plan import Plan, hash_of, make_plan, options_of
 from plugin_bridge.cluster.scheduler import Workers, run_jobs
 from plugin_bridge.cluster.songs import Song
-from plugin_bridge.cluster.task import Job, Work
+from plugin_bridge.cluster.task import Choice, Job, Work
 from plugin_bridge.offline.render import RenderSettings
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
@@ -40,6 +40,8 @@ class CatalogueSettings:
     ----------
     out : folder of the stems and of the manifest.
     render : what is taken of each song, without lanes.
+    model : of all songs; None where `choice` has one for each.
+    choice : says what is taken of each song, where that depends on it; `render` has no targets.
     automation : file of lanes, read for every song.
     limit_s : longest time for one song.
     retry_failed : try songs again that failed before.
@@ -52,8 +54,9 @@ class CatalogueSettings:
 
     out: Path
     render: RenderSettings
-    model: OnnxModel
+    model: OnnxModel | None
     automation: Path | None = None
+    choice: Choice | None = None
     limit_s: float = 3600.0
     retry_failed: bool = False
     force: bool = False
@@ -64,8 +67,8 @@ class CatalogueSettings:
 
     def work(self) -> Work:
         """Return it as the workers need it."""
-        options = options_of(self.render, self.automation)
-        model = self.model.path.absolute()
+        options = options_of(self.render, self.automation, self.choice)
+        model = self.model.path.absolute() if self.model else None
         return Work(
             out=self.out.absolute(),
             attempts=self.out.absolute() / FOLDER,
@@ -74,7 +77,8 @@ class CatalogueSettings:
             automation=self.automation.absolute() if self.automation else None,
             options=hash_of(options),
             model=model,
-            model_sha256=sha256_of(model),
+            model_sha256=sha256_of(model) if model else "",
+            choice=self.choice,
             limit_s=self.limit_s,
             force=self.force,
         )
@@ -198,9 +202,9 @@ def _run_line(settings: CatalogueSettings, work: Work) -> dict[str, object]:
     return {
         "version": importlib.metadata.version("stemsteer"),
         "options": work.options,
-        "model": str(work.model),
+        "model": str(work.model or ""),
         "model_sha256": work.model_sha256,
-        **options_of(settings.render, settings.automation),
+        **options_of(settings.render, settings.automation, settings.choice),
     }
 
 

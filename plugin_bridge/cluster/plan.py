@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plugin_bridge.cluster.manifest import DONE, FAILED, Output, Record
 from plugin_bridge.cluster.songs import Song
-from plugin_bridge.cluster.task import Job, Work, signature_of
+from plugin_bridge.cluster.task import Choice, Job, Work, signature_of
 from plugin_bridge.offline.render import RenderSettings
 from realtime.atomic import sha256_of
 from realtime.errors import StemsteerError
@@ -72,7 +72,8 @@ def _check_same_options(songs: Sequence[Song], latest: Mapping[str, Record], wor
 
 def _is_by_same(record: Record, work: Work) -> bool:
     """Return whether a record is of the options and of the model that are asked for now."""
-    return (record.options, record.model_sha256) == (work.options, work.model_sha256)
+    own_models = ("", record.model_sha256)  # "" where each song has a model of its own
+    return record.options == work.options and work.model_sha256 in own_models
 
 
 def _holds(song: Song, record: Record, work: Work, retry_failed: bool) -> bool:
@@ -111,7 +112,9 @@ def _is_same_input(path: Path, record: Record) -> bool:
     return now["input_bytes"] == record.input_bytes and sha256_of(path) == record.input_sha256
 
 
-def options_of(settings: RenderSettings, automation: Path | None) -> dict[str, object]:
+def options_of(
+    settings: RenderSettings, automation: Path | None, choice: Choice | None = None
+) -> dict[str, object]:
     """Return what is taken, and how, as JSON knows it; files by what is in them."""
     vectors = {
         name: [None if one is None else one.tobytes().hex() for one in (pair.like, pair.unlike)]
@@ -127,6 +130,7 @@ def options_of(settings: RenderSettings, automation: Path | None) -> dict[str, o
         "chains": {stem: sha256_of(path) for stem, path in settings.chains.items()},
         "automation": sha256_of(automation) if automation else None,
         "timbres": hashlib.sha256(json.dumps(vectors).encode()).hexdigest() if vectors else None,
+        **({"choice": choice.words} if choice else {}),
     }
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import faulthandler
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
+from typing import Protocol
 
-from plugin_bridge.automation import read_automation
+from plugin_bridge.automation import Automation, read_automation
 from plugin_bridge.cluster.attempts import Attempts, is_stopped
 from plugin_bridge.cluster.manifest import DONE, FAILED, Output, Record
 from plugin_bridge.cluster.songs import Song
@@ -32,6 +33,20 @@ _TRANSIENT = frozenset(
 )  # fmt: skip
 
 
+class Choice(Protocol):
+    """What is taken of each song, by which model, where that depends on the song; it is pickled."""
+
+    @property
+    def words(self) -> Mapping[str, object]:
+        """Return what decides it, beside the settings of the run, as JSON knows it."""
+
+    def of(self, song: Path, lanes: Automation) -> tuple[OnnxModel, RenderSettings]:
+        """Return the model and the settings, without chains, of a song and its lanes.
+
+        Raises StemsteerError if nothing can be taken of this song.
+        """
+
+
 @dataclass(frozen=True)
 class Work:
     """What all songs of a run have in common; paths are absolute, and the same on every worker.
@@ -39,7 +54,8 @@ class Work:
     Parameters
     ----------
     settings : of `render`, without lanes: these are read on the worker, at the rate of the song.
-    options : hash of `settings` and of the files that they name.
+    model, model_sha256 : of all songs; None and "" where `choice` has one for each.
+    options : hash of `settings` and `choice`, and of the files that they name.
     limit_s : longest time for a song; then the process ends.
     force : replace whatever is there.
     """
@@ -50,10 +66,11 @@ class Work:
     settings: RenderSettings
     automation: Path | None
     options: str
-    model: Path
+    model: Path | None
     model_sha256: str
     limit_s: float
     force: bool = False
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -130,11 +147,8 @@ def _done(work: Work, job: Job, replaceable: bool) -> Record:
         _check_unchanged(work.out, job.previous)
     began_s = time.perf_counter()
     with AudioReader(job.song.path) as source:
-        settings = replace(work.settings, force=replaceable or bool(job.previous))
-        if work.automation:
-            lanes = read_automation(work.automation, source.sample_rate)
-            settings = replace(settings, automation=lanes)
-        model = _model(work.model, work.model_sha256)
+        model, settings = _chosen(work, job.song.path, source.sample_rate)
+        settings = replace(settings, force=replaceable or bool(job.previous))
         folder = work.out / job.song.name
 
         def go_on(_: int) -> None:
@@ -151,12 +165,23 @@ def _done(work: Work, job: Job, replaceable: bool) -> Record:
         input_mtime_ns=stat.st_mtime_ns,
         input_sha256=input_sha256,
         model=report.model,
+        model_sha256=work.model_sha256 or sha256_of(model.path),
         seconds=round(took_s, 3),
         speed=round(report.frames / report.sample_rate / took_s, 3),
         sample_rate=report.sample_rate,
         frames=report.frames,
         outputs=outputs,
     )  # fmt: skip
+
+
+def _chosen(work: Work, song: Path, rate_hz: int) -> tuple[OnnxModel, RenderSettings]:
+    """Return the model and the settings of a song, with its lanes at its rate."""
+    lanes = read_automation(work.automation, rate_hz) if work.automation else Automation()
+    if work.choice is not None:
+        model, settings = work.choice.of(song, lanes)
+        return model, replace(settings, chains=work.settings.chains)
+    assert work.model is not None
+    return _model(work.model, work.model_sha256), replace(work.settings, automation=lanes)
 
 
 def failed(work: Work, job: Job, error: str) -> Record:
