@@ -9,9 +9,11 @@ from pathlib import Path
 
 from plugin_bridge.control.target_conditions import has_own_sources, known_instruments
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
+from realtime.encoder import FOLDER, has_encoder
 from realtime.folders import user_models_folder
 from realtime.model import weights_folders
-from realtime.spec import TIERS
+from realtime.onnx_file import metadata_text
+from realtime.spec import METADATA_KEY, TIERS
 
 PREFERRED = ("steer", "panorama")
 """Models that are taken when none is named: the first one that is there and has the tier."""
@@ -46,8 +48,16 @@ def installed_model(name: str) -> InstalledModel:
     return _inspect(find_model(name))
 
 
+def missing_encoder(path: Path) -> str:
+    """Return the identity of the encoder that a model file needs and that is not here, else ""."""
+    spec = _inspect(path).spec
+    return spec.encoder if spec and spec.encoder and not has_encoder(spec.encoder) else ""
+
+
 def remove_model(name: str) -> list[Path]:
     """Remove the files of a model that the user has added, those of its tiers too; return them.
+
+    An encoder that came with it goes as well, unless another model needs it.
 
     Raises StemsteerError if there is none.
     """
@@ -61,9 +71,25 @@ def remove_model(name: str) -> list[Path]:
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
         )
     files = [file for file in files if file.is_file()]
+    encoders = {spec.encoder for spec in map(_spec_of, files) if spec}
     for file in files:
         file.unlink()
+    paths = [path for place in weights_folders() for path in place.glob("*.onnx")]
+    needed = {spec.encoder for spec in map(_spec_of, paths) if spec}
+    for file in (folder / FOLDER / f"{encoder}.onnx" for encoder in sorted(encoders - needed)):
+        if file.is_file():
+            file.unlink()
+            files.append(file)
     return files
+
+
+def _spec_of(path: Path) -> ModelSpec | None:
+    """Return the spec of a model file, None of any other; its graph is not looked at."""
+    try:
+        text = metadata_text(path, METADATA_KEY)
+        return None if text is None else ModelSpec.from_json(text)
+    except ValueError:
+        return None
 
 
 def choose_model(

@@ -168,14 +168,18 @@ def dominated(target: NDArray[np.float32], residual: NDArray[np.float32]) -> NDA
     return kept
 
 
-def encoder_of(identity: str) -> OnnxEncoder:
+def encoder_of(identity: str, beside: Path | None = None) -> OnnxEncoder:
     """Load the encoder that a model says it was trained with.
+
+    Parameters
+    ----------
+    beside : see `load_encoder`.
 
     Raises
     ------
     StemsteerError if it is not here, cannot be used, or a file of that name holds another one.
     """
-    encoder = load_encoder(identity)
+    encoder = load_encoder(identity, beside)
     if encoder.spec.encoder != identity:
         raise StemsteerError(
             f"{encoder.path} is called as the encoder {identity!r} and holds "
@@ -184,12 +188,22 @@ def encoder_of(identity: str) -> OnnxEncoder:
     return encoder
 
 
-def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
+def has_encoder(identity: str, beside: Path | None = None) -> bool:
+    """Return whether `encoder_of` finds an encoder that can be used."""
+    try:
+        encoder_of(identity, beside)
+    except StemsteerError:
+        return False
+    return True
+
+
+def load_encoder(name: str = DEFAULT, beside: Path | None = None) -> OnnxEncoder:
     """Load an encoder by its path, or from the folders `encoders` beside the models.
 
     Parameters
     ----------
     name : what its file is called, or the identity that a model or a timbre says.
+    beside : a folder of models whose encoders come first, as that of a model given by its path.
 
     Raises
     ------
@@ -197,7 +211,8 @@ def load_encoder(name: str = DEFAULT) -> OnnxEncoder:
     """
     if name.endswith(".onnx") or os.sep in name:
         return OnnxEncoder(name)
-    files = [p for f in weights_folders() for p in sorted((f / FOLDER).glob("*.onnx"))]
+    folders = [*([beside] if beside else []), *weights_folders()]
+    files = [p for f in folders for p in sorted((f / FOLDER).glob("*.onnx"))]
     for path in files:
         if path.stem == name:
             return OnnxEncoder(path)

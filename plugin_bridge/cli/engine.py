@@ -47,16 +47,17 @@ def serve(
     from plugin_bridge.timbre.service import TimbreService
     from realtime import find_model
 
-    find_model(model)  # what is wrong is told here, not to every plugin
+    folder = find_model(model).parent  # what is wrong is told here, not to every plugin
     if automation:
         read_automation(automation, 44_100)
     surface = InstanceSurface()
     with contextlib.ExitStack() as stack:
-        stack.callback(TimbreService(surface, _report).stop)
+        stack.callback(TimbreService(surface, _report, folder).stop)
         if osc:
             stack.enter_context(osc_server(surface, listen))
         if shown.panel:
-            stack.enter_context(engine_panel(shown.settings(), shown.panel_open))
+            settings = dataclasses.replace(shown.settings(), models_folder=folder)
+            stack.enter_context(engine_panel(settings, shown.panel_open))
         run(model, surface, automation)
 
 

@@ -59,7 +59,7 @@ class FileTrial:
             rate_hz = reader.sample_rate
         lanes = self.wanted.lanes(rate_hz)
         model, targets = chosen(self.wanted, self.sounds, lanes, "live", centre=True)
-        timbres = timbres_of(targets, model.spec)
+        timbres = timbres_of(targets, model)
         settings = LiveSettings(
             targets, rate_hz, automation=lanes, chains=self.wanted.chains(), timbres=timbres
         )
@@ -204,10 +204,12 @@ def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Itera
     session = trial.session()
     surface = session.surface
     with contextlib.ExitStack() as stack:
+        models_folder = trial.wanted.model_folder
+        settings = dataclasses.replace(settings, models_folder=models_folder)
         server = settings.open(surface, warn)
         stack.callback(lambda: typer.echo(server.summary(), err=True))
         stack.enter_context(running(server, warn))
-        stack.callback(TimbreSettings().open(surface, warn).stop)
+        stack.callback(TimbreSettings(models_folder).open(surface, warn).stop)
         player = FilePlayer(session, trial.path, server.hear, partial(trial.write, surface))
         stack.callback(_end, player)
         server.player = player

@@ -155,13 +155,13 @@ def live(
             tier=tier,
             automation=lanes,
             chains=wanted.chains(),
-            timbres=timbres_of(targets, model.spec),
+            timbres=timbres_of(targets, model),
             record_folder=files.record,
             force=files.force,
         )
         session = _session(model, settings, files)
         stack.enter_context(ended_by_interrupt())
-        stack.enter_context(_servers(session, listen if osc else None, shown))
+        stack.enter_context(_servers(session, listen if osc else None, shown, wanted))
         if learn_s is not None:
             for target in targets:
                 session.surface.requests.put(Request(target.name, "learn", (learn_s,)))
@@ -183,15 +183,21 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
 
 @contextlib.contextmanager
 def _servers(
-    session: LiveSession, listen: ListenOptions | None, shown: BesidePanelOptions
+    session: LiveSession,
+    listen: ListenOptions | None,
+    shown: BesidePanelOptions,
+    wanted: TargetOptions,
 ) -> Iterator[None]:
     """Run beside the sound what makes timbres, and OSC and the panel if they are asked for."""
     from plugin_bridge.control.server_process import ServerProcess
     from plugin_bridge.timbre.service import TimbreSettings
 
     osc: list[ServerSettings] = [listen.settings()] if listen else []
-    panel = shown.settings() if shown.panel else None
-    settings = [*osc, TimbreSettings(), *([panel] if panel else [])]
+    folder = wanted.model_folder
+    panel = None
+    if shown.panel:
+        panel = dataclasses.replace(shown.settings(), models_folder=folder)
+    settings = [*osc, TimbreSettings(folder), *([panel] if panel else [])]
     with ServerProcess(session.surface, settings) as servers:
         if listen:
             typer.echo(f"listening for OSC on {listen.bind} port {servers.ports[0]}", err=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.cli.console import print_table, say_json
+from plugin_bridge.cli.console import print_table, say_json, warn
 
 if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
@@ -71,6 +71,19 @@ def add(
             paths = run(source, force=force, progress=progress)
     for path in paths:
         typer.echo(f"wrote {path}")
+    _tell_missing_encoders(paths)
+
+
+def _tell_missing_encoders(paths: Iterable[Path]) -> None:
+    """Warn of models that were added and whose encoder is not here: no example can be shown."""
+    from plugin_bridge.model_library import missing_encoder
+
+    for path in paths:
+        if identity := missing_encoder(path):
+            warn(
+                f"{path.stem} takes no examples yet: its encoder {identity!r} is not here. Put it "
+                "into encoders/ beside the file that is added, and add that again with --force"
+            )
 
 
 @models.command()

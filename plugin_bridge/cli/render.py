@@ -90,7 +90,7 @@ class RenderOptions:
             mode="remove" if sounds.removed else self.mode,
             automation=lanes,
             chains=wanted.chains(),
-            timbres=timbres_of(targets, model.spec),
+            timbres=timbres_of(targets, model),
         )
 
 

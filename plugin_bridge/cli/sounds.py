@@ -17,7 +17,7 @@ from plugin_bridge.control.instruments import Meaning, resolve
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
     from plugin_bridge.control.target import Target, TimbrePair
-    from realtime import ModelSpec
+    from realtime import OnnxModel
 
 STRENGTH, MORPH = BY_NAME["strength"], BY_NAME["timbre_morph"]
 _NAMED = re.compile(r"(?P<name>\w[\w .+()-]*)=(?P<rest>.+)")
@@ -200,8 +200,10 @@ class SoundOptions:
         )
 
 
-def timbres_of(targets: Sequence[Target], spec: ModelSpec) -> dict[str, TimbrePair]:
+def timbres_of(targets: Sequence[Target], model: OnnxModel) -> dict[str, TimbrePair]:
     """Return the timbres of the examples of targets by name, made by the model's encoder.
+
+    That may lie in `encoders` beside the model.
 
     Raises
     ------
@@ -216,7 +218,8 @@ def timbres_of(targets: Sequence[Target], spec: ModelSpec) -> dict[str, TimbrePa
     from plugin_bridge.timbre.vector import check_apart
     from realtime.encoder import encoder_of
 
-    encoder, library = encoder_of(spec.encoder), TimbreLibrary()
+    encoder = encoder_of(model.spec.encoder, model.path.parent)
+    library = TimbreLibrary()
     pairs = {}
     for target in asking:
         like, unlike = (

@@ -58,6 +58,12 @@ class TargetOptions:
 
         return read_automation(self.automation, sample_rate) if self.automation else Automation()
 
+    @property
+    def model_folder(self) -> Path | None:
+        """Return the folder of a model given by its path, whose encoder may lie beside it."""
+        path = Path(self.model or "")
+        return path.parent if path.is_file() else None
+
     def check(self, sounds: SoundOptions) -> None:
         """Raise BadParameter for targets by options beside those of a file."""
         said = self.azimuths is not None or self.width_deg is not None or bool(sounds.sounds())

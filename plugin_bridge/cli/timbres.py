@@ -128,12 +128,12 @@ def _encoder(model: str | None) -> OnnxEncoder:
 
     if model is None:
         return load_encoder()
-    spec = load_model(model).spec
-    if not spec.encoder:
+    loaded = load_model(model)
+    if not loaded.spec.encoder:
         raise typer.BadParameter(
-            f"model {spec.name!r} takes no timbre of an example", param_hint="'--model'"
+            f"model {loaded.spec.name!r} takes no timbre of an example", param_hint="'--model'"
         )
-    return encoder_of(spec.encoder)
+    return encoder_of(loaded.spec.encoder, loaded.path.parent)
 
 
 def _classes(encoder: str) -> dict[str, list[float]]:

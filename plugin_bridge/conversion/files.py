@@ -17,10 +17,12 @@ from plugin_bridge.conversion.spleeter_files import Writers
 from plugin_bridge.conversion.spleeter_onnx import read_network
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
+from realtime.encoder import FOLDER, encoder_of, has_encoder
 from realtime.errors import StemsteerError
 from realtime.onnx_file import metadata_text
 from realtime.spec import METADATA_KEY
 
+_NOT_IN_NAME = re.compile(r"[^\w.-]")
 CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
 KINDS = (
     "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), its networks as ONNX "
@@ -87,8 +89,7 @@ def _packed(wheel: Path) -> Writers:
 def _exported(files: list[Path], name: str | None) -> Writers:
     """Spleeter's networks as ONNX files, each called by its source; or a model of ours."""
     if len(files) == 1 and metadata_text(files[0], METADATA_KEY) is not None:
-        OnnxModel(files[0])  # refuses one that does not keep its spec
-        return {name or files[0].stem: lambda path: shutil.copyfile(files[0], path)}
+        return _ours(files[0], name or files[0].stem)
     networks = {_exported_source(file): file for file in files}
     order = next((o for o in spleeter_files.SOURCES.values() if set(o) == set(networks)), None)
     if order is None and list(networks) == ["vocals"]:
@@ -103,6 +104,24 @@ def _exported(files: list[Path], name: str | None) -> Writers:
         with _named(networks[source]):
             read[source] = read_network(networks[source])
     return spleeter_files.writers_of_networks(read, name or "spleeter-onnx")
+
+
+def _ours(file: Path, name: str) -> Writers:
+    """A model of ours, and the encoder of its timbres if that is not here yet and lies beside it.
+
+    Raises StemsteerError for a model that does not keep its spec.
+    """
+    identity = OnnxModel(file).spec.encoder
+    writers: Writers = {name: partial(_copied, file)}
+    if identity and not has_encoder(identity) and has_encoder(identity, file.parent):
+        encoder = encoder_of(identity, file.parent)
+        place = f"{FOLDER}/{_NOT_IN_NAME.sub('_', identity)}"
+        writers[place] = partial(_copied, encoder.path)
+    return writers
+
+
+def _copied(file: Path, path: Path) -> None:
+    shutil.copyfile(file, path)
 
 
 def _exported_source(file: Path) -> str:

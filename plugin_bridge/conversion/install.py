@@ -18,6 +18,7 @@ from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.picture.spec import PICTURE_KEY
 from realtime import OnnxModel, Separator
 from realtime.atomic import atomic_write
+from realtime.encoder import ENCODER_KEY, OnnxEncoder
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.model import WEIGHTS, open_session
@@ -105,10 +106,27 @@ def _appear(writers: Mapping[Path, Callable[[Path], None]]) -> None:
         for path, write in writers.items():
             part = stack.enter_context(atomic_write(path))
             write(part)
-            (_try if metadata_text(part, PICTURE_KEY) is None else _try_pictures)(part)
+            _try(part)
 
 
 def _try(path: Path) -> None:
+    """Run what was written. Raises StemsteerError if it gives nonsense."""
+    if metadata_text(path, PICTURE_KEY) is not None:
+        _try_pictures(path)
+    elif metadata_text(path, ENCODER_KEY) is not None:
+        _try_encoder(path)
+    else:
+        _try_model(path)
+
+
+def _try_encoder(path: Path) -> None:
+    """Let an encoder hear a second of noise. Raises StemsteerError if it gives nonsense."""
+    encoder = OnnxEncoder(path)
+    noise = np.random.default_rng(0).standard_normal((2, encoder.spec.sample_rate))
+    encoder.encode(noise.astype(np.float32))
+
+
+def _try_model(path: Path) -> None:
     """Run a model over a second of noise. Raises StemsteerError if it gives nonsense."""
     model = OnnxModel(path)
     tier = next(iter(model.spec.tiers))

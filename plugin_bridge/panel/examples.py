@@ -8,7 +8,7 @@ name of letters. It is looked at in a thread of its own, one after the other.
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -30,10 +30,16 @@ _NOT_IN_NAME = re.compile(r"[^\w .+()-]|^\W+")
 
 
 class Examples:
-    """Gives sounds of a surface what a browser sends; any thread may call it, one at a time."""
+    """Gives sounds of a surface what a browser sends; any thread may call it, one at a time.
 
-    def __init__(self, surface: ControlSurface) -> None:
+    Parameters
+    ----------
+    models_folder : see `realtime.encoder.load_encoder`.
+    """
+
+    def __init__(self, surface: ControlSurface, models_folder: Path | None = None) -> None:
         self._surface, self._library = surface, TimbreLibrary()
+        self._models_folder = models_folder
         self._encoders: dict[str, OnnxEncoder] = {}
 
     def take_sound(self, instance: str, name: str, body: bytes) -> str:
@@ -94,7 +100,7 @@ class Examples:
         if not name:
             raise StemsteerError("its model takes no timbre: choose one that does, as steer")
         if name not in self._encoders:
-            self._encoders[name] = encoder_of(name)
+            self._encoders[name] = encoder_of(name, self._models_folder)
         return self._encoders[name]
 
 

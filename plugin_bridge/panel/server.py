@@ -68,6 +68,7 @@ class PanelOptions:
     Parameters
     ----------
     lanes_folder : where performances are written that a browser has asked for.
+    models_folder : where a model lies whose encoder may be beside it; None: where all models are.
 
     Raises
     ------
@@ -79,6 +80,7 @@ class PanelOptions:
     port: int = DEFAULT_PORT
     token: str = ""
     lanes_folder: Path = field(default_factory=Path.cwd)
+    models_folder: Path | None = None
 
     def __post_init__(self) -> None:
         address = ipaddress.ip_address(self.host)  # raises ValueError with the address in it
@@ -156,7 +158,7 @@ class PanelServer:
         self.port = int(self._listener.getsockname()[1])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
-        app = make_app(self._hub, self._performance, Examples(surface))
+        app = make_app(self._hub, self._performance, Examples(surface, options.models_folder))
         self._server = WebServer(uvicorn_config(app))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}

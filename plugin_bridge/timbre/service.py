@@ -10,6 +10,7 @@ import math
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
@@ -27,11 +28,18 @@ LONGEST_WORDS = 200
 
 @dataclass(frozen=True)
 class TimbreSettings:
-    """Settings of a `TimbreService`, which has none; goes to another process by pickle."""
+    """Settings of a `TimbreService`; goes to another process by pickle.
+
+    Parameters
+    ----------
+    models_folder : where a model lies whose encoder may be beside it; None: where all models are.
+    """
+
+    models_folder: Path | None = None
 
     def open(self, surface: ControlSurface, report: Report) -> TimbreService:
         """Return the service, which works already."""
-        return TimbreService(surface, report)
+        return TimbreService(surface, report, self.models_folder)
 
 
 class TimbreService:
@@ -40,12 +48,15 @@ class TimbreService:
     Parameters
     ----------
     report : told in a sentence what was done, or why it was not.
+    models_folder : see `TimbreSettings`.
     """
 
     name, port = "timbres", 0
 
-    def __init__(self, surface: ControlSurface, report: Report) -> None:
-        self._surface, self._report = surface, report
+    def __init__(
+        self, surface: ControlSurface, report: Report, models_folder: Path | None = None
+    ) -> None:
+        self._surface, self._report, self._models_folder = surface, report, models_folder
         self._library = TimbreLibrary()
         self._encoders: dict[str, OnnxEncoder] = {}
         self._made: dict[tuple[str, Slot], Timbre] = {}
@@ -125,7 +136,7 @@ class TimbreService:
         """
         name = self._encoder_name(instance)
         if name not in self._encoders:
-            self._encoders[name] = encoder_of(name)
+            self._encoders[name] = encoder_of(name, self._models_folder)
         return self._encoders[name]
 
     def _encoder_name(self, instance: str) -> str:

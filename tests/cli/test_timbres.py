@@ -27,7 +27,8 @@ class Encoder:
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("STEMSTEER_MODELS", str(tmp_path))
-    monkeypatch.setattr("realtime.encoder.load_encoder", lambda name="listen": Encoder())
+    load = lambda name="listen", beside=None: Encoder()  # noqa: E731
+    monkeypatch.setattr("realtime.encoder.load_encoder", load)
     monkeypatch.chdir(tmp_path)
     timbre_model(tmp_path / "listener.onnx", {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)})
     soundfile.write("loud.wav", tone(300, 4 * 44_100, level=0.5), 44_100)

@@ -133,7 +133,7 @@ def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
             heard.append(audio.shape[1])
             return np.array([1, 0], np.float32)
 
-    monkeypatch.setattr("realtime.encoder.load_encoder", lambda name: Encoder())
+    monkeypatch.setattr("realtime.encoder.load_encoder", lambda name, beside=None: Encoder())
     mix = soundfile.read(song, dtype="int16")[0]
     found = rendered(song, "--like", f"{song}@1-2", "--like", f"{song}@3-4.5")
     assert heard == [44_100, 66_150]

@@ -1,0 +1,83 @@
+"""Models in our own form, which a user has trained: added, given by path, and refused."""
+
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from plugin_bridge.cli import app as cli
+from realtime.encoder import load_encoder
+from realtime.model import OnnxModel
+from tests.support.models import timbre_model
+from tests.support.rendering import noise_song, stemsteer
+from tests.support.unets import unet_file
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network by example as its export leaves it: its file, and its encoder beside it."""
+    return unet_file(tmp_path_factory.mktemp("trained"), "query")
+
+
+@pytest.fixture(autouse=True)
+def added(tmp_path, monkeypatch):
+    """A data folder of one's own; gives the folder of models that are added."""
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data" / "models"
+
+
+def models(*words):
+    return CliRunner().invoke(cli.app, ["models", *map(str, words)])
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.onnx"))
+
+
+def test_a_model_by_example_is_added_with_its_encoder_and_both_are_removed(
+    trained, added, tmp_path
+):
+    encoder = f"encoders/{OnnxModel(trained).spec.encoder}.onnx"
+    done = models("add", trained, "--name", "mine")
+    assert done.exit_code == 0, done.output
+    assert files(added) == [encoder, "mine.onnx"]
+    song = noise_song(tmp_path)
+    taken = stemsteer(song, "--model", "mine", "--like", "song.wav@0-1", "--out", "out")
+    assert taken.exit_code == 0, taken.output
+    assert models("add", trained, "--name", "other").exit_code == 0
+    models("remove", "other")
+    assert files(added) == [encoder, "mine.onnx"], "the encoder is needed by the other model"
+    models("remove", "mine")
+    assert files(added) == []
+
+
+def test_a_model_by_example_without_its_encoder_is_added_and_what_is_missing_is_said(
+    trained, added, tmp_path
+):
+    alone = shutil.copyfile(trained, tmp_path / "alone.onnx")
+    done = models("add", alone)
+    assert done.exit_code == 0, done.output
+    identity = OnnxModel(trained).spec.encoder
+    assert f"takes no examples yet: its encoder '{identity}' is not here" in done.stderr
+    assert files(added) == ["alone.onnx"]
+
+
+def test_a_model_whose_encoder_comes_along_gets_no_second_one(added, tmp_path):
+    listen = load_encoder().spec.encoder
+    path = timbre_model(tmp_path / "t.onnx", {"vocals": (1.0, 0.0)}, encoder=listen)
+    done = models("add", path)
+    assert done.exit_code == 0, done.output
+    assert files(added) == ["t.onnx"]
+    assert "encoder" not in done.stderr
+
+
+def test_a_model_given_by_its_path_finds_the_encoder_beside_it(trained, tmp_path):
+    song = noise_song(tmp_path)
+    words = ("--model", str(trained), "--like", "song.wav@0-1", "--out", "out")
+    done = stemsteer(song, *words)
+    assert done.exit_code == 0, done.output
+    kept = CliRunner().invoke(
+        cli.app, ["timbres", "add", "mine", "song.wav@0-1", "--model", str(trained)]
+    )
+    assert kept.exit_code == 0, kept.output
