@@ -64,7 +64,9 @@ class TargetConditions:
     Parameters
     ----------
     spec : of the model; what it takes decides which conditions are made: ``direction``,
-        ``timbre`` and ``against``, or ``sources`` where it has sources of its own.
+        ``timbre`` and ``against``, or ``sources`` where it has sources of its own. A model with
+        ``against`` and no encoder, as of labels, is told there which instruments the other
+        targets are.
     timbres : the examples of the targets; none if None.
     """
 
@@ -73,6 +75,7 @@ class TargetConditions:
         self._sources = _table(INSTRUMENTS, _one_hot(spec.targets), len(spec.targets))
         size = spec.conditions.get("timbre", 0)
         self._classes = _table(INSTRUMENTS, spec.classes, size)
+        self._hears_examples = bool(spec.encoder)
         self.timbres = TargetTimbres(size) if timbres is None else timbres
 
     def __call__(self, values: TargetValues, times_s: NDArray[np.float64]) -> Conditions:
@@ -86,19 +89,37 @@ class TargetConditions:
         if "timbre" in self._sizes:
             made["timbre"] = self._timbre(values, times_s)
         if "against" in self._sizes:
-            made["against"] = np.zeros((*values.strength.shape, self._sizes["against"]), np.float32)
+            made["against"] = self._others(values)
             for target, vectors in self.timbres.at("unlike", times_s).items():
                 made["against"][:, target] = values.strength[:, target, None] * vectors
         return made
 
     def _timbre(self, values: TargetValues, times_s: NDArray[np.float64]) -> Floats:
         """Return the timbres (F, T, size): unit vectors times the strength, zeros where free."""
-        timbre: Floats = values.instruments @ self._classes
-        timbre /= np.maximum(np.linalg.norm(timbre, axis=-1, keepdims=True), 1)  # of a family
+        timbre = self._named(values.instruments)
         for target, vectors in self.timbres.at("like", times_s).items():
             timbre[:, target] = _toward(timbre[:, target], vectors, values.morph[:, target, None])
         timbre *= values.strength[..., None]
         return timbre
+
+    def _named(self, shares: Floats) -> Floats:
+        """Return the timbres (F, T, size) of shares of instruments, no longer than unit vectors."""
+        named: Floats = shares @ self._classes
+        named /= np.maximum(np.linalg.norm(named, axis=-1, keepdims=True), 1)  # of a family
+        return named
+
+    def _others(self, values: TargetValues) -> Floats:
+        """Return what plays besides each target (F, T, size): the instruments of the others.
+
+        A model with an encoder is told zeros: there a counter-example says what is not wanted.
+        """
+        others = np.zeros_like(values.instruments)
+        if not self._hears_examples:
+            shares = values.instruments * values.strength[..., None]
+            for target in range(shares.shape[1]):
+                others[:, target] = np.delete(shares, target, axis=1).max(1, initial=0)
+            others *= 1 - values.instruments
+        return self._named(others) * values.strength[..., None]
 
 
 def _toward(named: Floats, like: Floats, morph: Floats) -> Floats:

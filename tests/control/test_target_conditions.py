@@ -73,6 +73,33 @@ def test_in_the_middle_of_a_switch_both_instruments_have_half():
     )
 
 
+def label_spec(encoder=""):
+    rows = dict(zip(("vocals", "drums", "guitar"), np.eye(3).tolist(), strict=True))
+    return ModelSpec(
+        "l", LIVE, {"timbre": 3, "against": 3}, "mixture", encoder=encoder, classes=rows
+    )
+
+
+def test_a_model_of_labels_is_told_which_others_play():
+    shares = np.zeros((2, 3, MAX_INSTRUMENTS), np.float32)
+    for target, number in enumerate((VOCALS, DRUMS, GUITAR)):
+        shares[:, target, number] = 1
+    shares[:, 0, DRUMS] = 1  # so the first two share an instrument
+    told = TargetConditions(label_spec())(values(shares))["against"][0]
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(told, [[0, 0, 1], [half, 0, half], [half, half, 0]], atol=1e-6)
+    alone = TargetConditions(label_spec())(values(shares[:, :1]))
+    assert not alone["against"].any()
+    quiet = TargetConditions(label_spec())(values(shares, strength=0))
+    assert not quiet["against"].any()
+
+
+def test_a_model_with_an_encoder_is_told_counter_examples_alone():
+    shares = np.concatenate([one_instrument(VOCALS, 1, 1), one_instrument(DRUMS, 1, 1)], axis=1)
+    told = TargetConditions(label_spec("listen"), unlike={0: QUERY})(values(shares))["against"]
+    np.testing.assert_array_equal(told, [[QUERY, np.zeros(3)]])
+
+
 def test_strength_takes_the_instrument_back():
     made = TargetConditions(source_spec())(values(one_instrument(VOCALS, 1, 1), strength=0.25))
     np.testing.assert_allclose(made["sources"], [[[0.25, 0]]])

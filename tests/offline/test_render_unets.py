@@ -58,6 +58,15 @@ def test_each_system_takes_a_sound_in_its_own_way(song, words):
     np.testing.assert_allclose(both, mix, atol=1e-6)
 
 
+def test_a_network_of_labels_is_told_which_others_play(song):
+    folder, violin = song.parent, ("--model", "label-unet", "--instrument", "violin")
+    for words, out in (((), "alone"), (("--instrument", "cello"), "both")):
+        done = stemsteer(song, *violin, *words, "--out", out)
+        assert done.exit_code == 0, done.output
+    alone, both = (soundfile.read(folder / out / "violin.wav")[0] for out in ("alone", "both"))
+    assert np.abs(alone - both).max() > 1e-4
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
