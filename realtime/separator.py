@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,9 @@ class Separator:
     ----------
     invalid_samples, model_faults : how many samples, and how often masks, were none, since it was
         made.
+    activity : (frames, targets) of the newest frames, 0 to 1; None if the model does not tell it.
+    on_activity : told the number of a first frame and the activity of it and those after it, which
+        holds until the call returns; None: nothing is.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Separator:
         self._windows = windows(self.tier)
         self._joint = JointFilter(len(names), hop_s) if model.spec.joint else None
         self.invalid_samples = self.model_faults = 0
+        self.on_activity: Callable[[int, NDArray[np.float32]], None] | None = None
         self.reset()
 
     @property
@@ -228,6 +232,8 @@ class Separator:
                 masks = self._joint.filters(gains, spectra, conditions["timbre"])
                 azimuth_deg = None
             pieces = masked_in_pieces(masks, spectra, azimuth_deg, AT_ONCE)
+        if self.activity is not None and self.on_activity is not None:
+            self.on_activity(self.frame - frames, self.activity)
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
         for when, group, estimates in pieces:
             flat = estimates.reshape(len(estimates), -1, estimates.shape[-1])

@@ -60,7 +60,7 @@ def _moved_levels(lanes: Automation) -> list[str]:
 
 
 def write_quality(path: Path, source: Path, report: Report, *, force: bool) -> RenderQuality:
-    """Judge the stems of a render, and write what was found as JSON.
+    """Judge the stems of a render, and write what was found as JSON, with what the model told.
 
     Raises StemsteerError if a file is there meanwhile, unless `force` lets it be replaced.
     """
@@ -74,8 +74,11 @@ def write_quality(path: Path, source: Path, report: Report, *, force: bool) -> R
         Path(residual.path),
     )
     check_output_file(path, source, force)
+    content = {"input": str(source), **asdict(judged)}
+    for found, stem in zip(content["stems"], targets, strict=True):
+        found["activity"] = None if stem.activity is None else asdict(stem.activity)
     with atomic_write(path) as hidden:
-        hidden.write_text(json.dumps({"input": str(source), **asdict(judged)}, indent=2) + "\n")
+        hidden.write_text(json.dumps(content, indent=2) + "\n")
     return judged
 
 

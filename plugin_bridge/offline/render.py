@@ -26,6 +26,7 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.offline.activity import ActivityLog
 from plugin_bridge.offline.parts import Part, PartConditions, parts_of, summed
 from plugin_bridge.offline.presence import Pairs, within_stretches
 from plugin_bridge.offline.report import Report, StemReport
@@ -201,6 +202,7 @@ def render(
     In either case, and when interrupted, no file is left behind.
     """
     plan = plan_render(source, model, settings)
+    activities = ActivityLog(plan.separator)
     paths = {name: folder / f"{name}.{plan.sample_format.container}" for name in plan.written}
     began_s = time.perf_counter()
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
@@ -221,7 +223,13 @@ def render(
         latency_samples=latency,
         real_time_factor=round(took_s * source.sample_rate / files.n_samples, 6),
         stems=tuple(
-            StemReport.of(name, paths[name], directions.get(name, {}), writer)
+            StemReport.of(
+                name,
+                paths[name],
+                directions.get(name, {}),
+                writer,
+                activities.of(name, files.n_samples / source.sample_rate),
+            )
             for name, writer in files.writers.items()
         ),
         model_faults=plan.separator.model_faults,

@@ -10,13 +10,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from plugin_bridge.files.audio_writer import AudioWriter
+from plugin_bridge.offline.activity import Activity
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes of a name of a file that are not UTF-8
 
 
 @dataclass(frozen=True)
 class StemReport:
-    """A file that was written; a direction is None where it moves, a level where it is silent."""
+    """A file that was written.
+
+    A direction is None where it moves, a level where it is silent, the activity where the model
+    does not tell it.
+    """
 
     name: str
     path: str
@@ -25,10 +30,16 @@ class StemReport:
     peak_db: float | None
     rms_db: float | None
     clipped: int
+    activity: Activity | None = None
 
     @classmethod
     def of(
-        cls, name: str, path: Path, direction: Mapping[str, float | None], writer: AudioWriter
+        cls,
+        name: str,
+        path: Path,
+        direction: Mapping[str, float | None],
+        writer: AudioWriter,
+        activity: Activity | None = None,
     ) -> StemReport:
         """Report what `writer` wrote to `path`."""
         size = writer.n_samples * writer.channels
@@ -40,6 +51,7 @@ class StemReport:
             peak_db=_db(writer.peak),
             rms_db=_db(math.sqrt(writer.power / size)),
             clipped=writer.clipped,
+            activity=activity,
         )
 
 

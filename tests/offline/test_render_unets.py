@@ -67,6 +67,23 @@ def test_a_network_of_labels_is_told_which_others_play(song):
     assert np.abs(alone - both).max() > 1e-4
 
 
+def test_when_an_instrument_plays_is_said_of_its_stem(song):
+    words = ("--model", "activity-unet", "--instrument", "drums", "--instrument", "bass")
+    done = stemsteer(song, *words, "--out", "out", "--json", "--report", "report.json")
+    assert done.exit_code == 0, done.output
+    *stems, residual = json.loads(done.stdout)["stems"]
+    assert residual["activity"] is None
+    reported = json.loads((song.parent / "report.json").read_text())["stems"]
+    for stem, again in zip(stems, reported, strict=True):
+        activity = stem["activity"]
+        assert len(activity["values"]) == 20, "two seconds"
+        assert all(0 <= value <= 1 for value in activity["values"])
+        assert np.ptp(activity["values"]) > 0
+        assert again["activity"] == activity
+    other = stemsteer(song, "--model", "query-unet", "--instrument", "bass", "--json")
+    assert [stem["activity"] for stem in json.loads(other.stdout)["stems"]] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
