@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_bridge.control.target_conditions import has_own_sources, known_instruments
+from plugin_bridge.control.instruments import Meaning
+from plugin_bridge.control.target_conditions import (
+    has_own_sources,
+    known_instruments,
+    own_names,
+)
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.encoder import FOLDER, has_encoder
 from realtime.folders import user_models_folder
@@ -97,6 +102,7 @@ def choose_model(
     tier: str,
     instruments: Sequence[str] = (),
     *,
+    words: Sequence[Meaning] = (),
     timbre: bool = False,
     against: bool = False,
     sources: bool = False,
@@ -110,6 +116,8 @@ def choose_model(
     Parameters
     ----------
     instruments : names of the table of controls that it has to know.
+    words : what was asked for in words, which it has to know as well; a model that is named may
+        have a source of that name instead, or know a part of a family.
     timbre, against : whether it has to take timbres, which examples of a sound give, and timbres
         of what the sound is not.
     direction, moving : whether a direction is asked for beside these, or lanes move the timbre:
@@ -125,12 +133,15 @@ def choose_model(
     if name is not None:
         for model in _named(name, tier):
             model.spec.tier(tier)
-            missing = _missing(model.spec, instruments, timbre, against, sources)
+            names = [*_known_words(model.spec, words), *instruments]
+            missing = _missing(model.spec, names, timbre, against, sources)
             if not missing:
                 return model
         raise ValueError(f"model {model.spec.name!r} {missing}")
     if tier not in TIERS:
         raise ValueError(f"tier is {tier!r}, expected one of {', '.join(TIERS)}")
+    instruments = [*(name for meaning in words for name in meaning.classes), *instruments]
+    instruments = list(dict.fromkeys(instruments))
     if instruments or timbre or sources:
         return _best(tier, instruments, timbre, against, sources, direction or moving)
     for preferred in PREFERRED:
@@ -145,6 +156,19 @@ def choose_model(
         f"no model with the tier {tier!r}, expected one of {', '.join(PREFERRED)} in "
         f"{', '.join(map(str, weights_folders()))}; name another with --model"
     )
+
+
+def _known_words(spec: ModelSpec, words: Sequence[Meaning]) -> list[str]:
+    """Return the instruments of words, those of a family that a model knows, if it knows any.
+
+    Words that are no instruments are left out, and the model's own sources.
+    """
+    names: list[str] = []
+    for meaning in words:
+        if not meaning.fault and meaning.word not in own_names(spec):
+            known = [name for name in meaning.classes if name in known_instruments(spec)]
+            names += known if known and meaning.word else meaning.classes
+    return list(dict.fromkeys(names))
 
 
 def _named(name: str, tier: str) -> Iterator[OnnxModel]:
@@ -206,7 +230,7 @@ def _missing(
     spec: ModelSpec, instruments: Sequence[str], timbre: bool, against: bool, sources: bool
 ) -> str:
     """Return what a model cannot do of what is asked, in words; empty if it can."""
-    known = known_instruments(spec)
+    known = (*known_instruments(spec), *own_names(spec))
     if unknown := [name for name in instruments if name not in known]:
         return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
     if timbre and not ("timbre" in spec.conditions and spec.encoder):

@@ -17,6 +17,7 @@ from plugin_bridge.control.target_conditions import (
     TargetConditions,
     TargetValues,
     has_own_sources,
+    numbers_of,
 )
 from plugin_bridge.control.target_timbres import TargetTimbres
 from realtime.conditions import Conditions
@@ -211,7 +212,8 @@ def conditions_of(
 
     Raises
     ------
-    ValueError if a target asks for an instrument or has examples, and the model knows none.
+    ValueError if a target asks for an instrument or has examples, and the model knows none, or
+    for an instrument that is neither in the table nor a source of the model.
     """
     pairs = examples or {}
     told = None
@@ -235,5 +237,5 @@ def conditions_of(
         sample_rate,
         {target.name: target.values for target in targets},
         model=told,
-        instruments={target.name: target.instrument_numbers for target in targets},
+        instruments={t.name: numbers_of(t.instruments, spec) or (ANY,) for t in targets},
     )

@@ -131,8 +131,6 @@ def _fetching(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def _shown(found: InstalledModel) -> list[tuple[str, str]]:
     """Return what is said of a model, heading and text."""
-    from plugin_bridge.control.target_conditions import known_instruments
-
     spec = found.spec
     if spec is None:
         return [("file", str(found.path)), ("fault", found.fault)]
@@ -145,7 +143,7 @@ def _shown(found: InstalledModel) -> list[tuple[str, str]]:
         ("model", f"{spec.name}: {spec.description}"),
         ("file", f"{found.path}, {found.size_bytes / 1e6:.1f} MB"),
         ("tiers", ", ".join(tiers)),
-        ("knows", ", ".join(known_instruments(spec)) or "no instrument by name"),
+        ("knows", ", ".join(_known(spec)) or "no instrument by name"),
         ("taken by", taken_by(spec)),
         ("measured", "; ".join(figures)),
         ("licence", spec.licence),
@@ -153,6 +151,13 @@ def _shown(found: InstalledModel) -> list[tuple[str, str]]:
           if key in spec.training),
     ]  # fmt: skip
     return [(heading, text) for heading, text in rows if text]
+
+
+def _known(spec: ModelSpec) -> list[str]:
+    """Return what a model can be asked for by name."""
+    from plugin_bridge.control.target_conditions import known_instruments, own_names
+
+    return [*known_instruments(spec), *own_names(spec)]
 
 
 def taken_by(spec: ModelSpec) -> str:
@@ -172,8 +177,6 @@ def _in_words(value: object) -> str:
 def _described(found: InstalledModel) -> dict[str, Any]:
     if found.spec is None:
         return {"path": str(found.path), "fault": found.fault}
-    from plugin_bridge.control.target_conditions import known_instruments
-
     spec = found.spec
     return {
         "path": str(found.path),
@@ -184,7 +187,7 @@ def _described(found: InstalledModel) -> dict[str, Any]:
         "size_bytes": found.size_bytes,
         "licence": spec.licence,
         "credit": spec.training.get("credit", ""),
-        "knows": list(known_instruments(spec)),
+        "knows": _known(spec),
         "gains_db": spec.gains_db,
         "description": spec.description,
     }

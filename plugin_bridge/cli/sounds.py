@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import say
 from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
 from plugin_bridge.control.instruments import Meaning, resolve
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
     from plugin_bridge.control.target import Target, TimbrePair
-    from realtime import OnnxModel
+    from realtime import ModelSpec, OnnxModel
 
 STRENGTH, MORPH = BY_NAME["strength"], BY_NAME["timbre_morph"]
 _NAMED = re.compile(r"(?P<name>\w[\w .+()-]*)=(?P<rest>.+)")
@@ -47,7 +48,8 @@ class SoundOptions:
             "--instrument",
             metavar="[NAME=]WORD",
             help="What the sound is: vocals, drums, sax, instrumental ...; again for several, one "
-            "file each. It may be anywhere unless there is a direction, too.",
+            "file each, or under one NAME for one file of all of them. It may be anywhere unless "
+            "there is a direction, too.",
         ),
     ] = None
     like: Annotated[
@@ -101,20 +103,20 @@ class SoundOptions:
 
         Raises
         ------
-        BadParameter for a word that is no instrument, for counter-examples alone, or for a
-        strength or a morph without what they belong to;
+        BadParameter for a word without a name that is there twice, for counter-examples alone, or
+        for a strength or a morph without what they belong to;
         StemsteerError for a picture that cannot be read, or shows no instrument.
         """
         found: dict[str, Sound] = {}
         for name, word in _named(self.words):
             meaning = _meaning(word)
             target = name or word.strip()
-            if target in found:
+            if target in found and not name:
                 raise typer.BadParameter(
                     f"{target!r} is asked for twice: give each its name, as lead={word}",
                     param_hint="'--instrument'",
                 )
-            found[target] = Sound((meaning,))
+            found[target] = Sound((*found.get(target, Sound()).meanings, meaning))
         for name, file in _named(self.pictures):
             meaning = _shown(file)
             target = name or meaning.classes[0]
@@ -150,19 +152,22 @@ class SoundOptions:
                 param_hint="'--morph'",
             )
 
-    def needed(self, lanes: Automation) -> tuple[list[str], bool]:
-        """Return the instruments that a model has to know, and whether it has to take timbres."""
+    def needed(self, lanes: Automation) -> tuple[list[Meaning], list[str], bool]:
+        """Return what a model has to know, as it was said, and the instruments of lanes.
+
+        And whether it has to take timbres.
+        """
         sounds = self.sounds().values()
-        names = [name for sound in sounds for name in sound.instruments]
+        meanings = [meaning for sound in sounds for meaning in sound.meanings]
         numbers = {
             int(point.value)
             for (_, control), lane in lanes.lanes.items()
             if control == "instrument"
             for point in lane.points
         }
-        names += [INSTRUMENTS[number] for number in sorted(numbers - {0})]
+        names = [INSTRUMENTS[number] for number in sorted(numbers - {0})]
         timbre = any(sound.like or sound.unlike for sound in sounds)
-        return list(dict.fromkeys(names)), timbre
+        return meanings, names, timbre
 
     @property
     def removed(self) -> bool:
@@ -198,6 +203,48 @@ class SoundOptions:
             like=sound.like,
             unlike=sound.unlike,
         )
+
+
+def known_to(sounds: Mapping[str, Sound], spec: ModelSpec) -> dict[str, Sound]:
+    """Return sounds as a model knows them; say on stderr what of a family it does not know.
+
+    Raises BadParameter for a word that is no instrument and no source of the model.
+    """
+    return {
+        name: dataclasses.replace(
+            sound, meanings=tuple(_known(meaning, spec) for meaning in sound.meanings)
+        )
+        for name, sound in sounds.items()
+    }
+
+
+def _known(meaning: Meaning, spec: ModelSpec) -> Meaning:
+    from plugin_bridge.control.target_conditions import known_instruments, own_names
+
+    own = own_names(spec)
+    if meaning.word in own:
+        return Meaning((meaning.word,), word=meaning.word)
+    check_word(meaning, own)
+    known = tuple(name for name in meaning.classes if name in known_instruments(spec))
+    if not meaning.word or known in ((), meaning.classes):
+        return meaning
+    missing = ", ".join(name for name in meaning.classes if name not in known)
+    say(
+        f"stemsteer: of {meaning.word!r} model {spec.name!r} does not know {missing}: "
+        f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} taken",
+        err=True,
+    )
+    return dataclasses.replace(meaning, classes=known)
+
+
+def check_word(meaning: Meaning, own: Sequence[str] = ()) -> None:
+    """Raise BadParameter for a word that is no instrument of the table.
+
+    `own`: sources that the model has besides, which are named with it.
+    """
+    if meaning.fault:
+        more = f"; the model has {', '.join(own)}, too" if own else ""
+        raise typer.BadParameter(meaning.fault + more, param_hint="'--instrument'")
 
 
 def timbres_of(targets: Sequence[Target], model: OnnxModel) -> dict[str, TimbrePair]:
@@ -251,7 +298,9 @@ def _shown(file: str) -> Meaning:
 
 
 def _meaning(word: str) -> Meaning:
+    """Return what a word means; one of no table may be a source that the model has."""
+    word = word.strip()
     try:
-        return resolve(word)
+        return dataclasses.replace(resolve(word), word=word)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--instrument'") from None
+        return Meaning((word,), word=word, fault=str(error))

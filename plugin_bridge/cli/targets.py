@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from plugin_bridge.control.controls import BY_NAME
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
-    from plugin_bridge.cli.sounds import SoundOptions
+    from plugin_bridge.cli.sounds import Sound, SoundOptions
     from plugin_bridge.control.target import Target
     from realtime import ModelSpec, OnnxModel
 
@@ -79,6 +79,7 @@ class TargetOptions:
         lanes: Automation,
         own: tuple[str, ...],
         sounds: SoundOptions,
+        asked: Mapping[str, Sound],
         *,
         centre: bool = False,
     ) -> list[Target]:
@@ -86,6 +87,7 @@ class TargetOptions:
 
         Parameters
         ----------
+        asked : what `sounds` asks for, as the model knows it.
         own : names of a model whose targets each want a direction: all, in their order.
         centre : take the centre where nothing is asked for, instead of refusing.
         """
@@ -93,7 +95,6 @@ class TargetOptions:
         from plugin_bridge.files.targets import read_targets
         from realtime.conditions import DEFAULT_DIRECTION
 
-        asked = sounds.sounds()
         if self.targets is not None:
             given = {target.name: target for target in read_targets(self.targets)}
             _check_known(given, own)
@@ -175,13 +176,17 @@ def chosen(
     centre : take the centre where nothing is asked for.
     taken : targets as they have been moved since; the model has to do what they ask as well.
     """
+    from plugin_bridge.cli.sounds import check_word, known_to
     from plugin_bridge.control.target import ANYWHERE, Target
     from plugin_bridge.control.target_conditions import has_own_sources
     from plugin_bridge.files.targets import read_targets
     from plugin_bridge.model_library import choose_model
 
     wanted.check(sounds)
-    names, timbre = sounds.needed(lanes)
+    meanings, names, timbre = sounds.needed(lanes)
+    if wanted.model is None:
+        for meaning in meanings:
+            check_word(meaning)
     listed = [*(read_targets(wanted.targets) if wanted.targets else []), *taken]
     for target in listed:
         names, timbre = [*names, *target.instruments], timbre or target.by_timbre
@@ -193,13 +198,15 @@ def chosen(
         wanted.model,
         tier,
         list(dict.fromkeys(names)),
+        words=meanings,
         timbre=timbre,
         against=bool(sounds.unlike) or any(target.unlike for target in listed),
         direction=_placed(wanted, listed, lanes),
         moving=any(c in ("instrument", "timbre_morph", "strength") for _, c in lanes.lanes),
     )
     own = () if has_own_sources(model.spec) else model.spec.targets
-    targets = wanted.wanted(lanes, own, sounds, centre=centre)
+    asked = known_to(sounds.sounds(), model.spec)
+    targets = wanted.wanted(lanes, own, sounds, asked, centre=centre)
     _check_taken(model.spec, wanted, targets, lanes)
     return model, targets
 

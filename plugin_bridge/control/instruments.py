@@ -76,11 +76,15 @@ class Meaning:
     classes : names of `controls.INSTRUMENTS`; their sum is meant.
     removed : whether everything but them is meant.
     note : what a user should be told about it, empty if nothing.
+    word : as it was said; empty for what is meant without a word, as by a picture.
+    fault : why it is none of the table, whose classes are then the word itself; else empty.
     """
 
     classes: tuple[str, ...]
     removed: bool = False
     note: str = ""
+    word: str = ""
+    fault: str = ""
 
 
 def _normal(word: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
+from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.control.names import RULE, name_key, names_a_file
 from realtime.conditions import DEFAULT_DIRECTION, WIDTH_DEG, check_direction
 from realtime.separator import RESIDUAL
@@ -25,7 +25,8 @@ class Target:
 
     Parameters
     ----------
-    instruments : names of the table of controls, which it is the sum of; none: any.
+    instruments : names of the table of controls, or sources that a model has by itself, which it
+        is the sum of; none: any.
     strength : how much the instrument counts, 0 to 1.
     morph : how far from the instrument towards the examples, 0 to 1.
     like, unlike : examples of what is wanted and of what is not: files, stretches of files, or
@@ -34,9 +35,9 @@ class Target:
 
     Raises
     ------
-    ValueError if the name does not do for a file, the direction is none, an instrument is not in
-    the table, the strength is out of range, there is only an example of what is not wanted, or a
-    stretch does not end after its start.
+    ValueError if the name does not do for a file, the direction is none, the strength is out of
+    range, there is only an example of what is not wanted, or a stretch does not end after its
+    start.
     """
 
     name: str
@@ -58,8 +59,6 @@ class Target:
         if not names_a_file(self.name):
             raise ValueError(f"target name is {self.name!r}, expected {RULE}")
         check_direction(self.azimuth_deg, self.width_deg)
-        if unknown := [name for name in self.instruments if name not in INSTRUMENTS]:
-            raise ValueError(f"instrument {unknown[0]!r} of {self.name} is not in the table")
         BY_NAME["strength"].check(self.strength)
         BY_NAME["timbre_morph"].check(self.morph)
         if self.unlike and not (self.like or self.instruments):
@@ -80,11 +79,6 @@ class Target:
         named = {"azimuth": self.azimuth_deg, "width": self.width_deg}
         named |= {"strength": self.strength} if self.strength != 1 else {}
         return named | ({"timbre_morph": self.morph} if self.like else {})
-
-    @property
-    def instrument_numbers(self) -> tuple[int, ...]:
-        """Return the numbers of its instruments in the table; 0 for any."""
-        return tuple(INSTRUMENTS.index(name) for name in self.instruments) or (0,)
 
     @property
     def example_words(self) -> dict[str, str]:

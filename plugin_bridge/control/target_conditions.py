@@ -52,6 +52,30 @@ def known_instruments(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(name for name in INSTRUMENTS if name in spec.classes or name in own)
 
 
+def own_names(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the sources that a model has by itself and that the table does not have."""
+    own = spec.targets if has_own_sources(spec) else ()
+    return tuple(name for name in own if name not in INSTRUMENTS)
+
+
+def numbers_of(names: Sequence[str], spec: ModelSpec) -> tuple[int, ...]:
+    """Return the numbers of instruments, those of a model's own after those of the table.
+
+    Raises ValueError for one that is in neither.
+    """
+    known = _numbered(spec)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"instrument {unknown[0]!r} is neither in the table nor a source of {spec.name!r}"
+        )
+    return tuple(known.index(name) for name in names)
+
+
+def _numbered(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the instruments by number; a model's own as far as there are numbers."""
+    return (*INSTRUMENTS, *own_names(spec))[:MAX_INSTRUMENTS]
+
+
 def facts_of(spec: ModelSpec, tier: str, rate_hz: float) -> dict[str, str]:
     """Return what a surface tells of a running model: `ControlSurface.facts`."""
     instruments = ",".join(known_instruments(spec))
@@ -72,7 +96,7 @@ class TargetConditions:
 
     def __init__(self, spec: ModelSpec, timbres: TargetTimbres | None = None) -> None:
         self._sizes = dict(spec.conditions) or {"sources": len(spec.targets), "direction": 2}
-        self._sources = _table(INSTRUMENTS, _one_hot(spec.targets), len(spec.targets))
+        self._sources = _table(_numbered(spec), _one_hot(spec.targets), len(spec.targets))
         size = spec.conditions.get("timbre", 0)
         self._classes = _table(INSTRUMENTS, spec.classes, size)
         self._hears_examples = bool(spec.encoder)

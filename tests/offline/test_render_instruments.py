@@ -92,6 +92,45 @@ def test_all_sources_of_a_model_have_a_file_each(folder, song):
     assert set(rendered(song, "--all")) == {"vocals", "drums", "residual"}
 
 
+def test_several_instruments_under_one_name_are_one_stem(folder, song):
+    mix = soundfile.read(song, dtype="int16")[0]
+    found = rendered(song, "--instrument", "duo=vocals", "--instrument", "duo=drums")
+    assert set(found) == {"duo", "residual"}
+    near(found["duo"], mix * 0.75)
+
+
+def test_of_a_family_the_named_model_takes_what_it_knows_and_says_so(folder, song):
+    source_model(folder / "models" / "wind.onnx", {"flute": 0.5, "oboe": 0.25})
+    mix = soundfile.read(song, dtype="int16")[0]
+    words = ("--instrument", "woodwinds", "--model", "wind", "--out", "out")
+    done = stemsteer("render", song, *words)
+    assert done.exit_code == 0, done.output
+    near(stems(folder / "out")["woodwinds"], mix * 0.75)
+    said = (
+        "of 'woodwinds' model 'wind' does not know clarinet, bassoon, saxophone, reed: flute, oboe"
+    )
+    assert said in done.stderr
+    for part in ("reed", "keyboards"):
+        refused = stemsteer("render", song, "--instrument", part, "--model", "wind", "--out", "no")
+        assert "does not know" in refused.stderr
+
+
+def test_sources_that_are_in_no_table_are_taken_as_they_are(folder, song):
+    source_model(folder / "models" / "mine.onnx", {"lead synth": 0.5, "drums": 0.25})
+    mix = soundfile.read(song, dtype="int16")[0]
+    every = rendered(song, "--all", "--model", "mine")
+    assert set(every) == {"lead synth", "drums", "residual"}
+    near(every["lead synth"], mix * 0.5)
+    shown = stemsteer("models", "show", "mine").stdout
+    assert "drums, lead synth" in shown
+    words = ("--model", "mine", "--instrument", "lead=lead synth", "--instrument", "drums")
+    named = stemsteer("render", song, *words, "--out", "named")
+    assert named.exit_code == 0, named.output
+    near(stems(folder / "named")["lead"], mix * 0.5)
+    refused = stemsteer("render", song, "--model", "mine", "--instrument", "lead snth")
+    assert "the model has lead synth, too" in " ".join(refused.stderr.replace("│", " ").split())
+
+
 def test_the_kick_takes_the_drums_and_says_so(folder, song):
     done = stemsteer("render", song, "--instrument", "kick", "--out", "out")
     assert done.exit_code == 0

@@ -104,7 +104,7 @@ def test_what_cannot_be_meant_is_refused_with_what_can(song, model, tmp_path, az
 def test_lanes_and_names_together_make_the_targets(tmp_path):
     file = tmp_path / "lanes.csv"
     file.write_text("seconds,b.azimuth\n0,10\n")
-    targets = TargetOptions(["a=5"]).wanted(read_automation(file, 44_100), (), SoundOptions())
+    targets = TargetOptions(["a=5"]).wanted(read_automation(file, 44_100), (), SoundOptions(), {})
     assert [(t.name, t.azimuth_deg) for t in targets] == [("a", 5), ("b", 0)]
 
 
