@@ -14,7 +14,7 @@ from plugin_bridge.control.target_conditions import (
     own_names,
 )
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
-from realtime.encoder import FOLDER, has_encoder
+from realtime.encoder import FOLDER, file_of, has_encoder
 from realtime.folders import user_models_folder
 from realtime.model import weights_folders
 from realtime.onnx_file import metadata_text
@@ -62,26 +62,28 @@ def missing_encoder(path: Path) -> str:
 def remove_model(name: str) -> list[Path]:
     """Remove the files of a model that the user has added, those of its tiers too; return them.
 
-    An encoder that came with it goes as well, unless another model needs it.
+    A file called as one of its tiers stays if its spec says that it is another model. An encoder
+    that came with the model goes as well, unless another one needs it.
 
     Raises StemsteerError if there is none.
     """
     folder = user_models_folder()
-    files = [folder / f"{part}.onnx" for part in (name, *(f"{name}-{tier}" for tier in TIERS))]
-    files.append(folder / "pictures" / f"{name}.onnx")
     there = [*folder.glob("*.onnx"), *folder.glob("pictures/*.onnx")]
     added = sorted(file.stem for file in there)
     if name not in added:
         raise StemsteerError(
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
         )
-    files = [file for file in files if file.is_file()]
+    files = [file for file in there if file.stem == name]
+    own = spec.name if (spec := _spec_of(files[0])) else name
+    tiers = [folder / f"{name}-{tier}.onnx" for tier in TIERS]
+    files += [file for file in tiers if (spec := _spec_of(file)) and spec.name == own]
     encoders = {spec.encoder for spec in map(_spec_of, files) if spec}
     for file in files:
         file.unlink()
     paths = [path for place in weights_folders() for path in place.glob("*.onnx")]
     needed = {spec.encoder for spec in map(_spec_of, paths) if spec}
-    for file in (folder / FOLDER / f"{encoder}.onnx" for encoder in sorted(encoders - needed)):
+    for file in (folder / FOLDER / file_of(encoder) for encoder in sorted(encoders - needed)):
         if file.is_file():
             file.unlink()
             files.append(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -186,6 +187,11 @@ def encoder_of(identity: str, beside: Path | None = None) -> OnnxEncoder:
             f"{encoder.spec.encoder!r}, whose timbres mean something else: rename it"
         )
     return encoder
+
+
+def file_of(identity: str) -> str:
+    """Return what the file of an encoder of an identity is called, whatever is in that."""
+    return re.sub(r"[^\w.-]", "_", identity) + ".onnx"
 
 
 def has_encoder(identity: str, beside: Path | None = None) -> bool:

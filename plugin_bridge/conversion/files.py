@@ -17,12 +17,11 @@ from plugin_bridge.conversion.spleeter_files import Writers
 from plugin_bridge.conversion.spleeter_onnx import read_network
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
-from realtime.encoder import FOLDER, encoder_of, has_encoder
+from realtime.encoder import FOLDER, encoder_of, file_of, has_encoder
 from realtime.errors import StemsteerError
 from realtime.onnx_file import metadata_text
 from realtime.spec import METADATA_KEY
 
-_NOT_IN_NAME = re.compile(r"[^\w.-]")
 CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
 KINDS = (
     "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), its networks as ONNX "
@@ -115,7 +114,7 @@ def _ours(file: Path, name: str) -> Writers:
     writers: Writers = {name: partial(_copied, file)}
     if identity and not has_encoder(identity) and has_encoder(identity, file.parent):
         encoder = encoder_of(identity, file.parent)
-        place = f"{FOLDER}/{_NOT_IN_NAME.sub('_', identity)}"
+        place = f"{FOLDER}/{file_of(identity).removesuffix('.onnx')}"
         writers[place] = partial(_copied, encoder.path)
     return writers
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from plugin_bridge.cli import app as cli
 from realtime.encoder import load_encoder
 from realtime.model import OnnxModel
-from tests.support.models import timbre_model
+from tests.support.models import source_model, timbre_model
 from tests.support.rendering import noise_song, stemsteer
 from tests.support.unets import unet_file
 
@@ -81,3 +81,13 @@ def test_a_model_given_by_its_path_finds_the_encoder_beside_it(trained, tmp_path
         cli.app, ["timbres", "add", "mine", "song.wav@0-1", "--model", str(trained)]
     )
     assert kept.exit_code == 0, kept.output
+
+
+def test_another_model_that_is_called_as_a_tier_is_not_removed(added, tmp_path):
+    for name in ("a", "b"):
+        source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
+    for file, name in (("a", "mine"), ("a", "mine-studio"), ("b", "mine-live")):
+        assert models("add", tmp_path / f"{file}.onnx", "--name", name).exit_code == 0
+    done = models("remove", "mine")
+    assert done.exit_code == 0, done.output
+    assert files(added) == ["mine-live.onnx"]
