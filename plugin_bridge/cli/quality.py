@@ -59,18 +59,27 @@ def _moved_levels(lanes: Automation) -> list[str]:
     return sorted(moved)
 
 
-def write_quality(path: Path, source: Path, report: Report, *, force: bool) -> RenderQuality:
+def write_quality(
+    path: Path, source: Path, report: Report, *, force: bool, has_width: bool = True
+) -> RenderQuality:
     """Judge the stems of a render, and write what was found as JSON, with what the model told.
+
+    `has_width`: whether the model is told a width; else stems are judged by the usual one.
 
     Raises StemsteerError if a file is there meanwhile, unless `force` lets it be replaced.
     """
     from plugin_bridge.offline.stem_quality import judge_stems
     from realtime.atomic import atomic_write
+    from realtime.conditions import DEFAULT_DIRECTION
 
     *targets, residual = report.stems
+    usual = DEFAULT_DIRECTION[1]
     judged = judge_stems(
         source,
-        [(stem.name, Path(stem.path), stem.azimuth_deg, stem.width_deg) for stem in targets],
+        [
+            (stem.name, Path(stem.path), stem.azimuth_deg, stem.width_deg if has_width else usual)
+            for stem in targets
+        ],
         Path(residual.path),
     )
     check_output_file(path, source, force)

@@ -114,6 +114,7 @@ def render(
     With --panel the file is played and heard in a browser first, and the stems are written by a
     press there, as the handles are then.
     """
+    from plugin_bridge.control.target_conditions import takes_width
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.offline.render import render
 
@@ -134,7 +135,9 @@ def render(
         report = render(source, model, settings, folder, progress=progress)
     judged = None
     if quality is not None:
-        judged = write_quality(quality, path, report, force=options.force)
+        judged = write_quality(
+            quality, path, report, force=options.force, has_width=takes_width(model.spec)
+        )
     if as_json:
         typer.echo(report.to_json())
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import warn
 from plugin_bridge.control.controls import BY_NAME
 
 if TYPE_CHECKING:
@@ -214,7 +215,12 @@ def chosen(
 def _check_taken(
     spec: ModelSpec, wanted: TargetOptions, targets: Iterable[Target], lanes: Automation
 ) -> None:
-    """Raise BadParameter for directions that a model of timbres ignores."""
+    """Raise BadParameter for directions that a model of timbres ignores; warn of widths."""
+    from plugin_bridge.control.target_conditions import takes_width
+
+    moved = any(control == "width" for _, control in lanes.lanes)
+    if not takes_width(spec) and (wanted.width_deg is not None or moved):
+        warn(f"model {spec.name!r} is told where a sound is and no width: the width is left aside")
     if "timbre" not in spec.conditions:
         return
     listed = targets if wanted.targets else ()

@@ -46,6 +46,11 @@ def has_own_sources(spec: ModelSpec) -> bool:
     return bool(spec.targets) and not spec.conditions
 
 
+def takes_width(spec: ModelSpec) -> bool:
+    """Return whether a width counts: models of fixed targets are told an azimuth for each."""
+    return not (spec.targets and "direction" in spec.conditions)
+
+
 def known_instruments(spec: ModelSpec) -> tuple[str, ...]:
     """Return the instruments of the table that a model can be asked for by name."""
     own = spec.targets if has_own_sources(spec) else ()

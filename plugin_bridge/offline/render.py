@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from plugin_bridge.automation import ALL, Automation, LaneConditions, conditions_of
 from plugin_bridge.control.names import name_key
 from plugin_bridge.control.target import Target, TimbrePair, check_targets
-from plugin_bridge.control.target_conditions import has_own_sources
+from plugin_bridge.control.target_conditions import has_own_sources, takes_width
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
@@ -213,7 +213,8 @@ def render(
             for n_samples in blocks:
                 progress(n_samples)
     took_s = time.perf_counter() - began_s
-    directions = {name: _direction(plan.conditions, name) for name in settings.target_names}
+    told = ("azimuth", "width") if takes_width(model.spec) else ("azimuth",)
+    directions = {name: _direction(plan.conditions, name, told) for name in settings.target_names}
     return Report(
         input=str(source.path),
         model=model.spec.name,
@@ -308,8 +309,8 @@ def _conditions(model: Model, settings: RenderSettings, sample_rate: int) -> Lan
     )
 
 
-def _direction(conditions: LaneConditions, target: str) -> dict[str, float | None]:
-    """Return azimuth and width of a target; None where it moves."""
-    return {
-        name: conditions.lane_or_default(target, name).constant for name in ("azimuth", "width")
-    }
+def _direction(
+    conditions: LaneConditions, target: str, told: Sequence[str]
+) -> dict[str, float | None]:
+    """Return what of azimuth and width a model is told of a target; None where it moves."""
+    return {name: conditions.lane_or_default(target, name).constant for name in told}

@@ -19,8 +19,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes of a name of a file that are
 class StemReport:
     """A file that was written.
 
-    A direction is None where it moves, a level where it is silent, the activity where the model
-    does not tell it.
+    A direction is None where it moves, a width where the model is told none, a level where it is
+    silent, the activity where the model does not tell it.
     """
 
     name: str

@@ -74,6 +74,23 @@ def test_a_file_of_targets_names_sources_of_the_model(song, model, tmp_path):
     assert found == {"guitar": 0, "strings": 0, "bass": 0, "piano": 20, "residual": None}
 
 
+def test_a_width_that_counts_for_nothing_is_said_and_not_shown(song, model, tmp_path):
+    words = ("--model", model, "--azimuth", "guitar=-30", "--width", "9")
+    done = stemsteer(song, *words, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "is told where a sound is and no width: the width is left aside" in done.stderr
+    assert "-30°" in done.stdout
+    assert "9°" not in done.stdout.split("of sound")[0]
+    again = ("--out", tmp_path / "again", "--report", tmp_path / "r.json", "--json")
+    done = stemsteer(song, *words, *again)
+    assert {stem["width_deg"] for stem in json.loads(done.stdout)["stems"]} == {None}
+    assert all(
+        s["leakage_db"] is not None for s in json.loads((tmp_path / "r.json").read_text())["stems"]
+    )
+    quiet = stemsteer(song, *words[:4], "--out", tmp_path / "quiet")
+    assert "width" not in quiet.stderr
+
+
 def test_several_directions_by_name_do_for_any_model(song, tmp_path):
     options = ("--azimuth", "left=-30", "--azimuth", "right=25", "--model", "panorama")
     found = directions(stemsteer(song, *options, "--out", tmp_path / "out", "--json"))
