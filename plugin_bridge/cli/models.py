@@ -46,7 +46,8 @@ def add(
         typer.Argument(
             metavar="NAME|FILE",
             help="spleeter: vocals out of a finished mix; efficientnet-lite0: for --picture. Or "
-            "weights that you have, of Spleeter or Open-Unmix: a file, or its folder.",
+            "weights that you have, of Spleeter or Open-Unmix, a file or its folder; or a model "
+            "file of ours.",
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of a model of a file.")] = None,

