@@ -69,7 +69,7 @@ class ActivityLog:
 
 def _stretches(values: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
     """Return start and end, seconds, of where the median of values around is above `PLAYS`."""
-    around = np.pad(values, AROUND // 2, mode="edge")
+    around = np.pad(values, AROUND // 2)  # silence before and after: no blink at the ends
     plays = np.median(np.lib.stride_tricks.sliding_window_view(around, AROUND), axis=1) > PLAYS
     edges = np.flatnonzero(np.diff(np.concatenate([[0], plays.astype(int), [0]])))
     times_s = [round(float(edge) * EVERY_S, 1) for edge in edges]
