@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,22 +36,29 @@ class ActivityLog:
 
     The activity of a frame is of the newest sound that the model has seen; where it looks ahead,
     that is before the masks which leave with it.
+
+    Parameters
+    ----------
+    stems : name of the stem that each target of the separator belongs to.
     """
 
-    def __init__(self, separator: Separator) -> None:
-        self._targets, self._rate_hz = separator.targets, separator.sample_rate
+    def __init__(self, separator: Separator, stems: Sequence[str]) -> None:
+        self._stems, self._rate_hz = list(stems), separator.sample_rate
         self._tier = separator.tier
-        self._sums = np.zeros((0, len(self._targets)))
+        self._sums = np.zeros((0, len(self._stems)))
         self._counts = np.zeros(0)
         separator.on_activity = self._take
 
-    def of(self, target: str, duration_s: float) -> Activity | None:
-        """Return the activity of a target over the file; None if the model does not tell it."""
+    def of(self, stem: str, duration_s: float) -> Activity | None:
+        """Return the activity of a stem over the file; None if the model does not tell it.
+
+        A stem of several targets plays as surely as the one of them that plays most surely.
+        """
         pieces = min(math.ceil(duration_s / EVERY_S), self._counts.size)
-        if target not in self._targets or not pieces:
+        own = [k for k, name in enumerate(self._stems) if name == stem]
+        if not own or not pieces:
             return None
-        sums = self._sums[:pieces, self._targets.index(target)]
-        values = sums / np.maximum(self._counts[:pieces], 1)
+        values = self._sums[:pieces, own].max(1) / np.maximum(self._counts[:pieces], 1)
         return Activity(EVERY_S, tuple(np.round(values, 2).tolist()), _stretches(values))
 
     def _take(self, first_frame: int, activity: NDArray[np.float32]) -> None:

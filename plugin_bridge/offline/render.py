@@ -202,7 +202,8 @@ def render(
     In either case, and when interrupted, no file is left behind.
     """
     plan = plan_render(source, model, settings)
-    activities = ActivityLog(plan.separator)
+    names = settings.target_names
+    activities = ActivityLog(plan.separator, [names[part.owner] for part in plan.parts])
     paths = {name: folder / f"{name}.{plan.sample_format.container}" for name in plan.written}
     began_s = time.perf_counter()
     with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
@@ -214,7 +215,7 @@ def render(
                 progress(n_samples)
     took_s = time.perf_counter() - began_s
     told = ("azimuth", "width") if takes_width(model.spec) else ("azimuth",)
-    directions = {name: _direction(plan.conditions, name, told) for name in settings.target_names}
+    directions = {name: _direction(plan.conditions, name, told) for name in names}
     return Report(
         input=str(source.path),
         model=model.spec.name,
