@@ -20,6 +20,9 @@ from models_onnx.training.task import SeparationTask
 from realtime.errors import StemsteerError
 
 LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
+LONGEST_SCENE_S, LARGEST_BATCH_S = 60.0, 300.0
+"""Most sound of a scene, and of all targets of a batch, s: a second of a target takes some 60 MB
+in the training of `steer`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Plan:
     freeze_norms : the part of the run after which batch norms use their running statistics, as they
         do in a stream, so that the weights learn to live with them.
     average : decay of the moving average of the weights, which is what is validated and exported.
+
+    Raises
+    ------
+    StemsteerError : the length is given twice or not at all, or a scene or a batch is longer than
+        `LONGEST_SCENE_S` or `LARGEST_BATCH_S`.
     """
 
     hours: float | None = None
@@ -58,6 +66,18 @@ class Plan:
     def __post_init__(self) -> None:
         if (self.hours is None) == (self.steps is None):
             raise StemsteerError("give the length of the run in hours or in steps, one of the two")
+        if not 0 < self.seconds <= LONGEST_SCENE_S:
+            raise StemsteerError(
+                f"--seconds {self.seconds:g}: a scene is longer than 0 and at most "
+                f"{LONGEST_SCENE_S:g} s"
+            )
+        batch_s = self.scenes * self.targets * self.seconds
+        if batch_s > LARGEST_BATCH_S:
+            raise StemsteerError(
+                f"a batch of {self.scenes} scenes of {self.seconds:g} s, each asked for "
+                f"{self.targets} targets, is {batch_s:g} s of sound, expected at most "
+                f"{LARGEST_BATCH_S:g} s: give fewer --scenes or shorter --seconds"
+            )
 
 
 class Run:

@@ -30,7 +30,7 @@ from models_onnx.training import curves, fuse
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.refiner_task import RefinerTask
-from models_onnx.training.run import Plan, Run
+from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
 from models_onnx.training.scene_batches import training_batches, validation_batches
 from models_onnx.training.task import SeparationTask
 from realtime.errors import StemsteerError
@@ -144,7 +144,9 @@ def main(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch, two targets each")] = 8,
-    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
+    ] = 2.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
     snr: Annotated[float, typer.Option(help="weight of the SNR term")] = LossWeights.snr,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,

@@ -19,7 +19,7 @@ from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.stft import analyse, apply_masks
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, stereo_si_sdr
-from models_onnx.training.run import Plan, Run
+from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
 from models_onnx.training.spain_batches import Stems, as_batch, evaluation_scenes, training_batches
 from models_onnx.training.spain_losses import (
     TINY,
@@ -123,7 +123,9 @@ def main(
     combinations: Annotated[bool, typer.Option(help="losses of all sums of sources")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 8,
-    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
+    ] = 3.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 1,

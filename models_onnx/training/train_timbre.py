@@ -50,7 +50,7 @@ from models_onnx.training import (
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.device_scenes import batches_on_device
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.run import Plan, Run
+from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_bands_task import TimbreBandsTask
 from models_onnx.training.timbre_batches import training_batches
@@ -220,7 +220,9 @@ def main(
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
     targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
+    ] = 2.0,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
     old_share: Annotated[
         float, typer.Option(min=0, max=1, help="of that rate, for the old weights of a U-Net")

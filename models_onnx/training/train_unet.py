@@ -19,7 +19,7 @@ from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training import scene_batches
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.run import Plan, Run
+from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
 from models_onnx.training.train import keep_memory, train
 from models_onnx.training.unet_batches import batches_of, remembered
 from models_onnx.training.unet_task import UNetTask
@@ -59,7 +59,9 @@ def main(
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
     targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 2,
-    seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 1.5,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
+    ] = 1.5,
     rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 3e-3,
     average: Annotated[
         float, typer.Option(min=0, max=1, help="decay of the averaged weights")

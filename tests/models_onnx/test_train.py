@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.networks import checkpoints, registry
-from models_onnx.training import widen
+from models_onnx.training import train_spain, train_timbre, train_unet, widen
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.curves import _smoothed, read_log
 from models_onnx.training.run import Plan, Run
@@ -198,6 +198,30 @@ def test_a_plan_has_hours_or_steps() -> None:
     for wrong in ({}, {"hours": 1.0, "steps": 5}):
         with pytest.raises(StemsteerError, match="one of the two"):
             Plan(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(main, ("steer",)), (train_timbre.main, ()), (train_spain.main, ("band-none",)),
+     (train_unet.main, ("query",))],
+)  # fmt: skip
+def test_a_scene_that_no_memory_holds_is_refused_in_one_line(
+    tmp_path, monkeypatch, command, words
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("models_onnx.networks.registry.build", pytest.fail)
+    found = asked(
+        *words, "--data", "none", "--out", "run", "--steps", "1", "--seconds", "900",
+        command=command,
+    )  # fmt: skip
+    assert found.exit_code == 1
+    assert found.output == "error: --seconds 900: a scene is longer than 0 and at most 60 s\n"
+
+
+def test_a_batch_of_too_many_scenes_is_refused() -> None:
+    with pytest.raises(StemsteerError, match="is 960 s of sound, expected at most 300 s"):
+        Plan(steps=1, scenes=8, targets=2, seconds=60)
+    Plan(steps=1, scenes=2, targets=2, seconds=60)
 
 
 @pytest.fixture(scope="module")
