@@ -38,15 +38,30 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise CheckpointError(
             f"no checkpoint at {path}: give the folder of a training run, or its {FILE}"
         )
-    try:
-        contents = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, …
-        raise CheckpointError(
-            f"{path} is not a checkpoint that can be read: {brief(error)}"
-        ) from error
+    contents = read(path, "a checkpoint", device)
     if not isinstance(contents, dict) or "step" not in contents:
         raise CheckpointError(f"{path} is a torch file, but not a checkpoint of a training run")
     return contents
+
+
+def read(path: Path, what: str, device: torch.device | str = "cpu") -> Any:
+    """Read a file of torch, which is called `what` to people; nothing in it is executed.
+
+    What torch says of a file that it cannot read is left out: it advises to let it execute code.
+
+    Raises
+    ------
+    CheckpointError : it is damaged, or of another program. OSError : it cannot be opened.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, …
+        raise CheckpointError(
+            f"{path} is not {what} that can be read: it is damaged, or of another program; "
+            "delete it, or give another"
+        ) from error
 
 
 def brief(error: Exception) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models_onnx.data.classes import ACCOMPANIMENT, ORCHESTRA_13, UNSEEN
 from models_onnx.data.sources import Collection, Pool, Source
+from models_onnx.networks import checkpoints
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.timbre_batches import FREE, Asker
 from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
@@ -168,7 +169,7 @@ def remembered(draw: Callable[[int], Batch], folder: Path, count: int) -> Callab
         if not path.exists():
             with atomic_write(path) as part:
                 torch.save(_packed(draw(step % count)), part)
-        return _unpacked(torch.load(path, weights_only=True))
+        return _unpacked(checkpoints.read(path, "a batch"))
 
     return batch
 

@@ -158,6 +158,23 @@ def test_a_broken_or_foreign_file_is_no_checkpoint(tmp_path: Path) -> None:
         checkpoints.load(tmp_path)
 
 
+@pytest.mark.parametrize("broken", ["not torch's", "pickled", "empty"])
+def test_of_a_damaged_checkpoint_nobody_is_told_to_let_it_execute_code(
+    tmp_path: Path, broken: str
+) -> None:
+    path = tmp_path / checkpoints.FILE
+    if broken == "pickled":
+        torch.save({"step": 1, "path": tmp_path}, path)  # a class that may not be made
+    else:
+        path.write_bytes(b"\x80\x02 not torch's" if broken == "not torch's" else b"")
+    with pytest.raises(checkpoints.CheckpointError) as told:
+        checkpoints.load(tmp_path)
+    assert str(told.value) == (
+        f"{path} is not a checkpoint that can be read: it is damaged, or of another program; "
+        "delete it, or give another"
+    )
+
+
 def test_a_save_that_fails_leaves_the_checkpoint_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

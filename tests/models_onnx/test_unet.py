@@ -31,6 +31,7 @@ from models_onnx.training.unet_batches import ASKING, ShowingAsker, kept, rememb
 from models_onnx.training.unet_task import UNetTask, dominance, separation
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
+from realtime.errors import StemsteerError
 from tests.support.contract import verify_streaming
 from tests.support.timbres import pool
 from tests.support.unets import tiny_system, unet_file
@@ -392,6 +393,9 @@ def test_batches_are_drawn_once_and_come_back_the_same(tmp_path: Path) -> None:
     assert torch.equal(first.mixture, again.mixture)
     assert torch.allclose(first.targets, draw.batch(5, 0).targets, atol=1e-3)
     assert torch.equal(first.positive, draw.batch(5, 0).positive)
+    (tmp_path / "kept" / "00001.pt").write_bytes(b"cut short")
+    with pytest.raises(StemsteerError, match=r"00001\.pt is not a batch that can be read"):
+        kept_batches(1)
 
 
 def test_export_says_what_it_does_not_know(tmp_path: Path) -> None:
