@@ -54,14 +54,17 @@ def train(
 ) -> None:
     """Train until the plan is done, step `until` is reached, or a signal asks to stop.
 
-    The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`. What `check` finds of
-    the run is in the log wherever it is validated. For `workers` see `batches`.
+    The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`; the log of a run before
+    its first step begins anew. What `check` finds of the run is in the log wherever it is
+    validated. For `workers` see `batches`.
     """
     out.mkdir(parents=True, exist_ok=True)
     stop = _Stop()
     plan, before_s = run.plan, time.monotonic()
     began_s, saved_s = before_s - run.elapsed_s, before_s
     heard_s = plan.scenes * plan.targets * plan.seconds
+    if not run.step:
+        (out / LOG).unlink(missing_ok=True)
     with stop, (out / LOG).open("a") as log, closing(batches(draw, run.step, workers)) as drawn:
         while not (stop.asked or run.progress >= 1 or run.step == until):
             batch = next(drawn)

@@ -175,6 +175,17 @@ def test_of_a_damaged_checkpoint_nobody_is_told_to_let_it_execute_code(
     )
 
 
+def test_a_run_begun_anew_begins_its_log_anew(tmp_path: Path) -> None:
+    train(new_run(5), draw, [], tmp_path, until=3)
+    (tmp_path / checkpoints.FILE).unlink()
+    train(new_run(5), draw, [], tmp_path, until=1)
+    again = new_run(5)
+    again.resume(tmp_path)
+    train(again, draw, [], tmp_path, until=2)
+    lines = (tmp_path / LOG).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
 def test_a_save_that_fails_leaves_the_checkpoint_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
