@@ -6,7 +6,7 @@ are told by a clip, by a few, or by a name are trained with the same scenes and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models_onnx.data.classes import ACCOMPANIMENT, ORCHESTRA_13, UNSEEN
+from models_onnx.data.classes import ACCOMPANIMENT, CLASSES, ORCHESTRA_13, UNSEEN
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.networks import checkpoints
 from models_onnx.training.batches import Aims, Batch
@@ -24,8 +24,9 @@ from models_onnx.training.timbre_batches import FREE, Asker
 from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
 from models_onnx.training.timbre_questions import NUMBER, Asking, TimbreBatch, Wanted
 from realtime.atomic import atomic_write
+from realtime.errors import StemsteerError
 
-MOST_CLIPS = 5
+MOST_CLIPS, FEWEST_PLAYERS = 5, 2
 ASKING = Asking(direction=0.0, both=0.0, family=0.0, against=0.0, query=0.0, absent=0.13,
                 toned=0.25, clips=1, clip_s=1.5)  # fmt: skip
 ENSEMBLE = Asking(remix=0.7, toned=0.25, clips=0)
@@ -110,14 +111,15 @@ class EnsembleAsker(Asker):
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
         able = [name for name in ORCHESTRA_13 if name in self.sources.names]
-        count = int(rng.integers(2, min(self.most, len(able)) + 1))
+        count = int(rng.integers(FEWEST_PLAYERS, min(self.most, len(able)) + 1))
         return [str(n) for n in rng.choice(able, count, replace=False)]
 
     def ensembles(self, seed: int, step: int) -> EnsembleBatch:
         """Return batch number `step`."""
         rng = np.random.default_rng([seed, step])
         if step < self.curriculum:
-            self.most = 2 + (MOST_SOURCES - 2) * step // self.curriculum
+            grown = (MOST_SOURCES - FEWEST_PLAYERS) * step // self.curriculum
+            self.most = FEWEST_PLAYERS + grown
         else:
             self.most = MOST_SOURCES
         scenes = [self.stage(rng).scene for _ in range(self.scenes)]
@@ -146,15 +148,32 @@ def batches_of(
     """Return batch k as a function of k; the same seed and data give the same batches.
 
     curriculum : of ensembles; see `EnsembleAsker`.
+
+    Raises
+    ------
+    StemsteerError : the songs have none of the instruments that are asked for; of ensembles, fewer
+        than two.
     """
     aims = Aims(change=0.0)
     if kind == "label":
         orchestra = kept(pool, lambda name: name in ORCHESTRA_13)
-        asker = EnsembleAsker(orchestra, ENSEMBLE, aims, scenes, targets, seconds)
-        asker.curriculum = curriculum
-        return partial(asker.ensembles, seed)
+        ensembles = EnsembleAsker(orchestra, ENSEMBLE, aims, scenes, targets, seconds)
+        _check_found(ensembles.sources.names, FEWEST_PLAYERS, ORCHESTRA_13)
+        ensembles.curriculum = curriculum
+        return partial(ensembles.ensembles, seed)
     seen = kept(pool, lambda name: name not in (*UNSEEN, ACCOMPANIMENT))
-    return partial(ShowingAsker(seen, ASKING, aims, scenes, targets, seconds).batch, seed)
+    asker = ShowingAsker(seen, ASKING, aims, scenes, targets, seconds)
+    _check_found(asker.sources.names, 1, [name for name in CLASSES if name not in UNSEEN])
+    return partial(asker.batch, seed)
+
+
+def _check_found(found: Sequence[str], fewest: int, asked: Sequence[str]) -> None:
+    if len(found) < fewest:
+        raise StemsteerError(
+            f"the songs have {', '.join(found) or 'none'} of the instruments that are asked for, "
+            f"expected at least {fewest} of {', '.join(asked)}: name the files of stems by "
+            "instruments, or give other songs"
+        )
 
 
 def remembered(draw: Callable[[int], Batch], folder: Path, count: int) -> Callable[[int], Batch]:

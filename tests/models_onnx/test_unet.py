@@ -321,6 +321,29 @@ def test_ensembles_grow_over_a_curriculum() -> None:
     assert most[0] == 2 < most[1] <= 4 < most[2] <= 7
 
 
+@pytest.mark.parametrize(
+    ("kind", "players", "told"),
+    [
+        ("tiny-label-multiply", (), "the songs have none of the instruments that are asked for, "
+         "expected at least 2 of bassoon, cello,"),
+        ("tiny-label-multiply", ("violin",), "the songs have violin of the instruments"),
+        ("tiny-activity", ("harp",), "expected at least 1 of drums, percussion,"),
+    ],
+)  # fmt: skip
+def test_songs_without_the_instruments_asked_for_are_refused_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, players: tuple[str, ...], told: str
+) -> None:
+    others = dict.fromkeys(players or ("vocals", "drums"), "vocals")
+    songs = pool(1, 1.0, others=others)
+    monkeypatch.setattr(train_unet, "open_pool", lambda folders: (songs, ["songs"]))
+    words = [kind, "--data", "songs", "--steps", "1", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(commands.app(train_unet.main), words)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_curriculum_needs_ensembles_and_as_many_batches() -> None:
     words = ["--data", ".", "--out", "none", "--curriculum", "50"]
     for kind, more, reason in (
