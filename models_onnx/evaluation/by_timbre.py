@@ -29,11 +29,13 @@ from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_
 from models_onnx.evaluation.timbre_tables import Row, tables
 from models_onnx.evaluation.timbre_ways import (
     FIRST,
+    POINTED,
     TOGETHER,
     WAYS,
     Question,
     again,
     questions,
+    ways_of,
     ways_off,
 )
 from models_onnx.strict_json import to_json
@@ -43,6 +45,7 @@ from realtime.encoder import OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 from realtime.separator import Separator
+from realtime.spec import ModelSpec
 from realtime.stft import MAX_FRAMES
 
 Floats = NDArray[np.float32]
@@ -125,7 +128,7 @@ def measure(system: str, scene: TimbreScene, index: int, instrument: str, estima
 def evaluate(
     model: Model,
     tier: str,
-    encoder: OnnxEncoder,
+    encoder: OnnxEncoder | None,
     scenes: Sequence[TimbreScene],
     ways: Sequence[str],
     offs_deg: Sequence[float] = (),
@@ -187,8 +190,7 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
     """Print gains by timbre with 95 % bootstrap intervals."""
-    ways = by or list(WAYS)
-    if odd := [way for way in ways if way not in WAYS]:
+    if odd := [way for way in by or [] if way not in WAYS]:
         raise StemsteerError(f"--by {odd[0]}: expected one of {', '.join(WAYS)}")
     if codec is not None and codec not in CODECS:
         raise StemsteerError(f"--codec {codec}: expected {' or '.join(CODECS)}")
@@ -198,17 +200,14 @@ def main(
     loaded = load_model(model, tier)
     if "timbre" not in loaded.spec.conditions or not loaded.spec.classes:
         raise StemsteerError(f"{model} takes no timbre: give a model that does")
-    heard = load_encoder(encoder or _beside(model))
-    if heard.spec.encoder != loaded.spec.encoder:
-        raise StemsteerError(
-            f"{model} was trained with {loaded.spec.encoder}, not with {heard.spec.encoder}: give "
-            "its own as --encoder"
-        )
+    ways = _asked(model, loaded.spec, by, off)
+    heard = _encoder(model, loaded.spec, encoder)
     if real is not None:
         scenes = real_songs(real)
     else:
         assert data is not None
         scenes = made_scenes(data, count, seconds, produced=produced, seed=seed)
+    _check_judged(model, loaded.spec, scenes)
     if codec is not None:
         scenes = [coded(scene, codec) for scene in scenes]
     rows = list(evaluate(loaded, tier, heard, scenes, ways, off or ()))
@@ -216,6 +215,55 @@ def main(
     if out:
         with atomic_write(out) as part:
             part.write_text(to_json([asdict(row) for row in rows]))
+
+
+def _asked(
+    model: str, spec: ModelSpec, by: Sequence[str] | None, off_deg: Sequence[float] | None
+) -> list[str]:
+    """Return the ways of asking; all that the model can be asked in where none is given."""
+    able = ways_of(spec)
+    for way in by or []:
+        if way not in able:
+            lacks = "direction" if way in POINTED else "examples"
+            raise StemsteerError(
+                f"--by {way}: {model} takes no {lacks}, it can be asked by {', '.join(able)}"
+            )
+    if off_deg and "direction" not in able:
+        raise StemsteerError(f"--off: {model} takes no direction")
+    return list(by or able)
+
+
+def _encoder(model: str, spec: ModelSpec, given: str | None) -> OnnxEncoder | None:
+    """Return the encoder that a model was trained with; None where it is told names alone."""
+    if not spec.encoder:
+        if given is not None:
+            raise StemsteerError(f"{model} is told names alone: leave out --encoder")
+        return None
+    heard = load_encoder(given or _beside(model))
+    if heard.spec.encoder != spec.encoder:
+        raise StemsteerError(
+            f"{model} was trained with {spec.encoder}, not with {heard.spec.encoder}: give "
+            "its own as --encoder"
+        )
+    return heard
+
+
+def _check_judged(model: str, spec: ModelSpec, scenes: Sequence[TimbreScene]) -> None:
+    """Raise StemsteerError if there is nothing to judge, or nothing that the model has a name for.
+
+    One with an encoder can be asked for other classes by examples.
+    """
+    judged = {scene.classes[k] for scene in scenes for k in scene.judged()}
+    if not judged:
+        raise StemsteerError(
+            "nothing to judge: in no song do two different instruments sound; stems are told apart "
+            "by the instruments that their files are named by, as drums.wav, or METADATA.yaml names"
+        )
+    if not spec.encoder and not judged & set(spec.classes):
+        raise StemsteerError(
+            f"{model} knows {', '.join(spec.classes)}, and of these the songs have none, but "
+            f"{', '.join(sorted(judged))}"
+        )
 
 
 def _beside(model: str) -> str:

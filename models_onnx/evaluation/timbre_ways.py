@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models_onnx.evaluation.timbre_scenes import TimbreScene
 from realtime.encoder import LONGEST_S, OnnxEncoder
 from realtime.model import Model
+from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]
 FREE, WIDTH_DEG = (0.0, 90.0), 20.0
@@ -21,6 +22,8 @@ WAYS = (
     "direction", "name", TOGETHER, "query", "few", "few, against", "both", "learned", "iterative",
     "true",
 )  # fmt: skip
+NAMED, POINTED = ("name", TOGETHER), ("direction", "both")
+"""Ways that need no encoder: those of names, and those for which a model must take a direction."""
 FIRST = {"learned": "direction", "iterative": "query"}
 """Ways that encode what another way has separated: two seconds of it, or all."""
 LEARNED_S = 2.0
@@ -43,6 +46,14 @@ class Question:
     against: Floats
 
 
+def ways_of(spec: ModelSpec) -> list[str]:
+    """Return the ways in which a model can be asked: without an encoder, those that need none."""
+    if spec.encoder:
+        return list(WAYS)
+    able = NAMED + (POINTED if "direction" in spec.conditions else ())
+    return [way for way in WAYS if way in able]
+
+
 def ways_off(offs_deg: Sequence[float]) -> dict[str, tuple[str, float]]:
     """Return the ways of `OFF` with directions that are off: their names, and what they are."""
     return {f"{way}, {off:g}° off": (way, off) for off in offs_deg for way in OFF}
@@ -50,24 +61,27 @@ def ways_off(offs_deg: Sequence[float]) -> dict[str, tuple[str, float]]:
 
 def questions(
     model: Model,
-    encoder: OnnxEncoder,
+    encoder: OnnxEncoder | None,
     scene: TimbreScene,
     ways: Sequence[str],
     off: Mapping[str, tuple[str, float]] = MappingProxyType({}),
 ) -> list[Question]:
     """Ask for every class of a scene in every way that can be had, and for absent ones by name.
 
+    A class that the model has no name for is asked for in the other ways alone.
+
     Parameters
     ----------
+    encoder : of the model; None for one that is told names alone.
     off : ways with directions that are off, as `ways_off` gives them.
     """
     size = model.spec.conditions["timbre"]
     nothing = np.zeros(size, np.float32)
+    names = {n: np.array(v, np.float32) for n, v in model.spec.classes.items()}
     asked = []
     for k in scene.judged():
         name = scene.classes[k]
         direction_deg = scene.azimuth_deg(k)
-        named = np.array(model.spec.classes[name], np.float32)
         clips = [_heard(encoder, scene.clip(name, n)) for n in range(EXAMPLES)]
         others = [c for n in scene.classes if n != name for c in [scene.clip(n, 0)]]
         unlike = [_heard(encoder, c) for c in others]
@@ -77,7 +91,7 @@ def questions(
             if way in ("direction", "both"):
                 where = (_off(direction_deg, off_deg, k), WIDTH_DEG)
             if way in ("name", TOGETHER, "both"):
-                timbre = named
+                timbre = names.get(name, nothing)
             elif way == "query":
                 timbre = _mean(clips[:1])
             elif way.startswith("few"):
@@ -91,9 +105,8 @@ def questions(
                 asked.append(Question(called, k, name, where, timbre, against))
     if "name" in ways:
         for name in ABSENT:
-            if name not in scene.classes:
-                vector = np.array(model.spec.classes[name], np.float32)
-                asked.append(Question("name", -1, name, FREE, vector, nothing))
+            if name in names and name not in scene.classes:
+                asked.append(Question("name", -1, name, FREE, names[name], nothing))
     return asked
 
 
@@ -104,7 +117,7 @@ def _off(azimuth_deg: float, off_deg: float, number: int) -> float:
 
 
 def again(
-    encoder: OnnxEncoder,
+    encoder: OnnxEncoder | None,
     scene: TimbreScene,
     asked: Sequence[Question],
     estimates: Floats,
@@ -112,9 +125,12 @@ def again(
 ) -> list[Question]:
     """Ask once more, with the timbres of what was separated.
 
-    To learn, one listens where the source plays: in its loudest two seconds.
+    To learn, one listens where the source plays: in its loudest two seconds. Without an encoder
+    nothing can be asked so.
     """
-    found = []
+    found: list[Question] = []
+    if encoder is None:
+        return found
     for way in ways:
         for question, estimate in zip(asked, estimates, strict=True):
             if question.way != FIRST.get(way) or question.index < 0:
@@ -141,8 +157,8 @@ def _loudest(audio: Floats, seconds: float) -> slice:
     return max(places, key=lambda place: float(np.square(audio[:, place]).sum()))
 
 
-def _heard(encoder: OnnxEncoder, clip: Floats | None) -> Floats | None:
-    if clip is None:
+def _heard(encoder: OnnxEncoder | None, clip: Floats | None) -> Floats | None:
+    if encoder is None or clip is None:
         return None
     most = round(LONGEST_S * RATE_HZ)
     return encoder.encode(clip[:, :most])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
@@ -17,11 +17,14 @@ from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_ways import Question, again, questions, ways_off
 from models_onnx.export.command import main as export_main
+from models_onnx.export.gains import main as gains_main
 from models_onnx.networks import registry
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_task import TimbreTask
 from realtime.errors import StemsteerError
+from realtime.model import load_model
 from tests.support.timbres import FAMILIES, RATE_HZ, Songs, sound
+from tests.support.unets import unet_file
 
 INSTRUMENTS = {"01": "drum set", "02": "electric bass", "03": "male singer"}
 BANDS = {"01": "drums", "02": "bass", "03": "vocals"}
@@ -167,6 +170,73 @@ def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model
     assert "takes no timbre" in result.output
 
 
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a model that is told names, and has no encoder."""
+    return unet_file(tmp_path_factory.mktemp("named"), "activity")
+
+
+def test_a_model_without_an_encoder_is_asked_by_names(
+    songs: Path, named: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.json"
+    result = asked("--model", str(named), "--real", str(songs), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    rows = json.loads(out.read_text())
+    assert {r["system"] for r in rows} == {"name", "together", "mix", "mix/N", "panorama", "oracle"}
+    by_name = [r for r in rows if r["system"] == "name" and not r["absent"]]
+    assert {r["instrument"] for r in by_name} == {"drums", "bass", "vocals"}
+    found = CliRunner().invoke(commands.app(gains_main), [str(named), "--measured", str(out)])
+    assert found.exit_code == 0, found.output
+    assert set(load_model(named).spec.gains_db["live"]) == {"drums", "bass", "vocals"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--by", "query"),
+            "--by query: MODEL takes no examples, it can be asked by name, together",
+        ),
+        (("--by", "name", "--by", "few, against"), "--by few, against: MODEL takes no examples"),
+        (
+            ("--by", "both"),
+            "--by both: MODEL takes no direction, it can be asked by name, together",
+        ),
+        (("--off", "4"), "--off: MODEL takes no direction"),
+        (("--encoder", "listen"), "MODEL is told names alone: leave out --encoder"),
+    ],
+)
+def test_what_a_model_without_an_encoder_cannot_be_asked_is_said(
+    songs: Path, named: Path, words: tuple[str, ...], told: str
+) -> None:
+    result = asked("--model", str(named), "--real", str(songs), *words)
+    assert result.exit_code == 1
+    assert told.replace("MODEL", str(named)) in result.output
+
+
+def test_songs_without_the_instruments_of_a_model_are_said(songs: Path, tmp_path: Path) -> None:
+    model = unet_file(tmp_path, "label-none")
+    result = asked("--model", str(model), "--real", str(songs))
+    assert result.exit_code == 1
+    assert "the songs have none, but bass, drums, vocals" in result.output
+
+
+def test_a_class_without_a_name_in_the_model_is_asked_for_in_other_ways(
+    songs: Path, model: Path
+) -> None:
+    scene = real_songs(songs)[0]
+    strange = replace(scene, classes=("theremin", *scene.classes[1:]))
+    found = questions(load_model(model), None, strange, ["direction", "name"])
+    assert [q.way for q in found if q.index == 0] == ["direction"]
+    assert [q.way for q in found if q.index == 1] == ["direction", "name"]
+
+
+def asked(*words: str) -> Result:
+    """Give the command its words."""
+    return CliRunner().invoke(commands.app(main), words, env={"COLUMNS": "200"})
+
+
 def test_what_was_separated_is_heard_and_asked_for_again() -> None:
     class Ear:
         def encode(self, clip: np.ndarray) -> np.ndarray:
@@ -204,8 +274,6 @@ def test_what_was_separated_is_heard_and_asked_for_again() -> None:
 
 
 def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
-    from realtime.model import load_model
-
     loaded, scene = load_model(model), real_songs(songs)[0]
     vectors = [np.array(loaded.spec.classes[n], np.float32) for n in ("bass", "drums")]
     nothing = np.zeros(8, np.float32)
@@ -226,8 +294,6 @@ class Deaf:
 def test_of_a_scene_without_a_class_to_judge_only_absent_ones_are_measured(
     songs: Path, model: Path
 ) -> None:
-    from realtime.model import load_model
-
     scene = real_songs(songs)[0]
     alone = replace(scene, classes=("drums",), images=scene.images[:1], mixture=scene.images[0])
     assert alone.judged() == []
@@ -237,8 +303,6 @@ def test_of_a_scene_without_a_class_to_judge_only_absent_ones_are_measured(
 
 
 def test_directions_that_are_off_are_ways_of_their_own(songs: Path, model: Path) -> None:
-    from realtime.model import load_model
-
     loaded, scene = load_model(model), real_songs(songs)[0]
     off = ways_off([4.0])
     assert list(off) == ["direction, 4° off", "both, 4° off"]
@@ -258,8 +322,6 @@ def test_directions_that_are_off_are_ways_of_their_own(songs: Path, model: Path)
 def test_a_direction_alone_is_answered_as_if_no_timbre_were_asked_beside_it(
     songs: Path, model: Path
 ) -> None:
-    from realtime.model import load_model
-
     loaded, scene = load_model(model), real_songs(songs)[0]
     nothing = np.zeros(8, np.float32)
     named = np.array(loaded.spec.classes["bass"], np.float32)
