@@ -165,7 +165,10 @@ def evaluate(
 def main(
     model: Annotated[str, typer.Option(help="name or file of a model that takes a timbre")],
     real: Annotated[
-        Path | None, typer.Option(help="folder of songs with METADATA.yaml and stem_01.flac …")
+        Path | None,
+        typer.Option(
+            help="folder of <song>/<instrument>.wav, or songs with METADATA.yaml and stem_01.flac …"
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="folder of songs of the renderer")] = None,
     by: Annotated[

@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from models_onnx.data import production
+from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.naming import label_of
 from models_onnx.data.sets.shards import Shards
@@ -23,6 +24,7 @@ Floats = NDArray[np.float32]
 CLIP_S = 3.0
 AUDIBLE_DB, ALONE_DB = -20.0, -60.0
 TRIES = 12
+MOST_STEMS_S = 4 * 3600.0  # 5 GB
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,28 @@ class TimbreScene:
 
 
 def real_songs(folder: Path) -> list[TimbreScene]:
-    """Read songs with METADATA.yaml of MedleyDB and stem_01.flac …: whole, the sum of their stems.
+    """Read recorded songs whole, as they are mixed: the sums of their stems, all of them at once.
 
-    Raises StemsteerError if there are none, or a stem is missing.
+    Either each has METADATA.yaml of MedleyDB beside its stem_01.flac …, or the folder is in a
+    layout of `models_onnx.data.collections`, as <song>/<instrument>.wav.
+
+    Raises StemsteerError if there are none, a stem is missing, or all are longer than fits.
     """
     files = sorted(folder.glob("*/METADATA.yaml"))
-    if not files:
-        raise StemsteerError(f"{folder} has no <song>/METADATA.yaml beside its stem_01.flac …")
-    songs = {file.parent.name: _stems_by_class(file) for file in files}
+    songs = {file.parent.name: _described(file) for file in files} if files else _named(folder)
     scenes = []
     for name, stems in songs.items():
         others = [s for n, s in songs.items() if n != name]
         images = np.stack(list(stems.values()))
+        stems.update(zip(stems, images, strict=True))  # views of these: one copy is enough
         clip = _other_songs(others)
         scenes.append(TimbreScene(name, images.sum(0), tuple(stems), images, clip))
     return scenes
 
 
-def _stems_by_class(file: Path) -> dict[str, Floats]:
-    found: dict[str, Floats] = {}
+def _described(file: Path) -> dict[str, Floats]:
+    """Read a song by its METADATA.yaml: the classes of its stems, each (2, samples)."""
+    stems = []
     for number, stem in yaml.safe_load(file.read_text())["stems"].items():
         path = file.parent / f"stem_{number[1:]}.flac"
         try:
@@ -81,9 +86,45 @@ def _stems_by_class(file: Path) -> dict[str, Floats]:
             raise StemsteerError(f"cannot read {path}: {error}") from error
         if rate_hz != RATE_HZ:
             raise StemsteerError(f"{path} is at {rate_hz} Hz, expected {RATE_HZ}")
-        both = np.ascontiguousarray(np.broadcast_to(audio.T, (2, len(audio))))
-        name = label_of(stem["instrument"]).name
-        found[name] = found[name] + both if name in found else both
+        both = np.broadcast_to(audio.T, (2, len(audio)))
+        stems.append((label_of(stem["instrument"]).name, both))
+    return _by_class(stems)
+
+
+def _named(folder: Path) -> dict[str, dict[str, Floats]]:
+    """Read songs whose files are named by instruments: by song, the classes of its stems."""
+    if not folder.is_dir():
+        raise StemsteerError(f"{folder} is not a folder: give one of songs with their stems")
+    try:
+        opened = open_collection(folder, as_recorded=True)
+    except StemsteerError as error:
+        raise StemsteerError(
+            f"{folder} has no <song>/METADATA.yaml beside its stem_01.flac …, and {error}"
+        ) from error
+    if opened.normalised:
+        raise StemsteerError(f"{folder} holds songs of the renderer: give it as --data")
+    songs = [opened.sources(number) for number in range(len(opened))]
+    long_s = sum(source.samples for song in songs for source in song) / RATE_HZ
+    if long_s > MOST_STEMS_S:
+        raise StemsteerError(
+            f"{folder} holds {long_s / 60:.0f} minutes of stems, expected at most "
+            f"{MOST_STEMS_S / 60:.0f}, which are all read at once: give a folder of fewer songs"
+        )
+    return {
+        song[0].label.title.split("/")[0] or f"{folder.name} {number}": _by_class(
+            [(source.label.name, image(source.read(0, source.samples), 0.0)) for source in song]
+        )
+        for number, song in enumerate(songs)
+    }
+
+
+def _by_class(stems: Sequence[tuple[str, Floats]]) -> dict[str, Floats]:
+    """Return the sums of stems (2, samples) by class, as long as the longest."""
+    samples = max(audio.shape[1] for _, audio in stems)
+    found: dict[str, Floats] = {}
+    for name, audio in stems:
+        summed = found.setdefault(name, np.zeros((2, samples), np.float32))
+        summed[:, : audio.shape[1]] += audio
     return found
 
 

@@ -124,7 +124,7 @@ def main(
     """Print how well the voice is taken out of real songs, by tier, beside what there is."""
     songs = [song for song in real_songs(real) if VOICE in song.classes]
     if not songs:
-        raise StemsteerError(f"no song with {VOICE} in {real}: each needs METADATA.yaml and stems")
+        raise StemsteerError(f"no song in {real} has a stem that is named as {VOICE}")
     with tempfile.TemporaryDirectory() as place:
         exact = Path(place) / "original.onnx"
         convert(spleeter_networks(package), exact, spleeter_spec("offline"), half=False)

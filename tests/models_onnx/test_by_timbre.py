@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
+from models_onnx.evaluation import timbre_scenes
 from models_onnx.evaluation.by_timbre import evaluate, main, measure, separated
 from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
@@ -84,9 +85,72 @@ def test_a_coded_mixture_is_in_time_and_nearly_the_same(songs: Path, codec: str)
     assert 1e-5 < difference < 0.1, "a delay of one sample makes it 0.4"
 
 
-def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StemsteerError, match=r"METADATA\.yaml"):
-        real_songs(tmp_path)
+def write_named(folder: Path, songs: Path) -> Path:
+    """Write the stems of songs as <song>/<instrument>.wav, and a mix that is none of them."""
+    for scene in real_songs(songs):
+        (folder / scene.name).mkdir(parents=True)
+        for name, audio in zip(
+            ("mix", *scene.classes), (scene.mixture, *scene.images), strict=True
+        ):
+            soundfile.write(folder / scene.name / f"{name}.wav", audio.T, RATE_HZ, subtype="FLOAT")
+    return folder
+
+
+def test_stems_that_are_named_by_instruments_are_the_songs_that_they_are_of(
+    songs: Path, tmp_path: Path
+) -> None:
+    folder = write_named(tmp_path, songs)
+    short = folder / "Two" / "second bass.wav"
+    soundfile.write(short, np.full((1000, 2), 0.01, np.float32), RATE_HZ, subtype="FLOAT")
+    one, two = real_songs(folder)
+    same, other = real_songs(songs)
+    assert (one.name, two.name) == (same.name, other.name)
+    for found, expected in ((one, same), (two, other)):
+        assert sorted(found.classes) == sorted(expected.classes)
+        for name in found.classes:
+            image = found.images[found.classes.index(name)]
+            difference = image - expected.images[expected.classes.index(name)]
+            added = 0.01 if found is two and name == "bass" else 0.0
+            assert np.allclose(difference[:, :1000], added, atol=1e-6)
+            assert np.allclose(difference[:, 1000:], 0, atol=1e-6)
+    assert one.clip("vocals", 0) is not None
+
+
+def test_named_stems_are_judged_by_the_command(songs: Path, model: Path, tmp_path: Path) -> None:
+    folder = write_named(tmp_path / "named", songs)
+    words = ("--model", str(model), "--real", str(folder), "--by", "name")
+    result = asked(*words, "--out", str(tmp_path / "rows.json"))
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    named = [row for row in rows if row["system"] == "name" and not row["absent"]]
+    assert {row["instrument"] for row in named} == {"drums", "bass", "vocals"}
+    assert len(named) == 6
+
+
+def test_what_is_no_folder_of_songs_is_said(
+    songs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards")
+    nobody = tmp_path / "nobody" / "song"
+    nobody.mkdir(parents=True)
+    for number in range(2):
+        noise = np.random.default_rng(number).normal(0, 0.1, 20_000)
+        soundfile.write(nobody / f"stem_0{number}.wav", noise, RATE_HZ)
+    for folder, told in (
+        ("missing", "missing is not a folder"),
+        ("empty", "empty has no <song>/METADATA.yaml"),
+        ("empty", "<song>/<stem>.wav"),
+        ("shards", "holds songs of the renderer: give it as --data"),
+        ("nobody", "nothing to judge: in no song do two different instruments sound"),
+    ):
+        result = asked("--model", str(model), "--real", str(tmp_path / folder))
+        assert result.exit_code == 1
+        assert told in result.output
+    monkeypatch.setattr(timbre_scenes, "MOST_STEMS_S", 0.5)
+    with pytest.raises(StemsteerError, match="minutes of stems, expected at most"):
+        real_songs(tmp_path / "nobody")
 
 
 def write_shards(folder: Path) -> Path:
