@@ -97,6 +97,10 @@ class PluginClient:
         self.hello["uuid"] = answer[3:]
         return connection
 
+    def rename(self, label: str = "", track: str = "") -> None:
+        """Tell the engine that the instance is called otherwise; its sound goes on."""
+        self._socket.send(json.dumps({"rename": 1, "label": label, "track": track}).encode())
+
     def push(
         self, block: NDArray[np.float32], *, song_position: int | None = None, **values: float
     ) -> None:

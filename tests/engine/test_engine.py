@@ -130,6 +130,31 @@ def test_the_sound_is_that_of_a_separator_with_the_same_automation(engine_sandbo
     np.testing.assert_allclose(y[:, :frames], expected[:, :frames], atol=1e-5)
 
 
+def test_a_track_that_greets_anew_is_heard_until_the_next_process_has_caught_up(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track, x, blocks = PluginClient(), noise(512), 0
+    first = track.ring["engine_pid"]
+    hello = json.dumps(track.hello).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as abandoned:
+        abandoned.connect(str(engine_socket()))
+        socket.send_fds(abandoned, [hello], [track.fd])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.connect(str(engine_socket()))
+        socket.send_fds(peer, [hello], [track.fd])
+        while track.ring["engine_pid"] == first:
+            assert blocks < 5000, "no other process takes the ring"
+            track.push(x)
+            blocks += 1
+            assert track.wait(track.position - HOP), "nobody is heard meanwhile"
+        assert track.ring["done"] >= track.position - 2 * HOP, "it has not caught up"
+        assert peer.recv(512).decode() == f"ok {track.hello['uuid']}"
+        until(lambda: not track.attached, "the first process ends")
+        (serving,) = engine_sandbox.instances()
+        assert serving["worker"] == track.ring["engine_pid"]
+        assert serving["uuid"] == track.hello["uuid"]
+    track.close()
+
+
 def test_each_instance_may_have_a_model_of_its_own(engine_sandbox):
     engine_sandbox.start(engine_sandbox.identity)
     tracks = [PluginClient(offline=True), PluginClient(model="panorama", offline=True)]

@@ -81,3 +81,30 @@ def test_the_same_lanes_live_and_rendered_give_the_same_sound(engine_sandbox, tm
     whole = np.concatenate([separator.process(b) for b in np.split(x, 160, axis=1)], axis=2)
     expected = whole[0, :, separator.latency :][:, 19 * BLOCK : 79 * BLOCK]
     np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
+def test_a_track_that_is_called_otherwise_follows_the_lanes_of_its_new_name(
+    engine_sandbox, tmp_path
+):
+    lanes = lanes_file(tmp_path, "seconds,bass.gain,old.gain\n0,-20,-6\n")
+    engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
+    track, other = PluginClient(track="old", offline=True), PluginClient(track="bass")
+    workers, at = engine_sandbox.workers(), 0
+
+    def gain():
+        nonlocal at
+        y = play(track, 4, song_position=at)
+        at += 4 * BLOCK
+        return float(y[-1])
+
+    assert abs(gain() - 10 ** (-6 / 20)) < 1e-4
+    other.close()
+    until(lambda: len(engine_sandbox.instances()) == 1, "the other one is gone")
+    track.rename(track="bass")
+    until(lambda: engine_sandbox.instances()[0]["name"] == "bass", "it is called otherwise")
+    until(lambda: abs(gain() - 0.1) < 1e-4, "it follows the other lane")
+    track.rename(track="none")
+    until(lambda: abs(gain() - 1) < 1e-4, "no lane is for it")
+    assert engine_sandbox.workers() == workers[:1]
+    assert track.attached
+    track.close()

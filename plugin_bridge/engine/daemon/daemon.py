@@ -70,6 +70,7 @@ class EngineDaemon:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pending: dict[socket.socket, float] = {}  # not yet greeted: since when
         self._workers: dict[socket.socket, WorkerProcess] = {}  # with an instance
+        self._followed: dict[WorkerProcess, list[WorkerProcess]] = {}  # that are heard until then
         self._ending: list[tuple[WorkerProcess, float]] = []  # with the time to kill it
         self._observers = Observers(surface)
         self._history = InstanceHistory()
@@ -107,12 +108,22 @@ class EngineDaemon:
                 if not self._observers.read(peer):
                     self._drop_observer(peer)
             elif (worker := self._workers[peer]).read_message():
-                self._observers.tell()
-                self._surface.pass_heard(worker)
+                self._attend(worker)
             else:
                 self._release(worker)
         except Exception:
             log.exception("a fault of the engine itself, which goes on")
+
+    def _attend(self, worker: WorkerProcess) -> None:
+        """Do what an audio process has told."""
+        if worker.is_ready:
+            self._end_followed(worker)
+        if names := worker.take_names():
+            worker.hello |= names
+            name = worker.hello["name"] = self._surface.rename(worker)
+            worker.tell_name(name)
+        self._observers.tell()
+        self._surface.pass_heard(worker)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -167,18 +178,21 @@ class EngineDaemon:
         self._start_instance(parse_hello(message), fds[0], peer)
 
     def _start_instance(self, hello: dict[str, Any], ring_fd: int, peer: socket.socket) -> None:
-        """Give the instance an audio process, which answers the plugin when it is ready."""
-        if len(self._workers) >= MOST_INSTANCES:
+        """Give the instance an audio process, which answers the plugin when it is ready.
+
+        One that it has already is heard until then.
+        """
+        followed = [worker for worker in self._workers.values() if worker.has_ring(ring_fd)]
+        if len(self._workers) - len(followed) >= MOST_INSTANCES:
             raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
         crashes = self._history.recent_crashes(hello["uuid"])
         if crashes >= CRASHES:
             raise StemsteerError(f"its audio process has crashed {crashes} times, see {LOG_NAME}")
         ring = SharedRing(ring_fd, writable=False)
-        for old in [w for w in self._workers.values() if w.has_ring(ring_fd)]:
-            self._release(old)
-        if any(worker.is_for(hello["uuid"]) for worker in self._workers.values()):
-            hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker = self._reserve.take()
+        self._followed[worker] = [heard for old in followed for heard in self._replace(old)]
+        if any(known.is_for(hello["uuid"]) for known in self._workers.values()):
+            hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker.hello, worker.ring = hello, ring
         worker.page.inherit(self._history.take_overrides(hello["uuid"], hello["pid"]))
         hello["name"], hello["number"] = self._surface.add(worker)
@@ -193,7 +207,12 @@ class EngineDaemon:
         log.info("instance %d: %s", worker.pid, {k: v for k, v in hello.items() if k != "timbres"})
 
     def _release(self, worker: WorkerProcess) -> None:
-        """Remove an instance and let its process end; keep what is overridden for the next one."""
+        """Remove an instance and let its process end."""
+        self._withdraw(worker)
+        self._let_end(worker)
+
+    def _withdraw(self, worker: WorkerProcess) -> None:
+        """Remove an instance; keep what is overridden for the process that serves it next."""
         self._selector.unregister(worker.connection)
         del self._workers[worker.connection]
         self._surface.remove(worker)
@@ -201,7 +220,20 @@ class EngineDaemon:
         hello = worker.hello
         if overrides := worker.page.overrides():
             self._history.keep_overrides(hello["uuid"], hello["pid"], overrides)
-        self._let_end(worker)
+
+    def _replace(self, old: WorkerProcess) -> list[WorkerProcess]:
+        """Remove an instance that comes again; return what is heard until it is ready again."""
+        self._withdraw(old)
+        if old.is_ready:
+            return [old]
+        heard = self._followed.pop(old, [])
+        self._let_end(old)
+        return heard
+
+    def _end_followed(self, worker: WorkerProcess) -> None:
+        """Let the processes end that served its instance before."""
+        for old in self._followed.pop(worker, ()):
+            self._let_end(old)
 
     def _drop_observer(self, peer: socket.socket) -> None:
         self._selector.unregister(peer)
@@ -211,6 +243,7 @@ class EngineDaemon:
         """Close what a process reads, by which it ends; nobody waits for that."""
         worker.close()
         self._ending.append((worker, time.monotonic() + ENDING_S))
+        self._end_followed(worker)
 
     def _reap_ended(self) -> None:
         """Note which processes have ended; kill those that do not."""

@@ -34,13 +34,20 @@ class InstanceSurface:
         """Add an instance; return its name and number."""
         with self._lock:
             number = self._number(worker.hello["uuid"])
-            name = self._free_name(
-                worker.hello["label"] or worker.hello["track"] or f"track_{number}", number
-            )
+            name = self._name_for(worker, number)
             ranked = [*self._workers.items(), (name, worker)]
             ranked.sort(key=lambda item: self._numbers[item[1].hello["uuid"]])
             self._workers = dict(ranked)
         return name, number
+
+    def rename(self, worker: WorkerProcess) -> str:
+        """Call an instance by the names of its hello; return what it is called now."""
+        with self._lock:
+            name = self._name_for(worker, self._number(worker.hello["uuid"]))
+            self._workers = {
+                name if known is worker else other: known for other, known in self._workers.items()
+            }
+        return name
 
     def remove(self, worker: WorkerProcess) -> None:
         """Remove an instance."""
@@ -115,9 +122,10 @@ class InstanceSurface:
             raise ValueError("the track is not there any more")
         return worker
 
-    def _free_name(self, name: str, number: int) -> str:
-        """Return a name that nobody has: with the number behind it, or the next, if it is taken."""
-        taken = set(map(osc_name, self._workers))
+    def _name_for(self, worker: WorkerProcess, number: int) -> str:
+        """Return its name; if another has that, with the number behind it, or the next."""
+        name = worker.hello["label"] or worker.hello["track"] or f"track_{number}"
+        taken = {osc_name(n) for n, other in self._workers.items() if other is not worker}
         numbered = (f"{name}_{behind}" for behind in itertools.count(number))
         return next(n for n in itertools.chain([name], numbered) if osc_name(n) not in taken)
 

@@ -19,7 +19,7 @@ from plugin_bridge.control.timbre_requests import SLOTS, Slot
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.heard_memory import read_rows
 from plugin_bridge.engine.shared.kept_timbres import KEEP, LISTEN, KeptTimbres
-from plugin_bridge.engine.shared.messages import MESSAGE_BYTES
+from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, NAME
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import own_process
 from realtime.errors import StemsteerError
@@ -71,6 +71,7 @@ class WorkerProcess:
         self._facts: dict[str, Any] = {}
         self._kept = KeptTimbres()
         self._heard: NDArray[np.float32] | None = None
+        self._names: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -125,7 +126,22 @@ class WorkerProcess:
         if fault := facts.get("timbre_fault"):
             log.warning("instance %d: %s", self.pid, fault)
             self._kept = KeptTimbres()
+        self._names |= facts.pop("names", {})
         self._facts |= facts
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it has taken the ring of its instance."""
+        return "tier" in self._facts
+
+    def take_names(self) -> dict[str, str]:
+        """Return the names that its plugin has got since, as in a hello; each once."""
+        names, self._names = self._names, {}
+        return names
+
+    def tell_name(self, name: str) -> None:
+        """Tell it how its instance is called now."""
+        self._tell(NAME + name.encode())
 
     def take_heard(self) -> NDArray[np.float32] | None:
         """Return the rows (samples, 4) that it has listened to, once; None if there are none."""

@@ -14,6 +14,10 @@ OWN_MESSAGE_BYTES = 1 << 18
 """Of what the daemon tells our own processes: more than a socket takes, so that nothing is cut."""
 MAX_TIMBRES = 16_384
 """Bytes of the timbres that a project keeps."""
+NAME = b"name "
+"""Begins a message to an audio process, with the name of its instance from now on."""
+NAMES = ("label", "track")
+"""Of a hello, what a plugin may change while it is served."""
 MAX_DEPTH = 4  # of the objects and lists in a message: a hello has one
 _LABEL_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{32}")
@@ -45,7 +49,7 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
         if type(value) is not int or not low <= value <= high:
             raise StemsteerError(f"hello: {name} is {_shown(value)}, expected {low} to {high}")
         checked[name] = value
-    for name in ("label", "track", "host", "format"):
+    for name in (*NAMES, "host", "format"):
         checked[name] = printable(hello.get(name))
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
@@ -54,6 +58,16 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
     uuid = str(hello.get("uuid", ""))
     checked["uuid"] = uuid if _UUID.fullmatch(uuid) else secrets.token_hex(16)
     return {**checked, "model": model}
+
+
+def parse_names(message: dict[str, Any]) -> dict[str, str]:
+    """Return the names of a message by which a plugin says that it is called otherwise.
+
+    Raises StemsteerError if it is another message.
+    """
+    if message.get("rename") != 1:
+        raise StemsteerError("a message that no plugin sends after its hello")
+    return {name: printable(message.get(name)) for name in NAMES}
 
 
 def printable(text: object) -> str:

@@ -20,7 +20,13 @@ from plugin_bridge.control.controls import BY_NAME, REMOTE_CONTROLS
 from plugin_bridge.control.surface import osc_name
 from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.engine.shared.control_page import ControlPage
-from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, OWN_MESSAGE_BYTES
+from plugin_bridge.engine.shared.messages import (
+    MESSAGE_BYTES,
+    NAME,
+    OWN_MESSAGE_BYTES,
+    parse_names,
+    read_message,
+)
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
 from plugin_bridge.engine.worker.timbres import InstanceTimbres
@@ -58,11 +64,14 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             model = preloaded if preloaded and name == default_model else load_model(name, "live")
             tier = choose_tier(model.spec, ring.rate_hz, hello["latency"], hello["block"])
             page = ControlPage(page_fd)
-            lanes = _lanes(lanes_file, ring.rate_hz, hello["name"], hello["number"])
-            timeline = ControlTimeline(ring, lanes, page.overrides())
+            lanes = InstanceLanes(lanes_file, ring.rate_hz, hello["number"])
+            timeline = ControlTimeline(ring, lanes.of(hello["name"]), page.overrides())
             timbres = InstanceTimbres(model.spec, ring.rate_hz, hello["timbres"])
             processor = RingProcessor(ring, model, tier, timeline, page, timbres)
             _prepare(processor)
+            if _has_ended(plugin) or _has_ended(daemon):  # another process is to serve it
+                return
+            processor.take_over()
         except (StemsteerError, ValueError) as error:
             _send(plugin, f"error {error}")
             _send(daemon, f"error {error}")
@@ -76,7 +85,7 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
         if timbres.fault:
             _send(plugin, timbres.fault)
         try:
-            _run(processor, timbres, plugin, daemon)
+            _run(processor, timeline, lanes, timbres, plugin, daemon)
         except RingTaken:
             pass
         except Exception as error:
@@ -90,27 +99,30 @@ def _preload(name: str) -> OnnxModel | None:
     return None
 
 
-def _lanes(path: str, rate_hz: float, name: str, number: int) -> dict[int, Lane]:
-    """Return the lanes of a file for an instance, by id of the control.
+class InstanceLanes:
+    """The lanes of a file for an instance, which may come to be called otherwise.
 
     A lane is for it by its name, its number, or because it is for all.
     """
-    if not path:
-        return {}
-    lanes = read_automation(Path(path), rate_hz).lanes
-    names = {ALL, str(number), osc_name(name)}
-    ranked = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)  # its own replace all's
-    return {
-        BY_NAME[control].id: lane
-        for (target, control), lane in ranked
-        if osc_name(target) in names or target == ALL
-        if control in REMOTE_CONTROLS
-    }
+
+    def __init__(self, path: str, rate_hz: float, number: int) -> None:
+        lanes = read_automation(Path(path), rate_hz).lanes if path else {}
+        self._lanes = sorted(lanes.items(), key=lambda item: item[0][0] != ALL)
+        self._number = str(number)
+
+    def of(self, name: str) -> dict[int, Lane]:
+        """Return the lanes for that name by id of the control; its own replace those for all."""
+        names = {ALL, self._number, osc_name(name)}
+        return {
+            BY_NAME[control].id: lane
+            for (target, control), lane in self._lanes
+            if osc_name(target) in names or target == ALL
+            if control in REMOTE_CONTROLS
+        }
 
 
 def _prepare(processor: RingProcessor) -> None:
     processor.warm_up()
-    processor.take_over()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing here makes cycles
@@ -118,6 +130,8 @@ def _prepare(processor: RingProcessor) -> None:
 
 def _run(
     processor: RingProcessor,
+    timeline: ControlTimeline,
+    lanes: InstanceLanes,
     timbres: InstanceTimbres,
     plugin: socket.socket,
     daemon: socket.socket,
@@ -133,15 +147,19 @@ def _run(
         if now_s - checked_s < CHECK_S:
             continue
         checked_s = now_s
-        message = _received(daemon)
-        if message == b"" or _received(plugin) == b"":
+        message, names = _received(daemon), _received(plugin)
+        if message == b"" or names == b"":
             return
         try:
-            if message and (news := timbres.take(message)):
+            if names:
+                _send(daemon, json.dumps({"names": parse_names(read_message(names))}))
+            if message and message.startswith(NAME):
+                timeline.follow(lanes.of(message.removeprefix(NAME).decode()), processor.position)
+            elif message and (news := timbres.take(message)):
                 _send(plugin, news.decode())
             timbres.attend(daemon)
         except (StemsteerError, ValueError, OSError) as error:
-            _send(daemon, f"a timbre was not taken: {error}")
+            _send(daemon, f"a message was not taken: {error}")
         if bool(ring["offline"]) != offline:
             offline = bool(ring["offline"])
             _schedule(realtime=not offline)
@@ -164,6 +182,16 @@ def _received(peer: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def _has_ended(peer: socket.socket) -> bool:
+    """Return whether a connection has ended, and leave what was sent."""
+    try:
+        return not peer.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _send(peer: socket.socket, text: str) -> None:

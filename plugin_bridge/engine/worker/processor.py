@@ -32,6 +32,7 @@ LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for, or the plugin's latency
 MAX_BEHIND_SAMPLES = 24_576  # of the ring that are surely there; with them a late render begins
 MAX_HOPS = 16  # in one call of the model
+CATCH_UP_CALLS = 8  # at most, before a ring is taken that another process has
 PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
 _LOAD_SMOOTHING = 0.05
 _UNITY = OutputLevels(*UNITY)
@@ -119,16 +120,20 @@ class RingProcessor:
         self._constant_levels: OutputLevels | None = None
         self._published, self._publish_at = -1, 0  # changes of the timeline; a position
         self.position = -1
-        self._start = self._from = -1
+        self._start = self._from = self._done = -1
+        self._holds_ring = False
 
     def process_due(self) -> bool:
         """Process what is due; return False if nothing was and the bell is to be awaited.
 
         Raises RingTaken if another process has taken the ring.
         """
-        ring = self.ring
-        if ring["engine_pid"] != self._pid:
+        if self.ring["engine_pid"] != self._pid:
             raise RingTaken
+        return self._advance()
+
+    def _advance(self) -> bool:
+        ring = self.ring
         written = ring["written"]
         start = ring["start"]  # after `written`: the plugin stores it before
         offline = bool(ring["offline"])
@@ -137,7 +142,7 @@ class RingProcessor:
             self._start = start
             self._jump(written, offline)
         elif written - self.position > self._most_late(offline):
-            ring["jumps"] = ring["jumps"] + 1
+            ring["jumps"] = ring["jumps"] + self._holds_ring
             self._jump(written, offline)
         hops = min((written - self.position) // self.hop, MAX_HOPS)
         if hops <= 0:
@@ -153,8 +158,21 @@ class RingProcessor:
         return min(heard, MAX_BEHIND_SAMPLES)
 
     def take_over(self) -> None:
-        """Take the ring; a process that had it sees that, and ends."""
-        self.ring["engine_pid"] = self._pid
+        """Take the ring; a process that had it is heard until then, sees that, and ends."""
+        ring = self.ring
+        if ring["engine_pid"]:
+            self._catch_up()
+        ring["engine_pid"] = self._pid
+        self._holds_ring = True
+        if self._from >= 0:
+            ring["from"] = self._from
+            self._finish(self._done)
+
+    def _catch_up(self) -> None:
+        """Process what is there already; who has the ring goes on to tell what is finished."""
+        for _ in range(CATCH_UP_CALLS):
+            if not self._advance():
+                break
 
     def warm_up(self) -> None:
         """Run the model once, so that its first hop is not its slowest."""
@@ -167,8 +185,18 @@ class RingProcessor:
         allowed = MAX_BEHIND_SAMPLES if offline else max(self.ring["latency"], 1)
         self.position = self._from = max(self._start, written - allowed)
         self._separator.reset()
-        self.ring["from"] = self._from
-        self.ring["done"] = self._from
+        if self._holds_ring:
+            self.ring["from"] = self._from
+        self._finish(self._from)
+
+    def _finish(self, done: int) -> None:
+        """Tell the plugin up to where its output is there. Raises RingTaken if it is another's."""
+        self._done = done
+        if not self._holds_ring:
+            return
+        if self.ring["engine_pid"] != self._pid:
+            raise RingTaken
+        self.ring["done"] = done
         self.ring.notify("output_bell", "plugin_sleeps")
 
     def _process(self, hops: int) -> None:
@@ -193,10 +221,10 @@ class RingProcessor:
             due = last - first
             out = self._output(first, target[:, -due:], residual[:, -due:])
             ring.write(ring.output, first, out)
-            ring["done"] = last
-            ring.notify("output_bell", "plugin_sleeps")
+            self._finish(last)
         self._publish(stems)  # after the sound, for which somebody waits
-        self._count(hops, time.perf_counter() - begun_s, separated_s)
+        if self._holds_ring:
+            self._count(hops, time.perf_counter() - begun_s, separated_s)
 
     def _output(self, first: int, target: Audio, residual: Audio) -> Audio:
         """Return what the plugin plays (outputs, samples) from position `first` on."""

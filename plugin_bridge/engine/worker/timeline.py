@@ -104,6 +104,22 @@ class ControlTimeline:
         self._overridden[control] = True
         self._settle()
 
+    def follow(self, lanes: Mapping[int, Lane], position: int) -> None:
+        """Follow other lanes from `position` on; they have their controls if the song goes on."""
+        if lanes == self._lanes:
+            return
+        row = self._append(position, SHORTEST_RAMP)
+        segments = self._segments
+        since = segments.position[row] - segments.position[row - 1]
+        segments.song_position[row] += segments.rolling[row] * since
+        segments.from_lane[row] = False
+        if segments.rolling[row]:
+            segments.from_lane[row, list(lanes)] = True
+            segments.from_lane[row] &= ~self._overridden
+        self._lanes = lanes
+        self._switch(row)
+        self._settle()
+
     def constant_between(self, first: int, end: int, controls: Sequence[int]) -> list[float] | None:
         """Return the values of some controls if none moves between two positions, else None.
 

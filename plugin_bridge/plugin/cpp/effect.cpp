@@ -59,6 +59,12 @@ std::string Effect::property(const std::string& key) const {
 }
 
 void Effect::set_property(const std::string& key, const std::string& value) {
+    keep_property(key, value);
+    if (greeted_)
+        greet();
+}
+
+void Effect::keep_property(const std::string& key, const std::string& value) {
     const auto found = properties_.find(key);
     if (found == properties_.end())
         return;
@@ -69,8 +75,6 @@ void Effect::set_property(const std::string& key, const std::string& value) {
     policy_ = policy == "dry"       ? Wishes::kDry
               : policy == "silence" ? Wishes::kSilence
                                     : Wishes::kWait;
-    if (greeted_)
-        greet();
 }
 
 std::string Effect::save() const {
@@ -89,7 +93,9 @@ bool Effect::load(const std::string& text) {
     for (uint32_t id = 0; id < kControlCount; ++id)
         set_value(id, state.values[id]);
     for (const auto& [key, value] : state.properties)
-        set_property(key, value);
+        keep_property(key, value);
+    if (greeted_)
+        greet();
     return true;
 }
 

@@ -70,6 +70,7 @@ public:
 
 private:
     uint32_t wanted_latency(uint32_t block) const;
+    void keep_property(const std::string& key, const std::string& value);
     void adapt_latency(uint32_t samples);
     Transport incoming(const Transport& told, uint32_t samples);
     void greet();

@@ -65,6 +65,10 @@ std::string to_json(const Hello& hello) {
            ",\"timbres\":" + quoted(hello.timbres, kTimbresBytes) + "," + numbers + "}";
 }
 
+std::string names_to_json(const Hello& hello) {
+    return "{\"rename\":1,\"label\":" + quoted(hello.label) + ",\"track\":" + quoted(hello.track) + "}";
+}
+
 // Connect to a socket that is ours and is listened to by ourselves. -1: there is none.
 int connect_to(const std::string& path) {
     sockaddr_un address = {};
@@ -205,7 +209,8 @@ Ring Link::ring(double rate_hz, uint32_t outputs) {
     if (memory_ && ring_rate_hz_ == rate_hz && ring_outputs_ == outputs)
         return mapped();
     close_ring();
-    stale_ = true;
+    stale_ = moved_ = true;
+    presence_.attached.store(0);
     ring_rate_hz_ = rate_hz;
     ring_outputs_ = outputs;
     bytes_ = ring_bytes(outputs);
@@ -236,11 +241,11 @@ void Link::greet(Hello hello) {
             hello.uuid = hello_.uuid;  // as the engine answered
         else
             asked_uuid_ = hello.uuid;
-        stale_ |= hello.uuid != hello_.uuid || hello.label != hello_.label ||
-                  hello.track != hello_.track || hello.model != hello_.model ||
+        stale_ |= hello.uuid != hello_.uuid || hello.model != hello_.model ||
                   hello.latency != hello_.latency;
+        renamed_ |= hello.label != hello_.label || hello.track != hello_.track;
         if (stale_)
-            presence_.attached.store(0);
+            presence_.outdated.store(1);
         hello_ = hello;
     }
     presence_.expected.store(is_expected());  // a host that renders may play at once
@@ -306,10 +311,7 @@ void Link::work() {
         presence_.expected.store(is_expected());
         if (shake_hands())
             stay();
-        presence_.attached.store(0);
-        if (socket_ >= 0)
-            close(socket_);
-        socket_ = -1;
+        leave();
         if (quit_)
             break;
         if (presence_.used.load() && seconds() - started_s > kRestart_s) {
@@ -326,26 +328,42 @@ void Link::work() {
     report_losses();
 }
 
-// Offer the ring to the engine. True: it was taken.
+void Link::leave() {
+    presence_.attached.store(0);
+    if (socket_ >= 0)
+        close(socket_);
+    socket_ = -1;
+}
+
+// Offer the ring to an engine, anew whenever the offer has changed meanwhile. True: it was taken.
 bool Link::shake_hands() {
+    Meeting meeting = kOutdated;
+    while (meeting == kOutdated && !quit_)
+        meeting = meet();
+    return meeting == kAccepted;
+}
+
+// The connection that is there stays open until a new one is accepted, so that its sound goes on.
+Link::Meeting Link::meet() {
     std::string hello;
-    int fd;
+    int ring_fd;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (ring_fd_ < 0)
-            return false;
+            return kRefused;
         hello_.latency = stream_.latency();
         hello_.timbres = timbres_;
         hello = to_json(hello_);
-        fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
-        stale_ = false;
+        ring_fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
+        stale_ = renamed_ = moved_ = false;
+        presence_.outdated.store(1);
     }
-    socket_ = connect_to(engine_socket());
-    const bool sent = socket_ >= 0 && send_with(socket_, hello, fd);
-    close(fd);
+    const int peer = connect_to(engine_socket());
+    const bool sent = peer >= 0 && send_with(peer, hello, ring_fd);
+    close(ring_fd);
     char answer[512] = {};
     presence_.greeted.store(sent);
-    const bool answered = sent && is_answered(answer, sizeof answer - 1);
+    const bool answered = sent && is_answered(peer, answer, sizeof answer - 1);
     const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
     if (answered && !accepted) {
         if (refusal_ != answer)
@@ -353,24 +371,31 @@ bool Link::shake_hands() {
         refusal_ = answer;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
+    presence_.greeted.store(0);
     if (accepted && !stale_) {
+        if (socket_ >= 0)
+            close(socket_);
+        socket_ = peer;
         hello_.uuid = answer + 3;
+        presence_.outdated.store(0);
         presence_.encounters.fetch_add(1);
         presence_.attached.store(1);
+        return kAccepted;
     }
-    presence_.greeted.store(0);
-    return presence_.attached.load();
+    if (peer >= 0)
+        close(peer);
+    return stale_ && !moved_ ? kOutdated : kRefused;
 }
 
 // Wait for the engine's answer, as long as what it was told is true.
-bool Link::is_answered(char* answer, size_t bytes) {
+bool Link::is_answered(int socket, char* answer, size_t bytes) {
     const double until_s = seconds() + kAnswer_s;
     while (!quit_ && seconds() < until_s) {
-        pollfd events[] = {{socket_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
+        pollfd events[] = {{socket, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
         poll(events, 2, 100);
         eventfd_t ignored;
         eventfd_read(wake_fd_, &ignored);
-        const ssize_t got = recv(socket_, answer, bytes, MSG_DONTWAIT);
+        const ssize_t got = recv(socket, answer, bytes, MSG_DONTWAIT);
         if (got >= 0 || errno != EAGAIN)
             return got > 0;
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -380,7 +405,7 @@ bool Link::is_answered(char* answer, size_t bytes) {
     return false;
 }
 
-// Stay while the engine is there and what it was told is true. Its death closes the socket.
+// Stay while the engine is there. Its death closes the socket.
 void Link::stay() {
     std::vector<char> text(kMessageBytes);
     while (!quit_) {
@@ -396,10 +421,32 @@ void Link::stay() {
             hear(text.data());
         }
         report_losses();
-        const std::lock_guard<std::mutex> lock(mutex_);
-        if (stale_ || stream_.latency() != hello_.latency)
+        if (!tell_news())
             return;
     }
+}
+
+// Tell the engine what has changed. False: none takes it. For another ring the connection ends first:
+// an engine that still has the old one would take the instance for a copy.
+bool Link::tell_news() {
+    bool is_stale;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (moved_)
+            return false;
+        is_stale = stale_ || stream_.latency() != hello_.latency;
+    }
+    return is_stale ? shake_hands() : tell_names();
+}
+
+bool Link::tell_names() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!renamed_)
+        return true;
+    const std::string names = names_to_json(hello_);
+    const ssize_t sent = send(socket_, names.data(), names.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    renamed_ = sent < 0;  // the engine has not read yet: told later
+    return sent >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
 // Take what the engine says: timbres for the project, else something to be read by people.

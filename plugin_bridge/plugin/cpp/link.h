@@ -35,7 +35,8 @@ public:
     // that cannot be shared (none is left) serves as well: then everything stays dry.
     Ring ring(double rate_hz, uint32_t outputs);
 
-    // Say hello, again if anything but the block is new, and keep looking for an engine.
+    // Say hello, again if anything but names and the block is new, and keep looking for an engine.
+    // The engine that is there is told new names, and is heard until another one is ready.
     void greet(Hello hello);
 
     // Called, in a thread of the link's own, with what the user should know.
@@ -55,10 +56,15 @@ public:
 
 private:
     void work();
+    enum Meeting { kRefused, kOutdated, kAccepted };
     bool shake_hands();
-    bool is_answered(char* answer, size_t bytes);
+    Meeting meet();
+    bool is_answered(int socket, char* answer, size_t bytes);
     Ring mapped() const;
     void stay();
+    bool tell_news();
+    bool tell_names();
+    void leave();
     void pause(int time_ms);
     void close_ring();
     void report_losses();
@@ -67,7 +73,7 @@ private:
 
     Stream& stream_;
     Presence& presence_;
-    // Guards hello_, timbres_, ring and stale_; never taken in the audio thread.
+    // Guards hello_, timbres_, ring and what is new; never taken in the audio thread.
     mutable std::mutex mutex_;
     Hello hello_;
     std::string asked_uuid_, timbres_;
@@ -77,7 +83,9 @@ private:
     uint32_t ring_outputs_ = 0;
     uint64_t ring_serial_ = 0;
     int ring_fd_ = -1;
-    bool stale_ = false;  // what the engine was told is no longer true
+    bool stale_ = false;    // what the engine was told is no longer true
+    bool renamed_ = false;  // of that, the names
+    bool moved_ = false;    // the ring is another one
     int wake_fd_ = -1;
     int socket_ = -1;
     uint64_t seen_losses_ = 0, told_losses_ = 0;

@@ -171,8 +171,11 @@ void Stream::publish(uint32_t samples) {
     ring_bell(header.input_bell, header.engine_sleeps);
 }
 
-// `from` is stored before `done`, so it is loaded after it.
+// `from` is stored before `done`, so it is loaded after it. A render waits for what it asked for;
+// who listens hears the engine that was there until the next one is ready.
 bool Stream::ready(uint64_t first, uint64_t last) const {
+    if (offline_ && presence_.outdated.load(std::memory_order_acquire))
+        return false;
     if (ring_.header->done.load(std::memory_order_acquire) < last)
         return false;
     const uint64_t from = ring_.header->from.load(std::memory_order_acquire);

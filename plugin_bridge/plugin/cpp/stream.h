@@ -25,6 +25,7 @@ struct Presence {
     std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
     std::atomic<uint32_t> expected{0};    // 1: a socket or an autostart file is there
     std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
+    std::atomic<uint32_t> outdated{0};    // 1: what an engine delivers is of another model or setting
     std::atomic<uint32_t> encounters{0};  // engines met so far
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };

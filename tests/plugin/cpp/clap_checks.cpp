@@ -276,10 +276,33 @@ CHECK(the_engine_is_told_the_name_of_the_track) {
     plugin.start();
     const std::string first = engine.greeting();
     REQUIRE(first.find("\"track\":\"Gitarre \\\"L\\\" \\\\ & \xc3\xa4?\"") != std::string::npos, "%s", first.c_str());
+    engine.answer("ok 00112233445566778899aabbccddeeff");
     plugin.host.track = "Bass";
     track->changed(plugin.plugin);
-    const std::string second = engine.greeting();
-    REQUIRE(second.find("\"track\":\"Bass\"") != std::string::npos, "%s", second.c_str());
+    const std::string second = engine.message();  // on the connection that is open
+    REQUIRE(second == "{\"rename\":1,\"label\":\"\",\"track\":\"Bass\"}", "%s", second.c_str());
+}
+
+CHECK(another_instances_state_is_greeted_at_once_and_the_engine_is_kept_until_the_answer) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    engine.greeting();
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    while (!plugin.value(11))
+        usleep(1000);
+    std::string state = saved(plugin);
+    state.replace(state.find("0011"), 4, "ffff");
+    const int first = std::exchange(engine.peer, -1);
+    REQUIRE(loaded(plugin, state), "refused");
+    const std::string hello = engine.greeting();
+    REQUIRE(hello.find("\"uuid\":\"ffff2233") != std::string::npos, "%s", hello.c_str());
+    char nothing;
+    REQUIRE(recv(first, &nothing, 1, MSG_DONTWAIT) < 0, "the first engine is left before an answer");
+    REQUIRE(plugin.value(11) == 1, "not connected meanwhile");
+    engine.answer("ok ffff2233445566778899aabbccddeeff");
+    std::swap(engine.peer, const_cast<int&>(first));
+    REQUIRE(engine.message().empty(), "the first engine is not left");
 }
 
 CHECK(texts_of_any_length_in_a_project_fit_the_greeting_and_stay_in_the_project) {

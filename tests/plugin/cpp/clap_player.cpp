@@ -1,6 +1,7 @@
 // A small CLAP host: runs one plugin over a raw file and prints what it saw as JSON.
 //   clap_player plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
 //             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F] [track=NAME]
+//             [rename=FRAME:NAME] [reload=FRAME:F]
 // Files are 32-bit floats, interleaved: 2 channels in, as many out as the plugin has. With paced=1 it
 // keeps the pace of a sound card, at real-time priority where that is permitted; SIGTERM ends it.
 #include <algorithm>
@@ -38,6 +39,8 @@ struct Options {
     std::vector<Change> changes;
     std::vector<size_t> restarts;
     bool offline = false, paced = false;
+    size_t rename_at = 0, reload_at = 0;  // when the track gets another name, and a state is loaded
+    std::string new_name, reload;
     double song_s = -1;  // where the song is at the first frame; < 0: the host has none
 };
 
@@ -123,7 +126,13 @@ Options parse(int count, char** words) {
         else if (key == "paced") options.paced = value == "1";
         else if (key == "track") track_name = value;
         else if (key == "song") options.song_s = std::atof(value.c_str());
-        else if (key == "restart") options.restarts.push_back(std::stoul(value));
+        else if (key == "rename") {
+            options.rename_at = std::stoul(value);
+            options.new_name = value.substr(value.find(':') + 1);
+        } else if (key == "reload") {
+            options.reload_at = std::stoul(value);
+            options.reload = value.substr(value.find(':') + 1);
+        } else if (key == "restart") options.restarts.push_back(std::stoul(value));
         else if (key == "set") {
             Change change;
             if (std::sscanf(value.c_str(), "%u:%lf:%zu", &change.parameter, &change.value,
@@ -166,9 +175,9 @@ struct Events {
                }};
     }
 
-    void add(unsigned parameter, double value) {
+    void add(unsigned parameter, double value, size_t time) {
         clap_event_param_value_t event = {};
-        event.header = {sizeof event, 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_VALUE, 0};
+        event.header = {sizeof event, uint32_t(time), CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_VALUE, 0};
         event.param_id = parameter;
         event.note_id = event.port_index = event.channel = event.key = -1;
         event.value = value;
@@ -188,6 +197,8 @@ void sleep_until(double time_s) {
     until.tv_nsec = long((time_s - double(until.tv_sec)) * 1e9);
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
 }
+
+void load_state(const clap_plugin_t* plugin, const std::string& path);
 
 class Session {
 public:
@@ -221,6 +232,10 @@ public:
             for (const size_t restart : options_.restarts)
                 if (at <= restart && restart < at + n)
                     restart_plugin();
+            if (!options_.new_name.empty() && at <= options_.rename_at && options_.rename_at < at + n)
+                rename_track();
+            if (!options_.reload.empty() && at <= options_.reload_at && options_.reload_at < at + n)
+                load_state(plugin_, options_.reload);
             block(samples + 2 * at, written.data() + channels_ * at, n, at);
             at += n;
             if (options_.paced)
@@ -258,6 +273,13 @@ private:
         plugin_->deactivate(plugin_);
     }
 
+    void rename_track() {
+        track_name = options_.new_name;
+        const auto* track = static_cast<const clap_plugin_track_info_t*>(
+            plugin_->get_extension(plugin_, CLAP_EXT_TRACK_INFO));
+        track->changed(plugin_);
+    }
+
     void restart_plugin() {
         deactivate();
         activate();
@@ -277,7 +299,7 @@ private:
         events_.list.clear();
         for (const Change& change : options_.changes)
             if (position <= change.frame && change.frame < position + std::max(frames, 1u))
-                events_.add(change.parameter, change.value);
+                events_.add(change.parameter, change.value, change.frame - position);
 
         const clap_audio_buffer_t input = {in_rows.data(), nullptr, 2, 0, 0};
         std::vector<clap_audio_buffer_t> outputs;

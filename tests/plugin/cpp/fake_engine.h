@@ -57,6 +57,15 @@ struct FakeEngine {
         return text;
     }
 
+    // The next message on the connection, empty at its end.
+    std::string message() {
+        pollfd event = {peer, POLLIN, 0};
+        REQUIRE(poll(&event, 1, 20000) == 1, "no message");
+        char text[1 << 16];
+        const ssize_t got = recv(peer, text, sizeof text, 0);
+        return {text, size_t(got < 0 ? 0 : got)};
+    }
+
     void answer(const char* text) { REQUIRE(send(peer, text, std::strlen(text), 0) > 0, "no answer"); }
 
     // The ring, for reading and writing.

@@ -1,0 +1,54 @@
+"""What must not interrupt the sound of a track: a new name, and the state of another instance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.claphost import CONNECTED, HALF_DB, Run, played, stalls
+from tests.support.engine_sandbox import noise, until
+
+pytestmark = [pytest.mark.host, pytest.mark.realtime]
+RATE_HZ, BLOCK = 44_100, 256
+AT, LATE = 2 * RATE_HZ, 8
+"""When it happens, and how many blocks may be late for what else the machine does."""
+
+
+def lost(y, x, seconds=2):
+    """Blocks after `AT` that were not processed: of the seconds that follow."""
+    kinds = played(y, x, BLOCK)[AT // BLOCK - 4 :][: seconds * RATE_HZ // BLOCK]
+    return int((kinds != 2).sum())
+
+
+def test_a_new_name_of_the_track_leaves_its_sound_and_its_process(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
+    x = noise(5 * RATE_HZ)
+    with stalls() as stalled:
+        run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", "track=old", f"rename={AT}:new",
+                  gain=HALF_DB)  # fmt: skip
+        until(engine_sandbox.workers, "the track is served")
+        workers = engine_sandbox.workers()
+        until(lambda: engine_sandbox.instances()[0]["name"] == "new", "it is called otherwise")
+        assert engine_sandbox.workers() == workers
+        y, facts = run.end()
+    assert facts["outputs"][CONNECTED] == 1
+    late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+    assert lost(y, x) <= late, "about a hundred are lost where the engine is greeted anew"
+
+
+def test_the_state_of_another_instance_takes_over_without_a_hole(engine_sandbox, tmp_path):
+    engine_sandbox.start(engine_sandbox.identity)
+    x, state = noise(5 * RATE_HZ), tmp_path / "state"
+    Run(tmp_path, x[:, :RATE_HZ], "offline=1", f"save={state}", gain=HALF_DB).end()
+    until(lambda: not engine_sandbox.instances(), "the first instance is gone")
+    with stalls() as stalled:
+        run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", f"reload={AT}:{state}", gain=HALF_DB)
+        until(engine_sandbox.workers, "the track is served")
+        first = engine_sandbox.workers()
+        until(lambda: engine_sandbox.workers() not in ([], first), "another process serves it")
+        y, _ = run.end()
+    words = state.read_bytes().split(b"\0")
+    assert words[words.index(b"uuid") + 1].decode() not in ("", "0" * 32)
+    late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+    assert lost(y, x) <= late, "about a hundred are lost without the process before"
+    assert np.isfinite(y).all()
