@@ -123,6 +123,13 @@ def test_the_rings_code_has_no_data_race():
     assert "WARNING: ThreadSanitizer" not in done.stderr
 
 
+def test_only_the_waits_of_its_own_thread_stop_the_clock_of_an_instance():
+    done = subprocess.run(
+        [compiled("lead", CPP / "stream.cpp")], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_lanes_follow_the_song_of_the_host_in_seconds(engine_sandbox, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,gain\n10,-20\n12,-20\n12,0\n")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <pthread.h>
 
 namespace stemsteer {
 
@@ -20,7 +21,26 @@ constexpr double kFast = 1.05;           // of real time: faster is not live
 constexpr float kLoudest = 40;           // of the input's peak: 20 dB, and 12 dB of gain
 constexpr float kLeastPeak = 1e-3f;
 
-std::atomic<double> all_waits_s{0};  // of every instance in this process
+// What a thread has waited in all instances. In a table, since memory of a thread's own is allocated
+// when it is first used; a thread that finds no place in it knows its own waits alone.
+struct ThreadWaits {
+    std::atomic<pthread_t> thread{0};
+    std::atomic<double> sum_s{0};  // written by that thread
+};
+
+constexpr size_t kThreads = 256;
+ThreadWaits all_waits[kThreads];
+
+ThreadWaits* waits_here() {
+    const pthread_t self = pthread_self();
+    for (size_t i = 0; i < kThreads; ++i) {
+        ThreadWaits& waits = all_waits[(size_t(self) / 4096 + i) % kThreads];
+        pthread_t owner = waits.thread.load(std::memory_order_relaxed);
+        if (owner == self || (owner == 0 && waits.thread.compare_exchange_strong(owner, self)))
+            return &waits;
+    }
+    return nullptr;
+}
 
 // NaN and infinity become silence. By bits: compilers drop std::isfinite under -ffast-math.
 inline float sane(float value) {
@@ -44,7 +64,7 @@ void Lead::begin(double now_s) {
 }
 
 double Lead::play(uint32_t samples, double rate_hz, double now_s) {
-    now_s -= all_waits_s.load(std::memory_order_relaxed);
+    now_s -= waits_s_ += take_waits();
     const double block_s = samples / rate_hz;
     if (!running_ || now_s - last_s_ > kGap_s || played_s_ < now_s - start_s_)
         begin(now_s);
@@ -61,9 +81,21 @@ double Lead::play(uint32_t samples, double rate_hz, double now_s) {
 }
 
 void Lead::waited(double time_s) {
-    double sum_s = all_waits_s.load(std::memory_order_relaxed);
-    while (!all_waits_s.compare_exchange_weak(sum_s, sum_s + time_s, std::memory_order_relaxed)) {
-    }
+    own_s_ += time_s;
+    if (ThreadWaits* const here = waits_here())
+        here->sum_s.store(here->sum_s.load(std::memory_order_relaxed) + time_s,
+                          std::memory_order_relaxed);
+}
+
+// What was waited since the last block: where that was played in this thread, by all instances.
+double Lead::take_waits() {
+    const ThreadWaits* const here = waits_here();
+    const double sum_s = here ? here->sum_s.load(std::memory_order_relaxed) : 0;
+    const double waits_s = here && here == thread_ ? sum_s - seen_s_ : own_s_;
+    thread_ = here;
+    seen_s_ = sum_s;
+    own_s_ = 0;
+    return waits_s;
 }
 
 void Stream::begin(Ring ring, uint32_t outputs, double rate_hz, uint32_t latency) {
@@ -223,7 +255,7 @@ bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
         header.plugin_sleeps.store(0, std::memory_order_relaxed);
     }
     hopeless_ = !is_ready;
-    Lead::waited(seconds() - begun_s);
+    lead_.waited(seconds() - begun_s);
     return is_ready;
 }
 

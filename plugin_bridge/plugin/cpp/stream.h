@@ -31,7 +31,7 @@ struct Presence {
 };
 
 // Says from the clock alone how far the host is ahead of real time: time of the samples processed -
-// time passed, without the time spent waiting here. A live host is never ahead by more than a few
+// time passed, without the time that its thread has waited in instances of ours. A live host is never ahead by more than a few
 // blocks; one that catches up after a pause is, but soon runs at the speed of the clock again.
 class Lead {
 public:
@@ -39,13 +39,19 @@ public:
     double play(uint32_t samples, double rate_hz, double now_s);
     void restart() { running_ = false; }
 
-    // Every instance in the process tells how long it has waited: hosts run one after the other.
-    static void waited(double time_s);
+    // This instance has waited so long, in the thread that calls this. It counts for all that run in
+    // the same thread, one after the other, and for no other: that may be live.
+    void waited(double time_s);
 
 private:
     void begin(double now_s);
+    double take_waits();
 
     bool running_ = false;
+    const void* thread_ = nullptr;  // in which it has played last
+    double seen_s_ = 0;             // of what that thread has waited
+    double own_s_ = 0;              // waited since it has played last, in any thread
+    double waits_s_ = 0;            // sum of the waits that count
     double start_s_ = 0, last_s_ = 0, played_s_ = 0;
     double mark_s_ = 0, mark_played_s_ = 0;  // where the speed was looked at
 };
