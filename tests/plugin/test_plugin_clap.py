@@ -102,6 +102,29 @@ def test_an_instrument_that_the_host_automates_is_taken_in_time(engine_sandbox, 
     np.testing.assert_allclose(after, 0.25 * x[:, half + 3072 : -1024], atol=1e-5)
 
 
+def test_automation_begins_where_the_host_says_and_sounds_the_same_in_any_blocks(
+    engine_sandbox, tmp_path
+):
+    engine_sandbox.start(engine_sandbox.identity)
+    x = np.full((2, RATE_HZ), 0.5, np.float32)
+    at, gain, bypass = 20_000, PARAMETERS["gain"], PARAMETERS["bypass"]
+    moves = [(gain, -12, at), (gain, -30, at + 300), (gain, -6, 30_001), (bypass, 1, 40_005)]
+    moves += [(gain, -6 - k / 10, 32_000 + 100 * k) for k in range(50)]
+    options = [f"set={control}:{value}:{frame}" for control, value, frame in moves]
+    sounds = [
+        Run(tmp_path, x, "offline=1", f"blocks={block}", *options).end()[0][0]
+        for block in (64, 512, 4096)
+    ]
+    begun = np.flatnonzero(np.abs(sounds[2][2 * LATENCY :] - 0.5) > 1e-4)[0] + LATENCY
+    assert at <= begun <= at + 32
+    done = at + 300 + 300 + LATENCY  # it follows the move before as that followed its own
+    np.testing.assert_allclose(
+        sounds[2][done : 30_001 + LATENCY], 0.5 * 10 ** (-30 / 20), atol=1e-5
+    )
+    for sound in sounds[:2]:
+        np.testing.assert_allclose(sound, sounds[2], atol=1e-5)
+
+
 def test_a_state_is_saved_and_loaded_with_the_name_of_the_track(engine_sandbox, tmp_path):
     engine_sandbox.start()
     x = panned(RATE_HZ // 2, [-30, 20]).sum(0)

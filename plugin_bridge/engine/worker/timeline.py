@@ -30,8 +30,8 @@ Values = NDArray[np.float32]
 class ControlTimeline:
     """Values of the controls at any position: straight lines from record to record.
 
-    A record holds a block's values; they are reached at the end of the block, or 256 samples after
-    its beginning, whichever is later. So a value depends on records that came before it alone, and
+    A record holds values from its position on; they are reached after its samples, or 256 of them
+    if that is later. So a value depends on records that came before it alone, and
     the timeline is the same however far the plugin is ahead of the engine. An override is spread
     over the control's smoothing time. A switch of instrument takes as long as the ramp with which
     it began, whatever moves meanwhile. A lane gives the mean over the smoothing time around the

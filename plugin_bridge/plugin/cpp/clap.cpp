@@ -107,7 +107,7 @@ private:
         ClapPlugin& self = of(plugin);
         if (!self.effect_.active())
             return CLAP_PROCESS_ERROR;
-        self.take_events(data->in_events);
+        self.take_events(data->in_events, data->frames_count);
         const float* inputs[kInputs] = {};
         float* outputs[kOutputs] = {};
         if (data->audio_inputs_count)
@@ -142,14 +142,16 @@ private:
         return {whole_samples(song_s * rate_hz), rolling};
     }
 
-    void take_events(const clap_input_events_t* events) {
+    // Each value holds from its place in the block on; without a block, at once.
+    void take_events(const clap_input_events_t* events, uint32_t frames) {
         for (uint32_t i = 0, count = events ? events->size(events) : 0; i < count; ++i) {
             const clap_event_header_t* const event = events->get(events, i);
             if (!event || event->space_id != CLAP_CORE_EVENT_SPACE_ID ||
                 event->type != CLAP_EVENT_PARAM_VALUE || event->size < sizeof(clap_event_param_value_t))
                 continue;
             const auto* change = reinterpret_cast<const clap_event_param_value_t*>(event);
-            effect_.set_value(change->param_id, change->value);
+            const uint32_t offset = frames ? std::min(event->time, frames - 1) : 0;
+            effect_.move(change->param_id, change->value, offset);
         }
     }
 
@@ -226,7 +228,7 @@ private:
     static void params_flush(const clap_plugin_t* plugin, const clap_input_events_t* in,
                              const clap_output_events_t* out) {
         ClapPlugin& self = of(plugin);
-        self.take_events(in);
+        self.take_events(in, 0);
         self.push_outputs(out);
         self.check_latency();
     }

@@ -49,6 +49,14 @@ void Effect::set_value(uint32_t id, double value) {
     controls_[id].store(legal_value(kControls[id], value), std::memory_order_relaxed);
 }
 
+void Effect::move(uint32_t id, double value, uint32_t offset) {
+    if (id >= kControlCount || kControls[id].output || !std::isfinite(value))
+        return;
+    if (offset == 0 || !is_automatable(kControls[id]) ||
+        !moves_.add(id, legal_value(kControls[id], value), offset))
+        set_value(id, value);
+}
+
 std::string Effect::property(const std::string& key) const {
     if (key == "uuid" && greeted_)
         return link_.uuid();
@@ -138,12 +146,15 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
         if (!kControls[id].output)
             values[id] = value(id);
     Wishes wishes;
-    wishes.bypass = values[kBypass] > 0.5f;
     wishes.offline = host_offline_ || block_offline_ || values[kOffline] > 0.5f;
     wishes.policy = policy_;
     adapt_latency(samples);
     played_ = true;
-    stream_.run(inputs, outputs, samples, values, incoming(transport, samples), wishes);
+    moves_.sort();
+    for (const Move& move : moves_)
+        set_value(move.id, move.value);
+    stream_.run(inputs, outputs, samples, values, moves_, incoming(transport, samples), wishes);
+    moves_.clear();
 }
 
 // The least latency, of those the mode allows, that pays the engine's and the block of a host

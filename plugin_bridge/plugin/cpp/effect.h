@@ -33,6 +33,9 @@ public:
     float value(uint32_t id) const;
     void set_value(uint32_t id, double value);  // to the nearest legal value; NaN and infinity: no
 
+    // The same from `offset` frames into the next block on; in the audio thread, before `process`.
+    void move(uint32_t id, double value, uint32_t offset);
+
     // What a project keeps (state.h). Not in the audio thread.
     std::string save() const;
     bool load(const std::string& text);  // all of it or, with false, nothing
@@ -88,6 +91,7 @@ private:
     double rate_hz_ = 44100;
     uint32_t max_block_ = 512;
     std::atomic<uint32_t> latency_{0}, largest_block_{512};
+    Moves moves_;  // within the next block
     Presence presence_;
     Stream stream_{presence_};
     Link link_{stream_, presence_};

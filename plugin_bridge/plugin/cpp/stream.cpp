@@ -5,12 +5,16 @@
 #include <cstring>
 #include <pthread.h>
 
+#include "controls.h"
+
 namespace stemsteer {
 
 namespace {
 
 constexpr uint32_t kChunk = 4096;        // larger blocks are taken in pieces
 constexpr uint32_t kMask = kCapacity - 1;
+constexpr uint32_t kSpacing = 64;        // frames between two records: faster moves are one
+constexpr double kSmoothing_s = 0.02;    // over which a jump is spread
 constexpr float kFadeStep = 1.0f / 256;  // per frame
 constexpr double kStall_s = 30;          // an engine that is there may stall so long, offline
 constexpr double kArrival_s = 5;         // an engine that is expected may take so long, offline
@@ -118,7 +122,8 @@ void Stream::restart() {
     ring_.header->start.store(start_);
     lead_.restart();
     fresh_ = true;
-    engaged_ = hopeless_ = moving_ = false;
+    engaged_ = hopeless_ = false;
+    told_at_ = moved_at_ = reached_ = 0;
     wet_ = remainder_ = peak_ = 0;
     std::fill(gap_, gap_ + 4, 0.0f);
 }
@@ -129,7 +134,8 @@ void Stream::set_latency(uint32_t latency) {
 }
 
 void Stream::run(const float* const* inputs, float* const* outputs, uint32_t samples,
-                 const float values[kValues], const Transport& transport, const Wishes& wishes) {
+                 const float values[kValues], const Moves& moves, const Transport& transport,
+                 Wishes wishes) {
     if (samples == 0)
         return;
     presence_.used.store(1, std::memory_order_relaxed);
@@ -138,16 +144,24 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
     offline_ = lead_s_ > 0;
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
     load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)), std::memory_order_relaxed);
-    for (uint32_t offset = 0; offset < samples; offset += kChunk)
-        block(inputs, outputs, offset, std::min(kChunk, samples - offset), values,
-              {transport.song_position + (transport.rolling ? offset : 0), transport.rolling}, wishes);
+    std::memcpy(values_, values, sizeof values_);
+    const Move* next = moves.begin();
+    for (uint32_t offset = 0, count; offset < samples; offset += count) {
+        next = set_values(next, moves.end(), offset);
+        wishes.bypass = values_[kBypass] > 0.5f;
+        count = std::min(kChunk, samples - offset);
+        for (const Move* move = next; move != moves.end() && move->offset < offset + count; ++move)
+            if (move->id == kBypass)
+                count = move->offset - offset;  // the bypass is switched between two blocks
+        next = record(next, moves.end(), offset, count,
+                      {transport.song_position + (transport.rolling ? offset : 0), transport.rolling});
+        block(inputs, outputs, offset, count, wishes);
+    }
 }
 
 void Stream::block(const float* const* inputs, float* const* outputs, uint32_t offset,
-                   uint32_t samples, const float values[kValues], Transport transport,
-                   const Wishes& wishes) {
+                   uint32_t samples, const Wishes& wishes) {
     take(inputs, offset, samples);
-    record(values, transport, samples);
     publish(samples);
 
     const uint64_t last = written_ - latency_, first = last - samples;
@@ -175,25 +189,63 @@ void Stream::take(const float* const* inputs, uint32_t offset, uint32_t samples)
     peak_ = std::max(peak, peak_ * std::max(0.0f, 1 - float(samples / rate_hz_)));
 }
 
-// A record is needed when a value moves, and once more so that it stops moving; and when the song
-// does not go on as it did.
-void Stream::record(const float values[kValues], const Transport& transport, uint32_t samples) {
-    const bool moves = std::memcmp(values, values_, sizeof values_) != 0;
-    const bool leaps = transport.rolling != transport_.rolling || transport.song_position != transport_.song_position;
-    if (moves || moving_ || leaps || written_ == start_) {
-        Record& record = ring_.records[recorded_ % kRecords];
-        record.position = written_;
-        record.samples = samples;
-        record.rolling = transport.rolling;
-        record.song_position = transport.song_position;
-        for (uint32_t i = 0; i < kValues; ++i)
-            record.values[i] = sane(values[i]);
-        ring_.header->recorded.store(++recorded_, std::memory_order_release);
-        std::memcpy(values_, values, sizeof values_);
-    }
-    moving_ = moves;
-    transport_ = {transport.song_position + (transport.rolling ? samples : 0), transport.rolling};
+// Apply the moves up to a place in the block; the next one that is left.
+const Move* Stream::set_values(const Move* next, const Move* end, uint32_t offset) {
+    for (; next != end && next->offset <= offset; ++next)
+        values_[next->id] = next->value;
+    return next;
 }
+
+// Write a record wherever values move, or the song does not go on as it did, in the frames that come
+// next. Moves that follow a record closely wait until it is kSpacing frames away, in this block or the
+// next, so that no record is overwritten that an engine still needs. Where records are, and what is in
+// them, depends on the moves alone and not on the host's blocks.
+const Move* Stream::record(const Move* next, const Move* end, uint32_t offset, uint32_t samples,
+                           const Transport& transport) {
+    for (uint32_t at = 0; at < samples;) {
+        next = set_values(next, end, offset + at);
+        const uint64_t position = written_ + at;
+        const Transport now = {transport.song_position + (transport.rolling ? at : 0), transport.rolling};
+        if (is_news(position, now)) {
+            if (told_at_ >= start_ && position < told_at_ + kSpacing) {
+                at = uint32_t(told_at_ + kSpacing - written_);
+                continue;
+            }
+            write_record(position, now);
+        }
+        at = next == end ? samples : next->offset - offset;
+    }
+    return next;
+}
+
+bool Stream::is_news(uint64_t position, const Transport& transport) const {
+    if (told_at_ < start_ || std::memcmp(values_, told_values_, sizeof values_) != 0)
+        return true;
+    const int64_t since = told_transport_.rolling ? int64_t(position - told_at_) : 0;
+    return transport.rolling != told_transport_.rolling ||
+           transport.song_position != told_transport_.song_position + since;
+}
+
+// A value is reached after its smoothing time, or as soon as the next one has followed the last.
+void Stream::write_record(uint64_t position, const Transport& transport) {
+    if (told_at_ >= start_ && std::memcmp(values_, told_values_, sizeof values_) != 0) {
+        reached_ = position + std::min(position - moved_at_, uint64_t(kSmoothing_s * rate_hz_));
+        moved_at_ = position;
+    }
+    Record& record = ring_.records[recorded_ % kRecords];
+    record.position = position;
+    record.samples = reached_ > position ? uint32_t(reached_ - position) : 1;
+    record.rolling = transport.rolling;
+    record.song_position = transport.song_position;
+    for (uint32_t i = 0; i < kValues; ++i)
+        record.values[i] = sane(values_[i]);
+    ring_.header->recorded.store(++recorded_, std::memory_order_release);
+    std::memcpy(told_values_, values_, sizeof told_values_);
+    told_transport_ = transport;
+    told_at_ = position;
+}
+
+static_assert(uint64_t{kRecords} * kSpacing >= kCapacity, "a record stays as long as its sound");
 
 void Stream::publish(uint32_t samples) {
     Header& header = *ring_.header;

@@ -3,13 +3,14 @@
 
 #include <vector>
 
+#include "moves.h"
 #include "ring.h"
 
 namespace stemsteer {
 
 // What the host and the user asked of a block.
 struct Wishes {
-    bool bypass = false;
+    bool bypass = false;   // as the control is; the stream sees to it
     bool offline = false;  // a flag of the host, or the user's switch
     enum Policy { kWait, kDry, kSilence } policy = kWait;
 };
@@ -71,9 +72,11 @@ public:
 
     // Take `samples` of `inputs` (2), give as many of `outputs`, `latency` later. With 4 outputs the
     // second pair is what was taken away from the first. Inputs and outputs may be the same memory.
-    // An input that is null is silent, an output that is null is not written.
+    // An input that is null is silent, an output that is null is not written. `values` hold at the
+    // first sample, `moves` are sorted and follow.
     void run(const float* const* inputs, float* const* outputs, uint32_t samples,
-             const float values[kValues], const Transport& transport, const Wishes& wishes);
+             const float values[kValues], const Moves& moves, const Transport& transport,
+             Wishes wishes);
 
     // Any thread may ask for these.
     bool offline() const { return offline_.load(std::memory_order_relaxed); }
@@ -84,9 +87,13 @@ public:
 
 private:
     void block(const float* const* inputs, float* const* outputs, uint32_t offset, uint32_t samples,
-               const float values[kValues], Transport transport, const Wishes& wishes);
+               const Wishes& wishes);
     void take(const float* const* inputs, uint32_t offset, uint32_t samples);
-    void record(const float values[kValues], const Transport& transport, uint32_t samples);
+    const Move* set_values(const Move* next, const Move* end, uint32_t offset);
+    const Move* record(const Move* next, const Move* end, uint32_t offset, uint32_t samples,
+                       const Transport& transport);
+    bool is_news(uint64_t position, const Transport& transport) const;
+    void write_record(uint64_t position, const Transport& transport);
     void publish(uint32_t samples);
     bool ready(uint64_t first, uint64_t last) const;
     bool is_sound(uint64_t first, uint32_t samples) const;
@@ -109,9 +116,12 @@ private:
     std::atomic<float> load_{0};
     std::vector<float> dry_;  // the input, out of the engine's reach: what is heard if it fails
     float peak_ = 0;          // of the input, falling slowly
-    float values_[kValues] = {};
-    Transport transport_;   // where the song is if it goes on as it did
-    bool moving_ = false;   // the last record moved a value
+    float values_[kValues] = {};       // of the controls now
+    float told_values_[kValues] = {};  // by the last record, and where the song was there
+    Transport told_transport_;
+    uint64_t told_at_ = 0;   // position of the last record of this stream; before `start_`: there is none
+    uint64_t moved_at_ = 0;  // of the last one that moved a value
+    uint64_t reached_ = 0;   // where that value is reached
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
     std::atomic<bool> offline_{false};

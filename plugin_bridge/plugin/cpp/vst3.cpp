@@ -184,11 +184,10 @@ public:
         if (!data || data->symbolic_sample_size != V3_SAMPLE_32)
             return V3_INVALID_ARG;
         auto* const changes = reinterpret_cast<ParameterChanges*>(data->input_params);
-        take_changes(changes, data->nframes > 0 ? kAtTheBeginning : kAll);
-        if (data->nframes > 0 && effect_.active()) {
+        const bool plays = data->nframes > 0 && effect_.active();
+        take_changes(changes, plays ? data->nframes : 1);
+        if (plays)
             play(*data);
-            take_changes(changes, kAfterTheBeginning);
-        }
         if (auto* const told = reinterpret_cast<ParameterChanges*>(data->output_params))
             tell_outputs(*told);
         return V3_OK;
@@ -276,34 +275,26 @@ public:
     }
 
 private:
-    enum Points { kAll, kAtTheBeginning, kAfterTheBeginning };
-
-    // A block begins with the values of its first sample and is followed by its last ones.
-    void take_changes(ParameterChanges* changes, Points points) {
+    // Each value holds from its place in the block on. A jump is two values at one place.
+    void take_changes(ParameterChanges* changes, int32_t frames) {
         for (int32_t i = 0, count = changes ? changes->get_param_count() : 0; i < count; ++i) {
             ValueQueue* const queue = changes->get_param_data(i);
             const Control* const control = queue ? control_of(queue->get_param_id()) : nullptr;
-            double normalized = 0;
-            if (control && last_of(*queue, points, normalized) && std::isfinite(normalized)) {
-                moved_s_[control->id] = seconds();
-                effect_.set_value(control->id, to_plain(*control, normalized));
-            }
+            if (control)
+                take_points(*queue, *control, frames);
         }
     }
 
-    // The last of the points that are meant: a jump is two of them at one sample.
-    static bool last_of(ValueQueue& queue, Points points, double& normalized) {
-        bool found = false;
+    void take_points(ValueQueue& queue, const Control& control, int32_t frames) {
         for (int32_t at = 0, count = queue.get_point_count(); at < count; ++at) {
             int32_t offset = 0;
-            double value = 0;
-            if (queue.get_point(at, &offset, &value) == V3_OK &&
-                (points == kAll || (points == kAtTheBeginning) == (offset <= 0))) {
-                normalized = value;
-                found = true;
-            }
+            double normalized = 0;
+            if (queue.get_point(at, &offset, &normalized) != V3_OK || !std::isfinite(normalized))
+                continue;
+            moved_s_[control.id] = seconds();
+            effect_.move(control.id, to_plain(control, normalized),
+                         uint32_t(std::clamp(offset, 0, frames - 1)));
         }
-        return found;
     }
 
     void play(const v3_process_data& data) {

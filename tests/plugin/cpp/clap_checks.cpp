@@ -305,6 +305,61 @@ CHECK(another_instances_state_is_greeted_at_once_and_the_engine_is_kept_until_th
     REQUIRE(engine.message().empty(), "the first engine is not left");
 }
 
+// The records that an engine finds in the ring.
+static std::vector<stemsteer::Record> records_of(FakeEngine& engine) {
+    const stemsteer::Ring ring = stemsteer::Ring::at(engine.ring().first);
+    return {ring.records, ring.records + ring.header->recorded.load()};
+}
+
+CHECK(values_are_told_with_their_places_in_the_block) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start(44100, 4096);
+    engine.greeting();
+    std::vector<float> row(4096);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    Events events;
+    for (const uint32_t time : {1000u, 1500u, 1510u, 1520u, 4095u})
+        events.add(kGain, -double(time) / 100, CLAP_CORE_EVENT_SPACE_ID, time);
+    plugin.play(rows, rows, 4096, events);
+    REQUIRE(std::fabs(plugin.value(kGain) + 40.95) < 1e-4, "the last value is %g", plugin.value(kGain));
+    const auto records = records_of(engine);
+    const uint64_t kPlaces[] = {0, 1000, 1500, 1564, 4095};  // two values close to another are one
+    const float kGains[] = {0, -10, -15, -15.2f, -40.95f};
+    const uint32_t kFrames[] = {1, 882, 500, 64, 882};  // a jump has 20 ms, else up to the last move
+    REQUIRE(records.size() == 5, "%zu records", records.size());
+    for (size_t i = 0; i < records.size(); ++i) {
+        const auto& record = records[i];
+        REQUIRE(record.position == stemsteer::kOrigin + kPlaces[i], "record %zu is at %lld", i,
+                (long long)(record.position - stemsteer::kOrigin));
+        REQUIRE(record.values[kGain] == kGains[i], "record %zu has %g", i, record.values[kGain]);
+        REQUIRE(record.samples == kFrames[i], "record %zu takes %u frames", i, record.samples);
+    }
+}
+
+CHECK(values_that_move_with_every_block_of_two_samples_leave_the_records_that_are_needed) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start(44100, 2);
+    engine.greeting();
+    std::vector<float> row(2);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    for (int block = 0; block < 8192; ++block) {
+        Events events;
+        events.add(kGain, -block / 1000.0);
+        plugin.play(rows, rows, 2, events);
+    }
+    const auto records = records_of(engine);
+    REQUIRE(records.size() > 200 && records.size() <= 257, "%zu records in 16384 frames", records.size());
+    for (size_t i = 1; i < records.size(); ++i)
+        REQUIRE(records[i].position - records[i - 1].position == 64, "%zu", i);
+    for (int block = 0; block < 64; ++block) {
+        Events events;
+        plugin.play(rows, rows, 2, events);
+    }
+    REQUIRE(records_of(engine).back().values[kGain] == -8.191f, "the last value is not told");
+}
+
 CHECK(texts_of_any_length_in_a_project_fit_the_greeting_and_stay_in_the_project) {
     for (const char* sign : {"x", "\"", "\x01", "\xc3\xa9", "\xf0\x9f\x8e\xb8"}) {
         std::string text;

@@ -77,6 +77,7 @@ int main() {
     std::mt19937 random(2);
     std::vector<float> in[2], out[2];
     uint64_t count = 0;
+    Moves moves;
     for (int activation = 0; activation < 8; ++activation) {
         stream.begin(ring, kOutputs, 44100, kLatency);
         const uint64_t begun = count;
@@ -94,7 +95,7 @@ int main() {
             }
             const float* const inputs[] = {in[0].data(), in[1].data()};
             float* const outputs[] = {out[0].data(), out[1].data()};
-            stream.run(inputs, outputs, frames, values, {}, wishes);
+            stream.run(inputs, outputs, frames, values, moves, {}, wishes);
             for (int channel = 0; channel < 2; ++channel)
                 for (uint32_t i = 0; i < frames; ++i) {
                     const uint64_t at = count + i;

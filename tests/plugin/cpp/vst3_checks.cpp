@@ -1,6 +1,7 @@
 // What hosts and validators of VST3 ask of a plugin. See checks.h.
 #define CHECKS_MAIN
 #include "fake_engine.h"
+#include "ring.h"
 #include "vst3_checks.h"
 
 using namespace checks;
@@ -458,6 +459,31 @@ CHECK(activation_waits_for_no_engine) {
     for (auto& plugin : plugins)
         plugin->start();
     REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
+}
+
+CHECK(points_are_told_with_their_places_in_the_block) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start(44100, 4096);
+    engine.greeting();
+    std::vector<float> row(4096);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    auto changes = std::make_unique<Changes>();
+    changes->add(kMix, 0.5, 1000);
+    changes->add(kMix, 0.25, 3000);
+    changes->add(kWidth, 1, 2000);  // in another queue, between
+    plugin.play(rows, rows, 4096, changes.get());
+    const stemsteer::Ring ring = stemsteer::Ring::at(engine.ring().first);
+    REQUIRE(ring.header->recorded == 4, "%d records", int(ring.header->recorded));
+    const float kExpected[][2] = {{1, 20}, {0.5, 20}, {0.5, 90}, {0.25, 90}};  // mix and width
+    for (int i = 0; i < 4; ++i) {
+        const stemsteer::Record& record = ring.records[i];
+        REQUIRE(record.position == stemsteer::kOrigin + uint64_t(1000 * i), "record %d is at %lld", i,
+                (long long)(record.position - stemsteer::kOrigin));
+        REQUIRE(record.values[kMix - 1] == kExpected[i][0] && record.values[kWidth - 1] == kExpected[i][1],
+                "record %d has %g and %g", i, record.values[kMix - 1], record.values[kWidth - 1]);
+    }
+    REQUIRE(std::fabs(plugin.value(kMix) - 0.25) < 1e-6, "the last value is %g", plugin.value(kMix));
 }
 
 CHECK(the_engine_is_told_the_name_of_the_track) {
