@@ -105,9 +105,17 @@ public:
 
     v3_result V3_API set_active(v3_bool state) override {
         if (state)
-            return effect_.activate(rate_hz_, max_block_) ? V3_OK : V3_INTERNAL_ERR;
+            return activate() ? V3_OK : V3_INTERNAL_ERR;
         effect_.deactivate();
         return V3_OK;
+    }
+
+    // A host asks for the latency now, or keeps the one that it has asked for.
+    bool activate() {
+        if (!effect_.activate(rate_hz_, max_block_))
+            return false;
+        told_latency_ = asked_latency_ ? asked_latency_.load() : effect_.latency();
+        return true;
     }
 
     v3_result V3_API set_state(ByteStream* stream) override {
@@ -162,7 +170,9 @@ public:
         return size == V3_SAMPLE_32 ? V3_OK : V3_FALSE;
     }
 
-    uint32_t V3_API get_latency_samples() override { return effect_.latency(); }
+    uint32_t V3_API get_latency_samples() override {
+        return told_latency_ = asked_latency_ = effect_.latency();
+    }
 
     v3_result V3_API setup_processing(v3_process_setup* setup) override {
         if (!setup || setup->symbolic_sample_size != V3_SAMPLE_32 || setup->max_block_size < 1 ||
@@ -236,7 +246,7 @@ public:
         if (!std::isfinite(normalized) || (!control && id != kLatencyParameter))
             return V3_INVALID_ARG;
         if (!control)
-            return restart(V3_RESTART_LATENCY_CHANGED), V3_OK;
+            return take_news(), V3_OK;
         if (seconds() - moved_s_[control->id].load() > kEcho_s)
             effect_.set_value(control->id, to_plain(*control, normalized));
         return V3_OK;
@@ -318,16 +328,32 @@ private:
     }
 
     void tell_outputs(ParameterChanges& changes) {
-        for (v3_param_id id = 0; id < kParameterCount; ++id) {
-            const Control* const control = control_of(id);
+        tell_news(changes);
+        for (v3_param_id id = kFirstParameter; id < kParameterCount; ++id) {
             const double normalized = get_parameter_normalized(id);
-            if ((control && !control->output) || std::fabs(normalized - told_[id]) < kSame)
-                continue;
-            int32_t index = 0;
-            ValueQueue* const queue = changes.add_param_data(&id, &index);
-            if (queue && queue->add_point(0, normalized, &index) == V3_OK)
+            if (control_of(id)->output && std::fabs(normalized - told_[id]) >= kSame &&
+                tell(changes, id, normalized))
                 told_[id] = normalized;
         }
+    }
+
+    static bool tell(ParameterChanges& changes, v3_param_id id, double normalized) {
+        int32_t index = 0;
+        ValueQueue* const queue = changes.add_param_data(&id, &index);
+        return queue && queue->add_point(0, normalized, &index) == V3_OK;
+    }
+
+    // By the hidden parameter the host comes to `take_news` in its main thread.
+    void tell_news(ParameterChanges& changes) {
+        const uint32_t latency = effect_.latency();
+        if (latency != told_latency_ &&
+            tell(changes, kLatencyParameter, normalized_of(kLatencyParameter, latency)))
+            told_latency_ = latency;
+    }
+
+    void take_news() {
+        if (effect_.latency() != asked_latency_)
+            restart(V3_RESTART_LATENCY_CHANGED);
     }
 
     void restart(int32_t flags) {
@@ -372,7 +398,9 @@ private:
     double rate_hz_ = 44100;
     uint32_t max_block_ = 1024;
     std::atomic<double> moved_s_[kControlCount] = {};  // when process() has last moved a control
-    double told_[kParameterCount] = {};  // outputs as the host knows them
+    double told_[kParameterCount] = {};         // outputs as the host knows them
+    std::atomic<uint32_t> asked_latency_{0};    // as the host was answered last; 0: it has not asked
+    std::atomic<uint32_t> told_latency_{0};     // the same, or by the hidden parameter
     Effect effect_{Effect::kAtOnce};
 };
 

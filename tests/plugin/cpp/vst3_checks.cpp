@@ -246,15 +246,40 @@ CHECK(every_change_of_the_latency_reaches_the_host) {
         plugin.flush(kLatencyMode, mode / 4.0);
         auto told = std::make_unique<Changes>();
         plugin.play(rows, rows, 512, nullptr, told.get());
-        REQUIRE(plugin.latency() == kLatencies[mode], "mode %d: %u", mode, plugin.latency());
         const double* const normalized = told->last(kLatency);
         REQUIRE(normalized, "mode %d is not told", mode);
         const int before = plugin.handler.latency_restarts;
         plugin.control()->set_parameter_normalised(plugin.controller, kLatency, *normalized);  // as a host does
         REQUIRE(plugin.handler.latency_restarts == before + 1, "no restart");
+        REQUIRE(plugin.latency() == kLatencies[mode], "mode %d: %u", mode, plugin.latency());
+        plugin.control()->set_parameter_normalised(plugin.controller, kLatency, *normalized);  // an echo
+        REQUIRE(plugin.handler.latency_restarts == before + 1, "a restart for what the host knows");
         const double plain = plugin.control()->normalised_parameter_to_plain(plugin.controller, kLatency, *normalized);
         REQUIRE(plain == kLatencies[mode], "shown as %g", plain);
         REQUIRE(plugin.text(kLatency, *normalized) == std::to_string(kLatencies[mode]), "text");
+    }
+}
+
+CHECK(a_latency_that_has_not_changed_is_not_told) {
+    for (const bool asks : {true, false}) {
+        Plugin plugin;
+        std::vector<float> row(512);
+        float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+        for (int activation = 0; activation < 2; ++activation) {
+            plugin.start();
+            if (asks)
+                plugin.latency();
+            auto told = std::make_unique<Changes>();
+            plugin.play(rows, rows, 512, nullptr, told.get());
+            REQUIRE(!told->last(kLatency), "the first block asks for a restart");
+            plugin.stop();
+        }
+        if (asks) {  // it has not asked again
+            plugin.start(96000);
+            auto told = std::make_unique<Changes>();
+            plugin.play(rows, rows, 512, nullptr, told.get());
+            REQUIRE(told->last(kLatency), "a latency that the host does not know is not told");
+        }
     }
 }
 
