@@ -64,6 +64,11 @@ private:
         ClapPlugin& self = of(plugin);
         self.host_latency_ = self.host_extension<clap_host_latency_t>(CLAP_EXT_LATENCY);
         self.host_params_ = self.host_extension<clap_host_params_t>(CLAP_EXT_PARAMS);
+        self.host_state_ = self.host_extension<clap_host_state_t>(CLAP_EXT_STATE);
+        self.effect_.on_change([&self] {
+            self.changed_ = true;
+            self.host_->request_callback(self.host_);
+        });
         self.host_track_ = self.host_extension<clap_host_track_info_t>(CLAP_EXT_TRACK_INFO);
         if (!self.host_track_)
             self.host_track_ = self.host_extension<clap_host_track_info_t>(CLAP_EXT_TRACK_INFO_DRAFT);
@@ -94,7 +99,12 @@ private:
     static void deactivate(const clap_plugin_t* plugin) { of(plugin).effect_.deactivate(); }
     static bool start(const clap_plugin_t* plugin) { return of(plugin).effect_.active(); }
     static void stop(const clap_plugin_t*) {}
-    static void on_main_thread(const clap_plugin_t*) {}
+
+    static void on_main_thread(const clap_plugin_t* plugin) {
+        const ClapPlugin& self = of(plugin);
+        if (of(plugin).changed_.exchange(false) && self.host_state_ && self.host_state_->mark_dirty)
+            self.host_state_->mark_dirty(self.host_);
+    }
 
     static void reset(const clap_plugin_t* plugin) {
         if (of(plugin).effect_.active())
@@ -334,7 +344,9 @@ private:
     const clap_host_t* const host_;
     const clap_host_latency_t* host_latency_ = nullptr;
     const clap_host_params_t* host_params_ = nullptr;
+    const clap_host_state_t* host_state_ = nullptr;
     const clap_host_track_info_t* host_track_ = nullptr;
+    std::atomic<bool> changed_{false};  // the project is to be saved again
     std::atomic<bool> restart_asked_{false};
     std::atomic<float> told_[kControlCount] = {};  // outputs as the host knows them
     Effect effect_{Effect::kWhenActivated};

@@ -51,6 +51,9 @@ public:
     // Called with what a user of the host should know. From any thread but the audio thread's.
     void on_fault(std::function<void(const std::string&)> tell) { link_.on_fault(std::move(tell)); }
 
+    // Called when a project has to be saved again, because of what an engine has learned or was given.
+    void on_change(std::function<void()> tell) { link_.on_change(std::move(tell)); }
+
     // Not in the audio thread. False: the rate or the block is none, or memory is short.
     bool activate(double rate_hz, uint32_t max_block);
     void deactivate() { active_ = false; }

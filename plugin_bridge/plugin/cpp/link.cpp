@@ -454,8 +454,12 @@ void Link::hear(const char* text) {
     constexpr size_t begin = sizeof kKeep - 1;
     if (std::strncmp(text, kKeep, begin) != 0)
         return log_line(std::string("engine: ") + text);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    timbres_ = valid_utf8(text + begin);
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        timbres_ = valid_utf8(text + begin);
+    }
+    if (tell_change_)
+        tell_change_();
 }
 
 void Link::pause(int time_ms) {

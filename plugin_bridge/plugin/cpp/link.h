@@ -42,6 +42,9 @@ public:
     // Called, in a thread of the link's own, with what the user should know.
     void on_fault(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
 
+    // Called, in that thread, when the engine has changed what the project is to keep.
+    void on_change(std::function<void()> tell) { tell_change_ = std::move(tell); }
+
     // The name under which the engine knows the instance; a copy of a track gets a new one.
     std::string uuid() const;
 
@@ -91,6 +94,7 @@ private:
     uint64_t seen_losses_ = 0, told_losses_ = 0;
     std::string refusal_;
     std::function<void(const std::string&)> tell_;
+    std::function<void()> tell_change_;
     std::atomic<bool> quit_{false};
     std::thread thread_;
 };

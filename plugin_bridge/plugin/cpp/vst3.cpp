@@ -25,6 +25,10 @@ class Vst3Plugin final : public Component,
                          public ContextRequirements,
                          public InfoListener {
 public:
+    Vst3Plugin() {
+        effect_.on_change([this] { is_changed_ = is_change_untold_ = true; });
+    }
+
     // --- Unknown
 
     v3_result V3_API query(const v3_tuid id, void** found) override {
@@ -343,17 +347,34 @@ private:
         return queue && queue->add_point(0, normalized, &index) == V3_OK;
     }
 
-    // By the hidden parameter the host comes to `take_news` in its main thread.
+    // By the hidden parameter the host comes to `take_news` in its main thread. It may leave out a value
+    // that it has, so where only something else is new, a fraction of a sample comes or goes.
     void tell_news(ParameterChanges& changes) {
         const uint32_t latency = effect_.latency();
-        if (latency != told_latency_ &&
-            tell(changes, kLatencyParameter, normalized_of(kLatencyParameter, latency)))
+        const bool is_other = latency != told_latency_;
+        if (!is_other && !is_change_untold_.exchange(false))
+            return;
+        fraction_ = is_other || fraction_ > 0 ? 0 : 0.25;
+        if (tell(changes, kLatencyParameter, normalized_of(kLatencyParameter, latency + fraction_)))
             told_latency_ = latency;
+        else
+            is_change_untold_ = is_changed_.load();
     }
 
     void take_news() {
+        if (is_changed_.exchange(false))
+            mark_dirty();
         if (effect_.latency() != asked_latency_)
             restart(V3_RESTART_LATENCY_CHANGED);
+    }
+
+    void mark_dirty() {
+        void* found = nullptr;
+        if (!handler_ || handler_->query(v3_component_handler2_iid, &found) != V3_OK || !found)
+            return;
+        auto* const handler = static_cast<ComponentHandler2*>(found);
+        handler->set_dirty(true);
+        handler->unref();
     }
 
     void restart(int32_t flags) {
@@ -399,6 +420,8 @@ private:
     uint32_t max_block_ = 1024;
     std::atomic<double> moved_s_[kControlCount] = {};  // when process() has last moved a control
     double told_[kParameterCount] = {};         // outputs as the host knows them
+    std::atomic<bool> is_changed_{false}, is_change_untold_{false};  // what the project is to keep
+    double fraction_ = 0;                       // of a sample, beside the latency that was told last
     std::atomic<uint32_t> asked_latency_{0};    // as the host was answered last; 0: it has not asked
     std::atomic<uint32_t> told_latency_{0};     // the same, or by the hidden parameter
     Effect effect_{Effect::kAtOnce};

@@ -114,6 +114,13 @@ struct ComponentHandler : Unknown {
     virtual v3_result V3_API restart_component(int32_t flags) = 0;
 };
 
+struct ComponentHandler2 : Unknown {
+    virtual v3_result V3_API set_dirty(v3_bool state) = 0;
+    virtual v3_result V3_API request_open_editor(const char* name) = 0;
+    virtual v3_result V3_API start_group_edit() = 0;
+    virtual v3_result V3_API finish_group_edit() = 0;
+};
+
 struct ValueQueue : Unknown {
     virtual v3_param_id V3_API get_param_id() = 0;
     virtual int32_t V3_API get_point_count() = 0;

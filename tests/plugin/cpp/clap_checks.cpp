@@ -305,6 +305,21 @@ CHECK(another_instances_state_is_greeted_at_once_and_the_engine_is_kept_until_th
     REQUIRE(engine.message().empty(), "the first engine is not left");
 }
 
+CHECK(a_project_is_to_be_saved_again_when_the_engine_has_learned) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    engine.greeting();
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    engine.answer("keep {}");
+    for (int i = 0; i < 5000 && !plugin.host.callbacks; ++i)
+        usleep(1000);
+    REQUIRE(plugin.host.callbacks == 1 && plugin.host.dirty == 0, "the host is called beside its main thread");
+    plugin.plugin->on_main_thread(plugin.plugin);
+    plugin.plugin->on_main_thread(plugin.plugin);  // a host may call without a reason
+    REQUIRE(plugin.host.dirty == 1, "told %d times", plugin.host.dirty.load());
+}
+
 // The records that an engine finds in the ring.
 static std::vector<stemsteer::Record> records_of(FakeEngine& engine) {
     const stemsteer::Ring ring = stemsteer::Ring::at(engine.ring().first);

@@ -30,14 +30,15 @@ constexpr clap_id kWidth = 1, kMix = 5, kGain = 7, kBypass = 8, kLatencyMode = 9
 inline const void* (*more_extensions)(const char* id) = [](const char*) -> const void* { return nullptr; };
 
 struct Host {
-    clap_host_t host = {CLAP_VERSION, this, "checks", "", "", "1", extension, restart, nothing, nothing};
+    clap_host_t host = {CLAP_VERSION, this, "checks", "", "", "1", extension, restart, nothing, called};
     bool bare = false, activating = false;
     std::string track;
-    std::atomic<int> restarts{0}, latency_changes{0}, wrong_latency_changes{0}, rescans{0};
+    std::atomic<int> restarts{0}, latency_changes{0}, wrong_latency_changes{0}, rescans{0}, callbacks{0}, dirty{0};
 
     static Host& of(const clap_host_t* host) { return *static_cast<Host*>(host->host_data); }
     static void nothing(const clap_host_t*) {}
     static void restart(const clap_host_t* host) { ++of(host).restarts; }
+    static void called(const clap_host_t* host) { ++of(host).callbacks; }
 
     static void latency_changed(const clap_host_t* host) {
         ++of(host).latency_changes;
@@ -56,12 +57,15 @@ struct Host {
             [](const clap_host_t* host, clap_param_rescan_flags) { ++of(host).rescans; },
             [](const clap_host_t*, clap_id, clap_param_clear_flags) {}, nothing};
         static const clap_host_track_info_t track = {track_info};
+        static const clap_host_state_t state = {[](const clap_host_t* host) { ++of(host).dirty; }};
         if (of(host).bare)
             return nullptr;
         if (!std::strcmp(id, CLAP_EXT_LATENCY))
             return &latency;
         if (!std::strcmp(id, CLAP_EXT_PARAMS))
             return &params;
+        if (!std::strcmp(id, CLAP_EXT_STATE))
+            return &state;
         return std::strcmp(id, CLAP_EXT_TRACK_INFO) ? more_extensions(id) : &track;
     }
 };

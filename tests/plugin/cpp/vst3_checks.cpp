@@ -486,6 +486,49 @@ CHECK(activation_waits_for_no_engine) {
     REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
 }
 
+struct DirtyHandler : Object<v3_component_handler2> {
+    int told = 0;
+
+    DirtyHandler() {
+        functions.set_dirty = [](void* self, v3_bool state) {
+            of<DirtyHandler>(self).told += state;
+            return v3_result(V3_OK);
+        };
+    }
+};
+
+CHECK(a_project_is_to_be_saved_again_when_the_engine_has_learned) {
+    static DirtyHandler dirty;
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.handler.query_interface = [](void*, const v3_tuid id, void** found) {
+        *found = v3_tuid_match(id, v3_component_handler2_iid) ? dirty.as<v3_component_handler2>() : nullptr;
+        return v3_result(*found ? V3_OK : V3_NO_INTERFACE);
+    };
+    plugin.start();
+    plugin.latency();
+    engine.greeting();
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    std::vector<float> row(512);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    double last = 0;
+    for (int news = 1; news <= 3; ++news) {
+        engine.answer("keep {}");
+        const double* normalized = nullptr;
+        auto told = std::make_unique<Changes>();
+        for (int i = 0; i < 1000 && !(normalized = told->last(kLatency)); ++i) {
+            usleep(5000);
+            plugin.play(rows, rows, 512, nullptr, (told = std::make_unique<Changes>()).get());
+        }
+        REQUIRE(normalized && *normalized != last, "the host's main thread is not called");
+        REQUIRE(dirty.told == news - 1, "told in the audio thread");
+        plugin.control()->set_parameter_normalised(plugin.controller, kLatency, last = *normalized);
+        REQUIRE(dirty.told == news, "told %d times", dirty.told);
+        REQUIRE(plugin.text(kLatency, *normalized) == "1024", "%s", plugin.text(kLatency, *normalized).c_str());
+    }
+    REQUIRE(plugin.handler.latency_restarts == 0, "a restart for nothing");
+}
+
 CHECK(points_are_told_with_their_places_in_the_block) {
     FakeEngine engine;
     Plugin plugin;
