@@ -17,6 +17,14 @@ constexpr uint32_t kDirect = 512;
 constexpr uint32_t kMostLatency = kCapacity / 2;  // the rest of the ring is for what is late
 constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with every block
 
+// What is written has our schema, whatever was read.
+void check_schema(const std::string& text) {
+    double schema, own;
+    if (parse_number(text, schema) && parse_number(kSchema, own) && schema > own)
+        log_line("the project is of a later version of this plugin: what that has kept besides stays "
+                 "in the project unused");
+}
+
 // Windows keep their duration, so at twice the rate everything takes twice the samples.
 uint32_t rate_scale(double rate_hz) { return rate_hz <= 50000 ? 1 : rate_hz <= 100000 ? 2 : 4; }
 
@@ -76,6 +84,8 @@ void Effect::keep_property(const std::string& key, const std::string& value) {
     const auto found = properties_.find(key);
     if (found == properties_.end())
         return;
+    if (key == "schema")
+        return check_schema(value);
     found->second = valid_utf8(value);
     if (key == "timbres")
         link_.set_timbres(found->second);
@@ -91,6 +101,8 @@ std::string Effect::save() const {
         state.properties[key] = property(key);
     for (uint32_t id = 0; id < kControlCount; ++id)
         state.values[id] = value(id);
+    state.later_properties = later_properties_;
+    state.later_values = later_values_;
     return write_state(state);
 }
 
@@ -98,6 +110,8 @@ bool Effect::load(const std::string& text) {
     State state;
     if (!read_state(text, state))
         return false;
+    later_properties_ = state.later_properties;
+    later_values_ = state.later_values;
     for (uint32_t id = 0; id < kControlCount; ++id)
         set_value(id, state.values[id]);
     for (const auto& [key, value] : state.properties)

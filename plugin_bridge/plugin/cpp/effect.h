@@ -84,6 +84,7 @@ private:
     const LatencyChanges latency_changes_;
     std::atomic<float> controls_[kControlCount];
     std::map<std::string, std::string> properties_;
+    std::map<std::string, std::string> later_properties_, later_values_;  // of a later plugin's state
     std::string track_;
     std::atomic<Wishes::Policy> policy_{Wishes::kWait};
     std::atomic<bool> host_offline_{false};

@@ -28,17 +28,29 @@ const char* symbol_of(const Control& control) {
     return control.id == kBypass ? "dpf_bypass" : control.symbol;
 }
 
+void put_all(std::string& text, const std::map<std::string, std::string>& words) {
+    for (const auto& [key, value] : words) {
+        put(text, key);
+        put(text, value.c_str());
+    }
+}
+
 void take_value(const std::string& symbol, const std::string& number, State& state) {
     double value;
-    for (const Control& control : kControls)
-        if (symbol == symbol_of(control) && !control.output && parse_number(number, value))
+    for (const Control& control : kControls) {
+        if (symbol != symbol_of(control))
+            continue;
+        if (!control.output && parse_number(number, value))
             state.values[control.id] = legal_value(control, value);
+        return;
+    }
+    state.later_values[symbol] = number;
 }
 
 }  // namespace
 
 std::map<std::string, std::string> initial_properties() {
-    return {{"schema", "1"}, {"uuid", ""}, {"label", ""}, {"model", ""}, {"offline_policy", "wait"},
+    return {{"schema", kSchema}, {"uuid", ""}, {"label", ""}, {"model", ""}, {"offline_policy", "wait"},
             {"timbres", ""}};
 }
 
@@ -50,10 +62,8 @@ float legal_value(const Control& control, double value) {
 std::string write_state(const State& state) {
     std::string text;
     put(text, kStateBegin);
-    for (const auto& [key, value] : state.properties) {
-        put(text, key);
-        put(text, value.c_str());
-    }
+    put_all(text, state.properties);
+    put_all(text, state.later_properties);
     put(text, kStateEnd);
     put(text, kValuesBegin);
     for (const Control& control : kControls)
@@ -61,6 +71,7 @@ std::string write_state(const State& state) {
             put(text, symbol_of(control));
             put(text, shortest_number(state.values[control.id]));
         }
+    put_all(text, state.later_values);
     put(text, kValuesEnd);
     put(text, {kLast});
     return text;
@@ -75,6 +86,7 @@ bool read_state(const std::string& text, State& state) {
     if (last == text.npos || text.size() > kMaxStateBytes)
         return false;
     const std::vector<std::string> words = words_of(text.substr(0, last));
+    state = {};
     state.properties = initial_properties();
     for (const Control& control : kControls)
         state.values[control.id] = control.normal;
@@ -93,6 +105,8 @@ bool read_state(const std::string& text, State& state) {
                        if (const auto known = state.properties.find(key);
                            known != state.properties.end())
                            known->second = value;
+                       else
+                           state.later_properties[key] = value;
                    }) &&
            section(kValuesBegin, kValuesEnd,
                    [&](const std::string& symbol, const std::string& number) {

@@ -11,11 +11,15 @@
 
 namespace stemsteer {
 
+constexpr char kSchema[] = "1";  // of what this plugin writes
 constexpr size_t kMaxStateBytes = 1 << 20;
 
 struct State {
     std::map<std::string, std::string> properties;
     float values[kControlCount] = {};  // by id; those of outputs are not kept
+
+    // What a later plugin has put beside these, as it was written.
+    std::map<std::string, std::string> later_properties, later_values;
 };
 
 // The properties of a new instance: schema, uuid, label, model, offline_policy and timbres.
@@ -23,8 +27,8 @@ std::map<std::string, std::string> initial_properties();
 
 std::string write_state(const State& state);
 
-// False if the text is no whole state. What it lacks gets its default; what is unknown, and numbers
-// that are none, are left out.
+// False if the text is no whole state. What it lacks gets its default; numbers that are none are
+// left out.
 bool read_state(const std::string& text, State& state);
 
 // Whether a text that is read in pieces has come to its end.

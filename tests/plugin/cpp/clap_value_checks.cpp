@@ -214,6 +214,27 @@ CHECK(a_state_of_an_earlier_version_is_read) {
     REQUIRE(saved(plugin).find("Gitarre") != std::string::npos, "the label is lost");
 }
 
+CHECK(a_state_of_a_later_version_is_saved_as_ours_with_what_is_unknown) {
+    const auto with = [](const char* schema, const char* azimuth) {
+        return strings({"__dpf_state_begin__", "label", "Gitarre", "later", "kept, with \"signs\"", "schema", schema,
+                        "__dpf_state_end__", "__dpf_parameters_begin__", "azimuth", azimuth, "dropouts", "3",
+                        "later_control", "7", "__dpf_parameters_end__", "\xfe"});
+    };
+    Plugin plugin;
+    REQUIRE(loaded(plugin, with("2", "12")), "refused");
+    const std::string state = saved(plugin);
+    REQUIRE(state.find(strings({"schema", "1"})) != state.npos, "it is saved as what it is not");
+    REQUIRE(state.find(strings({"later", "kept, with \"signs\""})) != state.npos, "a property is lost");
+    REQUIRE(state.find(strings({"later_control", "7"})) != state.npos, "a value is lost");
+    REQUIRE(state.find("dropouts") == state.npos, "an output is kept");
+    REQUIRE(plugin.value(0) == 12, "azimuth is %g", plugin.value(0));
+    Plugin other;
+    REQUIRE(loaded(other, state) && saved(other) == state, "another state");
+    Plugin fresh;
+    REQUIRE(loaded(other, saved(fresh)) && saved(other).find("later") == std::string::npos,
+            "what another state has kept stays");
+}
+
 CHECK(a_state_that_is_none_changes_nothing) {
     Plugin plugin;
     set_all(plugin, 5);
