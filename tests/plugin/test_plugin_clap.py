@@ -90,6 +90,21 @@ def test_a_host_that_renders_without_saying_so_is_found_out_by_the_clock(engine_
     assert (kinds[40:] == 2).all()  # the first blocks could have been live
 
 
+@pytest.mark.realtime
+@pytest.mark.parametrize("block", [512, 4096])
+def test_the_beginning_that_a_render_without_a_flag_loses_is_told(engine_sandbox, tmp_path, block):
+    engine_sandbox.start(engine_sandbox.identity)
+    x = noise(20 * RATE_HZ)
+    y, facts = Run(tmp_path, x, f"blocks={block}", gain=HALF_DB).end()
+    kinds = played(y, x, block, facts["latency"])
+    lost = int((kinds != 2).sum())
+    assert kinds[-1] == 2, "it is known as a render"
+    # A block of the latency at the beginning is not compared, and one fades in.
+    assert lost - 1 <= facts["outputs"][DROPOUTS] <= lost + 2
+    assert lost == 0 or "blocks that were not processed" in facts["log"]
+    assert lost * block / RATE_HZ < 1, "it takes longer"
+
+
 def test_an_instrument_that_the_host_automates_is_taken_in_time(engine_sandbox, tmp_path):
     known = source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25})
     engine_sandbox.start(known)

@@ -21,6 +21,7 @@ constexpr double kArrival_s = 5;         // an engine that is expected may take 
 constexpr double kImpatience_s = 0.25;   // the same with the policy "dry"
 constexpr double kGap_s = 0.5;           // a host that pauses so long begins anew
 constexpr double kLook_s = 1;            // between two looks at the host's speed
+constexpr double kBurst_s = 0.25;        // that live hosts may play at once, or two blocks
 constexpr double kFast = 1.05;           // of real time: faster is not live
 constexpr float kLoudest = 40;           // of the input's peak: 20 dB, and 12 dB of gain
 constexpr float kLeastPeak = 1e-3f;
@@ -63,6 +64,7 @@ double seconds() {
 
 void Lead::begin(double now_s) {
     running_ = true;
+    ++beginnings_;
     start_s_ = mark_s_ = now_s;
     played_s_ = mark_played_s_ = 0;
 }
@@ -81,7 +83,8 @@ double Lead::play(uint32_t samples, double rate_hz, double now_s) {
     const double lead_s = played_s_ - (now_s - start_s_);
     played_s_ += block_s;
     last_s_ = now_s;
-    return lead_s > 4 * block_s + 0.05 ? lead_s : 0;
+    const double burst_s = std::min(4 * block_s, std::max(kBurst_s, 2 * block_s));
+    return lead_s > burst_s + 0.05 ? lead_s : 0;
 }
 
 void Lead::waited(double time_s) {
@@ -139,10 +142,7 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
     if (samples == 0)
         return;
     presence_.used.store(1, std::memory_order_relaxed);
-    const double lead_s = lead_.play(samples, rate_hz_, seconds());
-    lead_s_ = wishes.offline ? kStall_s : lead_s;
-    offline_ = lead_s_ > 0;
-    ring_.header->offline.store(offline_, std::memory_order_relaxed);
+    look_at_the_lead(samples, wishes);
     load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)), std::memory_order_relaxed);
     std::memcpy(values_, values, sizeof values_);
     const Move* next = moves.begin();
@@ -157,6 +157,19 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
                       {transport.song_position + (transport.rolling ? offset : 0), transport.rolling});
         block(inputs, outputs, offset, count, wishes);
     }
+}
+
+// Once the host is ahead of the clock, it has rendered from where the clock began.
+void Stream::look_at_the_lead(uint32_t samples, const Wishes& wishes) {
+    const double lead_s = lead_.play(samples, rate_hz_, seconds());
+    lead_s_ = wishes.offline ? kStall_s : lead_s;
+    offline_ = lead_s_ > 0;
+    ring_.header->offline.store(offline_, std::memory_order_relaxed);
+    if (lead_s > 0 && !wishes.offline && lead_.beginnings() == beginnings_)
+        lose(uncounted_, early_);
+    if (offline_ || lead_.beginnings() != beginnings_)
+        early_ = uncounted_ = 0;
+    beginnings_ = lead_.beginnings();
 }
 
 void Stream::block(const float* const* inputs, float* const* outputs, uint32_t offset,
@@ -315,13 +328,19 @@ void Stream::count(bool processed, const Wishes& wishes) {
     ring_.header->blocks.store(++blocks_, std::memory_order_relaxed);
     engaged_ |= processed;
     hopeless_ &= !processed;
-    if (processed || wishes.bypass || !(offline_ || engaged_))
+    if (processed || wishes.bypass)
         return;
-    const uint64_t dropouts = dropouts_.load(std::memory_order_relaxed) + 1;
+    const bool counts = offline_ || engaged_;
+    early_ += !offline_;
+    uncounted_ += !counts;
+    lose(counts, offline_);
+}
+
+void Stream::lose(uint64_t blocks, uint64_t of_a_render) {
+    const uint64_t dropouts = dropouts_.load(std::memory_order_relaxed) + blocks;
     dropouts_.store(dropouts, std::memory_order_relaxed);
     ring_.header->dropouts.store(dropouts, std::memory_order_relaxed);
-    if (offline_)
-        lost_offline_.fetch_add(1, std::memory_order_relaxed);
+    lost_offline_.fetch_add(of_a_render, std::memory_order_relaxed);
 }
 
 // There is nothing to fade from: keep the last difference to the dry signal and let that fade.

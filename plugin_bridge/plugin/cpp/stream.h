@@ -40,6 +40,9 @@ public:
     double play(uint32_t samples, double rate_hz, double now_s);
     void restart() { running_ = false; }
 
+    // How often the clock began anew; the host has been live until then.
+    uint64_t beginnings() const { return beginnings_; }
+
     // This instance has waited so long, in the thread that calls this. It counts for all that run in
     // the same thread, one after the other, and for no other: that may be live.
     void waited(double time_s);
@@ -49,6 +52,7 @@ private:
     double take_waits();
 
     bool running_ = false;
+    uint64_t beginnings_ = 0;
     const void* thread_ = nullptr;  // in which it has played last
     double seen_s_ = 0;             // of what that thread has waited
     double own_s_ = 0;              // waited since it has played last, in any thread
@@ -100,6 +104,8 @@ private:
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
     double patience_s(Wishes::Policy policy) const;
     void count(bool processed, const Wishes& wishes);
+    void lose(uint64_t blocks, uint64_t of_a_render);
+    void look_at_the_lead(uint32_t samples, const Wishes& wishes);
     void play(float* const* outputs, uint32_t offset, uint64_t first, uint32_t samples,
               bool processed, const Wishes& wishes);
     void fall_back();
@@ -125,6 +131,8 @@ private:
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
     std::atomic<bool> offline_{false};
+    uint64_t beginnings_ = 0;              // of the lead's clock
+    uint64_t early_ = 0, uncounted_ = 0;   // late blocks since then, should this be a render
     double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
     bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers,
     uint32_t met_ = 0;       // (encounters when hope was lost)
