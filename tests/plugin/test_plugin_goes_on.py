@@ -52,3 +52,11 @@ def test_the_state_of_another_instance_takes_over_without_a_hole(engine_sandbox,
     late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
     assert lost(y, x) <= late, "about a hundred are lost without the process before"
     assert np.isfinite(y).all()
+
+
+def test_blocks_that_are_too_large_to_be_heard_processed_are_told(engine_sandbox, tmp_path):
+    Run(tmp_path, noise(4 * 16_384), "blocks=8192", "paced=1").end()
+    log = engine_sandbox.plugin_log
+    assert not log.exists() or "too large" not in log.read_text()
+    Run(tmp_path, noise(6 * 16_384), "blocks=16384", "paced=1").end()
+    assert "blocks of 16384 samples are too large" in log.read_text()

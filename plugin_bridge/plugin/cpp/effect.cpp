@@ -171,14 +171,18 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
     moves_.clear();
 }
 
+uint32_t Effect::latency_mode() const { return kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)]; }
+
+uint32_t Effect::least_latency(uint32_t block) const {
+    const uint32_t synthesis = latency_mode() == kDirect ? kDirectSynthesis : kSynthesis;
+    return rate_scale(rate_hz_) * synthesis + block;
+}
+
 // The least latency, of those the mode allows, that pays the engine's and the block of a host
 // that is not offline.
 uint32_t Effect::wanted_latency(uint32_t block) const {
-    const uint32_t scale = rate_scale(rate_hz_);
-    const uint32_t mode = kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
-    const uint32_t synthesis = mode == kDirect ? kDirectSynthesis : kSynthesis;
-    uint32_t latency = scale * mode;
-    while (latency < scale * synthesis + block && latency < kMostLatency)
+    uint32_t latency = rate_scale(rate_hz_) * latency_mode();
+    while (latency < least_latency(block) && latency < kMostLatency)
         latency *= 2;
     return std::min(latency, kMostLatency);
 }
@@ -188,6 +192,8 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
 void Effect::adapt_latency(uint32_t samples) {
     if (samples > largest_block_ && !host_offline_ && !stream_.offline())
         largest_block_ = samples;
+    if (!host_offline_ && !stream_.offline() && least_latency(samples) > kMostLatency)
+        presence_.oversized.store(samples);
     const uint32_t wanted = wanted_latency();
     if (wanted == latency_ || latency_changes_ == kWhenActivated)
         return;

@@ -75,6 +75,8 @@ public:
     uint32_t wanted_latency() const { return wanted_latency(largest_block_); }
 
 private:
+    uint32_t latency_mode() const;
+    uint32_t least_latency(uint32_t block) const;
     uint32_t wanted_latency(uint32_t block) const;
     void keep_property(const std::string& key, const std::string& value);
     void adapt_latency(uint32_t samples);

@@ -32,6 +32,7 @@ constexpr size_t kTimbresBytes = 16384 + 1;  // of timbres: more than 16384 it t
 constexpr char kKeep[] = "keep ";  // begins a message with the timbres that the project is to keep
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kRestart_s = 10;    // between two autostarts
+constexpr double kLive_s = 1;        // until a render is known as one
 constexpr double kQuiet_s = 10;      // after a message on the desktop
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
@@ -323,6 +324,7 @@ void Link::work() {
                 log_line("no engine was running: started one");
         }
         report_losses();
+        report_blocks();
         pause(kRetry_ms);
     }
     report_losses();
@@ -421,6 +423,7 @@ void Link::stay() {
             hear(text.data());
         }
         report_losses();
+        report_blocks();
         if (!tell_news())
             return;
     }
@@ -473,6 +476,20 @@ void Link::pause(int time_ms) {
 std::string Link::called() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return hello_.label.empty() ? hello_.track : hello_.label;
+}
+
+void Link::report_blocks() {
+    const uint32_t block = presence_.oversized.load();
+    if (block == told_block_ || stream_.offline())
+        return;
+    if (oversized_s_ == 0)
+        oversized_s_ = seconds();
+    if (seconds() - oversized_s_ < kLive_s)
+        return;
+    told_block_ = block;
+    log_line("blocks of " + std::to_string(block) +
+             " samples are too large for sound that is heard at once, most of which stays dry: choose "
+             "8192 or fewer in the host");
 }
 
 // An offline render with holes must not pass in silence. Told when it has come to rest: by the log,

@@ -71,6 +71,7 @@ private:
     void pause(int time_ms);
     void close_ring();
     void report_losses();
+    void report_blocks();
     std::string called() const;
     void hear(const char* text);
 
@@ -92,6 +93,8 @@ private:
     int wake_fd_ = -1;
     int socket_ = -1;
     uint64_t seen_losses_ = 0, told_losses_ = 0;
+    uint32_t told_block_ = 0;
+    double oversized_s_ = 0;  // when blocks that are too large were seen first; 0: not yet
     std::string refusal_;
     std::function<void(const std::string&)> tell_;
     std::function<void()> tell_change_;

@@ -28,6 +28,7 @@ struct Presence {
     std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
     std::atomic<uint32_t> outdated{0};    // 1: what an engine delivers is of another model or setting
     std::atomic<uint32_t> encounters{0};  // engines met so far
+    std::atomic<uint32_t> oversized{0};   // samples of live blocks for which no latency is large enough
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };
 
