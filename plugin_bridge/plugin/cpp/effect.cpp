@@ -21,8 +21,8 @@ constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with 
 void check_schema(const std::string& text) {
     double schema, own;
     if (parse_number(text, schema) && parse_number(kSchema, own) && schema > own)
-        log_line("the project is of a later version of this plugin: what that has kept besides stays "
-                 "in the project unused");
+        log_line("the project is of a later version of this plugin: what that has kept besides "
+                 "stays in the project unused");
 }
 
 // Windows keep their duration, so at twice the rate everything takes twice the samples.
@@ -171,7 +171,9 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
     moves_.clear();
 }
 
-uint32_t Effect::latency_mode() const { return kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)]; }
+uint32_t Effect::latency_mode() const {
+    return kLatencyModes[uint32_t(value(kLatencyMode) + 0.5f)];
+}
 
 uint32_t Effect::least_latency(uint32_t block) const {
     const uint32_t synthesis = latency_mode() == kDirect ? kDirectSynthesis : kSynthesis;

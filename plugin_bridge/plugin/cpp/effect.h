@@ -51,7 +51,7 @@ public:
     // Called with what a user of the host should know. From any thread but the audio thread's.
     void on_fault(std::function<void(const std::string&)> tell) { link_.on_fault(std::move(tell)); }
 
-    // Called when a project has to be saved again, because of what an engine has learned or was given.
+    // Called when a project has to be saved again: an engine has learned, or was given, something.
     void on_change(std::function<void()> tell) { link_.on_change(std::move(tell)); }
 
     // Not in the audio thread. False: the rate or the block is none, or memory is short.
@@ -86,7 +86,7 @@ private:
     const LatencyChanges latency_changes_;
     std::atomic<float> controls_[kControlCount];
     std::map<std::string, std::string> properties_;
-    std::map<std::string, std::string> later_properties_, later_values_;  // of a later plugin's state
+    std::map<std::string, std::string> later_properties_, later_values_;  // of a later state
     std::string track_;
     std::atomic<Wishes::Policy> policy_{Wishes::kWait};
     std::atomic<bool> host_offline_{false};

@@ -67,7 +67,8 @@ std::string to_json(const Hello& hello) {
 }
 
 std::string names_to_json(const Hello& hello) {
-    return "{\"rename\":1,\"label\":" + quoted(hello.label) + ",\"track\":" + quoted(hello.track) + "}";
+    return "{\"rename\":1,\"label\":" + quoted(hello.label) + ",\"track\":" +
+           quoted(hello.track) + "}";
 }
 
 // Connect to a socket that is ours and is listened to by ourselves. -1: there is none.
@@ -429,8 +430,8 @@ void Link::stay() {
     }
 }
 
-// Tell the engine what has changed. False: none takes it. For another ring the connection ends first:
-// an engine that still has the old one would take the instance for a copy.
+// Tell the engine what has changed. False: none takes it. For another ring the connection ends
+// first: an engine that still has the old one would take the instance for a copy.
 bool Link::tell_news() {
     bool is_stale;
     {
@@ -488,8 +489,8 @@ void Link::report_blocks() {
         return;
     told_block_ = block;
     log_line("blocks of " + std::to_string(block) +
-             " samples are too large for sound that is heard at once, most of which stays dry: choose "
-             "8192 or fewer in the host");
+             " samples are too large for sound that is heard at once, most of which stays dry: "
+             "choose 8192 or fewer in the host");
 }
 
 // An offline render with holes must not pass in silence. Told when it has come to rest: by the log,

@@ -50,8 +50,8 @@ void take_value(const std::string& symbol, const std::string& number, State& sta
 }  // namespace
 
 std::map<std::string, std::string> initial_properties() {
-    return {{"schema", kSchema}, {"uuid", ""}, {"label", ""}, {"model", ""}, {"offline_policy", "wait"},
-            {"timbres", ""}};
+    return {{"schema", kSchema}, {"uuid", ""},  {"label", ""},
+            {"model", ""},       {"timbres", ""}, {"offline_policy", "wait"}};
 }
 
 float legal_value(const Control& control, double value) {

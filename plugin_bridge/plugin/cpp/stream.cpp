@@ -26,8 +26,8 @@ constexpr double kFast = 1.05;           // of real time: faster is not live
 constexpr float kLoudest = 40;           // of the input's peak: 20 dB, and 12 dB of gain
 constexpr float kLeastPeak = 1e-3f;
 
-// What a thread has waited in all instances. In a table, since memory of a thread's own is allocated
-// when it is first used; a thread that finds no place in it knows its own waits alone.
+// What a thread has waited in all instances. In a table, since memory of a thread's own is
+// allocated when it is first used; without a place in it, an instance knows its own waits alone.
 struct ThreadWaits {
     std::atomic<pthread_t> thread{0};
     std::atomic<double> sum_s{0};  // written by that thread
@@ -143,7 +143,8 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
         return;
     presence_.used.store(1, std::memory_order_relaxed);
     look_at_the_lead(samples, wishes);
-    load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+    load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)),
+                std::memory_order_relaxed);
     std::memcpy(values_, values, sizeof values_);
     const Move* next = moves.begin();
     for (uint32_t offset = 0, count; offset < samples; offset += count) {
@@ -153,8 +154,7 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
         for (const Move* move = next; move != moves.end() && move->offset < offset + count; ++move)
             if (move->id == kBypass)
                 count = move->offset - offset;  // the bypass is switched between two blocks
-        next = record(next, moves.end(), offset, count,
-                      {transport.song_position + (transport.rolling ? offset : 0), transport.rolling});
+        next = record(next, moves.end(), offset, count, transport.after(offset));
         block(inputs, outputs, offset, count, wishes);
     }
 }
@@ -209,16 +209,16 @@ const Move* Stream::set_values(const Move* next, const Move* end, uint32_t offse
     return next;
 }
 
-// Write a record wherever values move, or the song does not go on as it did, in the frames that come
-// next. Moves that follow a record closely wait until it is kSpacing frames away, in this block or the
-// next, so that no record is overwritten that an engine still needs. Where records are, and what is in
-// them, depends on the moves alone and not on the host's blocks.
+// Write a record wherever values move, or the song does not go on as it did, in the frames that
+// come next. Moves that follow a record closely wait until it is kSpacing frames away, in this block
+// or the next, so that no record is overwritten that an engine still needs. Where records are, and
+// what is in them, depends on the moves alone and not on the host's blocks.
 const Move* Stream::record(const Move* next, const Move* end, uint32_t offset, uint32_t samples,
                            const Transport& transport) {
     for (uint32_t at = 0; at < samples;) {
         next = set_values(next, end, offset + at);
         const uint64_t position = written_ + at;
-        const Transport now = {transport.song_position + (transport.rolling ? at : 0), transport.rolling};
+        const Transport now = transport.after(at);
         if (is_news(position, now)) {
             if (told_at_ >= start_ && position < told_at_ + kSpacing) {
                 at = uint32_t(told_at_ + kSpacing - written_);
@@ -234,9 +234,9 @@ const Move* Stream::record(const Move* next, const Move* end, uint32_t offset, u
 bool Stream::is_news(uint64_t position, const Transport& transport) const {
     if (told_at_ < start_ || std::memcmp(values_, told_values_, sizeof values_) != 0)
         return true;
-    const int64_t since = told_transport_.rolling ? int64_t(position - told_at_) : 0;
-    return transport.rolling != told_transport_.rolling ||
-           transport.song_position != told_transport_.song_position + since;
+    const Transport expected = told_transport_.after(int64_t(position - told_at_));
+    return transport.rolling != expected.rolling ||
+           transport.song_position != expected.song_position;
 }
 
 // A value is reached after its smoothing time, or as soon as the next one has followed the last.

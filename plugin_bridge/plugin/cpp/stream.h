@@ -19,6 +19,11 @@ struct Wishes {
 struct Transport {
     int64_t song_position = 0;
     bool rolling = false;
+
+    // Where it will be so many frames later.
+    Transport after(int64_t frames) const {
+        return {song_position + (rolling ? frames : 0), rolling};
+    }
 };
 
 // Whether an engine is there, and whether to hope for one; written by the link's thread.
@@ -26,15 +31,16 @@ struct Presence {
     std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
     std::atomic<uint32_t> expected{0};    // 1: a socket or an autostart file is there
     std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
-    std::atomic<uint32_t> outdated{0};    // 1: what an engine delivers is of another model or setting
+    std::atomic<uint32_t> outdated{0};    // 1: an engine delivers what was asked for before
     std::atomic<uint32_t> encounters{0};  // engines met so far
-    std::atomic<uint32_t> oversized{0};   // samples of live blocks for which no latency is large enough
+    std::atomic<uint32_t> oversized{0};   // samples of live blocks for which no latency will do
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };
 
 // Says from the clock alone how far the host is ahead of real time: time of the samples processed -
-// time passed, without the time that its thread has waited in instances of ours. A live host is never ahead by more than a few
-// blocks; one that catches up after a pause is, but soon runs at the speed of the clock again.
+// time passed, without the time that its thread has waited in instances of ours. A live host is
+// never ahead by more than a few blocks; one that catches up after a pause is, but soon runs at the
+// speed of the clock again.
 class Lead {
 public:
     // How long waiting cannot hurt, seconds; 0: the host may be live. Call it once a block.
@@ -44,8 +50,8 @@ public:
     // How often the clock began anew; the host has been live until then.
     uint64_t beginnings() const { return beginnings_; }
 
-    // This instance has waited so long, in the thread that calls this. It counts for all that run in
-    // the same thread, one after the other, and for no other: that may be live.
+    // This instance has waited so long, in the thread that calls this. It counts for all that run
+    // in the same thread, one after the other, and for no other: that may be live.
     void waited(double time_s);
 
 private:
@@ -126,7 +132,7 @@ private:
     float values_[kValues] = {};       // of the controls now
     float told_values_[kValues] = {};  // by the last record, and where the song was there
     Transport told_transport_;
-    uint64_t told_at_ = 0;   // position of the last record of this stream; before `start_`: there is none
+    uint64_t told_at_ = 0;   // position of the last record; before `start_`: of an earlier stream
     uint64_t moved_at_ = 0;  // of the last one that moved a value
     uint64_t reached_ = 0;   // where that value is reached
     bool fresh_ = true;     // nothing has been played since the stream began

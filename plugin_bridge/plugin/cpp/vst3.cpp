@@ -347,8 +347,8 @@ private:
         return queue && queue->add_point(0, normalized, &index) == V3_OK;
     }
 
-    // By the hidden parameter the host comes to `take_news` in its main thread. It may leave out a value
-    // that it has, so where only something else is new, a fraction of a sample comes or goes.
+    // By the hidden parameter the host comes to `take_news` in its main thread. It may leave out a
+    // value that it has, so where only something else is new, a fraction of a sample comes or goes.
     void tell_news(ParameterChanges& changes) {
         const uint32_t latency = effect_.latency();
         const bool is_other = latency != told_latency_;
@@ -419,11 +419,11 @@ private:
     double rate_hz_ = 44100;
     uint32_t max_block_ = 1024;
     std::atomic<double> moved_s_[kControlCount] = {};  // when process() has last moved a control
-    double told_[kParameterCount] = {};         // outputs as the host knows them
+    double told_[kParameterCount] = {};       // outputs as the host knows them
     std::atomic<bool> is_changed_{false}, is_change_untold_{false};  // what the project is to keep
-    double fraction_ = 0;                       // of a sample, beside the latency that was told last
-    std::atomic<uint32_t> asked_latency_{0};    // as the host was answered last; 0: it has not asked
-    std::atomic<uint32_t> told_latency_{0};     // the same, or by the hidden parameter
+    double fraction_ = 0;                     // of a sample, beside the latency that was told last
+    std::atomic<uint32_t> asked_latency_{0};  // as the host was answered last; 0: it has not asked
+    std::atomic<uint32_t> told_latency_{0};   // the same, or by the hidden parameter
     Effect effect_{Effect::kAtOnce};
 };
 
