@@ -145,6 +145,8 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
     look_at_the_lead(samples, wishes);
     load_.store(sane(ring_.header->load.load(std::memory_order_relaxed)),
                 std::memory_order_relaxed);
+    last_block_at_ = block_at_;
+    block_at_ = written_;
     std::memcpy(values_, values, sizeof values_);
     const Move* next = moves.begin();
     for (uint32_t offset = 0, count; offset < samples; offset += count) {
@@ -239,10 +241,15 @@ bool Stream::is_news(uint64_t position, const Transport& transport) const {
            transport.song_position != expected.song_position;
 }
 
-// A value is reached after its smoothing time, or as soon as the next one has followed the last.
+// A value is reached after its smoothing time, or as soon as it has followed the one before, which
+// makes a curve of straight lines. So does a host that tells one value a block, at the same place in
+// each, however long these are.
 void Stream::write_record(uint64_t position, const Transport& transport) {
     if (told_at_ >= start_ && std::memcmp(values_, told_values_, sizeof values_) != 0) {
-        reached_ = position + std::min(position - moved_at_, uint64_t(kSmoothing_s * rate_hz_));
+        const uint64_t since = position - moved_at_;
+        const bool by_blocks = since == block_at_ - last_block_at_;
+        const auto smoothing = uint64_t(kSmoothing_s * rate_hz_);
+        reached_ = position + (by_blocks ? since : std::min(since, smoothing));
         moved_at_ = position;
     }
     Record& record = ring_.records[recorded_ % kRecords];

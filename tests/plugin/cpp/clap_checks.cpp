@@ -352,6 +352,27 @@ CHECK(values_are_told_with_their_places_in_the_block) {
     }
 }
 
+CHECK(values_that_are_told_by_long_blocks_are_a_curve_of_straight_lines) {
+    for (const uint32_t time : {0u, 4095u}) {  // hosts tell the first value of a block, or the last
+        FakeEngine engine;
+        Plugin plugin;
+        plugin.start(44100, 4096);
+        engine.greeting();
+        std::vector<float> row(4096);
+        float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+        for (const int gain : {0, -1, -2, -3, -4, -4, -20}) {
+            Events events;
+            events.add(kGain, gain, CLAP_CORE_EVENT_SPACE_ID, time);
+            plugin.play(rows, rows, 4096, events);
+        }
+        const uint32_t kFrames[] = {1, 882, 4096, 4096, 4096, 882};  // a jump after a rest has 20 ms
+        const auto records = records_of(engine);
+        REQUIRE(records.size() == 6, "%zu records", records.size());
+        for (size_t i = 0; i < records.size(); ++i)
+            REQUIRE(records[i].samples == kFrames[i], "record %zu takes %u", i, records[i].samples);
+    }
+}
+
 CHECK(values_that_move_with_every_block_of_two_samples_leave_the_records_that_are_needed) {
     FakeEngine engine;
     Plugin plugin;
