@@ -291,7 +291,11 @@ def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) 
     daemon = EngineDaemon(model, surface, lanes_file)
     for number in ending_signals():
         signal.signal(number, daemon.stop)
-    daemon.run()
+    try:
+        daemon.run()
+    except Exception:
+        log.exception("the engine ends by a fault of its own")
+        raise
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from plugin_bridge.engine.daemon.worker_process import WorkerProcess
+from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
+from realtime.errors import StemsteerError
 
 RESERVE = 4  # of 30 to 60 MB each; more tracks at once wait for their processes to load
+PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""After a process that could not be started; the pause doubles until one has been."""
 
 
 class WorkerReserve:
@@ -21,6 +25,7 @@ class WorkerReserve:
     def __init__(self, model: str, lanes_file: Path | None = None) -> None:
         self._model, self._lanes_file = model, lanes_file
         self._workers: list[WorkerProcess] = []
+        self._pause_s = self._resumes_s = 0.0
 
     @property
     def loaded(self) -> int:
@@ -28,16 +33,33 @@ class WorkerReserve:
         return sum(worker.is_loaded for worker in self._workers)
 
     def take(self) -> WorkerProcess:
-        """Return a process: the one that has loaded most, or a new one."""
+        """Return a process: the one that has loaded most, or a new one.
+
+        Raises StemsteerError if none is there and none can be started.
+        """
         self._drop_ended()
         self._workers.sort(key=lambda worker: not worker.is_loaded)
-        return self._workers.pop(0) if self._workers else self._spawn()
+        if self._workers:
+            return self._workers.pop(0)
+        try:
+            return self._spawn()
+        except OSError as error:
+            raise StemsteerError(f"no audio process can be started: {error}") from error
 
     def fill(self) -> None:
-        """Start one more process if the reserve is not full and its last one has loaded."""
+        """Start one more process if the reserve is not full and its last one has loaded.
+
+        Where that fails it is tried again after a pause.
+        """
         self._drop_ended()
-        if len(self._workers) < RESERVE and self.loaded == len(self._workers):
+        is_waiting = time.monotonic() < self._resumes_s
+        if is_waiting or len(self._workers) >= RESERVE or self.loaded < len(self._workers):
+            return
+        try:
             self._workers.append(self._spawn())
+            self._pause_s = 0.0
+        except (OSError, StemsteerError) as error:
+            self._pause(f"no process can be started for the reserve: {error}")
 
     def empty(self) -> list[WorkerProcess]:
         """Give up every process, for the caller to end."""
@@ -50,6 +72,12 @@ class WorkerReserve:
             self._workers.remove(worker)
             worker.close()
             worker.terminate()
+
+    def _pause(self, why: str) -> None:
+        """Start no more for a while, twice as long as the last time."""
+        self._pause_s = min(max(PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+        self._resumes_s = time.monotonic() + self._pause_s
+        log.error("%s; it is tried again in %g s", why, self._pause_s)
 
     def _spawn(self) -> WorkerProcess:
         return WorkerProcess(self._model, self._lanes_file)

@@ -53,16 +53,24 @@ class WorkerProcess:
     model : name or path of the model that it loads before it knows its instance. The process runs
         in the daemon's folder, so that a path is the same there.
     lanes_file : file of lanes, of which each instance follows its own.
+
+    Raises
+    ------
+    OSError if the process cannot be started; nothing is left open then.
     """
 
     def __init__(self, model: str, lanes_file: Path | None = None) -> None:
-        self.page = ControlPage()
-        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            fds = theirs.fileno(), self.page.fd
-            lanes = str(lanes_file.absolute()) if lanes_file else ""
-            command = own_process(MODULE, *fds, model, lanes, ends_with_parent=True)
-            self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
+        with contextlib.ExitStack() as made:
+            self.page = ControlPage()
+            made.callback(self.page.close)
+            self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            made.callback(self.connection.close)
+            with theirs:
+                fds = theirs.fileno(), self.page.fd
+                lanes = str(lanes_file.absolute()) if lanes_file else ""
+                command = own_process(MODULE, *fds, model, lanes, ends_with_parent=True)
+                self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
+            made.pop_all()  # from here on `close` closes both
         self.hello: dict[str, Any] = {}
         self.ring: SharedRing | None = None
         self._ring_fd = -1

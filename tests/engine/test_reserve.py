@@ -1,0 +1,140 @@
+"""The processes in reserve: one that cannot be started, or ends at once, costs no track."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.daemon import daemon as daemon_module
+from plugin_bridge.engine.daemon import reserve as reserve_module
+from plugin_bridge.engine.daemon import worker_process
+from plugin_bridge.engine.daemon.instances import InstanceSurface
+from plugin_bridge.engine.daemon.reserve import RESERVE, WorkerReserve
+from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
+from realtime.errors import StemsteerError
+from tests.support.engine_sandbox import runs, until
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now_s = 1000.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the reserve."""
+    made = Clock()
+    monkeypatch.setattr(reserve_module, "time", made)
+    return made
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the engine's log is told."""
+    lines = []
+    keep = SimpleNamespace(level=0, handle=lambda record: lines.append(record.getMessage()))
+    monkeypatch.setattr(log, "handlers", [keep])
+    monkeypatch.setattr(log, "propagate", False)
+    return lines
+
+
+@pytest.fixture
+def attempts(monkeypatch):
+    """Starts of processes, every one of which fails."""
+    made = []
+
+    def fail(*_, **__):
+        made.append(None)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(worker_process.subprocess, "Popen", fail)
+    return made
+
+
+def filled(reserve, clock, seconds):
+    """Fill a reserve as often as a daemon does for so long."""
+    for _ in range(round(5 * seconds)):
+        reserve.fill()
+        clock.now_s += 0.2
+
+
+def open_fds():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def test_a_process_that_cannot_be_started_is_tried_after_longer_and_longer(clock, told, attempts):
+    reserve = WorkerReserve("identity")
+    filled(reserve, clock, 600)
+    assert 12 < len(attempts) < 18  # after 1, 2, 4 ... 60 s
+    assert "Permission denied; it is tried again in 1 s" in told[0]
+    assert "in 60 s" in told[-1]
+    with pytest.raises(StemsteerError, match="no audio process can be started"):
+        reserve.take()
+
+
+@pytest.mark.usefixtures("attempts")
+def test_a_process_that_cannot_be_started_leaves_nothing_open():
+    gc.collect()
+    before = open_fds()
+    with pytest.raises(PermissionError):
+        WorkerProcess("identity")
+    gc.collect()  # memory of a page has a descriptor, too
+    assert open_fds() == before
+
+
+def test_a_fault_that_ends_the_engine_is_in_its_log(engine_sandbox, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr(daemon_module.EngineDaemon, "run", fail)
+    monkeypatch.setattr(daemon_module, "ending_signals", list)
+    monkeypatch.setattr(log, "handlers", [])
+    with pytest.raises(ZeroDivisionError):
+        daemon_module.serve(str(engine_sandbox.identity), InstanceSurface())
+    written = engine_sandbox.engine_log.read_text()
+    assert "ends by a fault of its own" in written
+    assert "ZeroDivisionError: of the test" in written
+
+
+def spares(engine_pid, workers):
+    """The pids of audio processes that have no instance."""
+    for task in Path(f"/proc/{engine_pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{child}/cmdline").read_text()
+                if child not in workers and worker_process.MODULE in command:
+                    yield child
+
+
+@pytest.mark.realtime
+def test_without_descriptors_left_the_engine_keeps_its_tracks_and_fills_its_reserve_later(
+    engine_sandbox,
+):
+    pid = engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient()
+    until(lambda: engine_sandbox.status()["reserve"] == RESERVE, "the reserve is full")
+    spare = next(spares(pid, engine_sandbox.workers()))
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(spare, signal.SIGKILL)
+    until(
+        lambda: not runs(pid) or "can be started" in engine_sandbox.engine_log.read_text(),
+        "its log says that none can be started",
+    )
+    assert runs(pid)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    until(lambda: engine_sandbox.status()["reserve"] == RESERVE, "the reserve is full again")
+    assert track.attached
+    track.close()
