@@ -108,6 +108,66 @@ def test_a_fault_that_ends_the_engine_is_in_its_log(engine_sandbox, monkeypatch)
     assert "ZeroDivisionError: of the test" in written
 
 
+@pytest.fixture
+def programs(monkeypatch):
+    """Commands that are run in the place of the next audio processes."""
+    left, own_process = [], worker_process.own_process
+    monkeypatch.setattr(
+        worker_process,
+        "own_process",
+        lambda *words, **options: left.pop(0) if left else own_process(*words, **options),
+    )
+    return left
+
+
+def end_one(reserve, programs):
+    """Let a reserve start a process that ends at once, and see that."""
+    programs.append(["/bin/sh", "-c", "exit 7"])
+    reserve.fill()
+    until(lambda: not reserve._loading.runs, "it has ended")
+    reserve.fill()
+    assert reserve._loading is None
+
+
+def test_a_process_that_ends_at_once_is_told_and_started_after_longer_and_longer(
+    clock, told, programs
+):
+    reserve = WorkerReserve("identity")
+    for pause_s in (1, 2, 4, 8, 16, 32, 60, 60):
+        end_one(reserve, programs)
+        assert f"ended (7) before it loaded; it is tried again in {pause_s} s" in told[-1]
+        clock.now_s += pause_s - 0.1
+        reserve.fill()
+        assert reserve._loading is None
+        clock.now_s += 0.2
+    assert len(told) == 8
+
+
+def test_the_pause_is_short_again_once_a_process_has_loaded(clock, told, programs, engine_sandbox):
+    reserve = WorkerReserve(str(engine_sandbox.identity))
+    for _ in range(3):
+        end_one(reserve, programs)
+        clock.now_s += 60
+    assert "in 4 s" in told[-1]
+    reserve.fill()
+    until(lambda: reserve.loaded, "one has loaded")
+    end_one(reserve, programs)
+    assert "in 1 s" in told[-1]
+    (ready,) = reserve.empty()
+    ready.close()
+    ready.terminate()
+
+
+def test_a_process_that_is_killed_in_the_reserve_is_told(clock, told, engine_sandbox):
+    reserve = WorkerReserve(str(engine_sandbox.identity))
+    reserve.fill()
+    until(lambda: reserve.loaded, "it has loaded")
+    (pid,) = spares(os.getpid(), ())
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not reserve.loaded, "that is seen")
+    assert told == [f"process {pid} of the reserve ended (-9)"]
+
+
 def spares(engine_pid, workers):
     """The pids of audio processes that have no instance."""
     for task in Path(f"/proc/{engine_pid}/task").iterdir():
