@@ -20,6 +20,8 @@ from plugin_bridge.cli.app import app
 from plugin_bridge.cli.panel import Found, found_on
 from plugin_bridge.control.servers import running
 from plugin_bridge.control.surface import MemorySurface, Sound
+from plugin_bridge.panel import listening
+from plugin_bridge.panel.listening import MAX_CONNECTIONS
 from plugin_bridge.panel.picture import N_BANDS
 from plugin_bridge.panel.server import PanelOptions, _own_address
 from plugin_bridge.panel.shown import changes
@@ -395,6 +397,74 @@ def test_sixteen_browsers_are_served_and_not_one_more(panel):
         for socket in sockets:
             socket.close()
     until(lambda: panel[0].due_in_s() > 1e9)  # nobody looks: nothing is due
+
+
+@contextlib.contextmanager
+def idle(server, count):
+    """Connections that send nothing."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            for _ in range(count)
+        ]
+
+
+def is_closed(connection):
+    """Return whether the server has ended a connection."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def is_served(server):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return request(server)[0].status == 200
+    return False
+
+
+def test_connections_beyond_a_limit_are_closed_at_once(panel, monkeypatch):
+    monkeypatch.setattr(listening, "REQUEST_S", 3600)
+    server, _ = panel
+    with idle(server, MAX_CONNECTIONS + 6) as connections:
+        until(lambda: sum(map(is_closed, connections)) >= 6)
+        assert not is_served(server)
+        assert sum(map(is_closed, connections)) < MAX_CONNECTIONS
+    until(lambda: is_served(server))
+
+
+def test_connections_that_ask_for_nothing_make_room_for_browsers(panel, monkeypatch):
+    monkeypatch.setattr(listening, "REQUEST_S", 1.0)
+    server, _ = panel
+    with browser(server) as socket_of_a_browser, idle(server, MAX_CONNECTIONS + 6) as connections:
+        until(lambda: all(map(is_closed, connections)))
+        assert is_served(server)
+        next_text(socket_of_a_browser)  # it has been there for longer, and stays
+        socket_of_a_browser.ping().wait(30)
+        assert socket_of_a_browser.close_code is None
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999\r\n\r\n",
+    ],
+    ids=["the first", "one after a page", "one with an endless body"],
+)
+def test_a_request_that_comes_letter_by_letter_is_ended(panel, monkeypatch, before):
+    monkeypatch.setattr(listening, "REQUEST_S", 0.3)
+    with idle(panel[0], 1) as (connection,):
+        deadline = time.monotonic() + 60
+        with pytest.raises(ConnectionError):  # noqa: PT012  (which send sees the end is chance)
+            connection.sendall(before)
+            while time.monotonic() < deadline:
+                connection.sendall(b"G")
+                time.sleep(0.02)
 
 
 def test_changes_are_what_differs():
