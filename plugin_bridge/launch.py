@@ -44,7 +44,7 @@ def own_command(*words: object) -> list[str]:
     """Return the command line that runs the command `stemsteer` with some words."""
     if is_frozen():
         return [os.path.abspath(sys.executable), *map(str, words)]
-    return [sys.executable, "-m", "plugin_bridge.cli", *map(str, words)]
+    return own_process("plugin_bridge.cli", *words)
 
 
 def ending_signals() -> list[signal.Signals]:

@@ -36,6 +36,15 @@ def test_code_of_the_current_folder_is_never_run(hostile_folder):
     assert not (hostile_folder / "harm").exists()
 
 
+def test_the_command_stemsteer_runs_no_code_of_the_current_folder_either(hostile_folder):
+    (hostile_folder / "realtime").mkdir()
+    (hostile_folder / "realtime" / "__init__.py").write_text("open('harm', 'w').close()\n")
+    done = subprocess.run(launch.own_command("--help"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "serve" in done.stdout
+    assert not (hostile_folder / "harm").exists()
+
+
 def test_the_trap_of_that_test_works(hostile_folder):
     subprocess.run([sys.executable, "-m", MODULE, "meters"], capture_output=True)
     assert (hostile_folder / "harm").exists()
@@ -55,7 +64,7 @@ def test_a_frozen_application_is_told_which_module_to_run(monkeypatch):
 
 
 def test_the_frozen_application_is_its_own_command_and_carries_the_plugins(monkeypatch):
-    assert launch.own_command("serve")[1:] == ["-m", "plugin_bridge.cli", "serve"]
+    assert launch.own_command("serve") == own_process("plugin_bridge.cli", "serve")
     assert launch.frozen_folder() is None
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "_MEIPASS", "/opt/stemsteer/_internal", raising=False)

@@ -29,6 +29,7 @@ Description=Stemsteer engine
 
 [Service]
 ExecStart={command}
+WorkingDirectory=/
 Restart=on-failure
 LimitRTPRIO=20
 

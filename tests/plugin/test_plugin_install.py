@@ -76,6 +76,7 @@ def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(engin
     unit = config / "systemd" / "user" / "stemsteer.service"
     (command,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
     assert shlex.split(command) == engine_command()
+    assert "\nWorkingDirectory=/\n" in unit.read_text()
     need("systemd-analyze")
     verify = subprocess.run(["systemd-analyze", "--user", "verify", unit], capture_output=True)
     assert (verify.returncode, verify.stderr) == (0, b"")
