@@ -11,7 +11,7 @@ from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import INPUTS_BY_NAME, Facts, Meters, Sound
-from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange
+from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector
 from plugin_bridge.control.timbres_live import LiveTimbres
 
 KEPT_S = 0.15
@@ -113,6 +113,10 @@ class LiveLanes:
 
     def timbres(self, instance: str) -> Mapping[str, str]:
         return self._timbres.words(instance)
+
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        change = self._timbres.changes.get((instance, slot))
+        return change.vector if change else None
 
     def change_timbre(self, change: TimbreChange) -> None:
         self._timbres.change(change)

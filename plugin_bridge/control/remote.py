@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import Control
 from plugin_bridge.control.surface import Facts, MemorySurface, Meters, Sound
-from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
+from plugin_bridge.control.timbre_requests import Heard, Request, Slot, TimbreChange, Vector
 
 GATHER_S = 0.002
 """What is moved within this time goes over together."""
@@ -98,6 +98,7 @@ class SurfaceProxy(MemorySurface):
         self._shown = Snapshot({}, {}, {})
         self._heard: set[str] = set()  # instances whose sound has been asked since then
         self._timbres: dict[str, dict[str, str]] = {}
+        self._vectors: dict[tuple[str, Slot], Vector | None] = {}  # given from here
         self._changes: list[TimbreChange | Listen] = []  # since the last that went over
         self._asked = self._pending = False  # for a snapshot: to be asked for, not yet answered
         self._stream: Stream | None = None
@@ -140,9 +141,13 @@ class SurfaceProxy(MemorySurface):
     def timbres(self, instance: str) -> Mapping[str, str]:
         return self._timbres.get(instance, {})
 
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        return self._vectors.get((instance, slot))
+
     def change_timbre(self, change: TimbreChange) -> None:
         with self._lock:
             self._changes.append(change)
+            self._vectors[change.instance, change.slot] = change.vector
             words = self._timbres.get(change.instance, {})
             self._timbres[change.instance] = {**words, change.slot: change.words}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from plugin_bridge.control.actions import Action
 from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
-from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange
+from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector
 from realtime.stft import Audio
 
 Move = tuple[str, str, float]  # instance, control, value
@@ -93,6 +93,9 @@ class ControlSurface(Protocol):
     def timbres(self, instance: str) -> Mapping[str, str]:
         """Return its timbres in words: `encoder` of its model, and what `like` and `unlike` are."""
 
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        """Return a timbre that an instance has now; None if there is none, or it is not known."""
+
     def change_timbre(self, change: TimbreChange) -> None:
         """Give an instance another timbre, to which the sound crosses over.
 
@@ -123,6 +126,9 @@ class WithoutTimbres:
 
     def timbres(self, instance: str) -> Mapping[str, str]:
         return {}
+
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        return None
 
     def change_timbre(self, change: TimbreChange) -> None:
         raise ValueError("nothing sounds here that could have a timbre")

@@ -17,6 +17,8 @@ from realtime.stft import Audio
 
 Slot = Literal["like", "unlike"]
 SLOTS: tuple[Slot, ...] = ("like", "unlike")
+Vector = NDArray[np.float32]
+"""A timbre: of length 1, (size,)."""
 MAX_PENDING = 64
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
 from plugin_bridge.control.surface import Facts, Meters, Sound
-from plugin_bridge.control.timbre_requests import Request, RequestQueue, TimbreChange
+from plugin_bridge.control.timbre_requests import Request, RequestQueue, Slot, TimbreChange, Vector
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
 from plugin_bridge.engine.shared.messages import OWN_MESSAGE_BYTES
@@ -104,6 +104,9 @@ class EngineObserver:
     def timbres(self, instance: str) -> Mapping[str, str]:
         seen = self._instances.get(instance)
         return seen.timbres if seen else {}
+
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        return None
 
     def change_timbre(self, change: TimbreChange) -> None:
         raise ValueError("timbres of tracks are made where the engine is")

@@ -59,7 +59,6 @@ class TimbreService:
         self._surface, self._report, self._models_folder = surface, report, models_folder
         self._library = TimbreLibrary()
         self._encoders: dict[str, OnnxEncoder] = {}
-        self._made: dict[tuple[str, Slot], Timbre] = {}
         self._n_done = self._n_refused = 0
         self._idle, self._other = socket.socketpair()  # never readable: the thread needs nobody
         self._thread = threading.Thread(target=self._run, name="stemsteer-timbres", daemon=True)
@@ -168,13 +167,12 @@ class TimbreService:
             )
 
     def _change(self, instance: str, slot: Slot, timbre: Timbre | None, words: str) -> None:
-        other = self._made.get((instance, "unlike" if slot == "like" else "like"))
-        if timbre is not None and other is not None:
-            check_apart(timbre, other)
+        other: Slot = "unlike" if slot == "like" else "like"
+        there = self._surface.timbre_vector(instance, other)
+        if timbre is not None and there is not None:
+            told = self._surface.timbres(instance).get(other, "")
+            check_apart(timbre, Timbre(there, timbre.encoder, sources=(told,)))
         vector = None if timbre is None else timbre.vector
         self._surface.change_timbre(TimbreChange(instance, slot, vector, words))
-        self._made.pop((instance, slot), None)
-        if timbre is not None:
-            self._made[instance, slot] = timbre
         self._n_done += 1
         self._answer(instance, f"{slot}: {words or 'none any more'}")

@@ -180,6 +180,29 @@ def test_a_model_that_takes_no_timbre_says_so_and_plays(engine_sandbox, library)
     assert track.hello["timbres"] == kept()
 
 
+def test_a_timbre_is_compared_with_what_the_track_has_and_not_one_of_its_name_before(
+    engine_sandbox, model, library
+):
+    server = ServeProcess(engine_sandbox, model=model)
+    track = PluginClient(label="a")
+    server.client.send_message("/stemsteer/a/instrument", "drums")
+    until(lambda: engine_sandbox.instances()[0]["instrument"] == "drums", "it is taken")
+    server.client.send_message("/stemsteer/a/unlike", "silence")
+    until(lambda: engine_sandbox.instances()[0]["timbres"]["unlike"] == "silence", "it is given")
+    track.close()
+    until(lambda: not engine_sandbox.instances(), "the track is gone")
+    track = PluginClient(label="a")
+    server.client.send_message("/stemsteer/a/like", "silence")
+    until(lambda: "a: like: " in engine_sandbox.engine_log.read_text(), "it is answered")
+    assert engine_sandbox.instances()[0]["timbres"]["like"] == "silence"
+    track.close()
+    until(lambda: not engine_sandbox.instances(), "the track is gone")
+    track = PluginClient(label="a", timbres=kept(FIRST))
+    server.client.send_message("/stemsteer/a/unlike", "silence")
+    until(lambda: "sound the same" in engine_sandbox.engine_log.read_text(), "it is refused")
+    track.close()
+
+
 def test_the_text_that_a_project_keeps_comes_back_as_it_was():
     made = KeptTimbres().changed("e", "like", FIRST, "solo.wav@1-3\x1b")
     made = made.changed("e", "unlike", SECOND, "drums")

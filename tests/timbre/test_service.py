@@ -33,6 +33,10 @@ class Playing(MemorySurface):
     def timbres(self, instance):
         return self.words
 
+    def timbre_vector(self, instance, slot):
+        of_slot = [change.vector for change in self.changes if change.slot == slot]
+        return of_slot[-1] if of_slot else None
+
     def change_timbre(self, change):
         self.changes.append(change)
         self.words = {**self.words, change.slot: change.words}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
 from plugin_bridge.control.surface import Facts, Meters, Sound, osc_name
-from plugin_bridge.control.timbre_requests import RequestQueue, TimbreChange, heard
+from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector, heard
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 from plugin_bridge.engine.shared.instance_view import InstanceView
 
@@ -100,6 +100,10 @@ class InstanceSurface:
     def timbres(self, instance: str) -> Mapping[str, str]:
         worker = self._workers.get(instance)
         return worker.timbres if worker else {}
+
+    def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
+        worker = self._workers.get(instance)
+        return worker.timbre_vector(slot) if worker else None
 
     def change_timbre(self, change: TimbreChange) -> None:
         self._worker(change.instance).change_timbre(change.slot, change.vector, change.words)

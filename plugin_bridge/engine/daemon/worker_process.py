@@ -186,6 +186,10 @@ class WorkerProcess:
             words[slot] = told
         return words
 
+    def timbre_vector(self, slot: Slot) -> NDArray[np.float32] | None:
+        """Return a timbre that it has; None if there is none of its model's encoder."""
+        return self._kept.vectors.get(slot) if self._kept.encoder == self.encoder else None
+
     def is_for(self, uuid: str) -> bool:
         """Return whether it serves that instance for a host that is alive.
 
