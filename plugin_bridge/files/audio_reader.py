@@ -49,16 +49,19 @@ class AudioReader:
 
     Raises
     ------
-    StemsteerError if the file is missing, empty, not audio, truncated, without a sample, has more
-    than two channels or a rate out of range; from `blocks`, if it breaks off or a sample is not a
-    finite number. An MP3 file that was cut between two frames and tells no length cannot be told
-    from a whole one.
+    StemsteerError if the file is missing, cannot be opened, is empty, not audio, truncated, without
+    a sample, has more than two channels or a rate out of range; from `blocks`, if it breaks off or
+    a sample is not a finite number. An MP3 file that was cut between two frames and tells no length
+    cannot be told from a whole one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        _check_path(self.path)
-        self._raw = open(self.path, "rb", buffering=1 << 16)  # noqa: SIM115
+        try:
+            _check_path(self.path)
+            self._raw = open(self.path, "rb", buffering=1 << 16)  # noqa: SIM115
+        except OSError as error:
+            raise StemsteerError(f"{self.path} cannot be read: {error.strerror}") from error
         self._first: Decoder | None = None
         try:
             self._segments = find_segments(self._raw, self.path.stat().st_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,12 @@ class Clip:
 
         Raises ValueError if the stretch is empty, or is none though FILE exists.
         """
-        if Path(text).exists():
+        if os.path.exists(text):  # of what is no path, as of too long a name, it raises nothing
             return cls(Path(text))
         found = _STRETCH.fullmatch(text)
         if found is None:
             file, sign, stretch = text.rpartition("@")
-            if sign and Path(file).exists():
+            if sign and os.path.exists(file):
                 raise ValueError(
                     f"{stretch!r} is no stretch of {file}: expected FILE@START-END in seconds, as "
                     f"{file}@12.5-15"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,9 +55,10 @@ def timbre_of(examples: Sequence[str], encoder: Encoder, library: TimbreLibrary)
 
 def _one(example: str, encoder: Encoder, library: TimbreLibrary) -> Timbre:
     clip = Clip.parse(example)
-    if not clip.path.exists() and example in library.names():
+    is_there = os.path.exists(clip.path)
+    if not is_there and example in library.names():
         return _of_library(example, encoder, library)
-    if not clip.path.exists() and not clip.path.suffix:
+    if not is_there and not clip.path.suffix:
         there = ", ".join(library.names()) or "none yet"
         raise StemsteerError(
             f"{example!r} is neither a file nor a timbre of the library; there are {there}"

@@ -136,6 +136,8 @@ def test_what_is_heard_at_another_rate_is_learned_as_well(rate_hz):
     ("action", "arguments", "words"),
     [
         ("like", ["no.wav"], "no.wav"),
+        ("like", [3000 * "a" + ".wav"], "aaa.wav cannot be read: File name too long"),
+        ("like", [3000 * "a" + "@1-2"], "neither a file nor a timbre of the library"),
         ("like", ["nobody"], "neither a file nor a timbre of the library; there are minus, other"),
         ("like", ["SHORT"], "0.10 s: expected 0.25 to 30 s"),
         ("like", ["SILENT"], "the clip is silent"),
