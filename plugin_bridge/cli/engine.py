@@ -63,8 +63,9 @@ def serve(
 
 def _report(words: str) -> None:
     """Tell what became of a timbre that was asked for, and keep it in the engine's log."""
-    logging.getLogger("stemsteer.engine").info("%s", words)
-    typer.echo(f"stemsteer: {printable(words)}", err=True)
+    told = printable(words)  # it comes by OSC: nobody is to forge lines of the log by it
+    logging.getLogger("stemsteer.engine").info("%s", told)
+    typer.echo(f"stemsteer: {told}", err=True)
 
 
 def status(as_json: AsJson = False) -> None:
