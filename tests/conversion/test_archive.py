@@ -116,3 +116,77 @@ def test_a_file_without_arrays_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "w.pth")
     with pytest.raises(StemsteerError, match="holds no arrays"):
         read_arrays(tmp_path / "w.pth")
+
+
+class Call:
+    """Has a pickle call a function, and set a state of what it gives."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.function, self.arguments, self.state = function, arguments, state
+
+    def __reduce__(self):
+        return self.function, self.arguments, self.state
+
+
+RECONSTRUCT = np.zeros(1).__reduce__()[0]
+ADDRESS = bytes.fromhex("4141414141410000")
+FLOATS = np.dtype("f4")
+
+
+def array_of(dtype, raw, shape=(1,), start=(0,)):
+    """An array whose numbers come as numpy writes them."""
+    state = (1, shape, dtype, False, raw)
+    return Call(RECONSTRUCT, np.ndarray, start, b"b", state=state)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Call(OrderedDict, Call(np.ndarray, (1,), np.dtype("O"), ADDRESS)),
+        Call(np.ndarray, (1,), FLOATS, bytes(4)),
+        Call(np.dtype, "O"),
+        Call(np.dtype, [("x", "O")]),
+        Call(np.dtype, "f4", state=(3, "|", None, ("x",), {"x": (np.dtype("f4"), 0)}, 4, 1, 16)),
+        array_of(np.dtype("O"), [7]),
+        array_of(FLOATS, bytes(3)),
+        array_of(FLOATS, bytes(4), shape=(-1,)),
+        array_of(FLOATS, bytes(4), shape=(2**40, 0, 2**40)),
+        array_of(FLOATS, bytes(4), start=(2**20,)),
+        array_of("f4", bytes(4)),
+        Call(OrderedDict, "ab"),
+        Call(OrderedDict, Call(RECONSTRUCT, np.ndarray, (0,), b"b")),
+    ],
+)
+def test_numpys_types_are_called_and_changed_as_numpy_does_it_or_not_at_all(made):
+    content = b"\x80\x02}U\x01w" + pickle.dumps(made, protocol=2)[2:-1] + b"s."
+    with pytest.raises(StemsteerError):
+        read_arrays(zip_of(content))
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy\nndarray", "numpy\ndtype", "torch._utils\n_rebuild_tensor_v2",
+             "torch\nFloatStorage", "collections\nOrderedDict"],
+)  # fmt: skip
+@pytest.mark.parametrize("state", [b"}U\x01aK\x01s", b"N}U\x0c__defaults__)s\x86"])
+def test_a_pickle_changes_nothing_of_what_it_is_given(name, state):
+    with pytest.raises(StemsteerError):
+        read_arrays(zip_of(b"\x80\x02}U\x01wc" + name.encode() + b"\n" + state + b"bs."))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i8", "u1", "u4", "b1"])
+def test_arrays_of_every_kind_and_order_are_read(order, kind):
+    made = np.arange(6).reshape(2, 3).astype(order + kind)
+    for array in (made, np.asfortranarray(made), made[1, 1]):
+        found = read_arrays(numpy_checkpoint({"w": np.asarray(array)}))
+        np.testing.assert_array_equal(found["w"], np.ascontiguousarray(array, np.float32))
+
+
+def zip_of(program, **storages):
+    """A checkpoint with this pickle, and numbers of storages by key."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("c/data.pkl", program)
+        for key, data in storages.items():
+            archive.writestr(f"c/data/{key}", data)
+    return io.BytesIO(file.getvalue())
