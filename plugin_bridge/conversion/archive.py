@@ -15,12 +15,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.conversion.array_pickle import Array, ArrayUnpickler
+from plugin_bridge.conversion.array_pickle import Array, ArrayUnpickler, Storage
+from plugin_bridge.conversion.budget import Budget
 from realtime.errors import StemsteerError
 
 Arrays = dict[str, NDArray[np.float32]]
 _Named = tuple[str, NDArray[np.float32]]
-MAX_BYTES = 1 << 30  # of what a checkpoint holds; the largest we know has 0.2 GB
+_ENTRY_BYTES = 100  # of what a dictionary holds, about
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -37,7 +38,7 @@ def read_arrays(file: Path | IO[bytes]) -> Arrays:
     try:
         with file.open("rb") if isinstance(file, Path) else file as stream:
             found = _read_zip(stream) if zipfile.is_zipfile(stream) else _read_legacy(stream)
-        arrays = dict(_flat(found))
+        arrays = dict(_flat(found, Budget()))
     except StemsteerError as error:
         raise StemsteerError(f"{name}: {error}") from error
     except OSError:
@@ -52,50 +53,79 @@ def read_arrays(file: Path | IO[bytes]) -> Arrays:
 def _read_zip(stream: IO[bytes]) -> object:
     """Read a checkpoint of torch 1.6 and later: a zip with a pickle and files of numbers."""
     with zipfile.ZipFile(stream) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise StemsteerError(f"more than {MAX_BYTES >> 30} GB")
+        budget, storages = Budget(), _Storages()
+        for member in archive.infolist():
+            budget.take(member.file_size)
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise StemsteerError("compressed in a way that torch does not use")
         pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
         if len(pickles) != 1:
             raise StemsteerError("a zip file, but not a checkpoint: it has no data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
 
-        def storage(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
+        def read(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
             return np.frombuffer(archive.read(f"{folder}data/{key}"), kind, size)
 
-        return ArrayUnpickler(io.BytesIO(archive.read(pickles[0])), storage).load()
+        program = io.BytesIO(archive.read(pickles[0]))
+        return ArrayUnpickler(program, storages.given_by(read), budget).load()
 
 
 def _read_legacy(stream: IO[bytes]) -> object:
     """Read a checkpoint of torch before 1.6: five pickles, and then the numbers of each storage."""
-    if stream.seek(0, io.SEEK_END) > MAX_BYTES:
-        raise StemsteerError(f"more than {MAX_BYTES >> 30} GB")
+    budget, storages = Budget(), _Storages()
+    budget.take(stream.seek(0, io.SEEK_END))
     stream.seek(0)
-    storages: dict[str, NDArray[Any]] = {}
 
-    def storage(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
-        if size * np.dtype(kind).itemsize > MAX_BYTES:
-            raise StemsteerError(f"more than {MAX_BYTES >> 30} GB")
-        return storages.setdefault(key, np.zeros(size, kind))
+    def room(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
+        budget.take(size * np.dtype(kind).itemsize)
+        return np.zeros(size, kind)
 
-    if ArrayUnpickler(stream, storage).load() != _LEGACY_MAGIC:
+    def load() -> Any:
+        return ArrayUnpickler(stream, storages.given_by(room), budget).load()
+
+    if load() != _LEGACY_MAGIC:
         raise StemsteerError("neither a checkpoint of torch nor a zip file")
     for _ in ("version of the format", "of the machine"):
-        ArrayUnpickler(stream, storage).load()
-    found = ArrayUnpickler(stream, storage).load()
-    for key in ArrayUnpickler(stream, storage).load():
+        load()
+    found = load()
+    for key in load():
+        if not isinstance(key, str) or key not in storages.made:
+            raise StemsteerError("it has a storage that no tensor refers to")
         size = int.from_bytes(stream.read(8), "little")
-        numbers = storages[key]
+        numbers = storages.made[key]
         if size != numbers.size:
             raise StemsteerError(f"storage {key} has {size} numbers, expected {numbers.size}")
         numbers[:] = np.frombuffer(stream.read(numbers.nbytes), numbers.dtype)
     return found
 
 
-def _flat(found: object, prefix: str = "") -> Iterator[_Named]:
+class _Storages:
+    """The storages of a checkpoint; each is made once, however many tensors refer to it."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, NDArray[Any]] = {}
+
+    def given_by(self, make: Storage) -> Storage:
+        """Return what gives a storage, and has `make` make it the first time."""
+
+        def given(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
+            if key not in self.made:
+                self.made[key] = make(key, kind, size)
+            found = self.made[key]
+            if found.dtype != kind or found.size != size:
+                raise StemsteerError(f"storage {key} is referred to as two different ones")
+            return found
+
+        return given
+
+
+def _flat(found: object, budget: Budget, prefix: str = "") -> Iterator[_Named]:
     """Yield the arrays of numbers in nested dictionaries, by joined names."""
+    budget.take(_ENTRY_BYTES + len(prefix))
     if isinstance(found, Array):
+        budget.take(4 * found.numbers.size)
         yield prefix, np.ascontiguousarray(found.numbers, np.float32)
     elif isinstance(found, dict):
         for key, value in found.items():
             if isinstance(key, str | int):
-                yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+                yield from _flat(value, budget, f"{prefix}.{key}" if prefix else str(key))

@@ -9,14 +9,17 @@ tuples that are all one object may be longer in words than any memory.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.conversion.budget import Budget
 from realtime.errors import StemsteerError
 
 STORAGES: dict[str, type[np.generic]] = {
@@ -28,6 +31,8 @@ STORAGES: dict[str, type[np.generic]] = {
     "BoolStorage": np.bool_,
 }
 _CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_MAX_STEPS = 1 << 22  # of a pickle; each makes an object, of some 200 bytes at the most
+_ENTRY_BYTES = 100  # of a dictionary, about
 _MAX_AXES = 32
 
 Storage = Callable[[str, type[np.generic], int], NDArray[Any]]
@@ -116,12 +121,15 @@ class ArrayUnpickler(pickle.Unpickler):
 
     Parameters
     ----------
+    stream : where the pickle begins, and which can be read anew from there.
     storage : gives the numbers of a storage by its key, type and size.
+    budget : what the pickle may have in memory beside its own length.
     """
 
-    def __init__(self, stream: IO[bytes], storage: Storage) -> None:
+    def __init__(self, stream: IO[bytes], storage: Storage, budget: Budget) -> None:
+        _check_steps(stream)
         super().__init__(stream)
-        self._storage = storage
+        self._storage, self._budget = storage, budget
         ndarray = _Inert()
         self._known: dict[tuple[str, str], _Inert] = {
             ("collections", "OrderedDict"): _Maker(self._dictionary),
@@ -157,12 +165,28 @@ class ArrayUnpickler(pickle.Unpickler):
     def _dictionary(self, entries: object = ()) -> Dictionary:
         if not isinstance(entries, tuple | list):
             raise StemsteerError("a dictionary of what is no list of entries")
+        self._budget.take(_ENTRY_BYTES * len(entries))
         return Dictionary(entries)
 
     def _encode(self, text: object, encoding: object) -> bytes:
         if encoding != "latin1" or not isinstance(text, str):
             raise StemsteerError("bytes that are not encoded as latin1")
+        self._budget.take(len(text))
         return text.encode("latin1")
+
+
+def _check_steps(stream: IO[bytes]) -> None:
+    """Read the steps of a pickle without taking them, and go back to where it begins.
+
+    Python makes room for as many values as the pickle says that it remembers, and for as many
+    bytes as it says that follow.
+    """
+    begin = stream.tell()
+    for place, (step, value, _) in enumerate(pickletools.genops(stream)):
+        remembered = (value or 0) if step.name in ("PUT", "BINPUT", "LONG_BINPUT") else 0
+        if max(place, remembered) > _MAX_STEPS:
+            raise StemsteerError(f"a pickle of more than {_MAX_STEPS} steps")
+    stream.seek(begin, io.SEEK_SET)
 
 
 def _are_sizes(values: object) -> bool:
@@ -202,7 +226,7 @@ def _tensor(storage: object, offset: Any, size: Any, stride: Any, *_: object) ->
         raise StemsteerError("a tensor that is not numbers of a storage")
     numbers = storage.numbers.reshape(-1)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if all(size) and last >= numbers.size:
+    if math.prod(size) > numbers.size or (all(size) and last >= numbers.size):
         raise StemsteerError(f"a tensor {size} reaches beyond its {numbers.size} numbers")
     steps = [step * numbers.itemsize for step in stride]
     return Array(np.lib.stride_tricks.as_strided(numbers[offset:], size, steps, writeable=False))

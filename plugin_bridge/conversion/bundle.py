@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from plugin_bridge.conversion.archive import MAX_BYTES, Arrays
+from plugin_bridge.conversion.archive import Arrays
+from plugin_bridge.conversion.budget import Budget
 from realtime.errors import StemsteerError
 
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER, _TRAILER = 48, 5  # bytes; the trailer of a block: its compression and a checksum
 _MAX_INDEX_BYTES = 16 << 20
+_ENTRY_BYTES = 200  # of an entry, about
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # of types.proto
 _DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _SLICES = 1, 2, 3, 4, 5, 7  # fields of BundleEntryProto
 _DIMENSION, _LENGTH = 2, 1  # of TensorShapeProto and its Dim
@@ -32,13 +34,14 @@ def read_bundle(index: Path) -> Arrays:
 
     Raises
     ------
-    StemsteerError if it is no such checkpoint, or is damaged.
+    StemsteerError if it is no such checkpoint, is damaged, or asks for too much memory.
     """
     try:
         if index.stat().st_size > _MAX_INDEX_BYTES:
             raise StemsteerError(f"larger than {_MAX_INDEX_BYTES >> 20} MB")
-        entries = {key: dict(_fields(value)) for key, value in _table(index.read_bytes())}
-        arrays = {key.decode(): _array(index, fields) for key, fields in entries.items() if key}
+        budget = Budget()
+        entries = dict(_entries(index.read_bytes(), budget))
+        arrays = {k.decode(): _array(index, fields, budget) for k, fields in entries.items() if k}
     except StemsteerError as error:
         raise StemsteerError(f"{index}: {error}") from error
     except OSError:
@@ -50,7 +53,14 @@ def read_bundle(index: Path) -> Arrays:
     return arrays
 
 
-def _array(index: Path, fields: dict[int, int | bytes]) -> np.ndarray:
+def _entries(data: bytes, budget: Budget) -> Iterator[tuple[bytes, dict[int, int | bytes]]]:
+    """Yield the keys and fields of an index; a short one may repeat a long key many times."""
+    for key, value in _table(data):
+        budget.take(_ENTRY_BYTES + len(key) + len(value))
+        yield key, dict(_fields(value))
+
+
+def _array(index: Path, fields: dict[int, int | bytes], budget: Budget) -> np.ndarray:
     """Read the numbers of an entry."""
     if _SLICES in fields:
         raise StemsteerError("an array in slices, which Spleeter's checkpoints have not")
@@ -61,8 +71,9 @@ def _array(index: Path, fields: dict[int, int | bytes]) -> np.ndarray:
         if field == _DIMENSION
     )
     size, numbers = _number(fields, _SIZE), int(np.prod(shape, dtype=object))
-    if size > MAX_BYTES or size != numbers * kind.itemsize:
+    if size != numbers * kind.itemsize:
         raise StemsteerError(f"an array {shape} of {size} bytes, expected {numbers} numbers")
+    budget.take(max(size, 4 * numbers))
     data = _data_file(index, _number(fields, _SHARD))
     with data.open("rb") as file:
         file.seek(_number(fields, _OFFSET))

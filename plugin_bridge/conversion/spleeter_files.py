@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from plugin_bridge.conversion import spleeter
-from plugin_bridge.conversion.archive import MAX_BYTES, Arrays
+from plugin_bridge.conversion.archive import Arrays
+from plugin_bridge.conversion.budget import MAX_BYTES
 from plugin_bridge.conversion.bundle import read_bundle
 from plugin_bridge.conversion.spleeter import LEVELS, SLIDING, STEP, WINDOW
 from realtime.errors import StemsteerError

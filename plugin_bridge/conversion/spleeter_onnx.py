@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from plugin_bridge.conversion import spleeter
-from plugin_bridge.conversion.archive import MAX_BYTES, Arrays
+from plugin_bridge.conversion.archive import Arrays
+from plugin_bridge.conversion.budget import MAX_BYTES
 from plugin_bridge.conversion.spleeter import BINS, LEVELS
 from realtime.errors import StemsteerError
 from realtime.model import load_model, open_session

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from plugin_bridge.conversion import budget
 from plugin_bridge.conversion.archive import read_arrays
 from realtime import StemsteerError
 
@@ -190,3 +192,111 @@ def zip_of(program, **storages):
         for key, data in storages.items():
             archive.writestr(f"c/data/{key}", data)
     return io.BytesIO(file.getvalue())
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """A megabyte is all that a checkpoint may ask for."""
+    monkeypatch.setattr(budget, "MAX_BYTES", 1 << 20)
+
+
+def dictionary(*values):
+    """A pickle of a dictionary with these values, each a program."""
+    items = b"".join(b"U\x04%04d" % place + value for place, value in enumerate(values))
+    return b"\x80\x02}(" + items + b"u."
+
+
+def storage(size, key=b"0", kind=b"FloatStorage"):
+    reference = b"(U\x07storagectorch\n%s\nU\x01%sU\x03cpuJ%stQ"
+    return reference % (kind, key, size.to_bytes(4, "little"))
+
+
+def tensor(storage, size, stride):
+    """The program of a tensor of one axis."""
+    size, stride = (b"\x8a\x08" + number.to_bytes(8, "little") for number in (size, stride))
+    return (b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00" + size + b"\x85"
+            + stride + b"\x85\x89}tR")  # fmt: skip
+
+
+def test_a_tensor_has_no_more_numbers_than_its_storage():
+    repeated = zip_of(dictionary(tensor(storage(1), 5, 0)), **{"0": bytes(4)})
+    with pytest.raises(StemsteerError, match="reaches beyond its 1 numbers"):
+        read_arrays(repeated)
+
+
+@pytest.mark.usefixtures("little")
+def test_numbers_that_are_named_many_times_count_each_time():
+    size, data = 100_000, bytes(400_000)
+    one = tensor(storage(size), size, 1)
+    assert len(read_arrays(zip_of(dictionary(one, one), **{"0": data}))) == 2
+    with pytest.raises(StemsteerError, match="more than"):
+        read_arrays(zip_of(dictionary(one, one, one), **{"0": data}))
+
+
+def test_a_storage_is_read_once(monkeypatch):
+    reads, read = [], zipfile.ZipFile.read
+    monkeypatch.setattr(
+        zipfile.ZipFile, "read", lambda self, name: (reads.append(name), read(self, name))[1]
+    )
+    read_arrays(zip_of(dictionary(*[tensor(storage(1), 1, 1)] * 5), **{"0": bytes(4)}))
+    assert sorted(reads) == ["c/data.pkl", "c/data/0"]
+
+
+@pytest.mark.parametrize("other", [storage(2), storage(1, kind=b"IntStorage")])
+def test_a_storage_is_not_two_different_ones(other):
+    pair = dictionary(tensor(storage(1), 1, 1), tensor(other, 1, 1))
+    with pytest.raises(StemsteerError, match="as two different ones"):
+        read_arrays(zip_of(pair, **{"0": bytes(8)}))
+
+
+LONG_TEXT = b"X\xa0\x86\x01\x00" + b"a" * 100_000  # of 100 kB
+ENCODED = b"c_codecs\nencode\nh\x01U\x06latin1\x86R0"
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02" + LONG_TEXT + b"q\x010" + ENCODED * 20 + b"N.",
+        b"\x80\x02}r\xff\xff\xff\x7f.",  # remembered as the 2^31st
+        b"\x80\x02B\xff\xff\xff\x7fab.",  # two bytes of 2^31
+        b"\x80\x02]q\x01(" + b"U\x00N\x86" * 1000 + b"e0"
+        + b"ccollections\nOrderedDict\nh\x01\x85R0" * 20 + b"N.",
+    ],
+    ids=["encoded", "remembered", "counted", "dictionaries"],
+)  # fmt: skip
+def test_a_small_pickle_does_not_ask_for_much(program):
+    tracemalloc.start()
+    try:
+        with pytest.raises(StemsteerError):
+            read_arrays(zip_of(program))
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("little")
+def test_dictionaries_in_dictionaries_end():
+    inner = b"}"
+    for place in range(30):  # each has the one before twice
+        inner = b"}(U\x01a" + inner + b"q%cU\x01bh%cu" % (place, place)
+    with pytest.raises(StemsteerError, match="more than"):
+        read_arrays(zip_of(b"\x80\x02" + inner + b"."))
+
+
+@pytest.mark.usefixtures("little")
+def test_a_checkpoint_before_torch_1_6_asks_for_what_it_has():
+    room = tensor(storage(200_000), 200_000, 1) + tensor(storage(200_000, b"1"), 200_000, 1)
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+    content = magic + pickle.dumps(1001) + pickle.dumps({}) + b"\x80\x02" + room + b"\x86."
+    with pytest.raises(StemsteerError, match="more than"):
+        read_arrays(io.BytesIO(content + pickle.dumps([])))
+
+
+def test_numbers_in_a_zip_are_compressed_as_torch_does_it():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("c/data.pkl", dictionary(tensor(storage(1), 1, 1)))
+        archive.writestr("c/data/0", bytes(4))
+    with pytest.raises(StemsteerError, match="compressed in a way"):
+        read_arrays(io.BytesIO(file.getvalue()))

@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
-from plugin_bridge.conversion import install, open_unmix, spleeter, spleeter_files
+from plugin_bridge.conversion import budget, install, open_unmix, spleeter, spleeter_files
 from plugin_bridge.conversion.archive import read_arrays
 from plugin_bridge.conversion.bundle import read_bundle
 from plugin_bridge.conversion.files import writers_of
@@ -70,6 +70,15 @@ def test_a_broken_checkpoint_of_tensorflow_is_refused_by_name(tmp_path, change):
                  "bits": bytes(255 - byte for byte in whole[:-48]) + whole[-48:]}  # fmt: skip
         index.write_bytes(found[change])
     with pytest.raises(StemsteerError, match=r"model\.index"):
+        read_bundle(index)
+
+
+def test_the_arrays_of_tensorflow_have_a_bound_together(tmp_path, monkeypatch):
+    index = write_bundle(tmp_path, {"a": np.ones(1000), "b": np.ones(1000)})
+    monkeypatch.setattr(budget, "MAX_BYTES", 9000)
+    assert len(read_bundle(index)) == 2
+    monkeypatch.setattr(budget, "MAX_BYTES", 7000)
+    with pytest.raises(StemsteerError, match="more than"):
         read_bundle(index)
 
 
