@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -13,22 +14,41 @@ from realtime.errors import StemsteerError
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Give a hidden file to write; it becomes `path`, or replaces it, unless the block raises.
 
-    Its bytes are on the disk before its name is: after a crash or a power cut `path` is the old
-    file or the new one. What a killed process left of the same file is removed.
+    Without `replace`, FileExistsError is raised if the name has been taken by then. The bytes are
+    on the disk before the name is: after a crash or a power cut `path` is the old file or the new
+    one. What a killed process left of the same file is removed.
     """
     remove_leftovers(path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield hidden
         _flush(hidden)
-        os.replace(hidden, path)
+        if replace:
+            os.replace(hidden, path)
+        else:
+            name_anew(hidden, path)
     finally:
         hidden.unlink(missing_ok=True)
     if hasattr(os, "O_DIRECTORY"):  # where a folder is a file that can be flushed
         _flush(path.parent)
+
+
+def name_anew(hidden: Path, path: Path) -> None:
+    """Give a file a name that is free; it may keep its old name beside it.
+
+    Raises FileExistsError if the name is taken.
+    """
+    try:
+        os.link(hidden, path)  # unlike a renamed file, it never replaces one
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "file exists", str(path)) from None
+        os.replace(hidden, path)
 
 
 def _flush(path: Path) -> None:

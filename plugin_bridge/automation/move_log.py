@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -14,6 +15,7 @@ from plugin_bridge.automation.formats.text import TITLES, csv_text, point_rows
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.control.controls import HOST_ONLY
 from realtime.atomic import atomic_write
+from realtime.claim import Claim
 from realtime.errors import StemsteerError
 
 FLUSH_S = 0.5
@@ -34,15 +36,14 @@ class MoveLog:
     Raises
     ------
     StemsteerError if it is there and not to be replaced by `force`; from `start`, if it cannot be
-    written; from `close`, if lines could not.
+    written, or another process writes it, whatever `force`; from `close`, if lines could not.
     """
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
-        part = path.with_name(f"{path.name}.part")
-        for taken in (path, part):
-            if taken.exists() and not force:
-                raise StemsteerError(f"{taken} is there already; replace it with --force")
-        self._path, self._file = path, part if path.exists() else path
+        self._path, self._force = path, force
+        self._file = self._free_file()
+        self._claim: Claim | None = None  # from `start` to the end
+        self._is_made = False
         self._lock = threading.Lock()
         self._pending: list[tuple[Key, Point]] = []
         self._newest: dict[Key, int] = {}  # place in `_pending` of the last point of a lane
@@ -57,9 +58,14 @@ class MoveLog:
     def start(self, lanes: Mapping[Key, Lane]) -> None:
         """Write the lanes that hold until they are moved, and begin to write moves."""
         self._lanes = {key: lane for key, lane in lanes.items() if key[1] not in HOST_ONLY}
+        self._claim = Claim(self._path)
         try:
+            self._file = self._free_file()  # once more: another may have ended meanwhile
             self._write_head()
-        except OSError as error:
+        except BaseException as error:
+            self._claim.release()
+            if not isinstance(error, OSError):
+                raise
             raise StemsteerError(f"{self._file} cannot be written: {error.strerror}") from error
         self._thread.start()
 
@@ -90,16 +96,27 @@ class MoveLog:
     def close(self) -> None:
         """Write what is left; from now on the file is called `path`."""
         self._end()
-        self._flush()
-        if self.fault:
-            raise StemsteerError(f"{self._file}: moves could not be written: {self.fault}")
-        if self._file != self._path:
-            os.replace(self._file, self._path)
+        with self._claim or contextlib.nullcontext():
+            self._flush()
+            if self.fault:
+                raise StemsteerError(f"{self._file}: moves could not be written: {self.fault}")
+            if self._file != self._path:
+                os.replace(self._file, self._path)
 
     def discard(self) -> None:
         """Leave no file: there is nothing that its moves belong to."""
         self._end()
-        self._file.unlink(missing_ok=True)
+        with self._claim or contextlib.nullcontext():
+            if self._is_made:
+                self._file.unlink(missing_ok=True)
+
+    def _free_file(self) -> Path:
+        """Return the file to write until `close`, which is not the one that is to be replaced."""
+        part = self._path.with_name(f"{self._path.name}.part")
+        for taken in (self._path, part):
+            if taken.exists() and not self._force:
+                raise StemsteerError(f"{taken} is there already; replace it with --force")
+        return part if self._path.exists() else self._path
 
     def _end(self) -> None:
         self._quit.set()
@@ -148,11 +165,13 @@ class MoveLog:
                 row for key, lane in self._lanes.items() for row in point_rows(key, lane.points)
             ]
         head = csv_text([TITLES, *sorted(rows, key=lambda row: float(row[0]))]).encode()
-        with atomic_write(self._file) as hidden, hidden.open("wb") as file:
+        replace = self._is_made or self._file != self._path
+        with atomic_write(self._file, replace=replace) as hidden, hidden.open("wb") as file:
             file.write(head)
             if self._bytes:
                 with self._file.open("rb") as old:
                     old.seek(self._head_bytes)
                     shutil.copyfileobj(old, file)
+        self._is_made = True
         self._bytes += len(head) - self._head_bytes
         self._head_bytes = len(head)

@@ -86,7 +86,7 @@ class AudioWriter:
 
     Raises
     ------
-    StemsteerError if the file cannot be made, or not be written to the end.
+    StemsteerError if the file is there already, cannot be made, or not be written to the end.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class AudioWriter:
             else sample_format.container.upper()
         )
         try:
-            path.open("wb").close()  # which tells why, where libsndfile does not
+            path.open("xb").close()  # which tells why, where libsndfile does not
             self._file = soundfile.SoundFile(
                 _name(path), "w", sample_rate, channels, sample_format.subtype, format=container
             )
@@ -187,6 +187,8 @@ def _not_begun(path: Path, error: OSError) -> StemsteerError:
             f"{path.parent}: too many files are open at once, one for each stem; ask for fewer "
             "targets, or allow more files (`ulimit -n`)"
         )
+    if isinstance(error, FileExistsError):
+        return StemsteerError(f"{path} is there already, and another program may be writing it")
     reason = (error.strerror or str(error)).lower()
     return StemsteerError(
         f"{path.parent} cannot be written to ({reason}); choose another folder that is there"

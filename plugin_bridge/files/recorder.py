@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
+from realtime.atomic import name_anew
+from realtime.claim import Claim
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -32,8 +34,9 @@ class StemRecorder:
     renamed.
 
     Raises StemsteerError if a file or its part is there already, or a stem is called ``input``;
-    from `start`, if the folder cannot be written to; from `close`, if the disk was full: then all
-    files are complete, and end together where it was.
+    from `start`, if the folder cannot be written to, or another process records into it, whatever
+    `force`; from `close`, if the disk was full: then all files are complete, and end together where
+    it was; and if a file has appeared that is not to be replaced: then the part stays.
     """
 
     def __init__(
@@ -44,10 +47,10 @@ class StemRecorder:
                 f"a target is called {INPUT!r}, as the recording of what comes in is; rename it"
             )
         self._paths = [folder / f"{name}.wav" for name in (INPUT, *stems)]
-        for path in (*self._paths, *map(_part, self._paths), folder / LANES_FILE):
-            if path.exists() and not force:
-                raise StemsteerError(f"{path} is there already; replace it with --force")
         self._folder, self._rate, self._channels = folder, int(sample_rate), channels
+        self._force = force
+        self._claim: Claim | None = None  # from `start` to `close`
+        self._check_free(folder / LANES_FILE)
         self._writers: list[AudioWriter] = []
         self.dropped_hops = 0
         self._full_disk: StemsteerError | None = None
@@ -60,15 +63,19 @@ class StemRecorder:
         self._to_skip = latency
         self._folder.mkdir(parents=True, exist_ok=True)
         sample_format = SampleFormat("wav", "FLOAT")
+        self._claim = Claim(self._paths[0])  # that of the input, which every recording has
         try:
+            self._check_free()  # once more: another recording may have ended meanwhile
             for path in self._paths:
+                _part(path).unlink(missing_ok=True)  # of a killed process; there with force alone
                 self._writers.append(
                     AudioWriter(
                         _part(path), self._rate, self._channels, sample_format, UNKNOWN_LENGTH
                     )
                 )
-        except StemsteerError:
+        except BaseException:
             self._discard()
+            self._claim.release()
             raise
         self._thread.start()
 
@@ -101,10 +108,18 @@ class StemRecorder:
             for writer in self._writers:
                 writer.truncate(length)
         with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
+            if self._claim is not None:
+                stack.enter_context(self._claim)
             for path, writer in zip(self._paths, self._writers, strict=False):
-                stack.callback(_complete, writer, path)
+                stack.callback(_complete, writer, path, self._force)
         if full_disk is not None:
             raise full_disk
+
+    def _check_free(self, *others: Path) -> None:
+        """Raise StemsteerError if a file or its part is there and not to be replaced."""
+        for path in (*self._paths, *map(_part, self._paths), *others):
+            if path.exists() and not self._force:
+                raise StemsteerError(f"{path} is there already; replace it with --force")
 
     def _discard(self) -> None:
         for writer in self._writers:
@@ -133,6 +148,16 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _complete(writer: AudioWriter, path: Path) -> None:
+def _complete(writer: AudioWriter, path: Path, force: bool) -> None:
+    """Finish a file and give it its name, without `force` if that is free."""
     writer.close()
-    os.replace(writer.path, path)
+    if force:
+        os.replace(writer.path, path)
+        return
+    try:
+        name_anew(writer.path, path)
+    except FileExistsError:
+        raise StemsteerError(
+            f"{path} has been made by another program; what was recorded is in {writer.path}"
+        ) from None
+    writer.path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import BITS, AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
-from realtime.atomic import leftovers, remove_leftovers
+from realtime.atomic import leftovers, name_anew, remove_leftovers
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -59,6 +59,7 @@ class StemFiles:
             _check_room(folder, source, sample_format, len(paths))
             for stem, path in paths.items():
                 hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+                hidden.unlink(missing_ok=True)  # of a killed process that had our number
                 self.writers[stem] = AudioWriter(
                     hidden, source.sample_rate, source.channels, sample_format, source.n_samples
                 )
@@ -149,14 +150,7 @@ def _name_file(hidden: Path, path: Path, force: bool) -> None:
     Raises OSError if the name is taken: without `force` by anything, with it by a folder.
     """
     if not force:
-        try:
-            os.link(hidden, path)  # unlike a renamed file, it never replaces one
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if path.exists():
-                raise FileExistsError(errno.EEXIST, "file exists", str(path)) from None
-            os.replace(hidden, path)
+        name_anew(hidden, path)
         return
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))

@@ -16,6 +16,8 @@ from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.live.session import LiveSession
 from realtime.atomic import atomic_write
+from realtime.claim import Claim
+from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
 
@@ -35,7 +37,8 @@ def play_file(
 
     `output_file` appears when it is complete; until then one that is to be replaced stays.
 
-    Raises StemsteerError if `output_file` is there already and not to be replaced by `force`.
+    Raises StemsteerError if `output_file` is there already and not to be replaced by `force`, or
+    if another process is writing it.
     """
     n_blocks = None if seconds is None else math.ceil(seconds * source.sample_rate / block)
     blocks = _with_tail(source, n_blocks, session.processor.latency, block)
@@ -43,22 +46,38 @@ def play_file(
         for _ in _played(session, source.sample_rate, blocks):
             pass
         return
-    check_writable(output_file, source.path, force)
+    with Claim(output_file):
+        check_writable(output_file, source.path, force)
+        _write(output_file, source, _played(session, source.sample_rate, blocks), force)
+
+
+def _write(output_file: Path, source: AudioReader, sounds: Iterator[Audio], force: bool) -> None:
+    """Write what is played; Ctrl-C ends the file as it ends the session."""
     stopped: KeyboardInterrupt | None = None
     sample_format = SampleFormat("wav", "FLOAT")
-    with (
-        atomic_write(output_file) as hidden,
-        contextlib.closing(
-            AudioWriter(hidden, source.sample_rate, 2, sample_format, source.n_samples)
-        ) as writer,
-    ):
-        try:
-            for sound in _played(session, source.sample_rate, blocks):
-                writer.write(sound)
-        except KeyboardInterrupt as stop:  # Ctrl-C ends a session: what was played is whole
-            stopped = stop
+    with _told_if_taken(output_file), atomic_write(output_file, replace=force) as hidden:
+        hidden.unlink(missing_ok=True)  # of a killed process that had our number
+        writer = AudioWriter(hidden, source.sample_rate, 2, sample_format, source.n_samples)
+        with contextlib.closing(writer):
+            try:
+                for sound in sounds:
+                    writer.write(sound)
+            except KeyboardInterrupt as stop:  # Ctrl-C ends a session: what was played is whole
+                stopped = stop
     if stopped:
         raise stopped
+
+
+@contextlib.contextmanager
+def _told_if_taken(path: Path) -> Iterator[None]:
+    """Say in a line that a file has been made meanwhile that is not to be replaced."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise StemsteerError(
+            f"{path} has been made by another program, so what was played is not kept; replace it "
+            "with --force, or choose another place"
+        ) from error
 
 
 def _played(session: LiveSession, rate_hz: float, blocks: Iterator[Audio]) -> Iterator[Audio]:

@@ -78,6 +78,28 @@ def test_what_a_crash_has_left_of_one_is_not_replaced_unasked(tmp_path):
         MoveLog(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_of_two_files_of_moves_at_one_place_the_second_is_refused(tmp_path, force):
+    first, second = (MoveLog(tmp_path / "a.csv", force=force) for _ in range(2))
+    first.start({})
+    with pytest.raises(StemsteerError, match="is being written by another"):
+        second.start({})
+    second.discard()
+    first.add(AZIMUTH, Point(0.0, 1.0, "step"))
+    first.close()
+    assert lanes_in(tmp_path / "a.csv") == {AZIMUTH: [(0, 1)]}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_file_of_moves_that_has_appeared_meanwhile_is_not_replaced_unasked(tmp_path):
+    log = MoveLog(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("of another program")
+    with pytest.raises(StemsteerError, match="is there already"):
+        log.start({})
+    log.discard()
+    assert (tmp_path / "a.csv").read_text() == "of another program"
+
+
 def test_a_full_disk_loses_nothing_once_it_has_room_again(tmp_path, monkeypatch):
     log = MoveLog(tmp_path / "a.csv")
     log.start({})

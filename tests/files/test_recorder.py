@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from typer.testing import CliRunner
 
 from plugin_bridge.automation.formats.midi import ControllerMap
 from plugin_bridge.cli import app as cli
+from plugin_bridge.files.audio_writer import AudioWriter
+from plugin_bridge.files.recorder import StemRecorder
+from realtime.claim import Claim
 from realtime.errors import StemsteerError
 
 RATE = 44_100
@@ -177,3 +182,94 @@ def test_a_file_without_a_folder_is_not_sent_to_an_option_there_is_not(song, tmp
     done = live(song, tmp_path / "take", "--no-osc", "--output-file", tmp_path / "no" / "x.wav")
     assert "make it, or choose another place" in done.stderr
     assert "--out\n" not in done.stderr
+
+
+HOP = np.ones((2, 128), np.float32)
+
+
+def recorder(folder, *, force=False):
+    return StemRecorder(folder, ["a", "residual"], RATE, 2, force)
+
+
+def put(tape, level):
+    tape.put(level * HOP, np.stack([level * HOP, 0 * HOP]))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_of_two_recordings_into_one_folder_the_second_is_refused_before_it_plays(tmp_path, force):
+    first, second = (recorder(tmp_path, force=force) for _ in range(2))  # both find nothing there
+    first.start(0)
+    with pytest.raises(StemsteerError, match="is being written by another"):
+        second.start(0)
+    put(first, 0.5)
+    first.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.wav", "input.wav", "residual.wav"]  # fmt: skip
+    assert np.array_equal(soundfile.read(tmp_path / "a.wav")[0], np.full((128, 2), 0.5))
+
+
+def test_a_recording_that_has_ended_since_is_not_replaced(tmp_path):
+    first, second = (recorder(tmp_path) for _ in range(2))
+    first.start(0)
+    put(first, 0.5)
+    first.close()
+    with pytest.raises(StemsteerError, match="is there already"):
+        second.start(0)
+    assert soundfile.info(tmp_path / "a.wav").frames == 128
+
+
+def test_a_file_that_has_appeared_meanwhile_is_not_replaced_unasked(tmp_path):
+    tape = recorder(tmp_path)
+    tape.start(0)
+    put(tape, 0.5)
+    (tmp_path / "a.wav").write_text("of another program")
+    with pytest.raises(StemsteerError, match=r"what was recorded is in .*a\.wav\.part"):
+        tape.close()
+    assert (tmp_path / "a.wav").read_text() == "of another program"
+    assert soundfile.info(tmp_path / "input.wav").frames == 128
+    assert soundfile.info(tmp_path / "a.wav.part").frames == 128
+
+
+def test_the_parts_of_a_killed_recording_give_way_to_force(tmp_path):
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from plugin_bridge.files.recorder import StemRecorder\n"
+        "StemRecorder(Path(sys.argv[1]), ['a', 'residual'], 44100, 2, False).start(0)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)])
+    assert (tmp_path / "a.wav.part").exists()
+    with pytest.raises(StemsteerError, match=r"is there already; replace it with --force"):
+        recorder(tmp_path)
+    tape = recorder(tmp_path, force=True)
+    tape.start(0)
+    put(tape, 0.5)
+    tape.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.wav", "input.wav", "residual.wav"]  # fmt: skip
+
+
+def test_a_file_of_what_is_played_is_written_by_one_session(song, tmp_path):
+    out = tmp_path / "o.wav"
+    with Claim(out):
+        done = live(song, tmp_path / "take", "--no-osc", "--output-file", out, "--force")
+    assert done.exit_code == 1
+    assert "o.wav is being written by another" in done.stderr
+    assert not out.exists()
+    assert not list((tmp_path / "take").glob("*"))
+
+
+def test_a_file_of_what_is_played_replaces_none_that_has_appeared(song, tmp_path, monkeypatch):
+    out = tmp_path / "o.wav"
+    close = AudioWriter.close
+
+    def appear(writer):
+        close(writer)
+        out.write_text("of another program")
+
+    monkeypatch.setattr(AudioWriter, "close", appear)
+    words = ("live", "--input-file", song, "--output-file", out, "--model", "panorama")
+    done = CliRunner().invoke(cli.app, [*map(str, words), "--no-osc", "--seconds", "0.2"])
+    assert done.exit_code == 1
+    assert "o.wav has been made by another program" in done.stderr
+    assert out.read_text() == "of another program"
