@@ -87,6 +87,14 @@ def test_a_bell_wakes_a_sleeper_at_once_and_is_never_lost(fd):
     assert time.perf_counter() - begun_s < 1.0
 
 
+def test_a_process_that_has_lost_the_ring_does_not_say_that_nobody_sleeps(fd):
+    ring = SharedRing(fd)
+    for pid, sleeps in ((0, 0), (7, 0), (8, 1)):
+        ring["engine_pid"] = 7
+        ring.wait_futex("input_bell", "engine_sleeps", ring["input_bell"], 0.01, engine_pid=pid)
+        assert ring["engine_sleeps"] == sleeps
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [

@@ -208,7 +208,9 @@ class SharedRing:
         rows[first : first + head] = audio[:, :head].T
         rows[: samples - head] = audio[:, head:].T
 
-    def wait_futex(self, bell: str, flag: str, seen: int, timeout_s: float) -> None:
+    def wait_futex(
+        self, bell: str, flag: str, seen: int, timeout_s: float, *, engine_pid: int = 0
+    ) -> None:
         """Sleep until the bell, a futex word, is no longer `seen`, or the time is over.
 
         Read the bell, check what you wait for, then call this: the kernel compares the bell again
@@ -217,10 +219,16 @@ class SharedRing:
         Parameters
         ----------
         flag : field that tells the other side that somebody sleeps.
+        engine_pid : process that sleeps; if it has lost the ring meanwhile, the flag is another's.
         """
         self[flag] = 1
         _futex(self._address + _FIELDS[bell][1], _FUTEX_WAIT, seen, timeout_s)
-        self[flag] = 0
+        if engine_pid in (0, self["engine_pid"]):
+            self[flag] = 0
+
+    def wake(self, bell: str) -> None:
+        """Wake who sleeps on a bell without ringing it."""
+        _futex(self._address + _FIELDS[bell][1], _FUTEX_WAKE, 1, None)
 
     def notify(self, bell: str, flag: str) -> None:
         """Count a bell up and wake who sleeps on it; without a sleeper no system call is made."""

@@ -71,6 +71,7 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             _prepare(processor)
             if _has_ended(plugin) or _has_ended(daemon):  # another process is to serve it
                 return
+            _schedule(realtime=not ring["offline"])
             processor.take_over()
         except (StemsteerError, ValueError) as error:
             _send(plugin, f"error {error}")
@@ -142,7 +143,7 @@ def _run(
     while True:
         bell = ring["input_bell"]
         if not processor.process_due():
-            ring.wait_futex("input_bell", "engine_sleeps", bell, CHECK_S)
+            processor.sleep(bell, CHECK_S)
         now_s = time.monotonic()
         if now_s - checked_s < CHECK_S:
             continue

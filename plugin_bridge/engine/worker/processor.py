@@ -157,12 +157,17 @@ class RingProcessor:
         heard: int = max(MAX_LATE_SAMPLES * self._scale, self.ring["latency"])
         return min(heard, MAX_BEHIND_SAMPLES)
 
+    def sleep(self, bell: int, timeout_s: float) -> None:
+        """Sleep until the plugin's bell is no longer `bell`, or the time is over."""
+        self.ring.wait_futex("input_bell", "engine_sleeps", bell, timeout_s, engine_pid=self._pid)
+
     def take_over(self) -> None:
         """Take the ring; a process that had it is heard until then, sees that, and ends."""
         ring = self.ring
         if ring["engine_pid"]:
             self._catch_up()
         ring["engine_pid"] = self._pid
+        ring.wake("input_bell")  # or the next ring would wake it instead of this one
         self._holds_ring = True
         if self._from >= 0:
             ring["from"] = self._from
