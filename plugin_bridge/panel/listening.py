@@ -80,6 +80,7 @@ def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         loop="asyncio",
         http=BoundedProtocol,
+        backlog=MAX_CONNECTIONS,  # also how many are accepted before any is looked at
         ws="websockets-sansio",
         ws_max_size=8192,
         ws_per_message_deflate=False,
