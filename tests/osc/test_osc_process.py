@@ -225,7 +225,8 @@ def test_a_recording_that_cannot_begin_is_refused_before_it_listens(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"stemsteer: {tmp_path}/no/rec.csv cannot be written: No such file or directory\n"
+        f"stemsteer: {tmp_path}/no cannot be written to (no such file or directory); choose "
+        "another folder that is there\n"
     )
 
 
