@@ -142,12 +142,13 @@ class TargetConditions:
 
         A model with an encoder is told zeros: there a counter-example says what is not wanted.
         """
-        others = np.zeros_like(values.instruments)
-        if not self._hears_examples:
-            shares = values.instruments * values.strength[..., None]
-            for target in range(shares.shape[1]):
-                others[:, target] = np.delete(shares, target, axis=1).max(1, initial=0)
-            others *= 1 - values.instruments
+        if self._hears_examples:
+            return np.zeros((*values.strength.shape, self._sizes["against"]), np.float32)
+        shares = values.instruments * values.strength[..., None]
+        others = np.empty_like(shares)
+        for target in range(shares.shape[1]):
+            others[:, target] = np.delete(shares, target, axis=1).max(1, initial=0)
+        others *= 1 - values.instruments
         return self._named(others) * values.strength[..., None]
 
 
