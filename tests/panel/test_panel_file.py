@@ -34,25 +34,14 @@ from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.target import Target
 from plugin_bridge.control.timbre_requests import TimbreChange
 from plugin_bridge.control.timbres_live import LiveTimbres
-from plugin_bridge.files.decoders import LibsndfileDecoder
-from plugin_bridge.live.file_player import FilePlayer
-from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.offline.render import separated
 from plugin_bridge.panel.player import check_order
 from plugin_bridge.panel.server import PanelOptions
 from realtime import load_model
 from realtime.encoder import load_encoder
-from realtime.errors import StemsteerError
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PORT_LINE = "panel: http://127.0.0.1:"
-
-
-def until(condition, what="it"):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def write_stems(browser, before=""):
@@ -64,164 +53,6 @@ def write_stems(browser, before=""):
         if isinstance(data, str):
             message = json.loads(data).get("player", {}).get("message", message)
     return message
-
-
-def _session(**lanes):
-    settings = LiveSettings([Target("target", -30.0, 25.0)], 44_100, **lanes)
-    return LiveSession(load_model("panorama"), settings)
-
-
-@pytest.fixture
-def player(song):
-    """A player of five seconds, and what is heard of it."""
-    session, heard, written = _session(), [], []
-
-    def write(progress):
-        written.append(session.surface.value("target", "azimuth"))
-        if len(written) > 1:
-            raise StemsteerError("the folder is full")
-        return "written"
-
-    with contextlib.closing(FilePlayer(session, song, heard.append, write)) as made:
-        yield made, session, heard
-
-
-def test_nothing_is_heard_until_it_plays_and_nothing_after_it_stops(player):
-    made, _, heard = player
-    time.sleep(0.1)
-    assert heard == []
-    made.play(True)
-    until(lambda: made.state()["position_s"] > 0.3)
-    made.play(False)
-    time.sleep(0.2)
-    n_heard = len(heard)
-    time.sleep(0.3)
-    assert len(heard) == n_heard
-    assert {block.shape for block in heard} == {(2, 1024)}
-
-
-def test_it_plays_at_the_pace_of_the_clock(player):
-    made, _, heard = player
-    made.play(True)
-    until(lambda: heard)
-    began_s, before = time.monotonic(), len(heard)
-    time.sleep(1.0)
-    played_s = (len(heard) - before) * 1024 / 44_100
-    assert played_s < time.monotonic() - began_s + 0.25
-
-
-def test_it_goes_where_it_is_told_and_begins_again_at_the_end(player):
-    made, _, _ = player
-    made.seek(4.8)
-    assert made.state()["position_s"] == 4.8
-    made.play(True)
-    until(lambda: made.state()["position_s"] < 1, "it has begun again")
-    made.seek(1e9)
-    made.seek(-3)
-    assert made.state()["position_s"] < 1
-
-
-def test_lanes_are_those_of_the_song_after_a_seek_and_where_it_begins_again(song):
-    turn = Automation({("target", "azimuth"): Lane.steps([0.0, 4.0], [-30.0, 40.0])})
-    session = _session(automation=turn)
-    with contextlib.closing(FilePlayer(session, song, lambda _: None, str)) as made:
-        made.seek(4.8)
-        made.play(True)
-        until(lambda: session.surface.value("target", "azimuth") == 40, "after a seek")
-        until(lambda: session.surface.value("target", "azimuth") == -30, "it has begun again")
-        made.seek(4.8)
-        until(lambda: session.surface.value("target", "azimuth") == 40, "after another one")
-
-
-def test_a_seek_that_comes_while_another_one_is_taken_up_is_not_lost(player, monkeypatch):
-    made, _, heard = player
-    blocks, read_from = made._blocks, []
-
-    def meanwhile(first):
-        read_from.append(first)
-        if len(read_from) == 1:
-            made.seek(4.0)
-        return blocks(first)
-
-    monkeypatch.setattr(made, "_blocks", meanwhile)
-    made.play(True)
-    until(lambda: len(heard) > 3)
-    assert read_from == [0, 4 * 44_100]
-    assert made.position_s > 4
-
-
-def test_a_seek_ends_an_older_one_that_still_reads(player, monkeypatch):
-    made, _, heard = player
-    read_on, sizes = LibsndfileDecoder.read, []
-
-    def read(decoder, size, dtype):
-        sizes.append(size)
-        if len(sizes) == 1:
-            made.seek(0.5)
-        return read_on(decoder, size, dtype)
-
-    monkeypatch.setattr(LibsndfileDecoder, "seek", lambda decoder, sample: False)
-    monkeypatch.setattr(LibsndfileDecoder, "read", read)
-    made.seek(4.8)
-    made.play(True)
-    until(lambda: heard)
-    assert sizes[:3] == [65_536, 22_050, 1024]
-
-
-def test_it_plays_on_from_the_very_sample_that_is_sought(player, song, monkeypatch):
-    made, session, _ = player
-    process, taken = session.output_stage.process, []
-    monkeypatch.setattr(
-        session.output_stage, "process", lambda block: [taken.append(block), process(block)][1]
-    )
-    made.seek(1.5)
-    made.play(True)
-    until(lambda: taken)
-    mixture = soundfile.read(song, dtype="float32")[0].T
-    np.testing.assert_array_equal(taken[0], mixture[:, 66_150 : 66_150 + 1024])
-
-
-def test_what_is_heard_is_the_target_where_the_handle_is(player):
-    made, session, heard = player
-    session.surface.set_value("target", "azimuth", -30.0)
-    made.play(True)
-    until(lambda: len(heard) > 60)
-    left, right = np.concatenate(heard[30:60], axis=1)
-    assert np.std(left) > 3 * np.std(right)  # the chord at -30 degrees alone
-    session.surface.set_value("target", "azimuth", 25.0)
-    first = len(heard) + 40
-    until(lambda: len(heard) > first + 30)
-    left, right = np.concatenate(heard[first : first + 30], axis=1)
-    assert np.std(right) > 2 * np.std(left)
-
-
-def test_writing_says_what_became_of_it(player):
-    made, _, _ = player
-    made.write()
-    until(lambda: made.state()["message"] == "written")
-    made.write()
-    until(lambda: made.state()["message"] == "the folder is full")
-    assert not made.state()["writing"]
-
-
-def test_what_is_being_written_at_the_end_is_given_up(song):
-    session, begun, left = _session(), threading.Event(), []
-
-    def write(progress):
-        begun.set()
-        try:
-            while True:
-                progress(1024)
-        finally:
-            left.append("nothing")
-        return "written"
-
-    player = FilePlayer(session, song, lambda _: None, write)
-    player.write()
-    begun.wait(20)
-    player.close()
-    assert (left, player.writing) == (["nothing"], False)
-    assert player.message.startswith("the stems are not written")
 
 
 def test_the_end_of_a_panel_that_writes_stems_says_so_and_leaves_no_file(
