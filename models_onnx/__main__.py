@@ -13,6 +13,11 @@ VERBS = {
         "render",
         "compose and render songs for training",
     ),
+    "gather": (
+        "models_onnx.data.sounds.commands",
+        "gather",
+        "bring drum kits and notes of others into a folder of recordings",
+    ),
     "teach": (
         "models_onnx.data.teaching.commands",
         "main",

@@ -16,7 +16,10 @@ def render(
         bool, typer.Option("--held-out", help="songs and soundfont that training never meets")
     ] = False,
     recordings: Annotated[
-        Path | None, typer.Option(help="folder of real recordings with an INDEX.csv")
+        list[Path] | None, typer.Option(help="folder of real recordings with an INDEX.csv")
+    ] = None,
+    soundfont: Annotated[
+        list[Path] | None, typer.Option(help="General-MIDI soundfont, beside those of Debian")
     ] = None,
     scores: Annotated[
         Path | None, typer.Option(help="folder of scores with midi/INDEX.csv")
@@ -41,7 +44,8 @@ def render(
             hours,
             first_seed=first_seed,
             held_out=held_out,
-            recordings=recordings,
+            recordings=recordings or (),
+            soundfonts=soundfont or (),
             scores=scores,
             kinds=(1.0 - real - score - band, real, score, band),
             workers=workers,

@@ -36,7 +36,8 @@ def render(
     *,
     first_seed: int = 0,
     held_out: bool = False,
-    recordings: Path | None = None,
+    recordings: Sequence[Path] = (),
+    soundfonts: Sequence[Path] = (),
     scores: Path | None = None,
     kinds: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0),
     workers: int = 2,
@@ -48,14 +49,16 @@ def render(
 
     Raises
     ------
-    StemsteerError : recordings are to be held out, their folder is not one of recordings,
+    StemsteerError : recordings are to be held out, a folder is not one of recordings,
         ``out`` has songs for training that held-out ones would mix with, or the reverse, or a
         soundfont is not installed.
     """
-    if recordings and held_out:
-        raise StemsteerError("recordings are for training: leave out --recordings or --held-out")
+    if (recordings or soundfonts) and held_out:
+        raise StemsteerError(
+            "recordings and soundfonts are for training: leave them out, or --held-out"
+        )
     if recordings:
-        Recordings(recordings)
+        Recordings(*recordings)
     if scores:
         Scores(scores)
     if (kinds[2] or kinds[3]) and not scores:
@@ -76,7 +79,7 @@ def render(
     yield held
     if held >= hours:
         return
-    fonts = HELD_OUT if held_out else TRAINING
+    fonts = HELD_OUT if held_out else (*TRAINING, *map(SoundFont.of_file, soundfonts))
     for font in fonts:
         _ = font.path  # what is not installed is said here, not by every worker
     try:
@@ -113,14 +116,14 @@ def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
 
 def _start(
     fonts: Sequence[SoundFont],
-    recordings: Path | None,
+    recordings: Sequence[Path],
     scores: Path | None,
     kinds: tuple[float, float, float, float],
 ) -> None:
     global _renderer
     _renderer = SongRenderer(
         Player(fonts),
-        Recordings(recordings) if recordings else None,
+        Recordings(*recordings) if recordings else None,
         Scores(scores) if scores else None,
         kinds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,9 @@ class SongRenderer:
             self.player.render(voice, notes, samples, cents=detune, controls=controls)
             for notes, detune in zip(_takes(rng, part, doubled), cents, strict=False)
         ]
-        label = _label(name, part.role, "", soundfont=voice[0].file, program=part.program)
+        label = _label(
+            name, part.role, "", soundfont=Path(voice[0].file).name, program=part.program
+        )
         return _sides(takes), label
 
 

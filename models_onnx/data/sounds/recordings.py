@@ -1,4 +1,4 @@
-"""A folder of real recordings with an INDEX.csv: notes, strokes, loops, voices and song stems.
+"""Folders of real recordings with an INDEX.csv: notes, strokes, loops, voices and song stems.
 
 The index has a row a file; of its columns these are used: path, kind (note, loop, voice, stem),
 class, midi_note, dynamic (for drums the piece), seconds, song, offset_seconds, detected_midi,
@@ -50,7 +50,7 @@ class Library:
 
 
 class Recordings:
-    """The recordings of a folder, sorted by what they are good for.
+    """The recordings of folders, sorted by what they are good for.
 
     Attributes
     ----------
@@ -65,17 +65,23 @@ class Recordings:
     StemsteerError : there is no INDEX.csv, or it lacks a column.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        rows = _rows(Path(folder))
+    def __init__(self, *folders: Path | str) -> None:
         self.instruments: dict[str, list[Library]] = {}
         self.kits: dict[str, list[Library]] = {}
-        self.loops = [_recording(folder, row) for row in rows if row["kind"] == "loop"]
-        self.voices = [_recording(folder, row) for row in rows if row["kind"] == "voice"]
+        self.loops: list[Recording] = []
+        self.voices: list[Recording] = []
         self.phrases: dict[str, list[Recording]] = defaultdict(list)
+        self.songs: dict[str, list[Recording]] = defaultdict(list)
+        for folder in folders:
+            self._add(Path(folder))
+
+    def _add(self, folder: Path) -> None:
+        rows = _rows(folder)
+        self.loops += [_recording(folder, row) for row in rows if row["kind"] == "loop"]
+        self.voices += [_recording(folder, row) for row in rows if row["kind"] == "voice"]
         for row in rows:
             if row["kind"] in ("phrase", "loop") and row["class"] in FAMILY_OF:
                 self.phrases[row["class"]].append(_recording(folder, row))
-        self.songs: dict[str, list[Recording]] = defaultdict(list)
         for row in rows:
             if row["kind"] == "stem" and row["class"] in FAMILY_OF:
                 self.songs[row["song"]].append(_recording(folder, row))

@@ -43,6 +43,7 @@ class SoundFont:
 
     Parameters
     ----------
+    file : its name in `FOLDERS`, or a path to it.
     package : of Debian, which holds the file.
     kits : (bank, program) of its drum kits; melodic soundfonts use the General-MIDI drum bank.
     """
@@ -53,6 +54,23 @@ class SoundFont:
     kits: tuple[tuple[int, int], ...] = ((128, 0),)
     melodic: bool = True
 
+    @classmethod
+    def of_file(cls, path: Path) -> SoundFont:
+        """Return a General-MIDI soundfont that lies anywhere.
+
+        Raises
+        ------
+        StemsteerError : it is not a soundfont.
+        """
+        try:
+            with path.open("rb") as file:
+                head = file.read(12)
+        except OSError as error:
+            raise StemsteerError(f"cannot read {path}: {error.strerror}") from error
+        if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+            raise StemsteerError(f"{path} is not a soundfont: give an .sf2 or .sf3 file")
+        return cls(str(path.resolve()), "", 1.5)
+
     @property
     def path(self) -> Path:
         """Return where the file is.
@@ -62,7 +80,7 @@ class SoundFont:
         StemsteerError : it is not installed.
         """
         for folder in FOLDERS:
-            if (folder / self.file).exists():
+            if (folder / self.file).is_file():
                 return folder / self.file
         raise StemsteerError(
             f"soundfont {self.file} not found in {' or '.join(map(str, FOLDERS))}: install the "

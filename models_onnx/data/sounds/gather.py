@@ -1,0 +1,217 @@
+"""Sounds that others publish, brought into the layout of `recordings`: drum kits and notes.
+
+A kit is a folder of Hydrogen (Debian's package hydrogen-drumkits has fourteen), whose drumkit.xml
+names the pieces and their files. Notes are files called by their pitch, one folder an instrument,
+as the packages tonejs-instrument-*-mp3 of the npm registry have them.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import soundfile
+
+from models_onnx.data import audiofiles
+from models_onnx.data.naming import label_of
+from models_onnx.data.sounds.recordings import COLUMNS
+from models_onnx.data.stems import RATE_HZ
+from realtime.errors import StemsteerError
+
+PIECES = (
+    ("sidestick", r"stick|rim ?click"),
+    ("snare", r"snare"),
+    ("kick", r"kick|bass ?drum"),
+    ("hihat_open", r"(hat|hh).*(op|swish)|(op|semi).*(hat|hh)"),
+    ("hihat_closed", r"hat|hh"),
+    ("ride", r"ride"),
+    ("crash", r"crash|cymbal|splash|china"),
+    ("tom", r"tom"),
+)
+"""Piece of a kit as the sampler calls it, and what kits call it; the first that fits counts."""
+LONGEST_S = 6.0
+LOUD = 0.02
+"""Of the peak: what is below at the end of a sound is left out."""
+NOTE = re.compile(r"([A-Ga-g])(#|s|b)?(-?\d)")
+SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+WRONG_SEMITONES = 0.6
+PITCHED = 0.2
+"""Yin's difference below which a lag counts as the period."""
+
+Row = dict[str, object]
+Sound = tuple[Path, Row]
+"""A file, and what the index will say of it."""
+
+
+def gather(out: Path, drumkits: Sequence[Path], notes: Sequence[Path]) -> dict[str, int]:
+    """Write the sounds of folders into a new folder of recordings; return how many of each class.
+
+    Parameters
+    ----------
+    drumkits : folders that hold kits of Hydrogen.
+    notes : folders that hold a folder for each instrument.
+
+    Raises
+    ------
+    StemsteerError : ``out`` exists, a folder is missing, or nothing was found in one.
+    """
+    if out.exists():
+        raise StemsteerError(f"{out} exists: give a folder that does not")
+    rows: list[Row] = []
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for folder in drumkits:
+            rows += _written(folder, _strokes(folder), part, "a drumkit.xml of Hydrogen")
+        for folder in notes:
+            rows += _written(folder, _notes(folder), part, "a folder of notes called A3, Fs4, …")
+        with (part / "INDEX.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, sorted(COLUMNS), restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    names = [str(row["class"]) for row in rows]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def _written(folder: Path, found: Iterable[Sound], part: Path, wanted: str) -> list[Row]:
+    """Write the sounds that were found in a folder; return their rows of the index."""
+    if not folder.is_dir():
+        raise StemsteerError(f"{folder} is not a folder: give one of drum kits or of instruments")
+    rows = []
+    for source, row in found:
+        row["seconds"] = round(_write(source, part / str(row["path"])), 3)
+        rows.append(row)
+    if not rows:
+        raise StemsteerError(f"nothing in {folder} has {wanted}")
+    return rows
+
+
+def _strokes(folder: Path) -> Iterator[Sound]:
+    """Find the strokes of the kits in a folder."""
+    for described in sorted(folder.rglob("drumkit.xml")):
+        kit = described.parent
+        pieces = [
+            (_piece(name), kit / file)
+            for name, files in _instruments(described)
+            for file in files
+            if (kit / file).is_file()
+        ]
+        parts = {piece.split()[0] for piece, _ in pieces}
+        name = "drums" if {"kick", "snare"} <= parts else "percussion"
+        for number, (piece, source) in enumerate(pieces):
+            path = Path("instruments", name, _slug(kit.name), f"{number:03d}.flac")
+            yield source, {"path": path, "kind": "note", "class": name, "dynamic": piece}
+
+
+def _instruments(described: Path) -> Iterator[tuple[str, list[str]]]:
+    """Read what a kit calls its instruments, and their files; namespaces are of no account."""
+    try:
+        root = ElementTree.parse(described).getroot()
+    except ElementTree.ParseError as error:
+        raise StemsteerError(f"{described} is not the description of a kit: {error}") from error
+    for element in root.iter():
+        if _tag(element) == "instrument":
+            texts = [(_tag(e), (e.text or "").strip()) for e in element.iter()]
+            names = [text for tag, text in texts if tag == "name"]
+            yield names[0] if names else "", [text for tag, text in texts if tag == "filename"]
+
+
+def _tag(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _piece(name: str) -> str:
+    """Return the piece that a name tells, and the name, since a kit may have two snares."""
+    piece = next((piece for piece, words in PIECES if re.search(words, name, re.I)), "")
+    return f"{piece} {_slug(name)}".strip()
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"
+
+
+def _notes(folder: Path) -> Iterator[Sound]:
+    """Find the notes in a folder of instruments."""
+    for source in sorted(path for path in folder.rglob("*") if path.is_file()):
+        pitch = _pitch_of_name(source.stem)
+        instrument = source.relative_to(folder).parts[0]
+        name = label_of(instrument.replace("-", " ")).name
+        if pitch is None or source.parent == folder or name == "other":
+            continue
+        heard = pitch_near(audiofiles.read(source)[0], pitch)
+        wrong = heard is None or abs(heard - pitch) > WRONG_SEMITONES
+        path = Path("instruments", name, _slug(instrument), f"{source.stem}.flac")
+        row: Row = {"path": path, "kind": "note", "class": name, "midi_note": pitch}
+        row["detected_midi"] = "" if heard is None else round(heard, 2)
+        yield source, row | {"pitch_check": "no" if wrong else "ok"}
+
+
+def _pitch_of_name(stem: str) -> int | None:
+    """Return the MIDI note of a file called As3, C#4 or Eb2 (C4 is 60); None of another name."""
+    found = NOTE.fullmatch(stem)
+    if not found:
+        return None
+    sharp = {"#": 1, "s": 1, "b": -1}.get(found[2] or "", 0)
+    return 12 * (int(found[3]) + 1) + SEMITONES[found[1].lower()] + sharp
+
+
+def pitch_near(sound: np.ndarray, pitch: float) -> float | None:
+    """Return the pitch of (samples,) within an octave and a tone of a MIDI note, None without.
+
+    Yin's normalised difference (de Cheveigné & Kawahara 2002), of a tenth of a second on.
+    """
+    level = np.abs(sound)
+    start = int(np.argmax(level > 0.1 * level.max(initial=1e-9))) + RATE_HZ // 10
+    lag = RATE_HZ / (440 * 2 ** ((pitch - 69) / 12))
+    longest = int(lag * 2.3) + 2
+    piece = sound[start : start + max(RATE_HZ // 5, 4 * longest)]
+    size = piece.size - longest
+    if size < longest:
+        return None
+    later = np.lib.stride_tricks.sliding_window_view(piece, size)[1:longest]
+    differences = np.array([np.square(piece[:size] - window).sum() for window in later])
+    means = np.cumsum(differences) / np.arange(1, longest)
+    normalised = differences / np.maximum(means, 1e-12)
+    low = int(lag / 2.3)
+    below = np.flatnonzero(normalised[low:] < PITCHED)
+    if not below.size:
+        return None
+    at = low + int(below[0])
+    while at + 1 < normalised.size and normalised[at + 1] < normalised[at]:
+        at += 1
+    period = at + 1 + _vertex(normalised, at)
+    return float(69 + 12 * np.log2(RATE_HZ / period / 440))
+
+
+def _vertex(values: np.ndarray, at: int) -> float:
+    """Return how far beside an index the lowest point of the parabola through it lies."""
+    if not 0 < at < values.size - 1:
+        return 0.0
+    before, here, after = values[at - 1 : at + 2]
+    bend = before - 2 * here + after
+    return float(0.5 * (before - after) / bend) if bend > 0 else 0.0
+
+
+def _write(source: Path, target: Path) -> float:
+    """Write a sound as FLAC without the silence after it; return its seconds."""
+    audio = audiofiles.read(source)
+    level = np.abs(audio).max(0)
+    heard = np.flatnonzero(level > LOUD * level.max(initial=1e-9))
+    count = min(int(heard[-1]) + 1 if heard.size else 1, round(LONGEST_S * RATE_HZ))
+    audio = audio[:, :count].copy()
+    fade = min(count, RATE_HZ // 50)
+    audio[:, -fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    if np.array_equal(audio[0], audio[1]):
+        audio = audio[:1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(target, audio.T / max(1.0, float(np.abs(audio).max())), RATE_HZ, "PCM_16")
+    return count / RATE_HZ

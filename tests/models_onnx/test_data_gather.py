@@ -1,0 +1,152 @@
+"""Sounds of others in the layout of recordings: Hydrogen's kits, notes called by their pitch."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from models_onnx import commands
+from models_onnx.data.rendering.commands import render
+from models_onnx.data.sounds.commands import gather as gather_command
+from models_onnx.data.sounds.gather import gather, pitch_near
+from models_onnx.data.sounds.recordings import Recordings
+from models_onnx.data.sounds.soundfonts import SoundFont
+from realtime.errors import StemsteerError
+
+RATE_HZ = 44_100
+KIT = """<?xml version="1.0"?>
+<drumkit_info xmlns="http://www.hydrogen-music.org/drumkit">
+ <name>Two layers</name>
+ <instrumentList>{}</instrumentList>
+</drumkit_info>
+"""
+INSTRUMENT = "<instrument><name>{}</name>{}</instrument>"
+LAYER = "<layer><filename>{}</filename></layer>"
+
+
+def tone(pitch: float, seconds: float = 0.8) -> np.ndarray:
+    """Return a tone with harmonics whose first is weaker than its second, and silence after it."""
+    n = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    hz = 440 * 2 ** ((pitch - 69) / 12)
+    parts = ((1, 0.1), (2, 0.2), (3, 0.15))
+    sound = sum(level * np.sin(2 * np.pi * k * hz * n) for k, level in parts)
+    return np.concatenate([sound, np.zeros(RATE_HZ)])
+
+
+@pytest.fixture
+def kits(tmp_path):
+    kit = tmp_path / "kits" / "My Kit 1.0"
+    kit.mkdir(parents=True)
+    pieces = {"Kick (22)": ["k1", "k2"], "Snare Jazz": ["s1"], "Snare Rock": ["s2"],
+              "Hi-Hat Semiopen": ["h"], "Closed HH": ["c"], "Rim Click": ["r"],
+              "Gone": ["no"]}  # fmt: skip
+    for number, file in enumerate(file for files in pieces.values() for file in files):
+        if file != "no":
+            soundfile.write(kit / f"{file}.wav", tone(50 + number), RATE_HZ)
+    described = "".join(
+        INSTRUMENT.format(name, "".join(LAYER.format(f"{file}.wav") for file in files))
+        for name, files in pieces.items()
+    )
+    (kit / "drumkit.xml").write_text(KIT.format(described))
+    return kit.parent
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    for instrument, files in {
+        "bass-electric/package": {"E1": 28, "As1": 34, "Cs2": 37, "G2": 55},  # an octave too high
+        "flute": {"C4": 60, "Eb4": 63, "F#4": 66, "A4": 69},
+        "nobody-knows": {"C4": 60},
+    }.items():
+        (folder / instrument).mkdir(parents=True)
+        for name, pitch in files.items():
+            soundfile.write(folder / instrument / f"{name}.wav", tone(pitch), RATE_HZ)
+        (folder / instrument / "README.md").write_text("not a note")
+    return folder
+
+
+def test_kits_and_notes_become_recordings(tmp_path, kits, notes):
+    found = gather(tmp_path / "out", [kits], [notes])
+    assert found == {"bass": 4, "drums": 7, "flute": 4}
+    recordings = Recordings(tmp_path / "out")
+    (kit,) = recordings.kits["drums"]
+    pieces = [recording.piece for recording in kit.recordings]
+    assert pieces == ["kick kick_22", "kick kick_22", "snare snare_jazz", "snare snare_rock",
+                      "hihat_open hi_hat_semiopen", "hihat_closed closed_hh",
+                      "sidestick rim_click"]  # fmt: skip
+    (flute,) = recordings.instruments["flute"]
+    assert [r.pitch for r in flute.recordings] == pytest.approx([60, 63, 66, 69], abs=0.02)
+    assert "bass" not in recordings.instruments  # three notes left, too few to play
+
+
+def test_a_note_whose_pitch_is_not_its_name_is_marked(tmp_path, notes):
+    gather(tmp_path / "out", [], [notes])
+    with (tmp_path / "out" / "INDEX.csv").open(newline="") as file:
+        checked = {row["path"].rpartition("/")[2]: row for row in csv.DictReader(file)}
+    assert checked["G2.flac"]["pitch_check"] == "no"
+    assert float(checked["G2.flac"]["detected_midi"]) == pytest.approx(55, abs=0.02)
+    assert checked["E1.flac"]["pitch_check"] == "ok"
+
+
+def test_silence_after_a_sound_is_left_out(tmp_path, notes):
+    gather(tmp_path / "out", [], [notes])
+    audio, rate_hz = soundfile.read(
+        tmp_path / "out" / "instruments" / "flute" / "flute" / "C4.flac"
+    )
+    assert rate_hz == RATE_HZ
+    assert audio.shape == pytest.approx((0.8 * RATE_HZ,), abs=300)
+    assert abs(audio[-1]) < 1e-3
+
+
+@pytest.mark.parametrize("pitch", [28, 40.3, 69, 84.5, 96])
+def test_the_pitch_of_a_note_is_found_though_its_first_partial_is_weak(pitch):
+    assert pitch_near(tone(pitch), round(pitch)) == pytest.approx(pitch, abs=0.05)
+
+
+def test_noise_and_short_sounds_have_no_pitch():
+    assert pitch_near(np.random.default_rng(0).standard_normal(RATE_HZ), 60) is None
+    assert pitch_near(tone(60)[:2000], 60) is None
+
+
+def asked(*words):
+    return CliRunner().invoke(commands.app(gather_command), [str(word) for word in words])
+
+
+def test_what_is_no_folder_of_sounds_is_explained_and_leaves_nothing(tmp_path, kits):
+    out = tmp_path / "out"
+    for folder, words in ((tmp_path / "none", "is not a folder"), (tmp_path, "A3, Fs4")):
+        found = asked(out, "--drumkits", kits, "--notes", folder)
+        assert found.exit_code == 1
+        assert words in found.output
+    (kits / "My Kit 1.0" / "drumkit.xml").write_text("<kit>")
+    found = asked(out, "--drumkits", kits)
+    assert "is not the description of a kit" in found.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kits"]
+
+
+def test_a_folder_that_exists_is_kept(tmp_path, kits):
+    found = asked(tmp_path, "--drumkits", kits)
+    assert found.exit_code == 1
+    assert "exists: give a folder that does not" in found.output
+    found = asked(tmp_path / "out", "--drumkits", kits)
+    assert found.output.strip() == f"{tmp_path / 'out'}: 7 drums"
+
+
+def test_two_folders_of_recordings_play_together(tmp_path, kits, notes):
+    gather(tmp_path / "one", [kits], [])
+    gather(tmp_path / "two", [], [notes])
+    recordings = Recordings(tmp_path / "one", tmp_path / "two")
+    assert (list(recordings.kits), list(recordings.instruments)) == (["drums"], ["flute"])
+
+
+def test_a_file_that_is_no_soundfont_is_explained(tmp_path):
+    (tmp_path / "a.sf2").write_bytes(b"RIFF1234WAVE")
+    with pytest.raises(StemsteerError, match="is not a soundfont"):
+        SoundFont.of_file(tmp_path / "a.sf2")
+    words = ["--out", str(tmp_path / "out"), "--hours", "0.01", "--soundfont"]
+    found = CliRunner().invoke(commands.app(render), [*words, str(tmp_path / "b.sf2")])
+    assert found.exit_code == 1
+    assert "No such file" in found.output
