@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models_onnx.data.sounds.effects import (
+    amplify,
     chorus,
     echo,
     haas,
@@ -73,6 +74,18 @@ def test_inserts_are_the_same_for_the_same_seed_and_say_what_they_are(burst):
         assert np.isfinite(one).all()
         heard.update(names)
     assert {"eq", "compressor", "distortion"} <= heard
+
+
+def test_an_amplifier_adds_harmonics_within_the_band_of_its_cabinet():
+    time_s = np.arange(RATE_HZ) / RATE_HZ
+    tone = np.stack([np.sin(2 * np.pi * 110 * time_s).astype(np.float32)] * 2)
+    for seed in range(12):
+        loud = amplify(np.random.default_rng(seed), tone)
+        assert (loud.shape, loud.dtype) == (tone.shape, np.float32)
+        power = np.abs(np.fft.rfft(loud[0] * np.hanning(RATE_HZ))) ** 2
+        power /= power.sum()
+        assert power[250:6500].sum() > 0.01
+        assert power[12_000:].sum() < 1e-3
 
 
 def test_recentring_puts_a_panned_sound_in_the_centre_and_keeps_its_energy(burst):

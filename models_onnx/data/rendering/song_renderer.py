@@ -12,7 +12,15 @@ from models_onnx.data.classes import FAMILY_OF
 from models_onnx.data.songs.compose import Part, Song, compose
 from models_onnx.data.songs.parts import Note
 from models_onnx.data.songs.scores import SINGER, Scores
-from models_onnx.data.sounds.effects import chorus, echo, haas, insert, reverberant
+from models_onnx.data.sounds.effects import (
+    AMPLIFIED,
+    amplify,
+    chorus,
+    echo,
+    haas,
+    insert,
+    reverberant,
+)
 from models_onnx.data.sounds.recordings import Recording, Recordings, sound_of
 from models_onnx.data.sounds.sampler import play_kit, play_library, play_recording
 from models_onnx.data.sounds.songstems import draw_stretch
@@ -145,7 +153,10 @@ class SongRenderer:
             library = libraries[int(rng.integers(len(libraries)))]
             play = play_kit if FAMILY_OF[name] == "drums" else play_library
             takes = [play(rng, library, notes, samples) for notes in _takes(rng, part, doubled)]
-            return _sides(takes), _label(name, part.role, "", source=library.title)
+            take = _sides(takes)
+            if rng.random() < AMPLIFIED.get(name, 0.0):
+                take = amplify(rng, take)
+            return take, _label(name, part.role, "", source=library.title)
         voice = self.player.choose(rng, part.program)
         controls = [(1, int(rng.integers(0, 60)) if part.role in ("lead", "voice") else 0)]
         cents = [0.0, float(rng.uniform(-12, 12))]

@@ -11,7 +11,9 @@ from pedalboard import (
     Compressor,
     Delay,
     Distortion,
+    HighpassFilter,
     HighShelfFilter,
+    LadderFilter,
     LowShelfFilter,
     PeakFilter,
     Pedalboard,
@@ -25,6 +27,8 @@ from models_onnx.data.stems import RATE_HZ
 
 DRIVEN = {"guitar": 0.35, "bass": 0.2, "keys": 0.15, "organ": 0.25, "synth": 0.2, "vocals": 0.08}
 """Chance of distortion by class."""
+AMPLIFIED = {"guitar": 0.45, "bass": 0.25, "keys": 0.1, "organ": 0.15}
+"""Chance by class that recorded notes are played through an amplifier."""
 
 
 def insert(rng: np.random.Generator, audio: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
@@ -43,6 +47,22 @@ def insert(rng: np.random.Generator, audio: np.ndarray, name: str) -> tuple[np.n
     scale = np.float32(0.25 / max(float(np.abs(audio).max()), 1e-6))
     board = Pedalboard([plugin for plugins in chain.values() for plugin in plugins])
     return board(audio * scale, RATE_HZ, reset=True), list(chain)
+
+
+def amplify(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+    """Send (2, samples) through a guitar amplifier: drive, then the band that a cabinet leaves."""
+    board = Pedalboard(
+        [
+            HighpassFilter(float(rng.uniform(60, 700))),
+            PeakFilter(float(rng.uniform(400, 1500)), float(rng.uniform(0, 6)), 0.7),
+            Distortion(float(rng.uniform(15.0, 65.0))),
+            LadderFilter(LadderFilter.Mode.LPF24, float(rng.uniform(3200, 6500))),
+            PeakFilter(float(rng.uniform(1800, 3500)), float(rng.uniform(0, 12)), 1.0),
+            PeakFilter(float(rng.uniform(90, 180)), float(rng.uniform(-3, 5)), 1.0),
+        ]
+    )
+    scale = np.float32(0.25 / max(float(np.abs(audio).max()), 1e-6))
+    return board(audio * scale, RATE_HZ, reset=True)
 
 
 def _equaliser(rng: np.random.Generator) -> list[Plugin]:
