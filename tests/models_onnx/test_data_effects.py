@@ -79,13 +79,16 @@ def test_inserts_are_the_same_for_the_same_seed_and_say_what_they_are(burst):
 def test_an_amplifier_adds_harmonics_within_the_band_of_its_cabinet():
     time_s = np.arange(RATE_HZ) / RATE_HZ
     tone = np.stack([np.sin(2 * np.pi * 110 * time_s).astype(np.float32)] * 2)
+    harmonics = []
     for seed in range(12):
         loud = amplify(np.random.default_rng(seed), tone)
         assert (loud.shape, loud.dtype) == (tone.shape, np.float32)
         power = np.abs(np.fft.rfft(loud[0] * np.hanning(RATE_HZ))) ** 2
         power /= power.sum()
-        assert power[250:6500].sum() > 0.01
+        harmonics.append(power[250:6500].sum())
         assert power[12_000:].sum() < 1e-3
+    assert min(harmonics) > 1e-4  # of a sine there is nothing
+    assert max(harmonics) > 0.3
 
 
 def test_recentring_puts_a_panned_sound_in_the_centre_and_keeps_its_energy(burst):
