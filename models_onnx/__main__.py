@@ -32,7 +32,7 @@ VERBS = {
         "fit the classifier of the instruments that scan hears",
     ),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
-    "train-unet": ("models_onnx.training.train_unet", "main", "train systems 2 to 5"),
+    "train-unet": ("models_onnx.training.train_unet", "main", "train U-Nets of the literature"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),
     "gains": ("models_onnx.export.gains", "main", "write into a model file how well it does"),
@@ -68,7 +68,7 @@ VERBS = {
         "main",
         "measure what is heard where pieces of a file meet",
     ),
-    "unet-table": ("models_onnx.evaluation.unet_tables", "main", "compare runs of systems 2 to 5"),
+    "unet-table": ("models_onnx.evaluation.unet_tables", "main", "compare runs of train-unet"),
     "spain-table": ("models_onnx.evaluation.spain_table", "main", "compare runs of spain-xumx"),
 }
 """Module, function and purpose of each verb; a module is imported when its verb is called."""

@@ -1,9 +1,9 @@
 """One filter for all targets by timbre: each is taken with regard to the others and to where it is.
 
-A network that is told a timbre gives a mask of each target by itself, the same for both sides. Two
-masks may claim a bin both, and neither knows where its source stands. Here the masks are what the
-targets claim, where they stand is learned from what they claimed, and a Wiener filter of both
-(Duong, Vincent & Gribonval, IEEE TASLP 18(7), 2010, with magnitudes for powers, since a mask
+A network that is told a timbre gives a mask of each target by itself, one for both sides or one for
+each. Two masks may claim a bin both, and neither knows where its source stands. Here the masks are
+what the targets claim, where they stand is learned from what they claimed, and a Wiener filter of
+both (Duong, Vincent & Gribonval, IEEE TASLP 18(7), 2010, with magnitudes for powers, since a mask
 is a ratio of magnitudes) gives each target its own.
 """
 

@@ -211,7 +211,7 @@ def main(
     validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="checkpoint, or exported separator; wheel; run of system 2"),
+        typer.Option(help="checkpoint, or exported separator; wheel; run of train-unet query"),
     ] = None,
     encoder: Annotated[
         Path | None,

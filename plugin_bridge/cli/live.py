@@ -23,7 +23,7 @@ from plugin_bridge.cli.options import Force, ListenOptions
 from plugin_bridge.cli.osc import ended_by_interrupt
 from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
-from plugin_bridge.cli.sounds import SoundOptions, timbres_of
+from plugin_bridge.cli.sounds import PlayedSoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 from plugin_bridge.control.actions import ACTIONS
 
@@ -108,22 +108,28 @@ class MidiOptions:
 
 def live(
     wanted: TargetOptions,
-    sounds: SoundOptions,
+    sounds: PlayedSoundOptions,
     card: CardOptions,
     files: FileOptions,
     listen: ListenOptions,
     midi: MidiOptions,
     shown: BesidePanelOptions,
     tier: Annotated[
-        str, typer.Option(help="live, studio, direct or, of some models, lookahead.")
+        str, typer.Option(help="One that the model has: live, direct, studio or lookahead.")
     ] = "live",
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = True,
     learn_s: Annotated[
         float | None,
-        typer.Option("--learn", min=LEARN.low, max=LEARN.high, metavar="SECONDS", help=LEARN.help),
+        typer.Option(
+            "--learn",
+            min=LEARN.low,
+            max=LEARN.high,
+            metavar="SECONDS",
+            help=f"{LEARN.help.capitalize()}.",
+        ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.01, help="End after so long.  \\[with Ctrl-C]")
+        float | None, typer.Option(min=0.01, help="End after so long.  \\[until Ctrl-C]")
     ] = None,
 ) -> None:
     """Play: point at a sound of what comes in, and move there while it sounds."""

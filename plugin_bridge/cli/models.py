@@ -46,11 +46,11 @@ def add(
         typer.Argument(
             metavar="NAME|FILE",
             help="spleeter: vocals out of a finished mix; efficientnet-lite0: for --picture. Or "
-            "weights that you have, of Spleeter or Open-Unmix, a file or its folder; or a model "
-            "file of ours.",
+            "weights that you have, of Spleeter, Open-Unmix or X-UMX, a file or its folder; or a "
+            "model file of ours.",
         ),
     ],
-    name: Annotated[str | None, typer.Option(help="Name of a model of a file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name for the model made of a file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
 ) -> None:
     """Make a model on this machine, of the weights that a package carries or that you have."""

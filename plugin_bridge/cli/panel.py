@@ -26,7 +26,7 @@ from plugin_bridge.cli.panel_options import (
     panel_settings,
 )
 from plugin_bridge.cli.render import RenderOptions, stems_folder
-from plugin_bridge.cli.sounds import SoundOptions
+from plugin_bridge.cli.sounds import PlayedSoundOptions
 from plugin_bridge.cli.targets import TargetOptions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ TAKEN_S = 2.0
 
 def panel(
     wanted: TargetOptions,
-    sounds: SoundOptions,
+    sounds: PlayedSoundOptions,
     path: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Audio file to try.  \\[the tracks]")
     ] = None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 9980  # `panel.server` has the same; to import it for `--help` would take long
 PORT_HELP = "TCP port of the panel."
 BIND_HELP = "Address of the panel; 0.0.0.0 for other machines, which then need the token."
-TOKEN_HELP = "What other machines have to know, 8 characters or more.  \\[one of chance]"
+TOKEN_HELP = "What other machines have to know, 8 characters or more.  \\[a random one]"
 OPEN_HELP = "Open it in the browser."
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help=PORT_HELP)]
 Bind = Annotated[str, typer.Option("--bind", help=BIND_HELP)]

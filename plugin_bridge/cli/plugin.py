@@ -16,7 +16,10 @@ def install(
         Path | None, typer.Option(help="Folder of bundles that are built already.")
     ] = None,
 ) -> None:
-    """Put the plugin into your plugin folders, built here if need be; it starts the engine."""
+    """Put the plugin into your plugin folders, built here if need be.
+
+    The plugin starts the engine when it is loaded.
+    """
     from plugin_bridge.plugin.install import has_window, unit_file
     from plugin_bridge.plugin.install import install as run
 

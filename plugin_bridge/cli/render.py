@@ -33,7 +33,8 @@ class RenderOptions:
     """How a sound is taken, and in what form it is written."""
 
     tier: Annotated[
-        str, typer.Option(help="offline, studio, live, direct or, of some models, lookahead.")
+        str,
+        typer.Option(help="One that the model has: offline, lookahead, studio, live or direct."),
     ] = "offline"
     mode: Annotated[
         str, typer.Option(help="isolate: the targets and the rest; remove: only the rest.")

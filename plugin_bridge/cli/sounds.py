@@ -205,6 +205,38 @@ class SoundOptions:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class PlayedSoundOptions(SoundOptions):
+    """What the sounds are where they are played at once, so that nothing is heard of them before.
+
+    The same options, but for what their help says.
+    """
+
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--instrument",
+            metavar="[NAME=]WORD",
+            help="What the sound is: vocals, drums, sax, instrumental ...; again for several, or "
+            "under one NAME for all of them as one sound. It may be anywhere unless there is a "
+            "direction, too.",
+        ),
+    ] = None
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--picture",
+            metavar="[NAME=]FILE",
+            help="A picture of the instrument or its player; again for more, under one NAME for "
+            "all of them as one sound.",
+        ),
+    ] = None
+    all_sources: Annotated[
+        bool,
+        typer.Option("--all", help="Every source of a --model that has sources of its own."),
+    ] = False
+
+
 def known_to(sounds: Mapping[str, Sound], spec: ModelSpec) -> dict[str, Sound]:
     """Return sounds as a model knows them; say on stderr what of a family it does not know.
 
