@@ -30,7 +30,7 @@ def check_block(block: object, channels: int, multiple: int | None) -> None:
 
 
 class Fifo:
-    """A queue of samples along the last axis; it grows to what it must hold and no further.
+    """A queue of samples along the last axis; its room grows to twice what it must hold, and stays.
 
     Parameters
     ----------
@@ -66,6 +66,24 @@ class Fifo:
         data = self._data if fits else np.zeros((*self._data.shape[:-1], 2 * need), np.float32)
         data[..., :held] = self._data[..., self._start : self._end].copy()
         self._data, self._start, self._end = data, 0, held
+
+
+def write_ring(ring: NDArray[np.float32], first: int, samples: NDArray[np.float32]) -> None:
+    """Write samples (..., n) from position `first` on; of more than it holds, the last."""
+    size = ring.shape[-1]
+    skipped = max(0, samples.shape[-1] - size)
+    first, samples = first + skipped, samples[..., skipped:]
+    place = first % size
+    head = min(samples.shape[-1], size - place)
+    ring[..., place : place + head] = samples[..., :head]
+    ring[..., : samples.shape[-1] - head] = samples[..., head:]
+
+
+def read_ring(ring: NDArray[np.float32], end: int, samples: int) -> NDArray[np.float32]:
+    """Return a copy (..., n) of the samples before position `end`; before 0 they are as made."""
+    place = (end - samples) % ring.shape[-1]
+    head = ring[..., place : place + samples]
+    return np.concatenate([head, ring[..., : samples - head.shape[-1]]], axis=-1)
 
 
 class FrameDelay:

@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.blocks import read_ring, write_ring
 from realtime.protocols import StemProcessor
 from realtime.stft import Audio
 
@@ -135,21 +136,20 @@ class ThreadedProcessor:
         """
         stems, channels = self._output.shape[:2]
         size = block.shape[-1]
-        out = np.zeros((stems, channels, size), np.float32)
         if block.shape != (channels, size) or not 0 < size <= self.max_block:
             self._count(late=size > 0)
-            return out
-        _write(self._input, self._written, block)
+            return np.zeros((stems, channels, size), np.float32)
+        write_ring(self._input, self._written, block)
         self._written += size
         self._wake.put(True)
-        first = self._written - size - self._slack
-        begun = first + size > 0  # before the first sample out there is silence
-        late = begun and (self._done < first + size or max(0, first) < self._valid_from)
+        end = self._written - self._slack  # before sample 0 there is silence
+        late = end > 0 and (self._done < end or max(0, end - size) < self._valid_from)
         if late:
             # the mixture as late as the stems; the residual stays silent, so the stems sum to it
-            out[:-1] = self._mixture(first - self.separator.latency, size) / (stems - 1)
-        elif begun:
-            _read(self._output, first, out)
+            out = np.zeros((stems, channels, size), np.float32)
+            out[:-1] = read_ring(self._input, end - self.separator.latency, size) / (stems - 1)
+        else:
+            out = read_ring(self._output, end, size)
         if late is not self._dry:
             self._step, self._n_faded = self._last - out[..., 0], 0
         self._smooth(out)
@@ -157,11 +157,6 @@ class ThreadedProcessor:
         self._last = out[..., -1].copy()
         self._count(late)
         return out
-
-    def _mixture(self, first: int, size: int) -> Audio:
-        dry = np.zeros((self._input.shape[0], size), np.float32)
-        _read(self._input, first, dry)
-        return dry
 
     def _smooth(self, out: NDArray[np.float32]) -> None:
         """Fade out the last step between separated and dry sound, in as many blocks as it takes."""
@@ -185,8 +180,7 @@ class ThreadedProcessor:
         """Separate what has come in, or skip ahead when that is too old; return the hops."""
         hops = min((self._written - self._done) // self._hop, MAX_HOPS)
         first, size = self._done, hops * self._hop
-        samples = np.zeros((self._input.shape[0], size), np.float32)
-        _read(self._input, first, samples)
+        samples = read_ring(self._input, first + size, size)
         if self._written - first > self._patience:
             self._jump()
             return hops
@@ -200,7 +194,7 @@ class ThreadedProcessor:
             self._worker = replace(self._worker, faults=self._worker.faults + 1)
             self._jump()
             return hops
-        _write(self._output, first, np.concatenate(outs, axis=2))
+        write_ring(self._output, first, np.concatenate(outs, axis=2))
         self._done = first + size
         return hops
 
@@ -222,23 +216,3 @@ class ThreadedProcessor:
         self._worker = replace(
             old, worst_hop_s=max(old.worst_hop_s, hop_s), load=old.load + (load - old.load) * 0.01
         )
-
-
-def _write(ring: NDArray[np.float32], first: int, samples: NDArray[np.float32]) -> None:
-    """Write samples (..., n) from position `first` on."""
-    size, start = ring.shape[-1], first % ring.shape[-1]
-    head = min(samples.shape[-1], size - start)
-    ring[..., start : start + head] = samples[..., :head]
-    ring[..., : samples.shape[-1] - head] = samples[..., head:]
-
-
-def _read(ring: NDArray[np.float32], first: int, out: NDArray[np.float32]) -> None:
-    """Fill `out` (..., n) from position `first` on; what is before the start stays as it is."""
-    skip = max(0, -first)
-    wanted = out.shape[-1] - skip
-    if wanted <= 0:
-        return
-    size, start = ring.shape[-1], (first + skip) % ring.shape[-1]
-    head = min(wanted, size - start)
-    out[..., skip : skip + head] = ring[..., start : start + head]
-    out[..., skip + head :] = ring[..., : wanted - head]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.surface import Sound
+from realtime.blocks import read_ring, write_ring
 from realtime.stft import Audio
 
 SHOWN_S = 2048 / 44_100
@@ -51,21 +52,3 @@ class SoundHistory:
         stems = read_ring(self._stems, end, samples)
         others = np.delete(stems, stem, axis=0).sum(0)
         return Sound(end - self._latency, self._rate_hz, mixture, stems[stem], others)
-
-
-def write_ring(ring: NDArray[np.float32], first: int, samples: NDArray[np.float32]) -> None:
-    """Write samples (..., n) from position `first` on; of more than it holds, the last."""
-    size = ring.shape[-1]
-    skipped = max(0, samples.shape[-1] - size)
-    first, samples = first + skipped, samples[..., skipped:]
-    place = first % size
-    head = min(samples.shape[-1], size - place)
-    ring[..., place : place + head] = samples[..., :head]
-    ring[..., : samples.shape[-1] - head] = samples[..., head:]
-
-
-def read_ring(ring: NDArray[np.float32], end: int, samples: int) -> NDArray[np.float32]:
-    """Return a copy (..., n) of the samples before position `end`, which may be negative."""
-    place = (end - samples) % ring.shape[-1]
-    head = ring[..., place : place + samples]
-    return np.concatenate([head, ring[..., : samples - head.shape[-1]]], axis=-1)

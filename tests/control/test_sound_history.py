@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugin_bridge.control.sound_history import (
-    SoundHistory,
-    read_ring,
-    shown_samples,
-    write_ring,
-)
+from plugin_bridge.control.sound_history import SoundHistory, shown_samples
 
 RATE_HZ, LATENCY = 44_100, 300
 
@@ -46,9 +41,3 @@ def test_before_the_first_sample_there_is_silence():
 @pytest.mark.parametrize(("rate_hz", "samples"), [(44_100, 2048), (48_000, 2048), (96_000, 4096)])
 def test_what_is_shown_is_as_long_at_every_rate(rate_hz, samples):
     assert shown_samples(rate_hz) == samples
-
-
-def test_of_more_than_a_ring_holds_the_last_is_kept():
-    ring = np.zeros(10)
-    write_ring(ring, 3, np.arange(25.0))
-    np.testing.assert_array_equal(read_ring(ring, 28, 10), np.arange(15.0, 25.0))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.blocks import Fifo, FrameDelay, adapter_delay
+from realtime.blocks import Fifo, FrameDelay, adapter_delay, read_ring, write_ring
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_000)), max_size=40))
@@ -62,3 +62,9 @@ def test_frames_come_back_as_many_frames_later_whatever_the_calls(delay):
         at += size
     expected = np.concatenate([np.zeros((delay, 2, 3)), spectra])[:100]
     np.testing.assert_array_equal(np.concatenate(outs), expected)
+
+
+def test_of_more_than_a_ring_holds_the_last_is_kept():
+    ring = np.zeros(10)
+    write_ring(ring, 3, np.arange(25.0))
+    np.testing.assert_array_equal(read_ring(ring, 28, 10), np.arange(15.0, 25.0))

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plugin_bridge.control.metering import decibels
-from plugin_bridge.control.sound_history import read_ring, write_ring
 from plugin_bridge.engine.shared.ring import VALUES
+from realtime.blocks import read_ring, write_ring
 
 Overrides = dict[int, tuple[float, float]]
 """By id of an overridden control: its value, and what the plugin's parameter was then."""
