@@ -1,4 +1,4 @@
-"""Between the blocks of a host and the hops of a model."""
+"""Blocks of samples: checked, cleaned, queued up to the hops of a model, and kept in rings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAX_SAMPLE = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
 
 
 def adapter_delay(hop: int, block_multiple: int | None) -> int:
@@ -27,6 +29,17 @@ def check_block(block: object, channels: int, multiple: int | None) -> None:
         raise ValueError(f"block is {block.shape}, expected ({channels}, samples)")
     if multiple is not None and block.shape[1] % multiple:
         raise ValueError(f"block of {block.shape[1]} samples, expected {multiple} or a multiple")
+
+
+def sane(block: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """Return a block with silence in the place of damaged samples, and how many these were.
+
+    Damaged are NaN, infinity and what is beyond `MAX_SAMPLE`; without any it is the block itself.
+    """
+    if block.min(initial=0) >= -MAX_SAMPLE and block.max(initial=0) <= MAX_SAMPLE:
+        return block, 0  # of NaN neither is true
+    good = np.abs(block) <= MAX_SAMPLE
+    return np.where(good, block, np.float32(0)), good.size - int(np.count_nonzero(good))
 
 
 class Fifo:

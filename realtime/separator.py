@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block
+from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block, sane
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.joint import JointFilter
 from realtime.masks import (
@@ -26,7 +26,6 @@ from realtime.stft import AT_ONCE, MAX_FRAMES, Audio, Spectra, analyse, synthesi
 from realtime.turns import TakingTurns
 
 RESIDUAL = "residual"
-MAX_SAMPLE = 2.0**20  # samples beyond ±120 dB of full scale are taken for damaged
 
 
 class Separator:
@@ -160,7 +159,9 @@ class Separator:
         TypeError, ValueError if the block is not float32 or of another shape.
         """
         check_block(block, self.channels, self.block_multiple)
-        self._feed(self._sane(block))
+        block, damaged = sane(block)
+        self.invalid_samples += damaged
+        self._feed(block if self.channels == 2 else np.repeat(block, 2, axis=0))
         return self._output.pop(block.shape[1])[:, : self.channels]
 
     def flush(self) -> NDArray[np.float32]:
@@ -283,15 +284,6 @@ class Separator:
         if wanted <= bins:
             return real[:, :, :wanted]
         return np.pad(real, ((0, 0), (0, 0), (0, wanted - bins), (0, 0)))
-
-    def _sane(self, block: Audio) -> Audio:
-        """Return two channels of finite samples; silence and count what is not finite."""
-        stereo = block if self.channels == 2 else np.repeat(block, 2, axis=0)
-        if block.min(initial=0) >= -MAX_SAMPLE and block.max(initial=0) <= MAX_SAMPLE:
-            return stereo  # of NaN neither is true
-        good = np.abs(stereo) <= MAX_SAMPLE
-        self.invalid_samples += int(good.size - np.count_nonzero(good))
-        return np.where(good, stereo, np.float32(0))
 
     def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the masks for all bins; start a model that gives nonsense anew, its targets dry.

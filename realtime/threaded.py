@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.blocks import read_ring, write_ring
+from realtime.blocks import read_ring, sane, write_ring
 from realtime.protocols import StemProcessor
 from realtime.stft import Audio
 
@@ -33,6 +33,7 @@ class Counters:
     Attributes
     ----------
     late_blocks : played dry because their stems were not ready.
+    invalid_samples : damaged ones that came in, in whose place there is silence everywhere.
     jumps : times that the worker skipped ahead, because it was too late or the separator failed.
     faults : exceptions of the separator.
     load : share of the worker's time that it works, smoothed.
@@ -40,6 +41,7 @@ class Counters:
 
     blocks: int = 0
     late_blocks: int = 0
+    invalid_samples: int = 0
     jumps: int = 0
     faults: int = 0
     worst_hop_s: float = 0.0
@@ -53,7 +55,7 @@ class ThreadedProcessor:
 
     Parameters
     ----------
-    separator : with ``block`` equal to its hop, which has the least latency.
+    separator : with ``block_multiple`` equal to its hop, which has the least latency.
     max_block : samples of the largest block of the callback.
     slack : samples given to the worker beyond one hop and one block, for its work and for jitter.
 
@@ -81,7 +83,8 @@ class ThreadedProcessor:
         self._valid_from = 0  # by the worker: first sample out after its last jump
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._counters, self._worker = Counters(), Counters()
+        self._n_blocks = self._n_late = self._n_invalid = 0  # by the callback
+        self._worker = Counters()  # by the worker: what the callback does not count
         self._is_stale = False  # the separator is to be reset before its next hop
         self.fault = ""
         """Reason of the first fault, empty without one."""
@@ -99,8 +102,12 @@ class ThreadedProcessor:
     @property
     def counters(self) -> Counters:
         """Return a snapshot; from any thread."""
-        worker = self._worker
-        return replace(worker, blocks=self._counters.blocks, late_blocks=self._counters.late_blocks)
+        return replace(
+            self._worker,
+            blocks=self._n_blocks,
+            late_blocks=self._n_late,
+            invalid_samples=self._n_invalid,
+        )
 
     def start(self) -> None:
         """Start the worker. Raises RuntimeError if it runs already."""
@@ -137,8 +144,10 @@ class ThreadedProcessor:
         stems, channels = self._output.shape[:2]
         size = block.shape[-1]
         if block.shape != (channels, size) or not 0 < size <= self.max_block:
-            self._count(late=size > 0)
+            self._n_blocks += 1
+            self._n_late += size > 0
             return np.zeros((stems, channels, size), np.float32)
+        block, damaged = sane(block)
         write_ring(self._input, self._written, block)
         self._written += size
         self._wake.put(True)
@@ -155,7 +164,9 @@ class ThreadedProcessor:
         self._smooth(out)
         self._dry = late
         self._last = out[..., -1].copy()
-        self._count(late)
+        self._n_blocks += 1
+        self._n_late += late
+        self._n_invalid += damaged
         return out
 
     def _smooth(self, out: NDArray[np.float32]) -> None:
@@ -164,10 +175,6 @@ class ThreadedProcessor:
         if ramp.size:
             out[..., : ramp.size] += self._step[..., None] * ramp
             self._n_faded += ramp.size
-
-    def _count(self, late: bool) -> None:
-        old = self._counters
-        self._counters = Counters(old.blocks + 1, old.late_blocks + late)
 
     def _work(self) -> None:
         while self._wake.get():

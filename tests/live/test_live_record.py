@@ -244,3 +244,19 @@ def test_a_session_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
             play_file(session, reader, tmp_path / "out.wav", block=256, force=True)
     assert (tmp_path / "out.wav").read_bytes() == b"of before"
     assert hidden_beside(tmp_path / "out.wav") == []
+
+
+def test_a_damaged_sample_of_a_card_spoils_neither_the_take_nor_what_is_shown(tmp_path):
+    mixture = noise(2, RATE)
+    mixture[0, RATE - 1_000] = np.nan
+    settings = LiveSettings([GUITAR], RATE, record_folder=tmp_path / "take")
+    with LiveSession(steered("live"), settings) as session:
+        play(session, mixture)
+        assert sum(session.surface.meters("guitar")["directions"]) == pytest.approx(1)
+    names, sounds = ("input", "guitar", "residual"), []
+    for name in names:
+        with AudioReader(tmp_path / "take" / f"{name}.wav") as reader:
+            sounds.append(np.concatenate(list(reader.blocks(65_536)), axis=1))
+    length = sounds[1].shape[1]
+    assert length > RATE // 2
+    assert np.abs(sounds[0][:, :length] - sounds[1] - sounds[2]).max() < 1e-6

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.blocks import Fifo, FrameDelay, adapter_delay, read_ring, write_ring
+from realtime.blocks import Fifo, FrameDelay, adapter_delay, read_ring, sane, write_ring
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3_000)), max_size=40))
@@ -68,3 +68,10 @@ def test_of_more_than_a_ring_holds_the_last_is_kept():
     ring = np.zeros(10)
     write_ring(ring, 3, np.arange(25.0))
     np.testing.assert_array_equal(read_ring(ring, 28, 10), np.arange(15.0, 25.0))
+
+
+def test_a_block_without_damage_is_not_copied():
+    block = np.array([[0, -(2.0**20)], [1, 2.0**20]], np.float32)
+    assert sane(block)[0] is block
+    cleaned, damaged = sane(np.array([[np.nan, 1, 2.0**21, -np.inf]], np.float32))
+    assert (cleaned.tolist(), damaged) == ([[0, 1, 0, 0]], 3)

@@ -23,6 +23,14 @@ def test_damaged_samples_are_silenced_and_counted(value):
     assert np.array_equal(Separator(load_model("panorama"), 44_100).process(clean), out)
 
 
+def test_a_damaged_sample_of_a_mono_mixture_counts_once():
+    separator = Separator(load_model("panorama"), 44_100, channels=1)
+    signal = noise(1, 9_000)
+    signal[0, 4_000:4_003] = np.nan
+    assert np.isfinite(separator.process(signal)).all()
+    assert separator.invalid_samples == 3
+
+
 def test_a_model_that_gives_nan_is_started_anew_and_its_target_dry():
     separator = Separator(nan_at(10), 44_100)
     blocks = np.split(noise(2, 12_800), 50, axis=1)

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 import time
 from types import SimpleNamespace
@@ -267,3 +268,30 @@ def test_the_reason_of_a_fault_is_kept():
     with engine:
         _play(engine, noise(2, 30 * 256), _until_done)
         assert engine.fault == "a weight is missing", "what failed first is what to look at"
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 3e38])
+@pytest.mark.parametrize("runs", [False, True], ids=["dry", "separated"])
+def test_damaged_samples_are_silenced_where_sound_comes_in(value, runs):
+    signal, seen = noise(2, 20_000), []
+    engine = _engine(identity())
+    separate = engine.separator.process
+    engine.separator.process = lambda block: seen.append(block) or separate(block)
+    signal[0, 9_000:9_003] = value
+    with engine if runs else contextlib.nullcontext():
+        out = _play(engine, signal, _until_done if runs else lambda _: None)
+    signal[0, 9_000:9_003] = 0
+    np.testing.assert_allclose(
+        out.sum(0)[:, engine.latency :], signal[:, : -engine.latency], atol=1e-6
+    )
+    assert not runs or np.isfinite(seen).all(), "so is what follows the separator"
+    assert engine.counters.invalid_samples == 3
+    assert engine.separator.invalid_samples == 0, "they are counted once"
+
+
+def test_a_callback_makes_no_counters(monkeypatch):
+    engine = _engine(identity())
+    monkeypatch.setattr("realtime.threaded.Counters", None)
+    for _ in range(3):
+        engine.process(noise(2, BLOCK))
+    assert engine.counters.blocks == 3
