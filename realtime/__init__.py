@@ -1,7 +1,9 @@
 """The streaming engine: separate targets from a stream of blocks. Needs numpy and onnxruntime only.
 
-In reading order: `separator` (the main path), `stft`, `masks`, `conditions`, `blocks`, `model`,
-`spec`, and `threaded` (the same on a thread of its own).
+In reading order: `separator` (the main path) and what it calls, `blocks`, `stft`, `conditions`,
+`masks`, `joint` and `selection`; `model` and `spec`, what a model is, and `onnx_stream`, how it
+runs, with `turns` and `sliding` where it does not run frame by frame; `threaded`, the same on a
+thread of its own.
 """
 
 from realtime.errors import StemsteerError

@@ -42,7 +42,7 @@ class Separator:
     model : an `OnnxModel` or anything that keeps `realtime.model.Model`.
     sample_rate : Hz, 32 000 to 192 000; the windows scale with it, nothing is resampled.
     targets : how many, or their names; the model's own where it names them.
-    tier : one of the model's: ``live``, ``studio`` or ``offline``.
+    tier : one of those that the model has, by its name in `realtime.spec.TIERS`.
     channels : 2, or 1: a mono mixture is a stereo one with equal channels.
     block_multiple : what every block is a multiple of, for the least latency; None: any sizes.
     conditions : source of the conditions by frame, instead of `set`.
@@ -53,8 +53,8 @@ class Separator:
 
     Attributes
     ----------
-    invalid_samples, model_faults : how many samples, and how often masks, were none, since it was
-        made.
+    invalid_samples, model_faults : how many samples, and how often masks or activity, were none,
+        since it was made.
     activity : (frames, targets) of the newest frames, 0 to 1; None if the model does not tell it.
     on_activity : told the number of a first frame and the activity of it and those after it, which
         holds until the call returns; None: nothing is.
@@ -273,7 +273,8 @@ class Separator:
             self.model_faults = self._sliding.faults
             return to_bins(masks, self.tier.bins)
         outputs = self._stream.step(self._seen(spectra), conditions)
-        self.activity = outputs.get("activity")
+        if "activity" in outputs:
+            self.activity = self._sane_activity(outputs["activity"])
         return self._sane_masks(outputs["masks"])
 
     def _seen(self, spectra: Spectra) -> NDArray[np.float32]:
@@ -299,6 +300,13 @@ class Separator:
         masks, sound = bounded_masks(masks)
         self.model_faults += not sound
         return to_bins(masks, self.tier.bins)
+
+    def _sane_activity(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return activity from 0 to 1; a model that gives other numbers is counted as at fault."""
+        if activity.min(initial=0) >= 0 and activity.max(initial=0) <= 1:
+            return activity  # of NaN neither is true
+        self.model_faults += 1
+        return np.nan_to_num(activity).clip(0, 1)
 
     def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:
         return conditions["direction"][..., 0] if self.spec.mask_axes == "steered" else None

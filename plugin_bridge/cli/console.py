@@ -31,11 +31,12 @@ def warn(words: str, colour: str = "yellow") -> None:
 
 
 def warn_of_model_faults(count: int) -> None:
-    """Warn that a model gave so many times what is no mask; of none say nothing."""
+    """Warn that a model gave so many times no mask or no activity; of none say nothing."""
     if count:
         warn(
-            f"the model gave {count} times what is no mask: not numbers, or more than 24 dB above "
-            "the mix; there its targets are the mix, or no louder than that. Take another model"
+            f"the model gave {count} times what is no mask (not numbers, or more than 24 dB above "
+            "the mix) or no activity (from 0 to 1); there its targets are the mix, or no louder "
+            "than that, and their activity is bounded. Take another model"
         )
 
 

@@ -107,5 +107,5 @@ def _sound(instance: dict[str, Any]) -> str:
     if fault := instance.get("timbre_fault"):
         words.append(f"({fault})")
     if faults := instance["model_faults"]:
-        words.append(f"({faults} times the model gave what is no mask)")
+        words.append(f"({faults} times the model gave no mask or no activity)")
     return printable(", ".join(words))

@@ -60,7 +60,7 @@ class Report:
     """What a render did.
 
     `frames` is the number of samples of each channel; `real_time_factor` the time that it took
-    over the duration of the sound; `model_faults` how often the model gave what is no mask.
+    over the duration of the sound; `model_faults` how often the model gave no mask or no activity.
     """
 
     input: str

@@ -145,7 +145,7 @@ def test_status_shows_labels_without_their_escape_sequences():
         "model_faults": 3,
     }  # fmt: skip
     words = _describe({"pid": 1, "running_s": 2.0, "model": "panorama", "instances": [row]})
-    assert "any, (3 times the model gave what is no mask)" in words
+    assert "any, (3 times the model gave no mask or no activity)" in words
     assert "\x1b" not in words
     assert "\\x1b[31mlead" in words
 

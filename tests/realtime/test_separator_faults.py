@@ -40,6 +40,16 @@ def test_a_model_that_gives_nan_is_started_anew_and_its_target_dry():
     assert not out[0, :, -4_000:].any(), "the model works again"
 
 
+@pytest.mark.parametrize(("given", "told"), [(np.nan, 0), (np.inf, 1), (-np.inf, 0), (1.5, 1)])
+def test_activity_that_is_none_is_bounded_and_counted(given, told):
+    model = identity()
+    model.activity = lambda frames: np.where(frames == 3, given, 0.5)
+    separator = Separator(model, 44_100)
+    separator.process(noise(2, 5 * 256))
+    assert separator.activity[:, 0].tolist() == [0.5, 0.5, 0.5, told, 0.5]
+    assert separator.model_faults == 1
+
+
 def test_a_model_whose_state_is_spoilt_forgets_it():
     def spoilt(frames, spectrum, conditions):  # from its 10th frame on, until it is started anew
         return np.where(frames >= 10, np.nan, 0)[:, None, None, None]
