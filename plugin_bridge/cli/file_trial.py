@@ -61,7 +61,12 @@ class FileTrial:
         model, targets = chosen(self.wanted, self.sounds, lanes, "live", centre=True)
         timbres = timbres_of(targets, model)
         settings = LiveSettings(
-            targets, rate_hz, automation=lanes, chains=self.wanted.chains(), timbres=timbres
+            targets,
+            rate_hz,
+            automation=lanes,
+            chains=self.wanted.chains(),
+            timbres=timbres,
+            wait=True,
         )
         return LiveSession(model, settings)
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 class LiveSettings:
     """How a live session is set up; `block`, the largest one, and `slack` in samples.
 
+    `wait`: whether sound may come late, as that of a file: then it waits for runs of a model that
+    work beside the stream, and what is heard is what is rendered.
+
     Raises ValueError for targets that cannot be taken together (`check_targets`).
     """
 
@@ -50,6 +53,7 @@ class LiveSettings:
     timbres: Mapping[str, TimbrePair] = field(default_factory=dict)
     record_folder: Path | None = None
     force: bool = False
+    wait: bool = False
 
     def __post_init__(self) -> None:
         check_targets(self.targets)
@@ -103,7 +107,7 @@ class LiveSession:
         timbres.conditions = conditions.timbres
         separator = Separator(
             model, settings.sample_rate, targets=names, tier=settings.tier, block_multiple=tier.hop,
-            conditions=conditions, select=has_own_sources(model.spec), wait=False,
+            conditions=conditions, select=has_own_sources(model.spec), wait=settings.wait,
         )  # fmt: skip
         mixer = None
         if chains:

@@ -18,6 +18,7 @@ from plugin_bridge.live.file_player import FilePlayer
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import load_model
 from realtime.errors import StemsteerError
+from tests.support.fakes import slow_runs
 
 pytestmark = pytest.mark.realtime  # it plays at the pace of the clock
 
@@ -185,3 +186,12 @@ def test_what_is_being_written_at_the_end_is_given_up(song):
     player.close()
     assert (left, player.writing) == (["nothing"], False)
     assert player.message.startswith("the stems are not written")
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_session_that_may_be_late_waits_for_runs_beside_it(wait):
+    drums = Target("drums", 0.0, 90.0, instruments=("drums",))
+    stage = LiveSession(slow_runs(0.02), LiveSettings([drums], 44_100, wait=wait)).output_stage
+    for _ in range(5):
+        stage.process(np.zeros((2, 4 * stage.tier.hop), np.float32))
+    assert (stage.separator.late_runs == 0) == wait

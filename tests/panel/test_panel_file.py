@@ -229,6 +229,12 @@ def tried(song, folder, capsys, **wanted):
         yield int(capsys.readouterr().err.split(PORT_LINE)[1].split("/")[0])
 
 
+def test_a_file_waits_for_a_model_that_runs_beside_it(song, tmp_path):
+    wanted = TargetOptions(model="panorama")
+    session = FileTrial(song, wanted, SoundOptions(), RenderOptions(), tmp_path).session()
+    assert session.output_stage.separator.wait
+
+
 def test_a_file_is_heard_moved_and_written_by_a_browser(song, tmp_path, capsys):
     folder = tmp_path / "stems"
     with (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import NO_CONDITIONS, Conditions
-from realtime.spec import MASK_AXES, ModelSpec, Tier
+from realtime.spec import MASK_AXES, ModelSpec, Runs, Tier
 
 Floats = NDArray[np.float32]
 
@@ -115,6 +115,13 @@ def slow(seconds: float, mask: float = 1.0) -> FakeModel:
         return np.full((1, 1, 1, 1), mask, np.float32)
 
     return FakeModel(rule)
+
+
+def slow_runs(seconds: float) -> FakeModel:
+    """A model of drums that runs beside the stream, every fourth hop, and takes its time."""
+    tier = Tier(1024, 256, 128, runs=Runs(frames=8, step=256, every=4, age=3, partial=2))
+    spec = fake_spec(tiers={"live": tier}, conditions={}, targets=("drums",), mask_axes="channels")
+    return FakeModel(slow(seconds).rule, spec)
 
 
 def crashing(at_frame: int) -> FakeModel:
