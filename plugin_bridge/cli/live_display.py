@@ -28,7 +28,8 @@ def table(session: LiveSession, flags: Flags) -> Table:
     counters = session.processor.counters
     late = f"{counters.late_blocks} of {counters.blocks} blocks late"
     lost = f"card lost {flags.input_lost} in, {flags.output_lost} out"
-    caption = f"load {counters.load:.0%}   {late}   {lost}   {session.fault}"
+    parts = [f"load {counters.load:.0%}", late, lost, *_shortcomings(session), session.fault]
+    caption = "   ".join(filter(None, parts))
     return table_of(("stem", "azimuth", "width", "level", ""), rows, caption=caption)
 
 
@@ -42,6 +43,8 @@ def report_session(session: LiveSession, record: Path | None) -> None:
     if session.fault:
         typer.secho(f"stemsteer: {session.fault}", err=True, fg="red")
     warn_of_model_faults(session.output_stage.separator.model_faults)
+    for words in _shortcomings(session):
+        typer.secho(f"stemsteer: {words}", err=True, fg="yellow")
     if counters.jumps:
         typer.secho(
             f"stemsteer: {counters.jumps} times sound was left out, of what is recorded, too: the "
@@ -55,6 +58,16 @@ def report_session(session: LiveSession, record: Path | None) -> None:
             return
         dropped = session.recorder.dropped_hops
         typer.echo(f"recorded in {record}, {dropped} hops lost by the disk", err=True)
+
+
+def _shortcomings(session: LiveSession) -> list[str]:
+    """Return what is not as it should be without any block being late; nothing where all is."""
+    words = []
+    if late_runs := session.output_stage.separator.late_runs:
+        words.append(f"{late_runs} runs of the model came too late: masks of before went on")
+    if damaged := session.processor.counters.invalid_samples:
+        words.append(f"{damaged} damaged samples came in and were silenced")
+    return words
 
 
 def print_devices(cards: list[Any]) -> None:

@@ -21,6 +21,7 @@ from realtime.stft import Audio
 Process = Callable[[Audio], Audio]
 PROBE_S, GAP_S = 0.1, 0.5  # of noise to measure by, and how long its echo is waited for
 TRIES = 6
+SPARE_S = 2.0  # beyond the time of all tries, for a card to start
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def measure_latency(device: str | int | None, sample_rate: float, block: int) ->
 
     Plays noise, again and again for a few seconds, and finds it in what comes in.
 
-    Raises StemsteerError if it does not come in.
+    Raises StemsteerError if it does not come in, or the card stops.
     """
     noise = np.random.default_rng(1).standard_normal(round(PROBE_S * sample_rate)) * 0.1
     period = np.concatenate([noise, np.zeros(round(GAP_S * sample_rate))]).astype(np.float32)
@@ -127,8 +128,16 @@ def measure_latency(device: str | int | None, sample_rate: float, block: int) ->
         return np.tile(period[due % period.size], (2, 1))
 
     with stream(process, device, sample_rate, block):
+        patience_s = received.size / sample_rate + SPARE_S
+        until_s = time.monotonic() + patience_s
         for start in range(0, received.size, period.size):
             while position < start + period.size:
+                if time.monotonic() > until_s:
+                    raise StemsteerError(
+                        f"the sound card has taken {position / sample_rate:.1f} s of sound in "
+                        f"{patience_s:.1f} s, expected {received.size / sample_rate:.1f}: end what "
+                        "else uses it, or name another one by --device, and measure again"
+                    )
                 time.sleep(0.02)
             echo = received[start : start + period.size]
             with contextlib.suppress(StemsteerError):

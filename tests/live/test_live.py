@@ -16,16 +16,18 @@ from typer.testing import CliRunner
 
 from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.cli import app as cli
-from plugin_bridge.cli.live_display import report_session
+from plugin_bridge.cli.live_display import report_session, table
 from plugin_bridge.control.metering import direction_histogram
+from plugin_bridge.control.target import Target
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.recorder import StemRecorder
 from plugin_bridge.hosting.chain import PluginChain
 from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.live.audio_device import Flags
 from plugin_bridge.live.file_device import play_file
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
-from tests.support.fakes import FakeModel, fake_spec
+from tests.support.fakes import FakeModel, fake_spec, slow_runs
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
 pytestmark = pytest.mark.realtime
@@ -106,6 +108,22 @@ def test_a_model_that_gives_no_masks_is_told_at_the_end(capsys):
         session.output_stage.reset()  # as a jump does
         report_session(session, None)
     assert re.search(r"the model gave \d+ times what is no mask", capsys.readouterr().err)
+
+
+def test_late_runs_and_damaged_samples_are_told_while_it_runs_and_at_the_end(capsys):
+    mixture = panned(20, RATE // 4)
+    mixture[:, 5_000] = np.nan
+    drums = [Target("drums", 0.0, 90.0, instruments=("drums",))]
+    with LiveSession(slow_runs(0.1), LiveSettings(drums, RATE)) as session:
+        play(session, mixture)
+        late = session.output_stage.separator.late_runs
+        caption = table(session, Flags()).caption
+        report_session(session, None)
+    told = capsys.readouterr().err
+    for words in (f"{late} runs of the model came too late", "2 damaged samples"):
+        assert words in caption
+        assert f"stemsteer: {words}" in told
+    assert late > 0
 
 
 def test_the_meters_tell_levels_and_directions():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +33,25 @@ def test_an_echo_is_found_and_its_absence_said():
     for silence in (np.zeros(9000), np.random.default_rng(2).standard_normal(9000)):
         with pytest.raises(StemsteerError, match="by a cable"):
             audio_device.find(noise, silence)
+
+
+def test_a_card_that_stops_is_not_measured_for_ever(monkeypatch):
+    now_s = [0.0]
+
+    def sleep(seconds):
+        now_s[0] += seconds
+        assert now_s[0] < 60, "it waits for ever"
+
+    @contextlib.contextmanager
+    def stopping(process, *_):
+        process(np.zeros((2, 4410), np.float32))
+        yield 0.0, audio_device.Flags()
+
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], sleep=sleep)
+    monkeypatch.setattr(audio_device, "time", clock)
+    monkeypatch.setattr(audio_device, "stream", stopping)
+    with pytest.raises(StemsteerError, match=r"taken 0\.1 s of sound in 5\.6 s, expected 3\.6"):
+        audio_device.measure_latency(None, RATE, 256)
 
 
 def test_without_a_sound_card_it_says_what_to_do():
