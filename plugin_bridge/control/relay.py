@@ -18,19 +18,20 @@ from plugin_bridge.control.remote import (
     TimbreWords,
     Values,
 )
+from plugin_bridge.control.servers import FaultReport, Report
 from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import TimbreChange
 
 
-def relay(surface: ControlSurface, pipe: Connection) -> None:
+def relay(surface: ControlSurface, pipe: Connection, report: Report) -> None:
     """Apply what comes from a `SurfaceProxy`, and answer with snapshots when asked.
 
     What is asked here of timbres, and heard, goes over with the answers, and so does why a change
-    was refused. Returns when the other side says that it ends. Raises EOFError or OSError if it
-    does not say so.
+    was refused. An exception in the surface is told, once of each kind, and ends nothing else.
+    Returns when the other side says that it ends. Raises EOFError or OSError if it does not say so.
     """
     told: Values = {}
-    pace = _Pace()
+    pace, faults = _Pace(), FaultReport(report)
     for instance in surface.instances:
         pipe.send(TimbreWords(instance, surface.timbres(instance)))
     while True:
@@ -40,21 +41,25 @@ def relay(surface: ControlSurface, pipe: Connection) -> None:
         if not is_message:
             if pace.stream:
                 meters = pace.brings_meters
-                pipe.send(snapshot_of(surface, pace.stream.heard, told, meters=meters))
+                pipe.send(_answer(surface, pace.stream.heard, told, faults, meters=meters))
                 pace.step()
             continue
         if (message := pipe.recv()) is None:
             return
         if isinstance(message, (TimbreChange, Listen)):
-            if refusal := _apply(surface, message):
+            refusal = None
+            with faults.survived(surface):
+                refusal = _apply(surface, message)
+            if refusal:
                 pipe.send(refusal)
             continue
         moves, heard, stream = message
         for (instance, name), value in moves.items():
-            surface.set_value(instance, name, value)
+            with faults.survived(surface):
+                surface.set_value(instance, name, value)
             told.pop((instance, name), None)  # over there it may be another by now
         if heard is not None:
-            pipe.send(snapshot_of(surface, heard, told))
+            pipe.send(_answer(surface, heard, told, faults))
         pace.follow(stream)
 
 
@@ -105,6 +110,24 @@ def _apply(surface: ControlSurface, change: TimbreChange | Listen) -> Refusal | 
         words = surface.timbres(change.instance)
         return Refusal(change.instance, f"{what}: {error}", words)
     return None
+
+
+def _answer(
+    surface: ControlSurface,
+    heard: Iterable[str],
+    told: Values,
+    faults: FaultReport,
+    *,
+    meters: bool = True,
+) -> Snapshot:
+    """Return the snapshot of a surface; where that fails one without news, and all with the next.
+
+    The other side waits for an answer, and would ask no more without one.
+    """
+    with faults.survived(surface):
+        return snapshot_of(surface, heard, told, meters=meters)
+    told.clear()
+    return Snapshot({}, {}, {})
 
 
 def snapshot_of(

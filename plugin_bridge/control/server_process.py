@@ -119,7 +119,7 @@ class ServerProcess:
 
     def _relay(self) -> None:
         try:
-            relay(self._surface, self._pipe)
+            relay(self._surface, self._pipe, self._report)
         except (EOFError, OSError):
             if not self._closing:
                 status = self._wait()

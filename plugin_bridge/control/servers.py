@@ -62,24 +62,37 @@ class ServerSettings(Protocol):
         """
 
 
+class FaultReport:
+    """Tells exceptions of ours, once of each kind, so that what meets them can go on."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._told = report, set[str]()
+
+    @contextlib.contextmanager
+    def survived(self, what: object) -> Iterator[None]:
+        """Run a block; an exception in it, on behalf of `what`, is told and ends only the block."""
+        try:
+            yield
+        except Exception as error:
+            words = f"{type(what).__name__}: {type(error).__name__}: {error}"
+            if words not in self._told and len(self._told) < 100:
+                self._told.add(words)
+                self._report(f"a fault of Stemsteer itself, it goes on: {words}")
+            time.sleep(AFTER_FAULT_S)  # a fault that stays must not take the processor
+
+
 def attend_until(ended: Callable[[], bool], attended: Sequence[Attended], report: Report) -> None:
     """Look after all of them until `ended`.
 
     An exception in one ends neither it nor the others: it is told, once of each kind.
     """
-    told: set[str] = set()
+    faults = FaultReport(report)
     while not ended():
         wait_s = min(LONGEST_SLEEP_S, *(each.due_in_s() for each in attended))
         select.select(attended, [], [], max(0.0, wait_s))
         for each in attended:
-            try:
+            with faults.survived(each):
                 each.attend()
-            except Exception as error:
-                words = f"{type(each).__name__}: {type(error).__name__}: {error}"
-                if words not in told and len(told) < 100:
-                    told.add(words)
-                    report(f"a fault of Stemsteer itself, it goes on: {words}")
-                time.sleep(AFTER_FAULT_S)  # a fault that stays must not take the processor
 
 
 @contextlib.contextmanager

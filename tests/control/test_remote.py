@@ -20,8 +20,20 @@ from plugin_bridge.control.timbre_requests import TimbreChange
 
 class Sounding(MemorySurface):
     looks = measured = 0
+    fails = False
+
+    def __init__(self, instances):
+        super().__init__(instances)
+        self.faults = []
+
+    def set_value(self, instance, name, value):
+        if self.fails and instance == "bass":
+            raise KeyError(name)
+        super().set_value(instance, name, value)
 
     def meters(self, instance):
+        if self.fails:
+            raise ValueError("no negative elements")
         self.measured += 1
         return {"load": (float(self.measured),)}
 
@@ -39,7 +51,7 @@ def pair():
     """A surface, and its proxy; both ends are in this process."""
     surface = Sounding(["guitar", "bass"])
     ours, theirs = multiprocessing.Pipe()
-    thread = threading.Thread(target=relay, args=(surface, theirs))
+    thread = threading.Thread(target=relay, args=(surface, theirs, surface.faults.append))
     thread.start()
     proxy = SurfaceProxy(ours, {name: surface.controls(name) for name in surface.instances})
     yield surface, proxy
@@ -145,3 +157,24 @@ def test_a_timbre_that_is_refused_there_is_told_here_and_moves_go_on(pair):
     attend_until(proxy, lambda: "learn: nothing" in proxy.requests.answers.get("bass", ""))
     proxy.set_value("guitar", "azimuth", 10.0)
     attend_until(proxy, lambda: surface.value("guitar", "azimuth") == 10)
+
+
+def test_a_fault_in_what_a_surface_shows_is_told_once_and_ends_nothing(pair):
+    surface, proxy = pair
+    surface.fails = True
+    surface.set_value("guitar", "width", 30.0)
+    proxy.set_value("bass", "azimuth", 5.0)
+    proxy.set_value("guitar", "azimuth", 10.0)
+    until_s = time.monotonic() + 0.2
+    attend_until(proxy, lambda: proxy.meters("guitar") or time.monotonic() > until_s)
+    assert surface.value("guitar", "azimuth") == 10, "other moves are made"
+    named = sorted(words.split("it goes on: Sounding: ")[1] for words in surface.faults)
+    assert named == ["KeyError: 'azimuth'", "ValueError: no negative elements"]
+    surface.fails = False
+    attend_until(proxy, lambda: proxy.meters("guitar"))
+    assert proxy.value("guitar", "width") == 30, "what was not told is told"
+    attend_until(proxy, lambda: proxy.refresh({"guitar"}, 0.02))
+    surface.fails = True
+    attend_until(proxy, lambda: len(surface.faults) == 2 and not proxy.refresh({"guitar"}, 0.02))
+    surface.fails = False
+    attend_until(proxy, lambda: proxy.refresh({"guitar"}, 0.02))
