@@ -35,6 +35,7 @@ class LiveLanes:
     rest : values of the controls that have no lane, by target.
     frame_s : time between frames.
     parameters : controls of plugins on a stem, by target, as ``plugin/parameter``.
+    left_out : controls of the table that do nothing here, so that there are none.
     meters, sound : give the meters and the newest sound of a target.
     facts : of all targets.
     timbres : of the targets; None if there are none to be had.
@@ -51,6 +52,7 @@ class LiveLanes:
         frame_s: float,
         *,
         parameters: Mapping[str, Mapping[str, Control]] | None = None,
+        left_out: Collection[str] = (),
         meters: Callable[[str], Meters] = lambda instance: {},
         sound: Callable[[str], Sound | None] = lambda instance: None,
         facts: Facts | None = None,
@@ -59,6 +61,7 @@ class LiveLanes:
     ) -> None:
         self.instances = tuple(instances)
         self._automation, self._rest, self._frame_s = automation, rest, frame_s
+        self._inputs = {n: row for n, row in INPUTS_BY_NAME.items() if n not in left_out}
         self._parameters, self._meters, self._log = parameters or {}, meters, log
         self._sound, self._facts = sound, facts or {}
         self._timbres = timbres or LiveTimbres(())
@@ -70,7 +73,7 @@ class LiveLanes:
         self._time_s = 0.0
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        return {**INPUTS_BY_NAME, **self._parameters.get(instance, {})}
+        return {**self._inputs, **self._parameters.get(instance, {})}
 
     def value(self, instance: str, name: str) -> float:
         if (instance, name) in self._values:

@@ -16,6 +16,12 @@ from realtime.errors import StemsteerError
 from realtime.separator import RESIDUAL
 from realtime.stft import Audio
 
+LEFT_OUT = ("mix", "mode", "bypass")
+"""Controls that do nothing here: they choose what of a target is heard."""
+EVERY_STEM_IS_HEARD = (
+    "with plugins on the stems every stem is heard: leave mode, mix and bypass out, and set levels "
+    "by gain"
+)
 CHUNK = 256  # samples that a plugin gets at once, always: what it does may depend on their number
 
 
@@ -54,8 +60,8 @@ class StemMixer:
 
     Raises
     ------
-    ValueError for a chain on a stem that is not there, or a lane that moves a parameter that is
-    not there: on its stem, or for all stems on any.
+    ValueError for a chain on a stem that is not there, a lane that moves a parameter that is not
+    there: on its stem, or for all stems on any; or a lane of a control in `LEFT_OUT`.
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class StemMixer:
             raise ValueError(
                 f"no stem {min(unknown)!r} for a chain; there are {', '.join(self.stems)}"
             )
+        if conditions.moves(*LEFT_OUT):
+            raise ValueError(EVERY_STEM_IS_HEARD)
         self._chains = [chains.get(stem) for stem in self.stems]
         self._conditions, self._channels, self._first = conditions, channels, first
         self._block_delay = adapter_delay(CHUNK, block_multiple)

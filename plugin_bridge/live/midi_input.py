@@ -71,7 +71,8 @@ def controller_callback(surface: ControlSurface, mapping: ControllerMap) -> OnMe
             return
         (target, name), value = moved
         for instance in surface.instances if target == ALL else (target,):
-            surface.set_value(instance, name, value)
+            if name in surface.controls(instance):
+                surface.set_value(instance, name, value)
 
     return on_message
 

@@ -25,8 +25,9 @@ It returns whether it has kept them."""
 class OutputStage:
     """A `StemProcessor` for a `ThreadedProcessor`, like the separator in it.
 
-    Equation: `process` gives the stems of the separator, each target by its `OutputLevels`;
-    with a mixer, all stems through their plugins.
+    Equation: `process` gives the stems of the separator, each target by its `OutputLevels`. With a
+    mixer it gives all stems through their plugins, each target by its gain alone: every stem is
+    heard then, so that mix, mode and bypass have no meaning.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from plugin_bridge.control.target import Target, TimbrePair, check_targets
 from plugin_bridge.control.target_conditions import facts_of, has_own_sources
 from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
-from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.hosting.stem_mixer import LEFT_OUT, StemMixer
 from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
 from realtime.errors import StemsteerError
@@ -67,7 +67,8 @@ class LiveSession:
 
     Raises
     ------
-    ValueError for a lane of a target that is not there, or a tier that the model has not.
+    ValueError for a lane of a target that is not there, or, with plugins, of mix, mode or bypass,
+    and for a tier that the model has not.
     StemsteerError for a chain that cannot be used, or a recording that would replace files.
     """
 
@@ -90,6 +91,7 @@ class LiveSession:
             {target.name: target.values for target in settings.targets},
             tier.hop / settings.sample_rate,
             parameters={stem: chain.controls() for stem, chain in chains.items()},
+            left_out=LEFT_OUT if chains else (),
             meters=self._meters,
             sound=lambda target: self.output_stage.sound(target),
             facts=facts_of(model.spec, settings.tier, settings.sample_rate),

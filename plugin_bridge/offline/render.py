@@ -25,7 +25,7 @@ from plugin_bridge.control.target_conditions import has_own_sources, takes_width
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
 from plugin_bridge.files.stem_files import StemFiles
-from plugin_bridge.hosting.stem_mixer import StemMixer, compensated
+from plugin_bridge.hosting.stem_mixer import EVERY_STEM_IS_HEARD, StemMixer, compensated
 from plugin_bridge.offline.activity import ActivityLog
 from plugin_bridge.offline.parts import Part, PartConditions, parts_of, summed
 from plugin_bridge.offline.presence import Pairs, within_stretches
@@ -287,11 +287,8 @@ def _mixer(
         return None
     from plugin_bridge.hosting.chain_file import read_chain  # pedalboard is slow to import
 
-    if settings.mode != "isolate" or conditions.moves("mix", "mode", "bypass"):
-        raise ValueError(
-            "with plugins on the stems every stem is heard: leave mode, mix and bypass out, and "
-            "set levels by gain"
-        )
+    if settings.mode != "isolate":
+        raise ValueError(EVERY_STEM_IS_HEARD)
     if MIX in map(name_key, conditions.targets):
         raise ValueError(f"a target is called {MIX!r}, as the sum of all stems is; rename it")
     chains = {

@@ -9,10 +9,14 @@ import pedalboard
 import pytest
 import soundfile
 
-from plugin_bridge.automation import Lane, Point
+from plugin_bridge.automation import Automation, Lane, Point
+from plugin_bridge.automation.automation import ALL
+from plugin_bridge.automation.formats.midi import ControllerMap
+from plugin_bridge.control.surface import INPUTS_BY_NAME as CONTROLS
 from plugin_bridge.hosting import parameters
 from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
+from plugin_bridge.live.midi_input import controller_callback
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
 from tests.support.chains import RATE, chain, conditions, run, write
@@ -53,6 +57,27 @@ def test_a_value_that_a_plugin_refuses_is_told_and_costs_no_hop(tmp_path):
         play(session, panned(20, RATE // 2))
         assert session.processor.counters.faults == 0
         assert "wet_level cannot be 500.0" in session.fault
+
+
+def test_live_has_no_controls_that_do_nothing_with_plugins_on_the_stems(tmp_path):
+    chains = {"guitar": write(tmp_path, [{"plugin": "Gain"}])}
+    surface = LiveSession(load_model("panorama"), LiveSettings(GUITAR, RATE, chains=chains)).surface
+    assert not {"mix", "mode", "bypass"} & set(surface.controls("guitar"))
+    assert {"azimuth", "gain", "gain/gain_db"} <= set(surface.controls("guitar"))
+    on_message = controller_callback(surface, ControllerMap.of_table())
+    on_message([0xB0, CONTROLS["bypass"].midi_cc, 127])
+    on_message([0xB0, CONTROLS["gain"].midi_cc, 0])
+    assert set(surface.moved) == {("guitar", "gain")}
+
+
+@pytest.mark.parametrize("name", ["mix", "mode", "bypass"])
+@pytest.mark.parametrize("target", ["guitar", ALL])
+def test_live_refuses_lanes_that_would_do_nothing_with_plugins_on_the_stems(tmp_path, name, target):
+    lanes = Automation({(target, name): Lane.steps([0.0, 1.0], [0.0, 1.0])})
+    chains = {"guitar": write(tmp_path, [{"plugin": "Gain"}])}
+    settings = LiveSettings(GUITAR, RATE, chains=chains, automation=lanes)
+    with pytest.raises(ValueError, match="every stem is heard: leave mode, mix and bypass out"):
+        LiveSession(load_model("panorama"), settings)
 
 
 def test_a_parameter_that_is_no_number_is_refused(tmp_path):

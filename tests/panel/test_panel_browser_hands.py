@@ -265,3 +265,24 @@ def test_what_changes_nothing_is_no_step_to_undo(told_page):
     told.page.keyboard.press("1")
     assert undo.is_disabled()
     assert told.page.get_by_role("button", name="Redo").is_enabled()
+
+
+def test_a_sound_with_plugins_has_no_controls_that_do_nothing(told_page):
+    everything = told_page().everything
+    left = {name: dict(row) for name, row in everything["values"].items()}
+    for name in ("mix", "mode", "bypass"):
+        del left["guitar"][name]
+    told = told_page(told={"values": left})
+    page = told.page
+    page.get_by_text("every stem is heard").wait_for()
+    for name in ("#bypass", "#hear", "[data-control=mix]"):
+        assert page.locator(name).is_hidden(), name
+    handle(page).focus()
+    for key in ("1", "2", "3", "b", "PageUp"):
+        page.keyboard.press(key)
+    until(told.moves)
+    assert told.moves() == [("guitar", "azimuth", 5)]
+    handle(page, "lead vocals").click()
+    told.shows("lead vocals")
+    assert page.locator("#bypass").is_visible()
+    assert page.get_by_text("every stem is heard").is_hidden()

@@ -51,6 +51,9 @@ export class Controls {
     if (!this.#rows.length) this.#makeRows();
     document.getElementById("name").textContent = surface.selected;
     for (const row of this.#rows) this.#show(row);
+    const chosen = surface.has("mode"); // what of the sound is heard
+    document.getElementById("hear").hidden = this.bypass.hidden = !chosen;
+    document.getElementById("all-heard").hidden = chosen;
     const heard = this.#heard();
     for (const button of this.hear) {
       button.setAttribute("aria-pressed", button.dataset.hear === heard);
@@ -125,7 +128,7 @@ export class Controls {
   #show(parts) {
     const { name, scale, range, number, row, timbre } = parts;
     const value = Math.round(this.surface.value(name) * scale * 100) / 100;
-    row.hidden = Boolean(timbre) && !this.surface.fact("instruments");
+    row.hidden = !this.surface.has(name) || (Boolean(timbre) && !this.surface.fact("instruments"));
     if (range.valueAsNumber !== value) range.value = value;
     if (parts.typedFor !== this.surface.selected) parts.typedFor = "";
     if (!parts.typedFor && number.valueAsNumber !== value) number.value = value;

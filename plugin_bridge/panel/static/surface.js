@@ -65,6 +65,11 @@ export class Surface extends EventTarget {
     return this.values[instance]?.[name] ?? this.controls[name]?.default ?? 0;
   }
 
+  // Whether a sound has a control: with plugins on its stems it has no mix, mode and bypass.
+  has(name, instance = this.selected) {
+    return name in (this.values[instance] ?? {});
+  }
+
   meter(name) {
     return this.meters[this.selected]?.[name];
   }
@@ -73,13 +78,14 @@ export class Surface extends EventTarget {
     return this.facts[this.selected]?.[name] ?? "";
   }
 
-  // Move a control here, and tell the server.
+  // Move a control here, and tell the server; one that is not there is left out.
   set(name, value, instance = this.selected) {
+    if (!this.has(name, instance)) return;
     const { low, high, kind } = this.controls[name];
     value = Math.min(Math.max(value, low), high);
     value = kind === "float" ? Math.round(value * 1000) / 1000 : Math.round(value);
     if (instance === this.selected) this.#wished = instance; // also where another one was wished
-    (this.values[instance] ??= {})[name] = value;
+    this.values[instance][name] = value;
     (this.#moves[instance] ??= {})[name] = value;
     this.#held.set(`${instance} ${name}`, performance.now() + HELD_MS);
     const due = this.#sent + SEND_MS - performance.now();
