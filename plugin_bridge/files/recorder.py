@@ -18,7 +18,7 @@ from realtime.claim import Claim
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
-QUEUED_HOPS = 4096  # about ten seconds: more than a busy disk takes
+QUEUED_S = 10.0  # of sound that may wait for the disk: more than a busy one takes
 INPUT = "input"  # name of the file of what came in
 LANES_FILE = "lanes.csv"  # the recorded moves, beside the sound
 UNKNOWN_LENGTH = 1 << 40  # samples, so that a file may outgrow 4 GB
@@ -55,7 +55,10 @@ class StemRecorder:
         self.dropped_hops = 0
         self._full_disk: StemsteerError | None = None
         self._to_skip = 0  # samples of the stems, until they are in step with the input
-        self._queue: queue.Queue[list[Audio] | None] = queue.Queue(QUEUED_HOPS)
+        self._queue: queue.SimpleQueue[list[Audio] | None] = queue.SimpleQueue()
+        self._most_queued = int(QUEUED_S * sample_rate)
+        self._n_put = 0  # samples, by the thread that calls `put`
+        self._n_taken = 0  # of these, by the thread that writes
         self._thread = threading.Thread(target=self._write, name="stemsteer-recorder", daemon=True)
 
     def start(self, latency: int) -> None:
@@ -84,11 +87,12 @@ class StemRecorder:
 
         Return whether it is kept; if not, the files go on with the next hop.
         """
-        try:
-            self._queue.put_nowait([mixture.copy(), *stems.copy()])
-        except queue.Full:
+        size = mixture.shape[1]
+        if self._n_put + size - self._n_taken > self._most_queued:
             self.dropped_hops += 1
             return False
+        self._n_put += size
+        self._queue.put([mixture.copy(), *stems.copy()])
         return True
 
     @property
@@ -128,10 +132,11 @@ class StemRecorder:
 
     def _write(self) -> None:
         while (sounds := self._queue.get()) is not None:
+            mixture, *stems = sounds
+            self._n_taken += mixture.shape[1]
             if self._full_disk is not None:
                 self.dropped_hops += 1
                 continue
-            mixture, *stems = sounds
             skipped = min(self._to_skip, mixture.shape[1])
             self._to_skip -= skipped
             ready = [mixture, *(stem[:, skipped:] for stem in stems)]

@@ -17,6 +17,7 @@ from plugin_bridge.files.audio_writer import AudioWriter
 from plugin_bridge.files.recorder import StemRecorder
 from realtime.claim import Claim
 from realtime.errors import StemsteerError
+from tests.support.engine_sandbox import until
 
 RATE = 44_100
 TWICE_INVERTED = '[{"plugin": "Invert", "name": "a"}, {"plugin": "Invert", "name": "b"}]'
@@ -193,6 +194,27 @@ def recorder(folder, *, force=False):
 
 def put(tape, level):
     tape.put(level * HOP, np.stack([level * HOP, 0 * HOP]))
+
+
+@pytest.mark.parametrize("hop", [64, 1024])
+def test_ten_seconds_wait_for_the_disk_whatever_the_hop(tmp_path, hop):
+    tape, sound = recorder(tmp_path), np.ones((2, hop), np.float32)  # that nobody writes
+    kept = 0
+    while tape.put(sound, np.stack([sound, sound])):
+        kept += hop
+        assert kept < 20 * RATE, "memory is bounded"
+    assert kept / RATE == pytest.approx(10, abs=0.1)
+    assert tape.dropped_hops == 1
+
+
+def test_a_disk_that_is_quick_enough_loses_nothing_however_long_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr("plugin_bridge.files.recorder.QUEUED_S", 0.1)
+    tape = recorder(tmp_path)
+    tape.start(0)
+    for _ in range(500):
+        until(lambda: tape.put(HOP, np.stack([HOP, HOP])), "there is room again")
+    tape.close()
+    assert soundfile.info(tmp_path / "a.wav").frames == 500 * 128
 
 
 @pytest.mark.parametrize("force", [False, True])
