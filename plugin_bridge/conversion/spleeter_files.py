@@ -131,21 +131,31 @@ def unpacked(archive: Path) -> Iterator[Path]:
     ------
     StemsteerError if it holds none, or more than a checkpoint can.
     """
-    with tempfile.TemporaryDirectory() as place, tarfile.open(archive, "r|*") as packed:
-        left = MAX_BYTES
+    with tempfile.TemporaryDirectory() as place:
         try:
-            for member in packed:
-                name = Path(member.name).name
-                file = packed.extractfile(member) if member.isfile() else None
-                if file is None or not name.startswith("model."):
-                    continue
-                left -= member.size
-                if left < 0:
-                    raise StemsteerError(f"{archive} holds more than {MAX_BYTES >> 30} GB")
-                (Path(place) / name).write_bytes(file.read())
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise StemsteerError(f"{archive} cannot be unpacked: {error}") from error
+            with tarfile.open(archive, "r|*") as packed:
+                for name, file in _checkpoint_files(packed, archive):
+                    (Path(place) / name).write_bytes(file)
+        except (tarfile.TarError, EOFError, ValueError, TypeError) as error:  # by damage, all four
+            raise StemsteerError(
+                f"{archive} cannot be unpacked ({error}), expected a whole archive of Spleeter's: "
+                "download it again"
+            ) from error
         index = Path(place) / "model.index"
         if not index.is_file():
             raise StemsteerError(f"{archive} holds no checkpoint: expected model.index in it")
         yield index
+
+
+def _checkpoint_files(packed: tarfile.TarFile, archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a checkpoint in an archive, without the folders that they are in."""
+    left = MAX_BYTES
+    for member in packed:
+        name = Path(member.name).name
+        file = packed.extractfile(member) if member.isfile() else None
+        if file is None or not name.startswith("model."):
+            continue
+        left -= member.size
+        if left < 0:
+            raise StemsteerError(f"{archive} holds more than {MAX_BYTES >> 30} GB")
+        yield name, file.read()

@@ -277,6 +277,20 @@ def test_what_is_no_checkpoint_is_refused_with_what_is_expected(tmp_path, networ
         install.add_file(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"not a tar at all" * 100, b"\x1f\x8b\x08\x08", b"BZh9", b"\xfd7zXZ\0"],
+    ids=["text", "gzip", "bzip2", "xz"],
+)
+def test_a_damaged_archive_is_told_in_a_line(tmp_path, models, content):
+    (tmp_path / "4stems.tar.gz").write_bytes(content)
+    done = stemsteer("models", "add", str(tmp_path / "4stems.tar.gz"))
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    assert "4stems.tar.gz cannot be unpacked" in done.stderr
+    assert "download it again" in done.stderr
+
+
 def test_a_name_that_is_a_path_is_refused(tmp_path):
     folder = save_umx(tmp_path / "w", vocals=umx())
     for name in ("../up", "a/b", "", ".hidden"):
