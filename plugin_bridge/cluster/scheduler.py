@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 import queue
@@ -141,7 +142,7 @@ def _result(future: Future, work: Work, job: Job) -> Record | None:
     """
     try:
         result: Any = future.result(timeout=_RESULT_S)
-    except TimeoutError:
+    except (TimeoutError, asyncio.TimeoutError):  # two classes on Python 3.10
         return None
     except Exception as error:  # the worker is gone, has another version ...
         words = f"{type(error).__name__}: {error}"
