@@ -86,11 +86,11 @@ class Clip:
 
 def _stretch(source: AudioReader, start_s: float, end_s: float) -> Audio:
     first, last = round(start_s * source.sample_rate), round(end_s * source.sample_rate)
-    pieces, position = [np.zeros((source.channels, 0), np.float32)], 0
-    for block in source.blocks(BLOCK):
-        pieces.append(block[:, max(0, first - position) : max(0, last - position)])
-        position += block.shape[1]
-        if position >= last:
+    pieces, missing = [np.zeros((source.channels, 0), np.float32)], last - first
+    for block in source.blocks(BLOCK, start=first):
+        pieces.append(block[:, :missing])
+        missing -= pieces[-1].shape[1]
+        if not missing:
             break
     return np.concatenate(pieces, axis=1)
 

@@ -57,6 +57,14 @@ def test_a_stretch_of_a_file_is_read_at_another_rate(clips):
     assert Clip.parse(str(clips)) == Clip(clips), "a name with @ is a name"
 
 
+def test_of_a_long_file_only_the_stretch_is_read(tmp_path):
+    sound = noise(1, 10 * RATE)
+    sound[:, :100] = np.nan  # which nobody could read
+    soundfile.write(tmp_path / "long.wav", sound.T, RATE, subtype="FLOAT")
+    audio = Clip.parse(f"{tmp_path / 'long.wav'}@7-9").read(RATE, 30)
+    np.testing.assert_array_equal(audio, sound[:, 7 * RATE : 9 * RATE])
+
+
 @pytest.mark.parametrize("to_hz", [22_050, 44_100, 48_000, 96_000])
 def test_resampling_keeps_length_pitch_and_level(to_hz):
     audio = np.stack([tone(440, RATE), tone(3000, RATE)])
