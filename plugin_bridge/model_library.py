@@ -43,9 +43,15 @@ class InstalledModel:
 
 
 def found_models() -> list[InstalledModel]:
-    """Return every model file in the folders where models are looked for."""
-    paths = sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
-    return [_inspect(path) for path in paths]
+    """Return every model file in the folders where models are looked for; each is loaded."""
+    return [_inspect(path) for path in _model_paths()]
+
+
+def installed_specs() -> Iterator[tuple[Path, ModelSpec]]:
+    """Yield every model file that carries a spec; whether its graph can be used is not tried."""
+    for path in _model_paths():
+        if spec := _spec_of(path):
+            yield path, spec
 
 
 def installed_model(name: str) -> InstalledModel:
@@ -55,7 +61,7 @@ def installed_model(name: str) -> InstalledModel:
 
 def missing_encoder(path: Path) -> str:
     """Return the identity of the encoder that a model file needs and that is not here, else ""."""
-    spec = _inspect(path).spec
+    spec = _spec_of(path)
     return spec.encoder if spec and spec.encoder and not has_encoder(spec.encoder) else ""
 
 
@@ -81,13 +87,16 @@ def remove_model(name: str) -> list[Path]:
     encoders = {spec.encoder for spec in map(_spec_of, files) if spec}
     for file in files:
         file.unlink()
-    paths = [path for place in weights_folders() for path in place.glob("*.onnx")]
-    needed = {spec.encoder for spec in map(_spec_of, paths) if spec}
+    needed = {spec.encoder for _, spec in installed_specs()}
     for file in (folder / FOLDER / file_of(encoder) for encoder in sorted(encoders - needed)):
         if file.is_file():
             file.unlink()
             files.append(file)
     return files
+
+
+def _model_paths() -> list[Path]:
+    return sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
 
 
 def _spec_of(path: Path) -> ModelSpec | None:
@@ -191,9 +200,11 @@ def _best(
     sources: bool,
     steered: bool,
 ) -> OnnxModel:
-    """Load the installed model that separates these instruments best in a tier."""
-    there = [(one.path, one.spec) for one in found_models() if one.spec]
-    there = [(path, spec) for path, spec in there if tier in spec.tiers]
+    """Load the installed model that separates these instruments best in a tier.
+
+    Of what can do it, the best that can be used is loaded, and no other.
+    """
+    there = [(path, spec) for path, spec in installed_specs() if tier in spec.tiers]
     able = [(p, s) for p, s in there if not _missing(s, instruments, timbre, against, sources)]
     if not able:
         known = sorted({name for _, spec in there for name in known_instruments(spec)})
@@ -206,7 +217,14 @@ def _best(
         able = [one for one in able if not _by_timbre_alone(one[1])] or able
     # of equals the preferred: what was not measured is no better than what was
     able.sort(key=lambda one: PREFERRED.index(one[1].name) if one[1].name in PREFERRED else 99)
-    return load_model(max(able, key=lambda one: _gain_db(one[1], tier, instruments))[0])
+    able.sort(key=lambda one: -_gain_db(one[1], tier, instruments))
+    faults = []
+    for path, _ in able:
+        try:
+            return load_model(path)
+        except StemsteerError as error:
+            faults.append(error)
+    raise faults[0]
 
 
 def _by_timbre_alone(spec: ModelSpec) -> bool:

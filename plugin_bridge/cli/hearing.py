@@ -47,16 +47,16 @@ def can_hear() -> bool:
 def identity_of_hearing(tier: str) -> str:
     """Return a hash of what hears, and of the models that know instruments in a tier."""
     from plugin_bridge.control.target_conditions import known_instruments
-    from plugin_bridge.model_library import found_models
+    from plugin_bridge.model_library import installed_specs
     from plugin_bridge.timbre.heard import load_classifier
     from realtime.atomic import sha256_of
     from realtime.encoder import load_encoder
 
     classifier = load_classifier(load_encoder().spec)
     able = [
-        sha256_of(model.path)
-        for model in found_models()
-        if model.spec and tier in model.spec.tiers and known_instruments(model.spec)
+        sha256_of(path)
+        for path, spec in installed_specs()
+        if tier in spec.tiers and known_instruments(spec)
     ]
     parts = [classifier.encoder, *classifier.instruments, *sorted(able)]
     digest = hashlib.sha256("\n".join(parts).encode())

@@ -138,9 +138,9 @@ def _encoder(model: str | None) -> OnnxEncoder:
 
 def _classes(encoder: str) -> dict[str, list[float]]:
     """Return the unit vectors of classes of a model here that was trained with an encoder."""
-    from plugin_bridge.model_library import found_models
+    from plugin_bridge.model_library import installed_specs
 
-    for one in found_models():
-        if one.spec and one.spec.encoder == encoder and one.spec.classes:
-            return {name: list(vector) for name, vector in one.spec.classes.items()}
+    for _, spec in installed_specs():
+        if spec.encoder == encoder and spec.classes:
+            return {name: list(vector) for name, vector in spec.classes.items()}
     return {}

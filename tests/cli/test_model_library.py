@@ -1,7 +1,9 @@
 """Which model is taken: the best one here that can do what is asked."""
 
+import onnx
 import pytest
 
+from plugin_bridge import model_library
 from plugin_bridge.model_library import choose_model
 from realtime.errors import StemsteerError
 from tests.support.models import LIVE, source_model, timbre_model
@@ -23,6 +25,34 @@ def test_the_model_that_was_measured_best_on_the_instrument_is_taken(folder):
     timbre_model(folder / "other.onnx", VOICE_AND_DRUMS, gains_db={"live": {"vocals": 5.0}})
     assert choose_model(None, "live", ["vocals"]).spec.name == "good"
     assert choose_model(None, "live", ["vocals", "drums"]).spec.name == "other"
+
+
+def test_no_model_is_loaded_but_the_one_that_is_taken(folder, monkeypatch):
+    loaded = []
+    load = model_library.load_model
+    monkeypatch.setattr(model_library, "load_model", lambda path: loaded.append(path) or load(path))
+    for name, gain_db in (("better", 6.0), ("best", 9.0), ("good", 4.0)):
+        gains = {"live": {"vocals": gain_db}}
+        source_model(folder / f"{name}.onnx", {"vocals": 0.5}, gains_db=gains)
+    assert choose_model(None, "live", ["vocals"]).spec.name == "best"
+    assert loaded == [folder / "best.onnx"]
+
+
+def test_a_model_that_cannot_be_used_is_passed_over(folder):
+    source_model(folder / "good.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 4.0}})
+    source_model(folder / "best.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 9.0}})
+    damage(folder / "best.onnx")
+    assert choose_model(None, "live", ["vocals"]).spec.name == "good"
+    damage(folder / "good.onnx")
+    with pytest.raises(StemsteerError, match=r"best\.onnx is not a model that can be loaded"):
+        choose_model(None, "live", ["vocals"])
+
+
+def damage(path):
+    """Leave a model its spec and take its graph."""
+    model = onnx.load(path)
+    model.graph.ClearField("node")
+    onnx.save(model, path)
 
 
 def test_only_a_model_of_timbres_is_taken_for_an_example(folder):
