@@ -9,7 +9,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,9 +59,10 @@ def measure_engine_load(model: str, instances: int, seconds: float = 10.0) -> En
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal((2, BLOCK))).astype(np.float32)
     with _engine(model), ExitStack() as stack:
-        tracks = [PluginClient(RATE_HZ, block=BLOCK, latency=LATENCY) for _ in range(instances)]
-        for track in tracks:
-            stack.callback(track.close)
+        tracks = [
+            stack.enter_context(closing(PluginClient(RATE_HZ, block=BLOCK, latency=LATENCY)))
+            for _ in range(instances)
+        ]
         _Host(tracks, noise).play(WARM_UP_S)
         host = _Host(tracks, noise)
         host.play(seconds)

@@ -76,7 +76,11 @@ class PluginClient:
             "timbres": timbres,
         }
         self.messages: list[str] = []
-        self._socket = self._say_hello(timeout_s)
+        try:
+            self._socket = self._say_hello(timeout_s)
+        except BaseException:
+            os.close(self.fd)
+            raise
 
     def _say_hello(self, timeout_s: float) -> socket.socket:
         path = engine_socket()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
+from plugin_bridge.diagnostics import engine_load
 from plugin_bridge.diagnostics.histogram import EDGES_MS, TimeHistogram
+from realtime.errors import StemsteerError
 
 
 def test_times_fall_into_the_bucket_that_ends_at_or_above_them():
@@ -40,6 +43,25 @@ def test_percentiles_are_those_of_all_times():
 def test_nothing_measured_is_said():
     with pytest.raises(ValueError, match="no times"):
         TimeHistogram.of([])
+
+
+def test_tracks_are_closed_where_the_engine_refuses_the_next_one(monkeypatch):
+    closed = []
+
+    class Track:
+        def __init__(self, *_, **__):
+            if closed:
+                raise StemsteerError("the engine refuses: one instance is served already")
+            closed.append(False)
+
+        def close(self):
+            closed[0] = True
+
+    monkeypatch.setattr(engine_load, "PluginClient", Track)
+    monkeypatch.setattr(engine_load, "_engine", nullcontext)
+    with pytest.raises(StemsteerError, match="refuses"):
+        engine_load.measure_engine_load("panorama", 2)
+    assert closed == [True]
 
 
 def test_an_engine_answers_the_blocks_of_a_host_and_each_answer_is_timed():

@@ -70,6 +70,16 @@ def test_a_track_is_called_by_its_label_else_as_in_the_host_else_by_a_number(eng
         client.close()
 
 
+def test_a_track_that_no_engine_serves_leaves_no_descriptor_open(engine_sandbox):
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(StemsteerError, match="no engine answers"):
+        PluginClient()
+    engine_sandbox.start()
+    with pytest.raises(StemsteerError, match="the engine refuses"):
+        PluginClient(model="nosuchmodel")
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
 @pytest.mark.host
 @pytest.mark.realtime
 def test_the_way_of_a_block_to_its_sound_and_back_is_short(engine_sandbox):
