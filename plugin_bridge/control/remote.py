@@ -98,7 +98,7 @@ class SurfaceProxy(MemorySurface):
         self._shown = Snapshot({}, {}, {})
         self._heard: set[str] = set()  # instances whose sound has been asked since then
         self._timbres: dict[str, dict[str, str]] = {}
-        self._vectors: dict[tuple[str, Slot], Vector | None] = {}  # given from here
+        self._given: dict[tuple[str, Slot], tuple[TimbreChange, ...]] = {}  # the last two of each
         self._changes: list[TimbreChange | Listen] = []  # since the last that went over
         self._asked = self._pending = False  # for a snapshot: to be asked for, not yet answered
         self._stream: Stream | None = None
@@ -142,12 +142,16 @@ class SurfaceProxy(MemorySurface):
         return self._timbres.get(instance, {})
 
     def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
-        return self._vectors.get((instance, slot))
+        """Return the vector that the words of `timbres` belong to, which a refusal brings back."""
+        words = self.timbres(instance).get(slot)
+        given = reversed(self._given.get((instance, slot), ()))
+        return next((change.vector for change in given if change.words == words), None)
 
     def change_timbre(self, change: TimbreChange) -> None:
         with self._lock:
             self._changes.append(change)
-            self._vectors[change.instance, change.slot] = change.vector
+            key = change.instance, change.slot
+            self._given[key] = (*self._given.get(key, ())[-1:], change)
             words = self._timbres.get(change.instance, {})
             self._timbres[change.instance] = {**words, change.slot: change.words}
 

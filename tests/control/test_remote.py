@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from plugin_bridge.control.relay import relay
-from plugin_bridge.control.remote import LEASE_S, METERS_EVERY, SurfaceProxy
+from plugin_bridge.control.remote import LEASE_S, METERS_EVERY, Refusal, SurfaceProxy
 from plugin_bridge.control.server_process import SharedPipe
 from plugin_bridge.control.surface import MemorySurface, Sound
 from plugin_bridge.control.timbre_requests import TimbreChange
@@ -111,6 +111,21 @@ def test_a_value_that_is_moved_here_and_moved_back_there_is_told_again(pair):
     attend_until(proxy, lambda: proxy.value("guitar", "azimuth") == -30)
 
 
+def test_after_a_refusal_the_vector_is_that_of_the_timbre_before():
+    ours, theirs = multiprocessing.Pipe()
+    proxy = SurfaceProxy(ours, {"guitar": {}})
+    before, refused, after = np.eye(3, dtype=np.float32)
+    proxy.change_timbre(TimbreChange("guitar", "like", before, "before.wav"))
+    proxy.change_timbre(TimbreChange("guitar", "like", refused, "refused.wav"))
+    theirs.send(Refusal("guitar", "like: the model takes another size", {"like": "before.wav"}))
+    attend_until(proxy, lambda: proxy.requests.answers)
+    assert proxy.timbre_vector("guitar", "like") is before
+    proxy.change_timbre(TimbreChange("guitar", "like", after, "after.wav"))
+    assert proxy.timbre_vector("guitar", "like") is after
+    proxy.change_timbre(TimbreChange("guitar", "like", None))
+    assert proxy.timbre_vector("guitar", "like") is None
+
+
 def test_a_stream_comes_by_itself_at_its_pace_beside_moves(pair):
     surface, proxy = pair
     ends, began_s = set(), time.monotonic()
@@ -153,6 +168,7 @@ def test_a_timbre_that_is_refused_there_is_told_here_and_moves_go_on(pair):
     reason = "like: nothing sounds here that could have a timbre"
     attend_until(proxy, lambda: proxy.requests.answers.get("guitar") == reason)
     assert proxy.timbres("guitar")["like"] == "of before"
+    assert proxy.timbre_vector("guitar", "like") is None, "that of before was not given from here"
     proxy.listen("bass", 1.0)
     attend_until(proxy, lambda: "learn: nothing" in proxy.requests.answers.get("bass", ""))
     proxy.set_value("guitar", "azimuth", 10.0)
