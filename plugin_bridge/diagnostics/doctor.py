@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from plugin_bridge.launch import is_frozen
+
 NEEDED = (
     "numpy",
     "onnxruntime",
@@ -23,7 +25,22 @@ NEEDED = (
     "python-osc",
     "mido",
 )
-EXTRAS = {"sounddevice": "live input and output"}
+_TRAIN = "torch onnx av pyyaml pyfluidsynth fast_bss_eval museval scipy"
+_DEV = "adm-osc pytest pytest-xdist hypothesis ruff mypy norbert playwright axe-playwright-python"
+EXTRAS = {
+    "live": ("sound cards and MIDI", "sounddevice python-rtmidi"),
+    "panel": ("the panel in a browser", "starlette uvicorn websockets"),
+    "models": ("adding models", "onnx"),
+    "pictures": ("pictures of instruments", "onnx pillow"),
+    "cluster": ("catalogues", "distributed cryptography"),
+    "discovery": ("--announce", "zeroconf"),
+    "train": ("training models", _TRAIN),
+    "freeze": ("making the application without Python", "pyinstaller"),
+    "host": ("the tests with JACK", "JACK-Client"),
+    "validate": ("the tests of the plugin in a second host", "dawdreamer"),
+    "dev": ("all other tests", _DEV),
+}
+"""Of each extra of the project what it is for, and its packages."""
 OWN_IMPORTS = ("load_model", "Separator")
 
 
@@ -70,10 +87,16 @@ def _python() -> Check:
 
 
 def _package(name: str) -> Check:
+    version = _version(name)
+    return Check(name, version or "missing", "" if version else f"run: pip install {name}")
+
+
+def _version(package: str) -> str:
+    """Return the version of an installed package, empty if it is not here."""
     try:
-        return Check(name, importlib.metadata.version(name))
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return Check(name, "missing", f"run: pip install {name}")
+        return ""
 
 
 def _own_package() -> Check:
@@ -117,12 +140,19 @@ def _models() -> Check:
 
 
 def _extras() -> Iterator[Check]:
-    """Check packages that some commands need and separation does not."""
-    for name, purpose in EXTRAS.items():
-        try:
-            yield Check(name, importlib.metadata.version(name), needed=False)
-        except importlib.metadata.PackageNotFoundError:
-            yield Check(name, "not here", f"for {purpose}: pip install {name}", needed=False)
+    """Check the extras, which some commands need and separation does not.
+
+    Into the frozen application nothing can be installed: what it lacks is not for its users.
+    """
+    for name, (purpose, packages) in EXTRAS.items():
+        versions = {package: _version(package) for package in packages.split()}
+        missing = [package for package, version in versions.items() if not version]
+        if missing and is_frozen():
+            continue
+        there = ", ".join(f"{package} {version}" for package, version in versions.items())
+        found = f"without {', '.join(missing)}" if missing else there
+        remedy = f"for {purpose}: pip install 'stemsteer[{name}]'" if missing else ""
+        yield Check(f"extra {name}", found, remedy, needed=False)
 
 
 def _shared_memory() -> Check:

@@ -22,6 +22,8 @@ from realtime.model import MODELS_VARIABLE, WEIGHTS
 from realtime.spec import METADATA_KEY
 from tests.support.models import source_model
 
+PROJECT = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+
 
 def stemsteer(*arguments):
     return CliRunner().invoke(cli.app, list(arguments))
@@ -175,9 +177,20 @@ def test_doctor_finds_a_sound_installation():
 
 
 def test_doctor_knows_every_package_that_the_project_depends_on():
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", project, re.DOTALL | re.MULTILINE)
-    assert sorted(re.findall(r'"([\w-]+)', listed)) == sorted(doctor.NEEDED)
+    (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", PROJECT, re.DOTALL | re.MULTILINE)
+    assert packages(listed) == sorted(doctor.NEEDED)
+
+
+def test_doctor_knows_every_extra_of_the_project_with_its_packages():
+    section = PROJECT.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = re.findall(r"^(\w+) = \[(.*?)^\]", section, re.DOTALL | re.MULTILINE)
+    known = {name: sorted(needed.split()) for name, (_, needed) in doctor.EXTRAS.items()}
+    assert known == {name: packages(listed) for name, listed in extras}
+
+
+def packages(listed):
+    """The names in a list of requirements."""
+    return sorted(re.findall(r'"([\w-]+)', listed))
 
 
 def test_doctor_says_how_to_get_what_is_missing(monkeypatch):
@@ -186,6 +199,23 @@ def test_doctor_says_how_to_get_what_is_missing(monkeypatch):
     assert done.exit_code == 1
     assert "MISS  no-such-package" in done.stdout
     assert "-> run: pip install no-such-package" in done.stdout
+
+
+def test_doctor_says_which_packages_of_an_extra_are_missing_and_how_to_get_them(monkeypatch):
+    extras = {"live": ("sound cards", "numpy no-such-package"), "all": ("it", "numpy")}
+    monkeypatch.setattr(doctor, "EXTRAS", extras)
+    done = stemsteer("doctor")
+    assert done.exit_code == 0, "an extra is not needed"
+    assert re.search(
+        r"--    extra live +without no-such-package\n +-> for sound cards: "
+        r"pip install 'stemsteer\[live\]'\n",
+        done.stdout,
+    )
+    assert re.search(r"ok    extra all +numpy \d", done.stdout)
+    monkeypatch.setattr(doctor, "is_frozen", lambda: True)
+    names = [check.name for check in doctor.examine()]
+    assert "extra all" in names
+    assert "extra live" not in names, "nothing can be installed into the frozen application"
 
 
 def test_doctor_recognises_the_other_package_called_realtime(monkeypatch):
