@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.clip import resampled
+from plugin_bridge.timbre.encoders import Encoder
 from realtime.encoder import FOLDER, EncoderSpec
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
@@ -31,15 +31,6 @@ PIECE_S, STEP_S = 4.0, 2.0
 MOST_PIECES = 600  # of a long file; they are then further apart
 HEARD, SURELY = 0.3, 0.5  # chance from which a piece counts, and the best one has to reach
 PAUSE_S, LEAST_S = 8.0, 4.0
-
-
-class Encoder(Protocol):
-    """What makes a vector of a sound; see `realtime.encoder.OnnxEncoder`."""
-
-    spec: EncoderSpec
-
-    def encode(self, audio: Audio) -> Floats:
-        """Return the unit vector (size,) of audio (channels, samples) at the encoder's rate."""
 
 
 @dataclass(frozen=True)

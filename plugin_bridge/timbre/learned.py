@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.control.timbre_requests import Heard
 from plugin_bridge.files.clip import resampled
+from plugin_bridge.timbre.encoders import SeparatedEncoder
 from plugin_bridge.timbre.vector import Timbre
-from realtime.encoder import EncoderSpec
-from realtime.stft import Audio
 
 QUIET_DB = -60.0
 """RMS of the target below which there is nothing to learn from."""
-
-
-class SeparatedEncoder(Protocol):
-    """What makes a timbre of a separated target; see `realtime.encoder.OnnxEncoder`."""
-
-    spec: EncoderSpec
-
-    def encode_separated(self, target: Audio, residual: Audio) -> NDArray[np.float32]: ...
 
 
 def learned_timbre(heard: Heard, encoder: SeparatedEncoder) -> Timbre:

@@ -6,15 +6,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.files.clip import Clip
+from plugin_bridge.timbre.encoders import Encoder
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, mean
-from realtime.encoder import LONGEST_S, SHORTEST_S, EncoderSpec
+from realtime.encoder import LONGEST_S, SHORTEST_S
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 
@@ -27,15 +26,6 @@ TIED = 0.03
 """How far the likest class is ahead, below which an example may be of the second as well."""
 MIXED = 0.2
 """Spread of the pieces of an example from which on it holds several sounds."""
-
-
-class Encoder(Protocol):
-    """What makes a timbre of a sound; see `realtime.encoder.OnnxEncoder`."""
-
-    spec: EncoderSpec
-
-    def encode(self, audio: Audio) -> NDArray[np.float32]:
-        """Return the unit vector (size,) of audio (channels, samples) at the encoder's rate."""
 
 
 def timbre_of(examples: Sequence[str], encoder: Encoder, library: TimbreLibrary) -> Timbre:

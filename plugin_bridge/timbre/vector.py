@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ UNIT_WITHIN = 1e-3
 """How far the length of a vector may be from 1; it is then made exactly 1."""
 SAME = 0.99
 """Cosine from which on two timbres are taken for one."""
-OPPOSITE = 1e-3
-"""Sine of the angle below which two vectors count as parallel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,37 +85,6 @@ def check_apart(like: Timbre, unlike: Timbre) -> None:
             f"what is wanted ({', '.join(like.sources)}) and what is not "
             f"({', '.join(unlike.sources)}) sound the same: give another example of one of them"
         )
-
-
-def morph(start: Timbre, end: Timbre, share: float) -> Timbre:
-    """Return the timbre a share of the way from one to another along the great circle.
-
-    z = sin((1 − a) θ) / sin θ · z₁ + sin(a θ) / sin θ · z₂ (Lee, Choi & Lee, ISMIR 2019, section
-    on latent interpolation; Shoemake's slerp, 1985).
-
-    Raises
-    ------
-    ValueError if they are of different encoders, `share` is not in 0 … 1, or they are opposite,
-    when there is no one way.
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"the share of a morph is {share:g}, expected 0 to 1")
-    vector = slerp(start.vector, end.vector, share, start.likeness(end))
-    return Timbre(vector, start.encoder, max(start.spread, end.spread), start.sources + end.sources)
-
-
-def slerp(
-    start: NDArray[np.float32], end: NDArray[np.float32], share: float, cosine: float
-) -> NDArray[np.float32]:
-    """Return the unit vector on the great circle; `cosine` is that of the angle between them."""
-    angle = math.acos(max(-1.0, min(1.0, cosine)))
-    sine = math.sin(angle)
-    if sine < OPPOSITE:
-        if cosine < 0:
-            raise ValueError("two opposite timbres have no morph: choose a timbre between them")
-        return start
-    first, second = math.sin((1 - share) * angle) / sine, math.sin(share * angle) / sine
-    return (np.float32(first) * start + np.float32(second) * end).astype(np.float32)
 
 
 def _check_same_encoder(timbres: Sequence[Timbre]) -> None:

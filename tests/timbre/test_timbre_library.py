@@ -6,7 +6,7 @@ import stat
 import numpy as np
 import pytest
 
-from plugin_bridge.timbre import Timbre, TimbreLibrary, mean, morph
+from plugin_bridge.timbre import Timbre, TimbreLibrary, mean
 from plugin_bridge.timbre.timbre_library import FORMAT, SUFFIX
 from realtime.errors import StemsteerError
 
@@ -42,21 +42,6 @@ def test_the_mean_lies_in_the_middle_and_says_how_far_apart_its_examples_are():
 def test_examples_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="contradict"):
         mean([timbre(1, 0), timbre(-1, 0)])
-
-
-def test_a_morph_turns_evenly_and_keeps_the_length():
-    start, end = timbre(1, 0, 0), timbre(0, 1, 0)
-    for share in (0.0, 0.25, 0.5, 1.0):
-        between = morph(start, end, share)
-        angle = share * np.pi / 2
-        np.testing.assert_allclose(between.vector, [np.cos(angle), np.sin(angle), 0], atol=1e-6)
-
-
-def test_a_morph_between_opposites_or_beyond_the_ends_is_refused():
-    with pytest.raises(ValueError, match="opposite"):
-        morph(timbre(1, 0), timbre(-1, 0), 0.5)
-    with pytest.raises(ValueError, match="0 to 1"):
-        morph(timbre(1, 0), timbre(0, 1), 1.5)
 
 
 def test_timbres_of_two_encoders_are_not_mixed():
