@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.timbre_requests import SLOTS, Slot
-from plugin_bridge.engine.shared.messages import MAX_TIMBRES, printable
+from plugin_bridge.engine.shared.messages import MAX_TIMBRES, shown_name
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 from realtime.spec import ModelSpec
@@ -42,7 +42,7 @@ class KeptTimbres:
         vectors = {name: kept for name, kept in old.vectors.items() if name != slot}
         told = {name: kept for name, kept in old.words.items() if name != slot}
         if vector is not None:
-            vectors[slot], told[slot] = vector, printable(words)
+            vectors[slot], told[slot] = vector, shown_name(words)
         return KeptTimbres(encoder, vectors, told)
 
     def to_text(self) -> str:
@@ -64,8 +64,8 @@ class KeptTimbres:
             content = read_json_object(text.encode(), max_bytes=MAX_TIMBRES, max_depth=3)
             slots: list[Slot] = [slot for slot in SLOTS if slot in content]
             vectors = {slot: _vector(content[slot]["vector"]) for slot in slots}
-            words = {slot: printable(content[slot].get("words")) for slot in slots}
-            return cls(printable(content["encoder"]), vectors, words)
+            words = {slot: shown_name(content[slot].get("words")) for slot in slots}
+            return cls(shown_name(content["encoder"]), vectors, words)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise StemsteerError(
                 f"the timbres that the project keeps are damaged ({str(error)[:80]}): they stay in "

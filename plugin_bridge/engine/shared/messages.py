@@ -50,7 +50,7 @@ def parse_hello(hello: dict[str, Any]) -> dict[str, Any]:
             raise StemsteerError(f"hello: {name} is {_shown(value)}, expected {low} to {high}")
         checked[name] = value
     for name in (*NAMES, "host", "format"):
-        checked[name] = printable(hello.get(name))
+        checked[name] = shown_name(hello.get(name))
     model = hello.get("model") or ""
     if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
         raise StemsteerError(f"hello: the model {_shown(model)} is no model's name")
@@ -67,10 +67,10 @@ def parse_names(message: dict[str, Any]) -> dict[str, str]:
     """
     if message.get("rename") != 1:
         raise StemsteerError("a message that no plugin sends after its hello")
-    return {name: printable(message.get(name)) for name in NAMES}
+    return {name: shown_name(message.get(name)) for name in NAMES}
 
 
-def printable(text: object) -> str:
+def shown_name(text: object) -> str:
     """Return a name from outside as it may be shown: without control characters, and not long.
 
     An escape sequence in the label of a track would else be obeyed by the user's terminal.
