@@ -56,7 +56,7 @@ class _Parameter:
         return REMOTE_CONTROLS[self.key[1]].from_norm(min(max(share, 0.0), 1.0))
 
 
-def read(content: bytes, sample_rate: float) -> Automation:
+def read(content: bytes) -> Automation:
     """Read the pans and Stemsteer's parameters of a project.
 
     Raises ValueError if it is no project, or has no such lane, or has one that cannot be read.

@@ -61,7 +61,7 @@ class Chunk:
         return next((words[1:] for words in self.entries if words[:1] == [name]), None)
 
 
-def read(content: bytes, sample_rate: float) -> Automation:
+def read(content: bytes) -> Automation:
     """Read the pans and Stemsteer's parameters of a project.
 
     Raises ValueError if it is no project, has no such envelope that is switched on, or has one that

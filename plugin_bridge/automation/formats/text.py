@@ -20,6 +20,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +97,20 @@ def read_automation(path: Path, sample_rate: float) -> Automation:
     """
     from plugin_bridge.automation.formats import dawproject, midi, reaper
 
-    def of_midi(content: bytes, _: float) -> Automation:
-        return midi.read(content, path.with_suffix(path.suffix + ".json"))
-
-    readers: dict[str, Callable[[bytes, float], Automation]] = {
-        ".csv": _read_csv, ".json": _read_json, ".mid": of_midi, ".midi": of_midi,
-        ".rpp": reaper.read, ".dawproject": dawproject.read,
-    }  # fmt: skip
+    of_midi = partial(midi.read, beside=path.with_suffix(path.suffix + ".json"))
+    readers: dict[str, Callable[[bytes], Automation]] = {
+        ".csv": partial(_read_csv, sample_rate=sample_rate),
+        ".json": partial(_read_json, sample_rate=sample_rate),
+        ".mid": of_midi,
+        ".midi": of_midi,
+        ".rpp": reaper.read,
+        ".dawproject": dawproject.read,
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise StemsteerError(f"{path}: expected a file ending in {', '.join(readers)}")
     try:
-        return reader(read_small_file(path, max_bytes=MAX_BYTES), sample_rate)
+        return reader(read_small_file(path, max_bytes=MAX_BYTES))
     except FileNotFoundError:
         raise StemsteerError(f"{path}: there is no such file") from None
     except ValueError as error:
