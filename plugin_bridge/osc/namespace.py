@@ -122,11 +122,9 @@ class Namespace:
         except ValueError as error:
             self.counters.count_fault("wrong_type", f"{address}: {error}")
             return
-        if norm and not math.isnan(value):
+        if norm:
             value = control.low + value * (control.high - control.low)
-            self.apply_move((instance, control.name, value))
-        else:
-            self.apply_move((instance, control.name, value))
+        self.apply_move((instance, control.name, value))
 
     def _ask(self, instance: str, action: Action, arguments: Sequence[Any], is_own: bool) -> None:
         """Put an action on the surface's requests, which somebody beside the audio does."""
