@@ -87,11 +87,6 @@ class LocalWorkers:
         """Return how many songs are worked on at once."""
         return len(self._processes)
 
-    @property
-    def process_ids(self) -> list[int]:
-        """Return the ids of the workers' processes."""
-        return [process.pid for process in self._processes]
-
     def made_progress(self) -> None:
         """Say that a song has ended, so workers that end are not all there is."""
         self._replaced = 0

@@ -50,7 +50,7 @@ def music(tmp_path):
 
 def worker_at(workers, attempts):
     """Which process works on a song: it has the file of its try open."""
-    for process in workers.process_ids:
+    for process in (worker.pid for worker in workers._processes):
         for descriptor in Path(f"/proc/{process}/fd").glob("*"):
             target = os.path.realpath(descriptor)
             if os.path.dirname(target) == str(attempts.folder) and attempts._key in target:

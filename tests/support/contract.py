@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.protocols import StreamProcessor
+from realtime.stft import Audio
 from tests.support.signals import noise
 
 AWKWARD = (0, 1, 7, 255, 256, 257, 441, 8193)  # around a hop of 256, and a long block at last
+
+
+class StreamProcessor(Protocol):
+    """A stage: blocks (channels, n) in, (..., channels, n) out, `latency` samples later.
+
+    Equations: any partition of the input into blocks gives the same output; after `reset` it is as
+    new; `flush` gives what the input of `latency` more samples of silence would give, and resets.
+    """
+
+    @property
+    def latency(self) -> int:
+        """Return by how many samples the output lags behind the input."""
+
+    def process(self, block: Audio) -> NDArray[np.float32]:
+        """Take a block (channels, n) and return (..., channels, n)."""
+
+    def flush(self) -> NDArray[np.float32]:
+        """Return the last `latency` samples (..., channels, latency) and reset."""
+
+    def reset(self) -> None:
+        """Forget the stream."""
 
 
 def verify_streaming(

@@ -10,7 +10,6 @@ from plugin_bridge.files.containers.tags import leading_tag, without_tags
 
 _MAGIC = b"fLaC"
 _STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with STREAMINFO, which comes first
-_TOTAL = slice(21, 26)  # bytes of STREAMINFO with the total of samples, 36 bits
 _MOST_BLOCKS = 4096  # of metadata
 _TAIL_BYTES = 1 << 20  # more than any frame of two channels
 _MOST_HEADER = 16
