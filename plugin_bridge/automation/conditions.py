@@ -13,7 +13,7 @@ from plugin_bridge.control.controls import BY_NAME, MAX_INSTRUMENTS
 from plugin_bridge.control.levels import LEVELS, Level, OutputLevels, amplitude
 from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.target_conditions import (
-    ANY,
+    ANY_INSTRUMENT,
     TargetConditions,
     TargetValues,
     has_own_sources,
@@ -116,7 +116,7 @@ class LaneConditions:
         if lane is None:
             lane = self._rest.get((target, "instrument"))
         if lane is None:
-            shares[:, list(self._instruments.get(target, (ANY,)))] = 1
+            shares[:, list(self._instruments.get(target, (ANY_INSTRUMENT,)))] = 1
             return shares
         smoothing_s = BY_NAME["instrument"].smoothing_s
         for number, share in lane.shares(times_s - smoothing_s / 2, smoothing_s).items():
@@ -237,5 +237,5 @@ def conditions_of(
         sample_rate,
         {target.name: target.values for target in targets},
         model=told,
-        instruments={t.name: numbers_of(t.instruments, spec) or (ANY,) for t in targets},
+        instruments={t.name: numbers_of(t.instruments, spec) or (ANY_INSTRUMENT,) for t in targets},
     )

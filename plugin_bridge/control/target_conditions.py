@@ -19,7 +19,7 @@ from realtime.conditions import Conditions
 from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]
-ANY = 0
+ANY_INSTRUMENT = 0
 """Number of the instrument that leaves the timbre free."""
 _TINY = 1e-6
 

@@ -23,7 +23,7 @@ from plugin_bridge.control.surface import Facts, Meters, Sound
 from plugin_bridge.control.timbre_requests import Request, RequestQueue, Slot, TimbreChange, Vector
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
-from plugin_bridge.engine.shared.messages import OWN_MESSAGE_BYTES
+from plugin_bridge.engine.shared.messages import MAX_INSTANCES, OWN_MESSAGE_BYTES
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket
 from realtime.errors import StemsteerError
@@ -33,7 +33,6 @@ GATHER_S = 0.002
 """What is moved within this time goes over together."""
 PENDING_S = 0.2
 """So long a value that was set is told in place of the engine's, which has not taken it yet."""
-MAX_INSTANCES = 64
 Key = tuple[str, str]
 
 

@@ -22,12 +22,12 @@ from plugin_bridge.files.decoders import (
     LibsndfileDecoder,
     open_decoder,
 )
+from realtime.blocks import MAX_SAMPLE
 from realtime.errors import StemsteerError
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
 from realtime.stft import Audio
 
 Dtype = Literal["float32", "float64"]
-MAX_SAMPLE = 2.0**20  # a sample further out than 120 dB above full scale is damage, not sound
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "DWVW_24": 24}
 BITS |= {"ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "DWVW_12": 16, "DWVW_16": 16}
 BITS |= {"ALAC_16": 16, "ALAC_20": 24, "ALAC_24": 24, "ALAC_32": 32}

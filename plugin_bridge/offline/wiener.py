@@ -24,7 +24,7 @@ from realtime.stft import Audio, Spectra, analyse, synthesise, windows
 TIER = Tier(window=4096, synthesis=4096, hop=1024)
 STRETCH_S = 10.0
 """Covariances are taken over so long a stretch; stretches overlap by half and are cross-faded."""
-MAX_SAMPLE = 10.0
+MAX_MAGNITUDE = 10.0
 """Spectra are scaled to this before the passes, as in norbert: the regularisation is absolute."""
 Stems = NDArray[np.float32]  # (stems, channels, samples)
 
@@ -92,7 +92,7 @@ def em_filter(stems: Spectra, mixture: Spectra, passes: int) -> Spectra:
     Equals ``norbert.expectation_maximization`` of the mixture (frames, 2, bins), scaled as
     ``norbert.wiener`` does, for two channels.
     """
-    loud = max(1.0, float(np.abs(mixture).max(initial=0)) / MAX_SAMPLE)
+    loud = max(1.0, float(np.abs(mixture).max(initial=0)) / MAX_MAGNITUDE)
     x, y = mixture / np.float32(loud), stems / np.float32(loud)
     eps = float(np.finfo(np.float32).eps)
     for _ in range(passes):

@@ -19,8 +19,9 @@ from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.observers import MAX_ANSWER, Observers
-from plugin_bridge.engine.observer import MAX_INSTANCES, EngineObserver, _receive
+from plugin_bridge.engine.observer import EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
+from plugin_bridge.engine.shared.messages import MAX_INSTANCES
 from plugin_bridge.paths import engine_socket
 from tests.support.engine_sandbox import until
 from tests.support.serve_process import play

@@ -34,7 +34,12 @@ from plugin_bridge.engine.daemon.listener import (
 from plugin_bridge.engine.daemon.observers import Observers
 from plugin_bridge.engine.daemon.reserve import WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
-from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, parse_hello, read_message
+from plugin_bridge.engine.shared.messages import (
+    MAX_INSTANCES,
+    MESSAGE_BYTES,
+    parse_hello,
+    read_message,
+)
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import ending_signals
 from plugin_bridge.paths import engine_socket, open_private, state_folder
@@ -42,7 +47,6 @@ from realtime.errors import StemsteerError
 
 ENDING_S = 1.0  # an audio process that does not end by itself in time is killed
 HELLO_S = 2.0  # a peer that says nothing for so long is dropped
-MOST_INSTANCES = 64
 LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
 LONGEST_MESSAGE = 2000  # letters in the log
 
@@ -186,8 +190,8 @@ class EngineDaemon:
         One that it has already is heard until then.
         """
         followed = [worker for worker in self._workers.values() if worker.has_ring(ring_fd)]
-        if len(self._workers) - len(followed) >= MOST_INSTANCES:
-            raise StemsteerError(f"{MOST_INSTANCES} instances are served already")
+        if len(self._workers) - len(followed) >= MAX_INSTANCES:
+            raise StemsteerError(f"{MAX_INSTANCES} instances are served already")
         crashes = self._history.recent_crashes(hello["uuid"])
         if crashes >= CRASHES:
             raise StemsteerError(f"its audio process has crashed {crashes} times, see {LOG_NAME}")

@@ -8,7 +8,7 @@ import time
 from plugin_bridge.engine.shared.control_page import Overrides
 
 CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
-MAX_INSTANCES = 256  # remembered, the newest ones
+MAX_REMEMBERED = 256  # instances, the newest ones
 
 
 class InstanceHistory:
@@ -53,5 +53,5 @@ class InstanceHistory:
 
 
 def _trim(remembered: dict[str, list[float]] | dict[str, tuple[int, Overrides]]) -> None:
-    while len(remembered) > MAX_INSTANCES:
+    while len(remembered) > MAX_REMEMBERED:
         del remembered[next(iter(remembered))]

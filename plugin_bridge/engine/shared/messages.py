@@ -6,12 +6,15 @@ import re
 import secrets
 from typing import Any
 
+from plugin_bridge.engine.shared.ring import HOST_RATES_HZ
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 
 MESSAGE_BYTES = 1 << 16
 OWN_MESSAGE_BYTES = 1 << 18
 """Of what the daemon tells our own processes: more than a socket takes, so that nothing is cut."""
+MAX_INSTANCES = 64
+"""Most that an engine serves at a time."""
 MAX_TIMBRES = 16_384
 """Bytes of the timbres that a project keeps."""
 NAME = b"name "
@@ -22,7 +25,7 @@ MAX_DEPTH = 4  # of the objects and lists in a message: a hello has one
 _LABEL_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_NUMBERS = {"pid": (1, 1 << 22), "rate_hz": (8_000, 768_000), "block": (0, 1 << 20)}
+_NUMBERS = {"pid": (1, 1 << 22), "rate_hz": HOST_RATES_HZ, "block": (0, 1 << 20)}
 _NUMBERS |= {"latency": (1, 1 << 15), "outputs": (2, 4)}
 
 

@@ -31,6 +31,8 @@ VALUES = 16
 INPUTS = 2
 ORIGIN = 1 << 20
 OUTPUTS = (2, 4)
+HOST_RATES_HZ = (8_000, 768_000)
+"""Lowest and highest sample rate of a plugin's host."""
 
 RECORD = np.dtype(
     [
@@ -180,7 +182,7 @@ class SharedRing:
         outputs = int(header["outputs"])
         if outputs not in OUTPUTS or len(self._memory) != ring_bytes(outputs):
             raise StemsteerError(f"the ring has {len(self._memory)} bytes and {outputs} outputs")
-        if not 8_000 <= header["rate_hz"] <= 768_000:  # also false for NaN
+        if not HOST_RATES_HZ[0] <= header["rate_hz"] <= HOST_RATES_HZ[1]:  # also false for NaN
             raise StemsteerError(f"the ring's sample rate is {header['rate_hz']} Hz")
         return outputs
 
