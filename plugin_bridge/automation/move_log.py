@@ -13,9 +13,9 @@ from pathlib import Path
 from plugin_bridge.automation.automation import Key
 from plugin_bridge.automation.formats.text import TITLES, csv_text, point_rows
 from plugin_bridge.automation.lane import Lane, Point
+from plugin_bridge.claim import Claim
 from plugin_bridge.control.controls import HOST_ONLY
 from realtime.atomic import atomic_write
-from realtime.claim import Claim
 from realtime.errors import StemsteerError
 
 FLUSH_S = 0.5

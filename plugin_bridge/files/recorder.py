@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.claim import Claim
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.atomic import name_anew
-from realtime.claim import Claim
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 

@@ -11,11 +11,11 @@ from typing import Any, TypeGuard
 
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.control.target import ANYWHERE, Target, check_targets
+from plugin_bridge.small_files import read_small_file
 from realtime.atomic import atomic_write
 from realtime.conditions import DEFAULT_DIRECTION
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
-from realtime.small_files import read_small_file
 
 MAX_BYTES = 4_000_000
 

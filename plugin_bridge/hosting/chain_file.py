@@ -26,9 +26,9 @@ from plugin_bridge.hosting.chain import PluginChain
 from plugin_bridge.hosting.impulse_response import with_impulse_response
 from plugin_bridge.hosting.parameters import create_effect, is_effect, set_parameter
 from plugin_bridge.hosting.probe import LOAD_S, probe
+from plugin_bridge.small_files import read_small_file
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
-from realtime.small_files import read_small_file
 
 GAIN = BY_NAME["gain"]
 MAX_BYTES = 4_000_000

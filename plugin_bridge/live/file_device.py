@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from plugin_bridge.claim import Claim
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.live.session import LiveSession
 from realtime.atomic import atomic_write
-from realtime.claim import Claim
 from realtime.errors import StemsteerError
 from realtime.stft import Audio
 

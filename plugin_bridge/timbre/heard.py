@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.clip import resampled
+from plugin_bridge.small_files import read_small_file
 from plugin_bridge.timbre.encoders import Encoder
 from realtime.encoder import FOLDER, EncoderSpec
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
 from realtime.model import weights_folders
-from realtime.small_files import read_small_file
 from realtime.stft import Audio
 
 Floats = NDArray[np.float32]

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from plugin_bridge.control.names import RULE, name_key, names_a_file
+from plugin_bridge.small_files import read_small_file
 from plugin_bridge.timbre.vector import Timbre
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.folders import data_folder
 from realtime.json_reader import read_json_object
-from realtime.small_files import read_small_file
 
 FORMAT = "stemsteer-timbre-1"
 SUFFIX = ".timbre.json"

@@ -12,10 +12,10 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.automation.formats.midi import ControllerMap
+from plugin_bridge.claim import Claim
 from plugin_bridge.cli import app as cli
 from plugin_bridge.files.audio_writer import AudioWriter
 from plugin_bridge.files.recorder import StemRecorder
-from realtime.claim import Claim
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import until
 

@@ -20,9 +20,9 @@ from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.midi_chunks import repaired
 from plugin_bridge.automation.lane import Point
 from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
+from plugin_bridge.small_files import read_small_file
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
-from realtime.small_files import read_small_file
 
 MAX_MAP_BYTES = 1_000_000
 TOGETHER_S = 0.003  # parts of one value are no further from each other

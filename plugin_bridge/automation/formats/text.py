@@ -28,10 +28,10 @@ from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.control.controls import BY_NAME
+from plugin_bridge.small_files import read_small_file
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
-from realtime.small_files import read_small_file
 
 UNITS = ("seconds", "beats", "samples")
 TITLES = ("seconds", "target", "control", "value", "shape")

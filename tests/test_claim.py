@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from plugin_bridge.claim import Claim
 from realtime.atomic import atomic_write
-from realtime.claim import Claim
 from realtime.errors import StemsteerError
 
 
@@ -21,7 +21,7 @@ def test_only_one_has_a_file_at_a_time(tmp_path):
 
 def test_what_a_killed_process_had_is_free(tmp_path):
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom realtime.claim import Claim\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom plugin_bridge.claim import Claim\n"
         "claim = Claim(Path(sys.argv[1]))\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.wav")])

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from plugin_bridge.small_files import read_small_file
 from realtime.errors import StemsteerError
-from realtime.small_files import read_small_file
 
 
 def test_a_file_is_read_up_to_its_limit_and_no_longer_one(tmp_path):
