@@ -16,7 +16,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from plugin_bridge.control.own_name import is_own_name
+from plugin_bridge.own_name import is_own_name
 
 REQUEST_S = 5.0
 """Time for a whole request, and again for its answer."""

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plugin_bridge.control.own_name import is_own_name
+from plugin_bridge.own_name import is_own_name
 from plugin_bridge.panel.examples import MAX_BYTES, Examples
 from plugin_bridge.panel.hub import POLICY, Hub
 from plugin_bridge.panel.performance import Performance

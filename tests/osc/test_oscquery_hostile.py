@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from plugin_bridge.control.own_name import is_own_name
 from plugin_bridge.osc import http_guard
 from plugin_bridge.osc.http_guard import MAX_CONNECTIONS
 from plugin_bridge.osc.oscquery import QueryServer
+from plugin_bridge.own_name import is_own_name
 
 pytestmark = pytest.mark.waits
 
