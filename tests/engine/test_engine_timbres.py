@@ -198,6 +198,7 @@ def test_a_timbre_is_compared_with_what_the_track_has_and_not_one_of_its_name_be
     track.close()
     until(lambda: not engine_sandbox.instances(), "the track is gone")
     track = PluginClient(label="a", timbres=kept(FIRST))
+    until(lambda: engine_sandbox.instances(), "the track is back")
     server.client.send_message("/stemsteer/a/unlike", "silence")
     until(lambda: "sound the same" in engine_sandbox.engine_log.read_text(), "it is refused")
     track.close()
