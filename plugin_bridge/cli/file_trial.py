@@ -76,6 +76,12 @@ class FileTrial:
         Raises StemsteerError or ValueError if no model in the tier of the files can do that; what
         `progress` raises ends it, and leaves no file.
         """
+        try:
+            return self._write(surface, progress)
+        except typer.BadParameter as error:  # which tells of an option
+            raise ValueError(error.message) from error
+
+    def _write(self, surface: LiveLanes, progress: Progress) -> str:
         from plugin_bridge.files.audio_reader import AudioReader
         from plugin_bridge.offline.render import MIX, render, stem_paths
 
@@ -83,7 +89,7 @@ class FileTrial:
             lanes = self.wanted.lanes(source.sample_rate)
             asked = self.wanted, self.sounds, lanes
             model, settings = self.options.settings(*asked, centre=True)
-            moved = [moved_target(target, surface) for target in settings.targets]
+            moved = [moved_target(target, surface, model.spec) for target in settings.targets]
             if any(map(_is_another_sound, settings.targets, moved)):
                 model, settings = self.options.settings(*asked, centre=True, taken=moved)
             settings = dataclasses.replace(
@@ -112,14 +118,14 @@ def free_folder(folder: Path, names: Sequence[str]) -> Path:
     )
 
 
-def moved_target(target: Target, surface: LiveLanes) -> Target:
-    """Return a target as its controls and timbres are now."""
-    from plugin_bridge.control.controls import INSTRUMENTS
+def moved_target(target: Target, surface: LiveLanes, spec: ModelSpec) -> Target:
+    """Return a target as its controls and timbres are now; `spec` numbers its instruments."""
+    from plugin_bridge.control.target_conditions import names_of
 
     value = {name: surface.value(target.name, name) for name in HELD}
-    number, instruments = round(value["instrument"]), target.instruments
+    instruments = target.instruments
     if (target.name, "instrument") in surface.moved:
-        instruments = (INSTRUMENTS[number],) if number else ()
+        instruments = names_of(round(value["instrument"]), spec)
     examples = {
         slot: () if change.vector is None else (change.words,)
         for (name, slot), change in surface.changed_timbres.items()

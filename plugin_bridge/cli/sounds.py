@@ -155,7 +155,7 @@ class SoundOptions:
     def needed(self, lanes: Automation) -> tuple[list[Meaning], list[str], bool]:
         """Return what a model has to know, as it was said, and the instruments of lanes.
 
-        And whether it has to take timbres.
+        And whether it has to take timbres. A number that names no instrument asks for none.
         """
         sounds = self.sounds().values()
         meanings = [meaning for sound in sounds for meaning in sound.meanings]
@@ -165,7 +165,7 @@ class SoundOptions:
             if control == "instrument"
             for point in lane.points
         }
-        names = [INSTRUMENTS[number] for number in sorted(numbers - {0})]
+        names = [INSTRUMENTS[k] for k in range(1, len(INSTRUMENTS)) if k in numbers]
         timbre = any(sound.like or sound.unlike for sound in sounds)
         return meanings, names, timbre
 

@@ -76,6 +76,15 @@ def numbers_of(names: Sequence[str], spec: ModelSpec) -> tuple[int, ...]:
     return tuple(known.index(name) for name in names)
 
 
+def names_of(number: int, spec: ModelSpec) -> tuple[str, ...]:
+    """Return the instrument of a number, of the table or the model's own, as `numbers_of` takes it.
+
+    Empty for any instrument, and for a number that names none, which leaves the timbre as free.
+    """
+    names = _numbered(spec)
+    return (names[number],) if ANY_INSTRUMENT < number < len(names) else ()
+
+
 def _numbered(spec: ModelSpec) -> tuple[str, ...]:
     """Return the instruments by number; a model's own as far as there are numbers."""
     return (*INSTRUMENTS, *own_names(spec))[:MAX_INSTRUMENTS]

@@ -162,6 +162,9 @@ class FilePlayer:
             self._message = self._write(self._check_ended)
         except (StemsteerError, ValueError, OSError) as error:
             self._message = str(error)
+        except BaseException as error:
+            self._message = f"the stems are not written, by a fault of Stemsteer itself: {error!r}"
+            raise
         finally:
             self._writing = False
 

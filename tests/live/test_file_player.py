@@ -168,6 +168,18 @@ def test_writing_says_what_became_of_it(player):
     assert not made.state()["writing"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_ends_the_writing_is_said(song):
+    def write(progress):
+        raise IndexError("tuple index out of range")
+
+    with contextlib.closing(FilePlayer(_session(), song, lambda _: None, write)) as made:
+        made.write()
+        until(lambda: not made.writing)
+        assert made.message.startswith("the stems are not written, by a fault of Stemsteer itself")
+        assert "tuple index out of range" in made.message
+
+
 def test_what_is_being_written_at_the_end_is_given_up(song):
     session, begun, left = _session(), threading.Event(), []
 

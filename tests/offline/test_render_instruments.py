@@ -160,6 +160,14 @@ def test_lanes_of_instruments_cross_over(folder, song):
     )
 
 
+def test_a_number_of_a_lane_that_names_no_instrument_plays_as_any(folder, song):
+    found = []
+    for number in (50, 0):
+        (folder / "l.csv").write_text(f"seconds,a.instrument\n0,vocals\n2,{number}\n")
+        found.append(rendered(song, "--automation", "l.csv", "--model", "halves")["a"])
+    np.testing.assert_array_equal(*found)
+
+
 def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
     timbre_model(folder / "models" / "listener.onnx", CLASSES)
     heard = []

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import typer
 from typer.testing import CliRunner
 from websockets.sync.client import connect
 
@@ -39,6 +40,7 @@ from plugin_bridge.panel.player import check_order
 from plugin_bridge.panel.server import PanelOptions
 from realtime import load_model
 from realtime.encoder import load_encoder
+from tests.support.fakes import fake_spec
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PORT_LINE = "panel: http://127.0.0.1:"
@@ -156,11 +158,12 @@ def test_lanes_of_a_file_are_written_but_for_what_has_been_moved():
 def test_an_instrument_is_written_as_it_was_moved_also_back_to_any():
     target = Target("lead", 0.0, 90.0, ("vocals",))
     surface = LiveLanes(Automation(), ["lead"], {"lead": target.values}, 0.006)
-    assert moved_target(target, surface).instruments == ("vocals",)
-    surface.set_value("lead", "instrument", float(INSTRUMENTS.index("bass")))
-    assert moved_target(target, surface).instruments == ("bass",)
-    surface.set_value("lead", "instrument", 0.0)
-    assert moved_target(target, surface).instruments == ()
+    spec = fake_spec(conditions={}, mask_axes="mixture", targets=("vocals", "accompaniment"))
+    assert moved_target(target, surface, spec).instruments == ("vocals",)
+    bass, own = INSTRUMENTS.index("bass"), len(INSTRUMENTS)
+    for number, name in ((bass, "bass"), (own, "accompaniment"), (0, None), (own + 1, None)):
+        surface.set_value("lead", "instrument", float(number))
+        assert moved_target(target, surface, spec).instruments == ((name,) if name else ())
 
 
 @pytest.fixture
@@ -209,6 +212,16 @@ def test_an_instrument_that_was_chosen_in_the_panel_is_written_by_a_model_that_k
     )
     assert "bass" in spec.classes
     assert settings.targets[0].instruments == ("bass",)
+
+
+def test_options_that_do_not_go_with_what_was_moved_are_told_as_a_refusal(song, monkeypatch):
+    def settings(*_, **__):
+        raise typer.BadParameter("model 'unet' takes no direction", param_hint="'--azimuth'")
+
+    monkeypatch.setattr(RenderOptions, "settings", settings)
+    trial = FileTrial(song, TargetOptions(), SoundOptions(), RenderOptions(), song.parent)
+    with pytest.raises(ValueError, match=r"^model 'unet' takes no direction$"):
+        trial.write(trial.session().surface)
 
 
 def test_a_timbre_of_another_encoder_than_that_of_the_files_is_refused():
