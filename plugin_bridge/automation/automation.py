@@ -21,12 +21,17 @@ class Automation:
     A control is one of `controls.REMOTE_CONTROLS`, or ``plugin/parameter`` for a plugin in the
     chain of that stem.
 
+    Parameters
+    ----------
+    notes : what a user should be told of the file that they are from.
+
     Raises
     ------
     ValueError for a control that there is not, or a lane that leaves its range.
     """
 
     lanes: Mapping[Key, Lane] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for (target, name), lane in self.lanes.items():

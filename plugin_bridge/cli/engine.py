@@ -16,6 +16,7 @@ from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
 from plugin_bridge.cli.osc import osc_server
 from plugin_bridge.cli.panel import engine_panel
 from plugin_bridge.cli.panel_options import BesidePanelOptions
+from plugin_bridge.cli.targets import read_lanes
 from plugin_bridge.control.text import printable
 
 DEFAULT_MODEL = "panorama"
@@ -41,7 +42,6 @@ def serve(
     osc: Annotated[bool, typer.Option("--osc/--no-osc", help="Listen for OSC.")] = False,
 ) -> None:
     """Run the engine for the plugins on this machine; stop it with Ctrl-C."""
-    from plugin_bridge.automation import read_automation
     from plugin_bridge.engine.daemon.daemon import serve as run
     from plugin_bridge.engine.daemon.instances import InstanceSurface
     from plugin_bridge.timbre.service import TimbreService
@@ -49,7 +49,7 @@ def serve(
 
     folder = find_model(model).parent  # what is wrong is told here, not to every plugin
     if automation:
-        read_automation(automation, 44_100)
+        read_lanes(automation, 44_100)
     surface = InstanceSurface()
     with contextlib.ExitStack() as stack:
         stack.callback(TimbreService(surface, _report, folder).stop)

@@ -54,10 +54,10 @@ class TargetOptions:
     ] = None
 
     def lanes(self, sample_rate: float) -> Automation:
-        """Return the lanes of the automation file, none if there is no file."""
-        from plugin_bridge.automation import Automation, read_automation
+        """Return the lanes of the automation file, none if there is no file; warn of its notes."""
+        from plugin_bridge.automation import Automation
 
-        return read_automation(self.automation, sample_rate) if self.automation else Automation()
+        return read_lanes(self.automation, sample_rate) if self.automation else Automation()
 
     @property
     def model_folder(self) -> Path | None:
@@ -157,6 +157,19 @@ class TargetOptions:
                 )
             files[stem] = Path(file)
         return files
+
+
+def read_lanes(path: Path, sample_rate: float) -> Automation:
+    """Return the lanes of a file, and warn of what a user should know of it.
+
+    Raises StemsteerError as `read_automation` does.
+    """
+    from plugin_bridge.automation import read_automation
+
+    lanes = read_automation(path, sample_rate)
+    for note in lanes.notes:
+        warn(f"{path}: {note}")
+    return lanes
 
 
 def chosen(

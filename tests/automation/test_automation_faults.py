@@ -70,10 +70,10 @@ def midi(division, *events):
     ("content", "words"),
     [
         (midi(0, b"\xb0\x0a\x40"), "its division is 0, expected ticks"),
-        (midi(96, b"\xff\x59\x02\x40\x05"), "not a MIDI file: KeySignatureError"),
-        (midi(96, b"\xb0\x0a\xf0"), "not a MIDI file: .*data byte"),
+        (midi(96, b"\xff\x51\x01\x40"), "not a MIDI file: IndexError"),
+        (midi(96, b"\xb0\x0a\xf0"), "a track cannot be read beyond 0.00 s"),
     ],
-    ids=["division", "key", "data"],
+    ids=["division", "tempo", "data"],
 )
 def test_a_midi_file_that_is_wrong_gets_a_clear_answer(tmp_path, content, words, ending):
     path = tmp_path / f"song{ending}"

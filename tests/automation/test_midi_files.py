@@ -8,6 +8,7 @@ import pytest
 
 from plugin_bridge.automation import read_automation
 from plugin_bridge.automation.formats.midi import ControllerMap
+from plugin_bridge.cli.targets import read_lanes
 from realtime.errors import StemsteerError
 
 END = b"\0\xff\x2f\0"
@@ -59,6 +60,47 @@ ALIEN = chunk(b"XFIH", b"abcdef")
 )
 def test_what_is_around_the_tracks_does_not_matter(tmp_path, data):
     assert sweep(tmp_path, data) == SWEEP
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(bytes([status]) for status in (0xF6, 0xF8, 0xFA, 0xFB, 0xFC, 0xFE)),
+        *(b"\xf1\x30", b"\xf2\0\x10", b"\xf3\x01"),
+        *(b"\xf7\x02\xf3\x01", b"\xf7\x01\xff", b"\xf0\x03\x43\x12\xf7"),
+        *(b"\xff\x59\x02\x7f\x7f", b"\xff\x06\x03cut", b"\xff\x7f\x01\xff"),
+    ],
+)
+def test_an_event_that_moves_nothing_ends_neither_a_track_nor_a_running_status(tmp_path, event):
+    quarter = b"\x83\x60"
+    data = file(track(LEFT, quarter + event, quarter + b"\x0a\x7f"))
+    assert sweep(tmp_path, data) == SWEEP
+    assert read_automation(tmp_path / "a.mid", 44_100).notes == ()
+
+
+@pytest.mark.parametrize("broken", [b"\0\xb0\x0a\xfe\x10", b"\0\xb0\xff\0", 4 * b"\xff"])
+def test_a_track_that_is_cut_is_told_with_its_time(tmp_path, broken):
+    lost = track(LEFT, RIGHT, broken, control(7, 100))
+    assert sweep(tmp_path, file(lost, track(control(20, 127)), tracks=2)) == SWEEP
+    lanes = read_automation(tmp_path / "a.mid", 44_100)
+    (note,) = lanes.notes
+    assert note.startswith("a track cannot be read beyond 1.00 s")
+    assert lanes.lane("guitar", "gain") is None
+    assert lanes.lane("guitar", "width") is not None  # of the track behind it
+    with pytest.raises(StemsteerError, match=r"none .* moves a control; .* beyond 0\.00 s"):
+        sweep(tmp_path, file(track(broken)))
+
+
+def test_a_command_warns_of_a_track_that_is_cut(tmp_path, capsys):
+    (tmp_path / "a.mid").write_bytes(file(track(LEFT, b"\0\xb0\x0a\xfe\x10")))
+    read_lanes(tmp_path / "a.mid", 44_100)
+    assert "a.mid: a track cannot be read beyond 0.00 s" in capsys.readouterr().err
+
+
+def test_tracks_that_are_songs_by_themselves_are_refused(tmp_path):
+    data = file(WHOLE, WHOLE, tracks=2).replace(b"\0\1\0\2", b"\0\2\0\2", 1)
+    with pytest.raises(StemsteerError, match=r"songs by themselves \(format 2\), expected"):
+        sweep(tmp_path, data)
 
 
 def control(number, value, delta=b"\0", channel=0):

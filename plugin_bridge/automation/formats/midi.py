@@ -9,12 +9,11 @@ controllers 0 to 31 may be fine: their lower seven bits come as the controller 3
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mido
-from mido.midifiles.meta import KeySignatureError
 
 from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.midi_chunks import repaired
@@ -88,7 +87,8 @@ class ControllerMap:
 def read(content: bytes, beside: Path) -> Automation:
     """Read the controllers of a MIDI file, by the table's mapping or by that of `beside`.
 
-    A controller stays where it is until it moves: the lanes are steps.
+    A controller stays where it is until it moves: the lanes are steps. A track that is cut is told
+    in the notes.
 
     Raises ValueError if the file is no MIDI file, none of its controllers moves anything, or,
     without a mapping, several channels would move the same control.
@@ -96,17 +96,23 @@ def read(content: bytes, beside: Path) -> Automation:
     mapping = ControllerMap.read(beside) if beside.exists() else ControllerMap.of_table()
     points: dict[Key, list[Point]] = {}
     channels: dict[Key, set[int]] = {}
-    for time_s, message in _coarse_first(list(_messages(content))):
+    messages, cuts_s = _messages(content)
+    notes = tuple(
+        f"a track cannot be read beyond {cut_s:.2f} s, where no event follows: its controllers "
+        "behind that are left out; export the file anew"
+        for cut_s in cuts_s
+    )
+    for time_s, message in _coarse_first(messages):
         moved = mapping.control_change(message.channel, message.control, message.value)
         if moved:
             key, value = moved
             channels.setdefault(key, set()).add(message.channel + 1)
             points.setdefault(key, []).append(Point(time_s, value, "step"))
     if not points:
-        raise ValueError("none of its controllers moves a control")
+        raise ValueError("; ".join(["none of its controllers moves a control", *notes]))
     if not beside.exists():
         _check_channels(channels, beside)
-    return Automation({key: make_lane(key[1], rows) for key, rows in points.items()})
+    return Automation({key: make_lane(key[1], rows) for key, rows in points.items()}, notes)
 
 
 def _coarse_first(messages: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
@@ -146,19 +152,32 @@ def _check_channels(channels: Mapping[Key, set[int]], beside: Path) -> None:
             )
 
 
-def _messages(content: bytes) -> Iterator[tuple[float, Any]]:
-    """Yield the control changes with their times in seconds, by the file's own tempi."""
+def _messages(content: bytes) -> tuple[list[tuple[float, Any]], list[float]]:
+    """Return the control changes with their times, and the times at which tracks are cut.
+
+    Times are in seconds, by the file's own tempi.
+    """
+    messages: list[tuple[float, Any]] = []
+    cuts_s: list[float] = []
     try:
         file = mido.MidiFile(file=io.BytesIO(repaired(content)))
         if file.ticks_per_beat <= 0:  # below 0 it is a time code
             raise ValueError(f"its division is {file.ticks_per_beat}, expected ticks a beat, 1 up")
+        if file.type == 2:
+            raise ValueError(
+                "its tracks are songs by themselves (format 2), expected format 0 or 1: export it "
+                "as one of these"
+            )
         time_s = 0.0
         for message in file:
             time_s += message.time
             if message.type == "control_change":
-                yield time_s, message
-    except (EOFError, OSError, LookupError, TypeError, KeySignatureError) as error:
+                messages.append((time_s, message))
+            elif message.type == "marker":
+                cuts_s.append(time_s)
+    except (EOFError, OSError, LookupError, TypeError) as error:
         raise ValueError(f"not a MIDI file: {error!r}") from error
+    return messages, cuts_s
 
 
 def _scaled(key: Key, value: int, bits: int) -> float:
