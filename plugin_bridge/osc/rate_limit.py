@@ -124,16 +124,19 @@ class RateLimiter:
         sender = self._senders.get(address) or self._add(address, now_s)
         self._senders.move_to_end(address)
         if not sender.allowed:
-            self._counters.stranger += 1
+            host = _address(address[0])
+            self._counters.count_fault("stranger", f"{host} may not send: --allow {host} lets it")
             self._refuse(address, sender, now_s)
         elif len(packet) > MAX_BYTES:
-            self._counters.oversized += 1
+            words = f"a packet of {len(packet)} bytes from {address[0]} is left out"
+            self._counters.count_fault("oversized", f"{words}, expected at most {MAX_BYTES}")
             self._refuse(address, sender, now_s)
         elif now_s >= sender.muted_until_s and self._take(sender, packet, now_s):
             self._forget(address, sender, _key(packet))  # one that waited is older than this one
             return packet
         else:
-            self._counters.flooded += 1
+            words = f"{address[0]} sends too much at once: the last of each address arrives"
+            self._counters.count_fault("flooded", words)
             self._refuse(address, sender, now_s)
             self._hold_back(address, sender, packet)
         return None

@@ -102,6 +102,22 @@ def test_only_this_machine_and_those_named_may_send():
     assert counters.faults() == {"stranger": 1}
 
 
+def test_what_is_not_let_in_is_told_once_of_each_kind():
+    told = []
+    limiter = RateLimiter(AllowList([]), Counters(report=told.append), clock=lambda: 0.0)
+    for _ in range(3):
+        limiter.admit(encode("/a", ()), ("::ffff:10.9.8.7", 5000))
+        limiter.admit(bytes(9000), ("127.0.0.1", 5001))
+    for _ in range(1000):
+        limiter.admit(encode("/a", ()), LOCAL)
+    expected = (
+        "10.9.8.7 may not send: --allow 10.9.8.7 lets it (",
+        "a packet of 9000 bytes from 127.0.0.1 is left out, expected at most 8192 (",
+        "127.0.0.1 sends too much at once: the last of each address arrives (",
+    )
+    assert [words.startswith(begin) for words, begin in zip(told, expected, strict=True)] == 3 * [1]
+
+
 def test_a_flood_is_thinned_and_the_last_of_each_address_arrives():
     now_s = 0.0
     counters = Counters()
