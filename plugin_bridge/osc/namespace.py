@@ -151,7 +151,7 @@ class Namespace:
                     yield instance, controls[name_part], norm
                 continue
             for control in controls.values():
-                if self._matches(name_part, control.name):
+                if self.matches(name_part, control.name):
                     yield instance, control, norm
 
     def _actions(self, address: str) -> Iterator[tuple[str, Action]]:
@@ -164,13 +164,14 @@ class Namespace:
         """Yield the instances that an address matches, with what follows in it."""
         root, _, rest = address.lstrip("/").partition("/")
         instance_part, _, name_part = rest.partition("/")
-        if root != ROOT or not name_part:
+        if not (name_part and self.matches(root, ROOT)):
             return
         for number, instance in enumerate(self.surface.instances, 1):
-            if self._matches(instance_part, osc_name(instance)) or instance_part == str(number):
+            if self.matches(instance_part, osc_name(instance)) or instance_part == str(number):
                 yield instance, name_part
 
-    def _matches(self, pattern: str, name: str) -> bool:
+    def matches(self, pattern: str, name: str) -> bool:
+        """Return whether a part of an address matches a name, and count the work of a pattern."""
         self.units += 1 / MATCHES_PER_UNIT if is_pattern(pattern) else 0
         return matches(pattern, name)
 

@@ -50,7 +50,7 @@ class Router:
             self._counters.count_fault(
                 "unknown_type", f"{address} has an argument of the type {message.unknown_type!r}"
             )
-        elif root != ROOT:
+        elif not self.namespace.matches(root, ROOT):
             self._apply_dialect(message, sender)
         elif verb == "ping":
             self._reply([(f"/{ROOT}/pong", (_version(),))], sender)

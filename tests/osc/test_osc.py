@@ -54,6 +54,11 @@ def test_shares_names_numbers_words_and_patterns_reach_their_controls(rig):
     rig.send("/stemsteer/{guitar,bass}/{gain,width}", 5)
     assert rig.value("guitar", "gain") == rig.value("guitar", "width") == 5
     assert rig.value("lead vocals", "width") == 40
+    rig.send("/*/guitar/azimuth", 7)
+    assert rig.value() == 7
+    assert rig.ask("/{stem,stemsteer}/get", "/?temsteer/guitar/azimuth")[1] == [7]
+    rig.send("/[!s]temsteer/guitar/azimuth", 8)
+    assert rig.value() == 7
 
 
 @pytest.mark.parametrize(
