@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import warn
 from plugin_bridge.cli.keys import HELP as KEYS_HELP
 from plugin_bridge.cli.keys import KeyActions, single_keys
 from plugin_bridge.cli.live_display import (
@@ -280,6 +281,6 @@ def _midi_input(session: LiveSession, name: str, mapping: Path | None) -> Iterat
 
     controllers = ControllerMap.read(mapping) if mapping else ControllerMap.of_table()
     controllers.check_targets(session.surface.instances)
-    with open_input(name, controller_callback(session.surface, controllers)) as source:
+    with open_input(name, controller_callback(session.surface, controllers), warn) as source:
         typer.echo(f"listening for MIDI on {source.name} ({source.system})", err=True)
         yield

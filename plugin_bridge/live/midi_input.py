@@ -7,17 +7,21 @@ are searched, so nobody has to know which system has a port.
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.formats.midi import ControllerMap
+from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
 from realtime.errors import StemsteerError
 
 CLIENT = "stemsteer"
 CONTROL_CHANGE = 0xB0
+WATCH_S = 1.0  # from one look whether a port is there to the next
 OnMessage = Callable[[Sequence[int]], None]
 """Called with the bytes of a MIDI message, in a thread of RtMidi."""
 
@@ -39,25 +43,40 @@ def ports() -> Iterator[Port]:
     """
     rtmidi = _rtmidi()
     for api in rtmidi.get_compiled_api():
-        with contextlib.suppress(rtmidi.RtMidiError), _client(api) as client:
-            for number, name in enumerate(client.get_ports()):
-                yield Port(name, rtmidi.get_api_display_name(api), api, number)
+        names: list[str] = []
+        with contextlib.suppress(rtmidi.RtMidiError), _no_error_stream():
+            client = rtmidi.MidiIn(api, CLIENT)
+            try:
+                names = _names(client)
+            finally:
+                client.delete()
+        for number, name in enumerate(names):
+            yield Port(name, rtmidi.get_api_display_name(api), api, number)
 
 
 @contextlib.contextmanager
-def open_input(words: str, on_message: OnMessage) -> Iterator[Port]:
+def open_input(words: str, on_message: OnMessage, report: Report) -> Iterator[Port]:
     """Listen to the first MIDI input that has `words` in its name, in any case.
+
+    Where it goes, as one that is unplugged does, and where it is back and listened to again,
+    `report` is told, in a thread of its own.
 
     Raises StemsteerError if there is none, or it does not open.
     """
-    port = _find(words)
+    port, ended = _find(words), threading.Event()
+    client = _listening(port, on_message)
+    watch = threading.Thread(
+        target=_watch,
+        args=(client, port, words, on_message, report, ended),
+        name="stemsteer-midi",
+        daemon=True,
+    )
+    watch.start()
     try:
-        with _client(port.api) as client:
-            client.set_callback(lambda event, _: on_message(event[0]))
-            client.open_port(port.number)
-            yield port
-    except _rtmidi().RtMidiError as error:
-        raise StemsteerError(f"the MIDI input {port.name} does not open: {error}") from error
+        yield port
+    finally:
+        ended.set()
+        watch.join()
 
 
 def controller_callback(surface: ControlSurface, mapping: ControllerMap) -> OnMessage:
@@ -80,7 +99,7 @@ def controller_callback(surface: ControlSurface, mapping: ControllerMap) -> OnMe
 def _find(words: str) -> Port:
     others = []
     for port in ports():
-        if words.lower() in port.name.lower():
+        if _fits(words, port.name):
             return port
         others.append(port.name)
     raise StemsteerError(
@@ -89,13 +108,84 @@ def _find(words: str) -> Port:
     )
 
 
-@contextlib.contextmanager
-def _client(api: int) -> Iterator[Any]:
-    client = _rtmidi().MidiIn(api, CLIENT)
+def _fits(words: str, name: str) -> bool:
+    return words.lower() in name.lower()
+
+
+def _listening(port: Port, on_message: OnMessage) -> Any:
+    """Return a client that listens to a port. Raises StemsteerError if that does not open."""
+    rtmidi = _rtmidi()
     try:
-        yield client
+        client = rtmidi.MidiIn(port.api, CLIENT)
+        try:
+            client.set_callback(lambda event, _: on_message(event[0]))
+            client.open_port(port.number)
+        except BaseException:
+            client.delete()
+            raise
+    except rtmidi.RtMidiError as error:
+        raise StemsteerError(f"the MIDI input {port.name} does not open: {error}") from error
+    return client
+
+
+def _watch(
+    client: Any,
+    port: Port,
+    words: str,
+    on_message: OnMessage,
+    report: Report,
+    ended: threading.Event,
+) -> None:
+    """Look again and again whether a port is there, until `ended`; then delete the client.
+
+    A port that comes back, or another one with `words` in its name, gets a client of its own: one
+    that has closed a port hears nothing of the next over JACK.
+    """
+    is_open = True
+    try:
+        while not ended.wait(WATCH_S):
+            names = _names(client)
+            if is_open and port.name not in names:
+                is_open = False
+                client.close_port()
+                report(f"the MIDI input {port.name} is gone; once it is back it is listened to")
+            elif not is_open and (found := [name for name in names if _fits(words, name)]):
+                name = port.name if port.name in found else found[0]
+                port = replace(port, name=name, number=names.index(name))
+                with contextlib.suppress(StemsteerError):  # it is tried again
+                    following = _listening(port, on_message)
+                    client.delete()
+                    client, is_open = following, True
+                    report(f"the MIDI input {port.name} is back")
     finally:
         client.delete()
+
+
+def _names(client: Any) -> list[str]:
+    """Return the names of the ports that a client sees; none where its system fails."""
+    try:
+        names: list[str] = client.get_ports()
+    except _rtmidi().RtMidiError:
+        return []
+    return names
+
+
+@contextlib.contextmanager
+def _no_error_stream() -> Iterator[None]:
+    """Drop what libraries write to the error stream: JACK and ALSA say there that they are not."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _rtmidi() -> Any:
