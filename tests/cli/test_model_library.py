@@ -55,6 +55,13 @@ def damage(path):
     onnx.save(model, path)
 
 
+def test_a_file_that_is_called_as_a_tier_and_lacks_it_hides_no_preferred_model(folder):
+    for name in ("steer", "panorama"):
+        source_model(folder / f"{name}.onnx", {"vocals": 0.5})
+    source_model(folder / "steer-live.onnx", {"vocals": 0.5}, tiers={"studio": LIVE})
+    assert choose_model(None, "live").spec.name == "steer"
+
+
 def test_only_a_model_of_timbres_is_taken_for_an_example(folder):
     source_model(folder / "good.onnx", {"vocals": 0.5}, gains_db={"live": {"vocals": 9.0}})
     timbre_model(folder / "other.onnx", VOICE_AND_DRUMS)

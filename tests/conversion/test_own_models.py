@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
 from realtime.encoder import load_encoder
-from realtime.model import OnnxModel
+from realtime.model import OnnxModel, load_model
 from tests.support.models import source_model, timbre_model
 from tests.support.rendering import noise_song, stemsteer
 from tests.support.unets import unet_file
@@ -89,10 +89,52 @@ def test_another_model_that_is_called_as_a_tier_is_not_removed(added, tmp_path):
     for name in ("a", "b"):
         source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
     for file, name in (("a", "mine"), ("a", "mine-studio"), ("b", "mine-live")):
-        assert models("add", tmp_path / f"{file}.onnx", "--name", name).exit_code == 0
+        done = models("add", tmp_path / f"{file}.onnx", "--name", name, "--force")
+        assert done.exit_code == 0, done.output
     done = models("remove", "mine")
     assert done.exit_code == 0, done.output
     assert files(added) == ["mine-live.onnx"]
+
+
+def test_a_model_that_is_replaced_leaves_no_file_of_its_tiers(added, tmp_path):
+    for name in ("a", "b"):
+        source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
+    for name in ("mine", "mine-offline"):
+        models("add", tmp_path / "a.onnx", "--name", name, "--force")
+    assert files(added) == ["mine-offline.onnx", "mine.onnx"]
+    loud = source_model(tmp_path / "loud.onnx", {"vocals": 1e6})
+    assert models("add", loud, "--name", "mine", "--force").exit_code == 1
+    assert files(added) == ["mine-offline.onnx", "mine.onnx"], "nothing goes where nothing comes"
+    done = models("add", tmp_path / "b.onnx", "--name", "mine", "--force")
+    assert done.exit_code == 0, done.output
+    assert files(added) == ["mine.onnx"]
+    assert load_model("mine", "offline").spec.name == "b"
+
+
+def test_a_model_is_not_replaced_where_the_file_of_another_would_be_taken_for_it(added, tmp_path):
+    for name in ("a", "b"):
+        source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
+    models("add", tmp_path / "b.onnx", "--name", "mine-live")
+    for force in ([], ["--force"]):
+        done = models("add", tmp_path / "a.onnx", "--name", "mine", *force)
+        assert done.exit_code == 1
+        assert "would be taken for 'mine' in its tier" in done.stderr
+        assert "`stemsteer models remove mine-live` first\n" in done.stderr
+    assert files(added) == ["mine-live.onnx"]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by --name", "by its file"])
+def test_a_name_that_is_a_tier_of_another_model_needs_force(added, tmp_path, named):
+    path = source_model(tmp_path / "steer-live.onnx", {"vocals": 0.5})
+    words = ["add", path]
+    if named:
+        words = ["add", path.rename(tmp_path / "own.onnx"), "--name", "steer-live"]
+    done = models(*words)
+    assert done.exit_code == 1
+    assert "'steer-live' would be taken for 'steer' in the tier 'live'" in done.stderr
+    assert files(added) == []
+    assert models(*words, "--force").exit_code == 0
+    assert files(added) == ["steer-live.onnx"]
 
 
 def without_spec(path, target):
