@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_SPEC_BYTES = 4_000_000
-MAX_MODEL_RATE_HZ = 768_000
+MIN_MODEL_RATE_HZ, MAX_MODEL_RATE_HZ = 1000, 768_000
 MAX_WINDOW = 1 << 16
 MAX_LOOKAHEAD = 1024
 MAX_TURNS = 16
@@ -30,7 +30,9 @@ def check_fields(fields: Mapping[str, Any]) -> None:
         value = fields.get(name, {})
         if not isinstance(value, dict) or len(value) > _MOST_ENTRIES:
             raise ValueError(f"{name} of the spec is {_short(value)}, expected names and values")
-    _check_whole("sample_rate", fields.get("sample_rate", 44_100), 1000, MAX_MODEL_RATE_HZ)
+    _check_whole(
+        "sample_rate", fields.get("sample_rate", 44_100), MIN_MODEL_RATE_HZ, MAX_MODEL_RATE_HZ
+    )
     if fields.get("bins") is not None:
         _check_whole("bins", fields["bins"], 1, MAX_WINDOW)
     for name, size in fields.get("conditions", {}).items():
@@ -57,7 +59,7 @@ def check_encoder_fields(fields: Mapping[str, Any]) -> None:
         value = fields.get(name, "")
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
             raise ValueError(f"{name} of the spec is {_short(value)}, expected a text")
-    bounds = {"size": (2, MAX_SIZE), "sample_rate": (1000, MAX_MODEL_RATE_HZ)}
+    bounds = {"size": (2, MAX_SIZE), "sample_rate": (MIN_MODEL_RATE_HZ, MAX_MODEL_RATE_HZ)}
     bounds |= {"window": (2, MAX_WINDOW), "hop": (1, MAX_WINDOW), "bins": (1, MAX_WINDOW)}
     for name, (low, high) in bounds.items():
         if name in fields:

@@ -20,13 +20,18 @@ from plugin_bridge.conversion.budget import Budget
 from realtime.errors import StemsteerError
 
 Arrays = dict[str, NDArray[np.float32]]
-_Named = tuple[str, NDArray[np.float32]]
+Numbers = dict[str, float]
 _ENTRY_BYTES = 100  # of what a dictionary holds, about
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_arrays(file: Path | IO[bytes]) -> Arrays:
-    """Read the arrays of numbers of a checkpoint (.pth, .ckpt) by their names.
+    """Read the arrays of numbers of a checkpoint, see `read_checkpoint`."""
+    return read_checkpoint(file)[0]
+
+
+def read_checkpoint(file: Path | IO[bytes]) -> tuple[Arrays, Numbers]:
+    """Read the arrays of numbers of a checkpoint (.pth, .ckpt), and single numbers, by their names.
 
     Nested dictionaries have their names joined by dots.
 
@@ -38,7 +43,13 @@ def read_arrays(file: Path | IO[bytes]) -> Arrays:
     try:
         with file.open("rb") if isinstance(file, Path) else file as stream:
             found = _read_zip(stream) if zipfile.is_zipfile(stream) else _read_legacy(stream)
-        arrays = dict(_flat(found, Budget()))
+        arrays: Arrays = {}
+        numbers: Numbers = {}
+        for place, value in _flat(found, Budget()):
+            if isinstance(value, Array):
+                arrays[place] = value.floats
+            else:
+                numbers[place] = float(value)
     except StemsteerError as error:
         raise StemsteerError(f"{name}: {error}") from error
     except OSError:
@@ -47,7 +58,7 @@ def read_arrays(file: Path | IO[bytes]) -> Arrays:
         raise StemsteerError(f"{name} is not a checkpoint that can be read: {error}") from error
     if not arrays:
         raise StemsteerError(f"{name} holds no arrays of numbers")
-    return arrays
+    return arrays, numbers
 
 
 def _read_zip(stream: IO[bytes]) -> object:
@@ -63,7 +74,7 @@ def _read_zip(stream: IO[bytes]) -> object:
             raise StemsteerError("a zip file, but not a checkpoint: it has no data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
 
-        def read(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
+        def read(key: str, kind: np.dtype[Any], size: int) -> NDArray[Any]:
             return np.frombuffer(archive.read(f"{folder}data/{key}"), kind, size)
 
         program = io.BytesIO(archive.read(pickles[0]))
@@ -76,8 +87,8 @@ def _read_legacy(stream: IO[bytes]) -> object:
     budget.take(stream.seek(0, io.SEEK_END))
     stream.seek(0)
 
-    def room(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
-        budget.take(size * np.dtype(kind).itemsize)
+    def room(key: str, kind: np.dtype[Any], size: int) -> NDArray[Any]:
+        budget.take(size * kind.itemsize)
         return np.zeros(size, kind)
 
     def load() -> Any:
@@ -108,7 +119,7 @@ class _Storages:
     def given_by(self, make: Storage) -> Storage:
         """Return what gives a storage, and has `make` make it the first time."""
 
-        def given(key: str, kind: type[np.generic], size: int) -> NDArray[Any]:
+        def given(key: str, kind: np.dtype[Any], size: int) -> NDArray[Any]:
             if key not in self.made:
                 self.made[key] = make(key, kind, size)
             found = self.made[key]
@@ -119,12 +130,14 @@ class _Storages:
         return given
 
 
-def _flat(found: object, budget: Budget, prefix: str = "") -> Iterator[_Named]:
-    """Yield the arrays of numbers in nested dictionaries, by joined names."""
+def _flat(found: object, budget: Budget, prefix: str = "") -> Iterator[tuple[str, Array | float]]:
+    """Yield the arrays and single numbers in nested dictionaries, by joined names."""
     budget.take(_ENTRY_BYTES + len(prefix))
     if isinstance(found, Array):
         budget.take(4 * found.numbers.size)
-        yield prefix, np.ascontiguousarray(found.numbers, np.float32)
+        yield prefix, found
+    elif isinstance(found, int | float):
+        yield prefix, found
     elif isinstance(found, dict):
         for key, value in found.items():
             if isinstance(key, str | int):

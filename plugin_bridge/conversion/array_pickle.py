@@ -22,20 +22,22 @@ from numpy.typing import NDArray
 from plugin_bridge.conversion.budget import Budget
 from realtime.errors import StemsteerError
 
-STORAGES: dict[str, type[np.generic]] = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "BoolStorage": np.bool_,
+BFLOAT16 = np.dtype([("upper_half_of_float32", "<u2")])
+STORAGES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype(np.float32),
+    "DoubleStorage": np.dtype(np.float64),
+    "HalfStorage": np.dtype(np.float16),
+    "BFloat16Storage": BFLOAT16,
+    "LongStorage": np.dtype(np.int64),
+    "IntStorage": np.dtype(np.int32),
+    "BoolStorage": np.dtype(np.bool_),
 }
 _CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MAX_STEPS = 1 << 22  # of a pickle; each makes an object, of some 200 bytes at the most
 _ENTRY_BYTES = 100  # of a dictionary, about
 _MAX_AXES = 32
 
-Storage = Callable[[str, type[np.generic], int], NDArray[Any]]
+Storage = Callable[[str, np.dtype[Any], int], NDArray[Any]]
 """Gives the numbers of a storage by its key, type and size."""
 
 
@@ -73,6 +75,15 @@ class Array(_Inert):
         if self._numbers is None:
             raise StemsteerError("an array without numbers")
         return self._numbers
+
+    @property
+    def floats(self) -> NDArray[np.float32]:
+        """Return the numbers as float32, row by row."""
+        numbers = self.numbers
+        if numbers.dtype == BFLOAT16:
+            upper = numbers["upper_half_of_float32"].astype(np.uint32)
+            numbers = (upper << 16).view(np.float32)
+        return np.ascontiguousarray(numbers, np.float32)
 
     def __setstate__(self, state: object) -> None:
         if self._numbers is not None:

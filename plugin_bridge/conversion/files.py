@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,18 +12,22 @@ from pathlib import Path
 
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.conversion import open_unmix, spleeter_files
-from plugin_bridge.conversion.archive import Arrays, read_arrays
+from plugin_bridge.conversion.archive import Arrays, Numbers, read_checkpoint
 from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.conversion.spleeter_files import Writers
 from plugin_bridge.conversion.spleeter_onnx import read_network
+from plugin_bridge.small_files import read_small_file
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
 from realtime.encoder import FOLDER, encoder_of, file_of, has_encoder
 from realtime.errors import StemsteerError
+from realtime.json_reader import read_json_object
 from realtime.onnx_file import metadata_text
 from realtime.spec import METADATA_KEY
 
-CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
+TRAINING = ".chkpnt"  # how Open-Unmix ends the name of what it trains on from, beside a .pth
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", TRAINING)
+_MAX_SETTINGS_BYTES = 100_000
 KINDS = (
     "a checkpoint of Spleeter (model.index, its folder, or 4stems.tar.gz), its networks as ONNX "
     "(vocals.onnx, or a folder with accompaniment.onnx too), a package that has them "
@@ -64,14 +69,18 @@ def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
         return
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in CHECKPOINTS)
+        there = {file for file in path.iterdir() if file.suffix in CHECKPOINTS}
+        files = sorted(
+            f for f in there if f.suffix != TRAINING or f.with_suffix(".pth") not in there
+        )
     if not files or files[0].suffix not in CHECKPOINTS:
         raise StemsteerError(f"{path} is no weights that are known: expected {KINDS}")
-    arrays = _read(files)
-    if any("layer_lstm." in key for key in arrays[files[0]]):
-        yield _x_umx(files[0], arrays[files[0]], name or "x-umx")
+    checkpoints = {file: read_checkpoint(file) for file in files}
+    arrays, numbers = checkpoints[files[0]]
+    if any("layer_lstm." in key for key in arrays):
+        yield _x_umx(files[0], arrays, numbers, name or "x-umx")
     else:
-        yield _open_unmix(arrays, name or "open-unmix")
+        yield _open_unmix({file: arrays for file, (arrays, _) in checkpoints.items()}, name)
 
 
 def _packed(wheel: Path) -> Writers:
@@ -140,26 +149,50 @@ def _exported_source(file: Path) -> str:
     return source
 
 
-def _read(files: list[Path]) -> dict[Path, Arrays]:
-    return {file: read_arrays(file) for file in files}
+def _x_umx(file: Path, arrays: Arrays, numbers: Numbers, name: str) -> Writers:
+    """The networks of a file by the instruments that they are of.
 
-
-def _x_umx(file: Path, arrays: Arrays, name: str) -> Writers:
+    Several of one instrument keep the names that they have there.
+    """
     with _named(file):
-        networks = {_instrument(source) or source: network for source, network in
-                    open_unmix.bridged_networks(arrays).items()}  # fmt: skip
+        found = open_unmix.bridged_networks(arrays, numbers)
+        meant = {source: _instrument(source) or source for source in found}
+        count = Counter(meant.values())
+        networks = {
+            meant[source] if count[meant[source]] == 1 else source: network
+            for source, network in found.items()
+        }
         return _writers(networks, name, bridged=True)
 
 
-def _open_unmix(arrays: dict[Path, Arrays], name: str) -> Writers:
+def _open_unmix(arrays: dict[Path, Arrays], name: str | None) -> Writers:
     networks: dict[str, open_unmix.Network] = {}
+    rate = _rate_beside(next(iter(arrays)))
     for file, found in arrays.items():
         source = _source(file)
         if source in networks:
             raise StemsteerError(f"{file}: a second network of {source}; give a folder with one")
         with _named(file):
-            networks[source] = open_unmix.Network(found)
-    return _writers(networks, name)
+            networks[source] = open_unmix.Network(rate | open_unmix.unwrapped(found))
+    return _writers(networks, name or "open-unmix")
+
+
+def _rate_beside(file: Path) -> Arrays:
+    """What Open-Unmix's ``separator.json`` beside a file says of the sample rate, if it is there.
+
+    Raises StemsteerError if it is broken, or tells of spectra that are not ours.
+    """
+    settings = file.parent / "separator.json"
+    if not settings.exists():
+        return {}
+    text = read_small_file(settings, max_bytes=_MAX_SETTINGS_BYTES)
+    with _named(settings):
+        try:
+            found = read_json_object(text, max_bytes=_MAX_SETTINGS_BYTES)
+        except ValueError as error:
+            raise StemsteerError(str(error)) from error
+        numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+        return open_unmix.rate_of(numbers)
 
 
 def _writers(

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.conversion.archive import Arrays
+from plugin_bridge.conversion.archive import Arrays, Numbers
 from plugin_bridge.conversion.graph import Graph
 from realtime.errors import StemsteerError
 from realtime.spec import ModelSpec, Runs, Tier
+from realtime.spec_fields import MAX_MODEL_RATE_HZ, MIN_MODEL_RATE_HZ
 
 WINDOW, STEP = 4096, 1024
 PIECE, CONTEXT = 512, 64  # frames offline, and how many on either side of those that serve
@@ -37,6 +38,15 @@ PIECES = {
 }
 STREAMED = {"studio": Tier(WINDOW, WINDOW, STEP), "offline": Tier(WINDOW, WINDOW, STEP)}
 """Of unidirectional layers. Their windows are those of their training but for the square root."""
+RATE = "sample_rate"
+TRAINED_ON = {
+    **dict.fromkeys(("window_length", "in_chan", "nfft"), WINDOW),
+    **dict.fromkeys(("n_hop", "nhop"), STEP),
+    "nb_channels": 2,
+    "spec_power": 1,
+}
+"""What X-UMX's checkpoint and Open-Unmix's ``separator.json`` may say of a network's spectra."""
+_WRAPPINGS = ("state_dict.", "module.")  # of a training's own file, and of torch's DataParallel
 _DECODER = {0: "fc2", 1: "bn2", 3: "fc3", 4: "bn3"}  # places of X-UMX's last layers
 _GATES = (0, 3, 1, 2)  # ONNX has input, output, forget, cell; torch input, forget, cell, output
 
@@ -51,6 +61,7 @@ class Network:
     """
 
     weights: Arrays
+    rate_hz: int = field(init=False)
     bins: int = field(init=False)
     seen: int = field(init=False)
     hidden: int = field(init=False)
@@ -63,7 +74,14 @@ class Network:
                    if name not in w]  # fmt: skip
         if missing:
             raise StemsteerError(f"not Open-Unmix's network: no {missing[0]!r}")
+        rate_hz = float(w.get(RATE, np.array([44_100], np.float32)).max(initial=0))
+        if not MIN_MODEL_RATE_HZ <= rate_hz <= MAX_MODEL_RATE_HZ:
+            raise StemsteerError(
+                f"a network of {RATE} {rate_hz:g} Hz, expected {MIN_MODEL_RATE_HZ} to "
+                f"{MAX_MODEL_RATE_HZ}"
+            )
         derived = {
+            "rate_hz": round(rate_hz),
             "bins": w["output_mean"].size,
             "seen": w["input_mean"].size,
             "hidden": w["fc1.weight"].shape[0],
@@ -107,6 +125,28 @@ class Network:
         return shapes
 
 
+def unwrapped(weights: Arrays) -> Arrays:
+    """Return weights by their own names, however they were saved."""
+    for wrapping in _WRAPPINGS:
+        weights = {name.removeprefix(wrapping): array for name, array in weights.items()}
+    return weights
+
+
+def rate_of(settings: Numbers) -> Arrays:
+    """Return the sample rate that settings of a network tell, as its weights would; none if none.
+
+    Raises
+    ------
+    StemsteerError if they tell of other spectra than those that a model of ours is given.
+    """
+    for name, expected in TRAINED_ON.items():
+        if (value := settings.get(name, expected)) != expected:
+            raise StemsteerError(
+                f"a network trained with {name} {value:g}, expected {expected}: it cannot be used"
+            )
+    return {RATE: np.array([settings[RATE]], np.float32)} if RATE in settings else {}
+
+
 def spec_of(networks: Mapping[str, Network], name: str) -> ModelSpec:
     """Return the spec of a model of networks.
 
@@ -114,17 +154,19 @@ def spec_of(networks: Mapping[str, Network], name: str) -> ModelSpec:
     ------
     StemsteerError if they do not go together.
     """
-    kinds = {(n.directions, n.layers, n.hidden) for n in networks.values()}
+    kinds = {(n.directions, n.layers, n.hidden, n.rate_hz) for n in networks.values()}
     targets = tuple(source for source in networks if source != REST)
     if len(kinds) > 1 or not targets:
-        raise StemsteerError(f"networks of {', '.join(networks)} that make no model: of one size "
-                             f"and direction is expected, and one besides {REST!r}")  # fmt: skip
+        raise StemsteerError(f"networks of {', '.join(networks)} that make no model: of one "
+                             "size, direction and sample rate is expected, and one besides "
+                             f"{REST!r}")  # fmt: skip
     one = next(iter(networks.values()))
     return ModelSpec(
         name=name,
         tiers=PIECES if one.directions == 2 else STREAMED,
         conditions={},
         mask_axes="channels",
+        sample_rate=one.rate_hz,
         bins=one.bins,
         targets=targets,
         description=f"Open-Unmix: {', '.join(targets)}",
@@ -134,14 +176,15 @@ def spec_of(networks: Mapping[str, Network], name: str) -> ModelSpec:
     )  # fmt: skip
 
 
-def bridged_networks(arrays: Arrays) -> dict[str, Network]:
+def bridged_networks(arrays: Arrays, numbers: Numbers) -> dict[str, Network]:
     """Return the networks of a checkpoint of X-UMX, as asteroid saves it, by their sources.
 
     Raises
     ------
     StemsteerError if it is not of that architecture.
     """
-    found = {name.removeprefix("state_dict."): array for name, array in arrays.items()}
+    rate = rate_of({name.removeprefix("model_args."): value for name, value in numbers.items()})
+    found = unwrapped(arrays)
     sources = dict.fromkeys(n.split(".")[1] for n in found if n.startswith("layer_lstm."))
     if not sources:
         raise StemsteerError("not X-UMX's networks: no 'layer_lstm'")
@@ -164,7 +207,7 @@ def bridged_networks(arrays: Arrays) -> dict[str, Network]:
         for part in ("input_mean", "input_scale", "output_mean", "output_scale"):
             if (array := found.get(f"mean_scale.{part}_{source}")) is not None:
                 weights[part] = array
-        networks[source] = Network(weights)
+        networks[source] = Network(weights | rate)
     return networks
 
 

@@ -26,6 +26,7 @@ def test_a_state_dict_of_torch_is_read_to_the_bit(tmp_path, zipped):
     state = network().state_dict()
     state["turned"] = torch.arange(12.0).reshape(3, 4).T  # not contiguous
     state["half"] = torch.ones(3).half()
+    state["brief"] = torch.linspace(-3, 3, 12).bfloat16().reshape(3, 4).T
     torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     found = read_arrays(tmp_path / "w.pth")
     assert found.keys() == state.keys()

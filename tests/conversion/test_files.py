@@ -194,7 +194,7 @@ def test_x_umx_gives_what_its_bridged_networks_give(tmp_path, unidirectional):
     bridged = XUMX(networks)
     torch.save(bridged.saved(), tmp_path / "any-name.pth")
     arrays = read_arrays(tmp_path / "any-name.pth")
-    made = open_unmix.bridged_networks(arrays)
+    made = open_unmix.bridged_networks(arrays, {})
     assert tuple(made) == sources
     spec = open_unmix.spec_of(made, "x")
     open_unmix.convert(made, tmp_path / "x.onnx", spec, half=False, bridged=True)
@@ -253,6 +253,91 @@ def test_weights_of_something_else_are_refused_in_a_line(tmp_path, models, chang
     assert words[change] in done.stderr
     assert f"{name}.pth" in done.stderr
     assert not list(models.glob("*")), "nothing half there"
+
+
+@pytest.mark.parametrize("saved", ["as it is", "training", "wrapped", "bfloat16"])
+def test_a_network_is_read_however_it_was_saved(tmp_path, saved):
+    network, seen = umx(), spectrum(BINS)
+    state = network.state_dict()
+    content = {
+        "as it is": state,
+        "training": {"epoch": 3, "state_dict": state, "best_loss": 0.1},
+        "wrapped": {f"module.{name}": array for name, array in state.items()},
+        "bfloat16": {name: array.bfloat16() for name, array in state.items()},
+    }[saved]
+    path = tmp_path / ("vocals.chkpnt" if saved == "training" else "vocals.pth")
+    torch.save(content, path)
+    with writers_of(path, "mine") as writers:
+        writers["mine"](tmp_path / "mine.onnx")
+    found = load_model(tmp_path / "mine.onnx").run(seen, 64)[:, 0]
+    assert np.abs(found - np.minimum(factors(network, seen), 1)).mean() < 0.01
+
+
+def test_of_a_folder_of_a_training_the_weights_are_taken(tmp_path):
+    folder = save_umx(tmp_path / "w", vocals=umx(0))
+    torch.save({"state_dict": umx(1).state_dict()}, folder / "vocals-1a2b3c.chkpnt")
+    torch.save({"state_dict": umx(2).state_dict()}, folder / "drums.chkpnt")
+    with writers_of(folder, "mine") as writers:
+        writers["mine"](tmp_path / "mine.onnx")
+    assert load_model(tmp_path / "mine.onnx").spec.targets == ("drums", "vocals")
+
+
+def test_what_a_checkpoint_says_of_its_sample_rate_goes_into_the_spec(tmp_path):
+    state = umx().state_dict()
+    torch.save(state | {"sample_rate": torch.tensor(48_000.0)}, tmp_path / "vocals.pth")
+    bridged = XUMX({"bass": umx(0), "vocals": umx(1)}).saved()
+    bridged["model_args"]["sample_rate"] = 32_000
+    torch.save(bridged, tmp_path / "x.pth")
+    (tmp_path / "beside").mkdir()
+    torch.save(state, tmp_path / "beside" / "vocals.pth")
+    (tmp_path / "beside" / "separator.json").write_text(
+        '{"nfft": 4096, "nhop": 1024, "nb_channels": 2, "sample_rate": 16000.0}'
+    )
+    for file, rate_hz in (("vocals.pth", 48_000), ("x.pth", 32_000), ("beside", 16_000)):
+        with writers_of(tmp_path / file, "mine") as writers:
+            writers["mine"](tmp_path / "mine.onnx")
+        assert load_model(tmp_path / "mine.onnx").spec.sample_rate == rate_hz
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("spec_power", 2, "1"), ("n_hop", 2048, "1024"), ("nb_channels", 1, "2"),
+     ("window_length", 2048, "4096"), ("sample_rate", 0, "1000 to 768000"),
+     ("sample_rate", float("nan"), "1000 to 768000")],
+)  # fmt: skip
+def test_networks_of_other_spectra_are_refused_with_what_is_expected(
+    tmp_path, name, value, expected
+):
+    bridged = XUMX({"bass": umx(0), "vocals": umx(1)}).saved()
+    bridged["model_args"][name] = value
+    torch.save(bridged, tmp_path / "x.pth")
+    done = stemsteer("models", "add", str(tmp_path / "x.pth"))
+    assert done.exit_code == 1
+    assert "x.pth: " in done.stderr
+    assert f"{name} {value:g}" in done.stderr
+    assert f"expected {expected}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [('{"nhop": 2048}', "nhop 2048, expected 1024"), ("{", "separator.json: ")]
+)
+def test_the_settings_beside_the_networks_count(tmp_path, text, said):
+    folder = save_umx(tmp_path / "w", vocals=umx())
+    (folder / "separator.json").write_text(text)
+    with pytest.raises(StemsteerError, match=said):
+        install.add_file(folder)
+
+
+def test_sources_of_one_instrument_keep_their_own_names(tmp_path):
+    bridged = XUMX({"vocals": umx(0), "voice": umx(1), "drum": umx(2)})
+    torch.save(bridged.saved(), tmp_path / "x.pth")
+    with writers_of(tmp_path / "x.pth", "x") as writers:
+        writers["x"](tmp_path / "x.onnx")
+    model, seen = load_model(tmp_path / "x.onnx"), spectrum(BINS)
+    assert model.spec.targets == ("vocals", "voice", "drums")
+    with torch.no_grad():
+        expected = bridged(torch.from_numpy(magnitude(seen))[:, None])[:, :, 0].transpose(0, 1)
+    assert np.abs(model.run(seen, 64) - np.minimum(expected.numpy(), 1)).mean() < 2e-3
 
 
 def umx_of_bins(bins):
