@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import onnx
+
 from plugin_bridge.control.instruments import resolve
 from plugin_bridge.conversion import open_unmix, spleeter_files
 from plugin_bridge.conversion.archive import Arrays, Numbers, read_checkpoint
 from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.conversion.spleeter_files import Writers
-from plugin_bridge.conversion.spleeter_onnx import read_network
+from plugin_bridge.conversion.spleeter_onnx import read_graph, read_network
 from plugin_bridge.small_files import read_small_file
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
@@ -51,29 +52,26 @@ def writers_of(path: Path, name: str | None) -> Iterator[Writers]:
     """
     if not path.exists():
         raise StemsteerError(f"{path} is not there: expected {KINDS}")
-    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+    if not path.is_dir() and not path.is_file():  # as a pipe, which may never end
+        raise StemsteerError(f"{path} is neither a file nor a folder: expected {KINDS}")
+    if path.is_file() and path.name.endswith((".tar.gz", ".tgz", ".tar")):
         with spleeter_files.unpacked(path) as index:
             yield spleeter_files.writers(index, name or f"spleeter-{path.name.split('.')[0]}")
         return
-    indices = sorted(path.glob("*.index")) if path.is_dir() else []
-    if path.suffix == ".index" or indices:
-        index = indices[0] if indices else path
+    there = sorted(f for f in (path.iterdir() if path.is_dir() else [path]) if f.is_file())
+    if indices := [file for file in there if file.suffix == ".index"]:
+        index = indices[0]
         yield spleeter_files.writers(index, name or f"spleeter-{index.resolve().parent.name}")
         return
-    if path.suffix == ".whl":
+    if path.suffix == ".whl" and path.is_file():
         yield _packed(path)
         return
-    exported = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
-    if exported and exported[0].suffix == ".onnx":
+    if exported := [file for file in there if file.suffix == ".onnx"]:
         yield _exported(exported, name)
         return
-    files = [path]
-    if path.is_dir():
-        there = {file for file in path.iterdir() if file.suffix in CHECKPOINTS}
-        files = sorted(
-            f for f in there if f.suffix != TRAINING or f.with_suffix(".pth") not in there
-        )
-    if not files or files[0].suffix not in CHECKPOINTS:
+    files = [file for file in there if file.suffix in CHECKPOINTS]
+    files = [f for f in files if f.suffix != TRAINING or f.with_suffix(".pth") not in files]
+    if not files:
         raise StemsteerError(f"{path} is no weights that are known: expected {KINDS}")
     checkpoints = {file: read_checkpoint(file) for file in files}
     arrays, numbers = checkpoints[files[0]]
@@ -131,7 +129,13 @@ def _ours(file: Path, name: str) -> Writers:
 
 
 def _copied(file: Path, path: Path) -> None:
-    shutil.copyfile(file, path)
+    """Write a model as one file: the weights that it keeps in other files come into it."""
+    try:
+        onnx.save(onnx.load(file), path)
+    except OSError:
+        raise
+    except Exception as error:  # protobuf raises classes of its own
+        raise StemsteerError(f"{file} cannot be written as one file: {error}") from error
 
 
 def _exported_source(file: Path) -> str:
@@ -142,6 +146,7 @@ def _exported_source(file: Path) -> str:
     word = re.split(r"[-_.]", file.stem.lower())[0]
     source = word if word in ("accompaniment", open_unmix.REST) else _instrument(word)
     if source not in {name for names in spleeter_files.SOURCES.values() for name in names}:
+        read_graph(file)  # says it if the file is damaged: its spec stands at the end
         raise StemsteerError(
             f"{file} carries no Stemsteer spec (metadata key {METADATA_KEY!r}, see "
             "realtime/spec.py), nor is it called as one of Spleeter's networks, as vocals.onnx"

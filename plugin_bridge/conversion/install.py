@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_bridge.control.names import RULE, is_usable
 from plugin_bridge.conversion.efficientnet import SIZE
 from plugin_bridge.conversion.files import KINDS, writers_of
 from plugin_bridge.conversion.packages import Progress, fetch
@@ -28,10 +29,11 @@ from realtime.folders import user_models_folder
 from realtime.masks import MAX_GAIN
 from realtime.model import WEIGHTS, Model, ModelStream, open_session, weights_folders
 from realtime.onnx_file import metadata_text
-from realtime.spec import TIERS
+from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, TIERS
 
 Floats = NDArray[np.float32]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME_RULE = "letters, digits, dots, dashes, underscores, and first a letter or a digit"
 
 
 def add(
@@ -70,8 +72,14 @@ def add_file(path: Path, *, name: str | None = None, force: bool = False) -> lis
     StemsteerError as of `add`; ValueError for a name that cannot be one.
     """
     if name is not None and not _NAME.fullmatch(name):
-        raise ValueError(f"name is {name!r}, expected letters, digits, dots, dashes, underscores")
+        raise ValueError(f"name is {name!r}, expected {_NAME_RULE}")
     with writers_of(path, name) as found:
+        own = Path(next(iter(found))).name
+        if not _NAME.fullmatch(own):
+            raise StemsteerError(
+                f"the model of {path} would be called {own!r}, expected {_NAME_RULE}: give it "
+                "another with --name"
+            )
         writers = _placed(_folder(), found, force)
         _appear(writers, _outdated(found, force))
     return list(writers)
@@ -175,8 +183,12 @@ def _try_encoder(path: Path) -> None:
 def _try_model(path: Path) -> None:
     """Run a model over a second of noise. Raises StemsteerError if it gives nonsense."""
     model = _Watched(OnnxModel(path))
+    for name in model.spec.targets:
+        if not is_usable(name):
+            raise StemsteerError(f"a target of this model is called {name!r}, expected {RULE}")
     tier = next(iter(model.spec.tiers))
-    separator = Separator(model, model.spec.sample_rate, tier=tier)
+    rate_hz = min(max(model.spec.sample_rate, MIN_RATE_HZ), MAX_RATE_HZ)  # as near as files are
+    separator = Separator(model, rate_hz, tier=tier)
     runs = separator.tier.runs
     hops = 1 + (runs.every if runs else 0)
     noise = np.random.default_rng(0).standard_normal((2, hops * separator.tier.hop))

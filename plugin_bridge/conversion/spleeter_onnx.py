@@ -42,7 +42,7 @@ def read_network(path: Path) -> spleeter.UNet:
     ------
     StemsteerError if it is broken, another network, or computes something else.
     """
-    graph = _graph(path)
+    graph = read_graph(path)
     constants = _constants(graph)
     weights: Arrays = {}
     for kind, layers in _LAYERS.items():
@@ -66,13 +66,24 @@ def read_network(path: Path) -> spleeter.UNet:
     return network
 
 
-def _graph(path: Path) -> onnx.GraphProto:
+def read_graph(path: Path) -> onnx.GraphProto:
+    """Read the graph of an ONNX file.
+
+    Raises
+    ------
+    StemsteerError if the file is none, damaged, empty or too long.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise StemsteerError(f"{path} has more than {MAX_BYTES >> 30} GB")
     try:
         graph: onnx.GraphProto = onnx.load(path, load_external_data=False).graph
     except Exception as error:  # protobuf raises classes of its own
-        raise StemsteerError(f"{path} is not an ONNX file that can be read: {error}") from None
+        raise StemsteerError(
+            f"{path} is not an ONNX file that can be read ({error}), expected a whole one: "
+            "download or export it again"
+        ) from None
+    if not graph.node:
+        raise StemsteerError(f"{path} holds no network, expected an ONNX file with one")
     return graph
 
 

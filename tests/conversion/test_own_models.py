@@ -1,5 +1,6 @@
 """Models in our own form, which a user has trained: added, given by path, and refused."""
 
+import os
 import shutil
 
 import numpy as np
@@ -135,6 +136,72 @@ def test_a_name_that_is_a_tier_of_another_model_needs_force(added, tmp_path, nam
     assert files(added) == []
     assert models(*words, "--force").exit_code == 0
     assert files(added) == ["steer-live.onnx"]
+
+
+def test_the_weights_of_a_model_that_lie_beside_it_come_into_the_file(added, tmp_path):
+    sources = {f"source {number}": 0.02 for number in range(50)}
+    whole = onnx.load(source_model(tmp_path / "mine.onnx", sources))
+    beside = {"save_as_external_data": True, "location": "mine.data", "size_threshold": 100}
+    onnx.save(whole, tmp_path / "mine.onnx", **beside)
+    done = models("add", tmp_path / "mine.onnx")
+    assert done.exit_code == 0, done.output
+    (tmp_path / "mine.data").unlink()  # the shares of the sources, 200 bytes
+    assert load_model(added / "mine.onnx").spec.targets == tuple(sources)
+
+
+@pytest.mark.parametrize("name", ["my model", "-x", "a:b@c"])
+def test_a_name_that_is_taken_from_a_file_has_to_be_one(added, tmp_path, name):
+    path = source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
+    done = models("add", path)
+    assert done.exit_code == 1
+    assert f"would be called {name!r}, expected letters, digits" in done.stderr
+    assert files(added) == []
+    assert models("add", path, "--name", "mine").exit_code == 0
+
+
+def test_a_model_whose_targets_could_name_no_file_is_refused(added, tmp_path):
+    done = models("add", source_model(tmp_path / "mine.onnx", {"a/../b": 0.5}))
+    assert done.exit_code == 1
+    assert "a target of this model is called 'a/../b', expected up to 200 bytes" in done.stderr
+    assert files(added) == []
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 384_000])
+def test_a_model_of_another_rate_than_files_have_is_tried_at_the_nearest(added, tmp_path, rate_hz):
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5}, sample_rate=rate_hz)
+    done = models("add", path)
+    assert done.exit_code == 0, done.output
+    song = noise_song(tmp_path)
+    taken = stemsteer(song, "--model", "mine", "--instrument", "vocals", "--out", "out")
+    assert taken.exit_code == 0, taken.output
+
+
+@pytest.mark.parametrize("content", ["cut", "text", "empty"])
+def test_a_damaged_file_is_said_to_be_damaged(added, tmp_path, content):
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5})
+    path.write_bytes({"cut": path.read_bytes()[:-100], "text": b"hello", "empty": b""}[content])
+    done = models("add", path)
+    assert done.exit_code == 1
+    assert "mine.onnx " in done.stderr
+    said = "holds no network" if content == "empty" else "download or export it again"
+    assert said in done.stderr
+    assert "spec" not in done.stderr
+    assert files(added) == []
+
+
+@pytest.mark.parametrize("name", ["vocals.pth", "mine.onnx", "4stems.tar.gz"])
+def test_a_pipe_is_refused_and_not_waited_for(added, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    done = models("add", tmp_path / name)
+    assert done.exit_code == 1
+    assert "is neither a file nor a folder" in done.stderr
+
+
+def test_a_folder_that_is_called_as_an_archive_is_a_folder(added, tmp_path):
+    (tmp_path / "x.tar.gz").mkdir()
+    done = models("add", tmp_path / "x.tar.gz")
+    assert done.exit_code == 1
+    assert "x.tar.gz is no weights that are known" in done.stderr
 
 
 def without_spec(path, target):
