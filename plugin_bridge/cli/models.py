@@ -32,11 +32,11 @@ def listed(
         return
     from plugin_bridge.model_library import found_models
 
-    found = found_models()
+    found, pictures = found_models(), _picture_models()
     if as_json:
-        say_json([_described(one) for one in found])
+        say_json([*map(_described, found), *pictures])
         return
-    print_table(HEADINGS, map(_cells, found))
+    print_table(HEADINGS, [*map(_cells, found), *map(_picture_cells, pictures)])
 
 
 @models.command()
@@ -57,17 +57,22 @@ def add(
     try:
         from plugin_bridge.conversion.install import add as run
         from plugin_bridge.conversion.install import add_file
+        from plugin_bridge.conversion.sources import SOURCES
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise
         raise OSError(
             "adding models needs the package onnx: pip install 'stemsteer[models]'"
         ) from None
-    if os.sep in source or Path(source).suffix or Path(source).exists():
+    is_there = Path(source).exists()
+    if source not in SOURCES and (os.sep in source or Path(source).suffix or is_there):
         paths = add_file(Path(source), name=name, force=force)
     elif name is not None:
         raise typer.BadParameter(f"--name is for a model of a file; {source} has its own")
     else:
+        if is_there:
+            here = os.path.join(os.curdir, source)
+            warn(f"{source} is added by its name; for weights in {here} give it as {here}")
         with _fetching(source) as progress:
             paths = run(source, force=force, progress=progress)
     for path in paths:
@@ -104,11 +109,17 @@ def show(
     """Describe a model: what it knows, its tiers, figures, licence and credit."""
     from plugin_bridge.model_library import installed_model
 
-    found = installed_model(name)
+    for picture in _picture_models():
+        if name == Path(picture["path"]).stem:
+            described, rows = picture, _picture_shown(picture)
+            break
+    else:
+        found = installed_model(name)
+        described, rows = _described(found), _shown(found)
     if as_json:
-        say_json(_described(found))
+        say_json(described)
         return
-    for heading, text in _shown(found):
+    for heading, text in rows:
         typer.echo(f"{heading:12} {text}")
 
 
@@ -198,12 +209,58 @@ def _cells(found: InstalledModel) -> list[str]:
     if found.spec is None:
         return [found.path.stem, "", "", "", "", f"cannot be used: {found.fault}"]
     spec = found.spec
-    size_kb = found.size_bytes / 1000
     return [
         found.path.stem,
         ", ".join(f"{tier} ({found.latency_ms(tier):.0f} ms)" for tier in spec.tiers),
         taken_by(spec),
-        f"{size_kb / 1000:.1f} MB" if size_kb >= 1000 else f"{size_kb:.0f} kB",
+        _size(found.size_bytes),
         spec.licence,
         spec.description,
+    ]
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1000:.0f} kB"
+
+
+def _picture_models() -> list[dict[str, Any]]:
+    """Return what there is to say of the network of pictures; nothing where it was not added."""
+    from plugin_bridge.picture.spec import picture_model, read_picture_spec
+    from realtime.errors import StemsteerError
+
+    path = picture_model()
+    if not path.is_file():
+        return []
+    try:
+        spec = read_picture_spec(path)
+    except StemsteerError as error:
+        return [{"path": str(path), "fault": str(error)}]
+    return [
+        {
+            "path": str(path),
+            "name": spec.name,
+            "size_bytes": path.stat().st_size,
+            "licence": spec.licence,
+            "credit": spec.credit,
+            "description": spec.description,
+        }
+    ]
+
+
+def _picture_cells(model: dict[str, Any]) -> list[str]:
+    name = Path(model["path"]).stem
+    if "fault" in model:
+        return [name, "", "", "", "", f"cannot be used: {model['fault']}"]
+    return [name, "", "picture", _size(model["size_bytes"]), model["licence"], model["description"]]
+
+
+def _picture_shown(model: dict[str, Any]) -> list[tuple[str, str]]:
+    if "fault" in model:
+        return [("file", model["path"]), ("fault", model["fault"])]
+    return [
+        ("model", f"{model['name']}: {model['description']}"),
+        ("file", f"{model['path']}, {_size(model['size_bytes'])}"),
+        ("taken by", "picture"),
+        ("licence", model["licence"]),
+        ("credit", model["credit"]),
     ]

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.picture.image import BORDER, LEAST_SIDE, normalised, read_picture
-from plugin_bridge.picture.spec import FOLDER, MODEL, PICTURE_KEY, PictureSpec
+from plugin_bridge.picture.spec import MODEL, PictureSpec, picture_model, read_picture_spec
 from realtime.errors import StemsteerError
-from realtime.folders import user_models_folder
 from realtime.model import open_session
-from realtime.onnx_file import metadata_text
 
 IMAGENET: dict[str, tuple[int, ...]] = {
     "accordion": (401,),
@@ -138,20 +136,10 @@ def gathered(probabilities: NDArray[np.float32], what: str) -> Recognised:
     return Recognised(taken, sum(found[name] for name in taken), shares)
 
 
-def picture_model() -> Path:
-    """Return where the network of pictures is, once it was added."""
-    return user_models_folder() / FOLDER / f"{MODEL}.onnx"
-
-
 @lru_cache(maxsize=1)
 def _opened(path: Path, written_ns: int) -> tuple[Any, PictureSpec]:
-    try:
-        text = metadata_text(path, PICTURE_KEY)
-        if text is not None:
-            return open_session(path), PictureSpec.from_json(text)
-    except ValueError as error:
-        raise StemsteerError(f"{path}: {error}") from error
-    raise StemsteerError(f"{path} is no network of pictures: `stemsteer models add` makes one")
+    spec = read_picture_spec(path)
+    return open_session(path), spec
 
 
 def _network() -> tuple[Any, PictureSpec]:

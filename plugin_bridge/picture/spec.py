@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from realtime.errors import StemsteerError
+from realtime.folders import user_models_folder
 from realtime.json_reader import read_json_object
+from realtime.onnx_file import metadata_text
 from realtime.spec_fields import MAX_SPEC_BYTES
 
 SCHEMA = 1
@@ -43,3 +47,19 @@ class PictureSpec:
         if not isinstance(spec.size, int) or not 32 <= spec.size <= 1024:
             raise ValueError(f"size of the spec is {spec.size!r}, expected 32 to 1024 pixels")
         return spec
+
+
+def picture_model() -> Path:
+    """Return where the network of pictures is, once it was added."""
+    return user_models_folder() / FOLDER / f"{MODEL}.onnx"
+
+
+def read_picture_spec(path: Path) -> PictureSpec:
+    """Return what a network of pictures says of itself. Raises StemsteerError if it is none."""
+    try:
+        text = metadata_text(path, PICTURE_KEY)
+        if text is not None:
+            return PictureSpec.from_json(text)
+    except ValueError as error:
+        raise StemsteerError(f"{path}: {error}") from error
+    raise StemsteerError(f"{path} is no network of pictures: `stemsteer models add` makes one")

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -120,6 +121,12 @@ def test_the_network_of_pictures_is_added_used_and_removed(arrays, tmp_path, mon
     assert (data / "models" / "pictures" / f"{name}.onnx").is_file()
     from plugin_bridge.picture.recognise import recognise
 
+    listed = CliRunner().invoke(cli.app, ["models", "--json"]).stdout
+    shown = CliRunner().invoke(cli.app, ["models", "show", name, "--json"]).stdout
+    assert json.loads(shown) in json.loads(listed)
+    assert json.loads(shown)["licence"] == "Apache-2.0"
+    assert name in CliRunner().invoke(cli.app, ["models"]).stdout
+    assert "M. Tan" in CliRunner().invoke(cli.app, ["models", "show", name]).stdout
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     assert recognise(tmp_path / "a.png").instruments == ("saxophone",)
     done = CliRunner().invoke(cli.app, ["models", "remove", name])

