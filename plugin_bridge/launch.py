@@ -8,19 +8,22 @@ neither the current folder nor ``PYTHON*`` variables count), and this file then 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import runpy
 import signal
 import site
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 RUN_MODULE = "--run-module"
 """First argument by which a frozen application is told to run one of its modules."""
 END_WITH = "--end-with-parent"
 USER_SITE = "--user-site"
 _PR_SET_PDEATHSIG = 1
+_LIBRARIES = "LD_LIBRARY_PATH"
+_OF_FROZEN = (_LIBRARIES, "_PYI_")  # how the variables begin that PyInstaller's programs set
 
 
 def own_process(module: str, *arguments: object, ends_with_parent: bool = False) -> list[str]:
@@ -64,6 +67,29 @@ def is_frozen() -> bool:
 def frozen_folder() -> str | None:
     """Return the folder of what the frozen application carries; None from Python."""
     return str(getattr(sys, "_MEIPASS", "")) or None if is_frozen() else None
+
+
+@contextlib.contextmanager
+def users_environment() -> Iterator[None]:
+    """Have programs of the system that are started meanwhile see the environment of the user.
+
+    In the frozen application it names the folder of its own libraries, which may be older than
+    those that the programs need.
+    """
+    ours: dict[str, str] = {}
+    if is_frozen():
+        ours = {name: os.environ[name] for name in os.environ if name.startswith(_OF_FROZEN)}
+    given = ours.get(f"{_LIBRARIES}_ORIG")
+    for name in ours:
+        del os.environ[name]
+    if given is not None:
+        os.environ[_LIBRARIES] = given
+    try:
+        yield
+    finally:
+        if given is not None:
+            del os.environ[_LIBRARIES]
+        os.environ.update(ours)
 
 
 def run_module(words: Sequence[str]) -> None:

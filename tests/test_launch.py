@@ -12,7 +12,9 @@ import time
 import pytest
 
 from plugin_bridge import launch
+from plugin_bridge.cli.panel_options import announce
 from plugin_bridge.launch import own_process
+from plugin_bridge.panel.server import PanelOptions
 from tests.support.engine_sandbox import ROOT, runs, until
 
 MODULE = "plugin_bridge.controls"  # a small one that prints
@@ -70,6 +72,24 @@ def test_the_frozen_application_is_its_own_command_and_carries_the_plugins(monke
     monkeypatch.setattr(sys, "_MEIPASS", "/opt/stemsteer/_internal", raising=False)
     assert launch.own_command("serve") == [os.path.abspath(sys.executable), "serve"]
     assert launch.frozen_folder() == "/opt/stemsteer/_internal"
+
+
+@pytest.mark.parametrize("given", [{}, {"LD_LIBRARY_PATH_ORIG": "/home/me/lib"}])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_browser_gets_the_environment_of_the_user(monkeypatch, given, frozen):
+    frozens = {"LD_LIBRARY_PATH": "/opt/stemsteer/_internal", "_PYI_ARCHIVE_FILE": "x", **given}
+    for name, value in frozens.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
+    before, seen = dict(os.environ), []
+    monkeypatch.setattr("webbrowser.open", lambda address: seen.append(dict(os.environ)))
+    announce(PanelOptions("127.0.0.1", 9980, ""), 9980, open_it=True)
+    assert os.environ == before
+    expected = before
+    if frozen:
+        expected = {name: value for name, value in before.items() if name not in frozens}
+        expected |= {name.removesuffix("_ORIG"): value for name, value in given.items()}
+    assert seen == [expected]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import warn
+from plugin_bridge.launch import users_environment
 
 if TYPE_CHECKING:
     from plugin_bridge.control.servers import Attended
@@ -101,4 +102,5 @@ def announce(settings: PanelOptions, port: int, open_it: bool) -> None:
     if open_it:
         import webbrowser
 
-        webbrowser.open(address)
+        with users_environment():
+            webbrowser.open(address)
