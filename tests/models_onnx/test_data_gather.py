@@ -1,4 +1,4 @@
-"""Sounds of others in the layout of recordings: Hydrogen's kits, notes called by their pitch."""
+"""Sounds of others in the layout of recordings: Hydrogen's kits, named notes, sung syllables."""
 
 import csv
 
@@ -13,6 +13,7 @@ from models_onnx.data.sounds.commands import gather as gather_command
 from models_onnx.data.sounds.gather import gather, pitch_near
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import SoundFont
+from models_onnx.data.sounds.speech import spoken_pitch, sung
 from realtime.errors import StemsteerError
 
 RATE_HZ = 44_100
@@ -133,6 +134,54 @@ def test_a_folder_that_exists_is_kept(tmp_path, kits):
     assert "exists: give a folder that does not" in found.output
     found = asked(tmp_path / "out", "--drumkits", kits)
     assert found.output.strip() == f"{tmp_path / 'out'}: 7 drums"
+
+
+def syllable(pitch: float, seconds: float = 0.4) -> np.ndarray:
+    """Return a hiss, as of an s, and a buzz with a formant at 700 Hz, as of an a."""
+    rng = np.random.default_rng(0)
+    n = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    hz = 440 * 2 ** ((pitch - 69) / 12)
+    levels = [(k, 1 / (1 + ((k * hz - 700) / 150) ** 2)) for k in range(1, 40)]
+    buzz = sum(level * np.cos(2 * np.pi * k * hz * n) for k, level in levels)
+    hiss = 0.05 * rng.standard_normal(RATE_HZ // 8)
+    return np.concatenate([np.zeros(2000), hiss, 0.2 * buzz, np.zeros(4000)])
+
+
+def test_spoken_syllables_are_sung(tmp_path):
+    speech = tmp_path / "speech"
+    for speaker, pitch, count in (("anna", 57, 13), ("too_few", 50, 4)):
+        (speech / speaker / "syllables").mkdir(parents=True)
+        for number in range(count):
+            sound = syllable(pitch + number % 3, 0.3 + 0.02 * number)
+            soundfile.write(speech / speaker / "syllables" / f"{number}.wav", sound, RATE_HZ)
+    found = gather(tmp_path / "out", speech=[speech])
+    assert found == {"vocals": 51}  # 17 notes, three times
+    (anna,) = Recordings(tmp_path / "out").instruments["vocals"]
+    assert anna.title == "anna"
+    assert len(anna.recordings) > 35
+    assert {round(recording.pitch) for recording in anna.recordings} >= set(range(55, 70))
+    again = gather(tmp_path / "again", speech=[speech])
+    assert again == found
+    one, two = (tmp_path / name / "INDEX.csv" for name in ("out", "again"))
+    assert one.read_text() == two.read_text()
+
+
+def test_a_sung_syllable_keeps_its_formant_and_has_the_length_of_the_note():
+    note = sung(np.random.default_rng(1), syllable(57), 64, 1.5)
+    assert note is not None
+    assert note.size / RATE_HZ == pytest.approx(1.5 + 0.125 + 0.06 + 6000 / RATE_HZ, abs=0.15)
+    held = note[RATE_HZ // 2 : RATE_HZ]
+    assert pitch_near(held, 64) == pytest.approx(64, abs=0.7)  # within its vibrato
+    power = np.abs(np.fft.rfft(held * np.hanning(held.size))) ** 2
+    hz = np.fft.rfftfreq(held.size, 1 / RATE_HZ)
+    assert (hz * power).sum() / power.sum() == pytest.approx(700, rel=0.2)
+
+
+def test_what_has_no_vowel_is_not_sung():
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(RATE_HZ // 2)
+    assert spoken_pitch(hiss) is None or sung(np.random.default_rng(0), hiss, 60, 1.0) is None
+    assert spoken_pitch(np.zeros(500)) is None
+    assert sung(np.random.default_rng(0), np.zeros(500), 60, 1.0) is None
 
 
 def test_two_folders_of_recordings_play_together(tmp_path, kits, notes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from models_onnx.data.sounds.effects import (
     insert,
     reverberant,
 )
-from models_onnx.data.sounds.recordings import Recording, Recordings, sound_of
+from models_onnx.data.sounds.recordings import Library, Recording, Recordings, sound_of
 from models_onnx.data.sounds.sampler import play_kit, play_library, play_recording
 from models_onnx.data.sounds.songstems import draw_stretch
 from models_onnx.data.sounds.soundfonts import Player
@@ -36,6 +37,8 @@ LOOP_CHANCE = 0.08
 REAL_VOICE_CHANCE = 0.5
 REAL_SONG_CHANCE = 0.14
 PHRASE_CHANCE = 0.15
+MANY_SINGERS, NOTES_SUNG_CHANCE = 6, 0.5
+"""So many recorded singers of notes sing half of the melodies; fewer sing none of them."""
 KINDS = ("composed", "real", "score", "band")
 FADE_S = 0.05
 
@@ -127,6 +130,13 @@ class SongRenderer:
         if (
             recordings
             and part.role in ("voice", SINGER)
+            and len(singers := recordings.instruments.get("vocals", ())) >= MANY_SINGERS
+            and rng.random() < NOTES_SUNG_CHANCE
+        ):
+            return _played(rng, part, singers, samples, doubled=doubled)
+        if (
+            recordings
+            and part.role in ("voice", SINGER)
             and (part.role == SINGER or rng.random() < REAL_VOICE_CHANCE)
             and (voices := _voices(recordings))
         ):
@@ -149,14 +159,7 @@ class SongRenderer:
             )
         shelf = (recordings.kits | recordings.instruments) if recordings else {}
         if name in shelf and rng.random() < RECORDED_CHANCE:
-            libraries = shelf[name]
-            library = libraries[int(rng.integers(len(libraries)))]
-            play = play_kit if FAMILY_OF[name] == "drums" else play_library
-            takes = [play(rng, library, notes, samples) for notes in _takes(rng, part, doubled)]
-            take = _sides(takes)
-            if rng.random() < AMPLIFIED.get(name, 0.0):
-                take = amplify(rng, take)
-            return take, _label(name, part.role, "", source=library.title)
+            return _played(rng, part, shelf[name], samples, doubled=doubled)
         voice = self.player.choose(rng, part.program)
         controls = [(1, int(rng.integers(0, 60)) if part.role in ("lead", "voice") else 0)]
         cents = [0.0, float(rng.uniform(-12, 12))]
@@ -168,6 +171,25 @@ class SongRenderer:
             name, part.role, "", soundfont=Path(voice[0].file).name, program=part.program
         )
         return _sides(takes), label
+
+
+def _played(
+    rng: np.random.Generator,
+    part: Part,
+    libraries: Sequence[Library],
+    samples: int,
+    *,
+    doubled: bool,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return a part played with recorded notes of one of the libraries, and its label."""
+    name = part.instrument.name
+    library = libraries[int(rng.integers(len(libraries)))]
+    play = play_kit if FAMILY_OF[name] == "drums" else play_library
+    takes = [play(rng, library, notes, samples) for notes in _takes(rng, part, doubled)]
+    take = _sides(takes)
+    if rng.random() < AMPLIFIED.get(name, 0.0):
+        take = amplify(rng, take)
+    return take, _label(name, part.role, "", source=library.title)
 
 
 def _sounding(

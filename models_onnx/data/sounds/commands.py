@@ -17,9 +17,13 @@ def gather(
         list[Path] | None,
         typer.Option(help="folder with a folder for each instrument, files called A3, Fs4, …"),
     ] = None,
+    speech: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder with a folder of spoken syllables for each speaker, to be sung"),
+    ] = None,
 ) -> None:
-    """Bring drum kits and notes that others publish into a folder for render --recordings."""
+    """Bring drum kits, notes and voices that others publish into a folder of recordings."""
     from models_onnx.data.sounds.gather import gather as gather_sounds
 
-    found = gather_sounds(out, drumkits or (), notes or ())
+    found = gather_sounds(out, drumkits or (), notes or (), speech or ())
     print(f"{out}: " + ", ".join(f"{count} {name}" for name, count in found.items()))

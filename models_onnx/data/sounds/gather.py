@@ -1,8 +1,9 @@
-"""Sounds that others publish, brought into the layout of `recordings`: drum kits and notes.
+"""Sounds that others publish, brought into the layout of `recordings`: kits, notes and voices.
 
 A kit is a folder of Hydrogen (Debian's package hydrogen-drumkits has fourteen), whose drumkit.xml
 names the pieces and their files. Notes are files called by their pitch, one folder an instrument,
-as the packages tonejs-instrument-*-mp3 of the npm registry have them.
+as the packages tonejs-instrument-*-mp3 of the npm registry have them. Speech is syllables and short
+words, one folder a speaker, as in Debian's package klettres-data; they are sung (`speech`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -38,6 +40,8 @@ PIECES = (
 LONGEST_S = 6.0
 LOUD = 0.02
 """Of the peak: what is below at the end of a sound is left out."""
+FEWEST_SYLLABLES, MOST_SYLLABLES, NOTES_OF_A_PITCH = 12, 120, 3
+"""Of a speaker: fewer make no singer, more are not needed; and how many notes are sung."""
 NOTE = re.compile(r"([A-Ga-g])(#|s|b)?(-?\d)")
 SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 WRONG_SEMITONES = 0.6
@@ -45,17 +49,23 @@ PITCHED = 0.2
 """Yin's difference below which a lag counts as the period."""
 
 Row = dict[str, object]
-Sound = tuple[Path, Row]
-"""A file, and what the index will say of it."""
+Sound = tuple[np.ndarray, Row]
+"""A sound (2, samples), and what the index will say of it."""
 
 
-def gather(out: Path, drumkits: Sequence[Path], notes: Sequence[Path]) -> dict[str, int]:
+def gather(
+    out: Path,
+    drumkits: Sequence[Path] = (),
+    notes: Sequence[Path] = (),
+    speech: Sequence[Path] = (),
+) -> dict[str, int]:
     """Write the sounds of folders into a new folder of recordings; return how many of each class.
 
     Parameters
     ----------
     drumkits : folders that hold kits of Hydrogen.
     notes : folders that hold a folder for each instrument.
+    speech : folders that hold a folder for each speaker.
 
     Raises
     ------
@@ -71,6 +81,8 @@ def gather(out: Path, drumkits: Sequence[Path], notes: Sequence[Path]) -> dict[s
             rows += _written(folder, _strokes(folder), part, "a drumkit.xml of Hydrogen")
         for folder in notes:
             rows += _written(folder, _notes(folder), part, "a folder of notes called A3, Fs4, …")
+        for folder in speech:
+            rows += _written(folder, _sung(folder), part, "a folder of syllables that are voiced")
         with (part / "INDEX.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, sorted(COLUMNS), restval="")
             writer.writeheader()
@@ -87,8 +99,8 @@ def _written(folder: Path, found: Iterable[Sound], part: Path, wanted: str) -> l
     if not folder.is_dir():
         raise StemsteerError(f"{folder} is not a folder: give one of drum kits or of instruments")
     rows = []
-    for source, row in found:
-        row["seconds"] = round(_write(source, part / str(row["path"])), 3)
+    for audio, row in found:
+        row["seconds"] = round(_write(audio, part / str(row["path"])), 3)
         rows.append(row)
     if not rows:
         raise StemsteerError(f"nothing in {folder} has {wanted}")
@@ -109,7 +121,8 @@ def _strokes(folder: Path) -> Iterator[Sound]:
         name = "drums" if {"kick", "snare"} <= parts else "percussion"
         for number, (piece, source) in enumerate(pieces):
             path = Path("instruments", name, _slug(kit.name), f"{number:03d}.flac")
-            yield source, {"path": path, "kind": "note", "class": name, "dynamic": piece}
+            row: Row = {"path": path, "kind": "note", "class": name, "dynamic": piece}
+            yield audiofiles.read(source), row
 
 
 def _instruments(described: Path) -> Iterator[tuple[str, list[str]]]:
@@ -147,12 +160,42 @@ def _notes(folder: Path) -> Iterator[Sound]:
         name = label_of(instrument.replace("-", " ")).name
         if pitch is None or source.parent == folder or name == "other":
             continue
-        heard = pitch_near(audiofiles.read(source)[0], pitch)
-        wrong = heard is None or abs(heard - pitch) > WRONG_SEMITONES
         path = Path("instruments", name, _slug(instrument), f"{source.stem}.flac")
-        row: Row = {"path": path, "kind": "note", "class": name, "midi_note": pitch}
-        row["detected_midi"] = "" if heard is None else round(heard, 2)
-        yield source, row | {"pitch_check": "no" if wrong else "ok"}
+        audio = audiofiles.read(source)
+        yield audio, {"path": path, "kind": "note", "class": name} | _checked(audio, pitch)
+
+
+def _checked(audio: np.ndarray, pitch: int) -> Row:
+    """Return what the index says of the pitch of (2, samples) that should be a MIDI note."""
+    heard = pitch_near(audio[0], pitch)
+    wrong = heard is None or abs(heard - pitch) > WRONG_SEMITONES
+    detected = "" if heard is None else round(heard, 2)
+    return {"midi_note": pitch, "detected_midi": detected, "pitch_check": "no" if wrong else "ok"}
+
+
+def _sung(folder: Path) -> Iterator[Sound]:
+    """Let every speaker in a folder sing notes from a third below to an octave above the speech."""
+    from models_onnx.data.sounds.speech import spoken_pitch, sung
+
+    for speaker in sorted(path for path in folder.iterdir() if path.is_dir()):
+        syllables = [
+            audiofiles.read(path).mean(0)
+            for path in sorted(speaker.rglob("*"))
+            if path.suffix in (".ogg", ".wav", ".flac")
+        ][:MOST_SYLLABLES]
+        pitches = [pitch for syllable in syllables if (pitch := spoken_pitch(syllable)) is not None]
+        if len(pitches) < FEWEST_SYLLABLES:
+            continue
+        rng = np.random.default_rng(zlib.crc32(speaker.name.encode()))
+        middle = round(float(np.median(pitches)))
+        for number, pitch in enumerate(np.repeat(range(middle - 4, middle + 13), NOTES_OF_A_PITCH)):
+            syllable = syllables[int(rng.integers(len(syllables)))]
+            note = sung(rng, syllable, int(pitch), float(rng.uniform(0.4, 2.0)))
+            if note is not None:
+                path = Path("instruments", "vocals", _slug(speaker.name), f"{number:03d}.flac")
+                row: Row = {"path": path, "kind": "note", "class": "vocals"}
+                held = note[np.newaxis, note.size // 3 :]
+                yield np.stack([note, note]), row | _checked(held, int(pitch))
 
 
 def _pitch_of_name(stem: str) -> int | None:
@@ -201,9 +244,8 @@ def _vertex(values: np.ndarray, at: int) -> float:
     return float(0.5 * (before - after) / bend) if bend > 0 else 0.0
 
 
-def _write(source: Path, target: Path) -> float:
-    """Write a sound as FLAC without the silence after it; return its seconds."""
-    audio = audiofiles.read(source)
+def _write(audio: np.ndarray, target: Path) -> float:
+    """Write (2, samples) as FLAC without the silence after it; return its seconds."""
     level = np.abs(audio).max(0)
     heard = np.flatnonzero(level > LOUD * level.max(initial=1e-9))
     count = min(int(heard[-1]) + 1 if heard.size else 1, round(LONGEST_S * RATE_HZ))
