@@ -69,7 +69,9 @@ def weights_folders() -> list[Path]:
 def find_model(name: str, tier: str | None = None) -> Path:
     """Find the file of a model by name (``<name>-<tier>.onnx``, else ``<name>.onnx``) or path.
 
-    Offline, where time does not count, a studio file serves before one for all tiers.
+    The first folder of `weights_folders` that has the name counts, so a model of the user's takes
+    the place of a shipped one in every tier. Offline, where time does not count, a studio file
+    serves before one for all tiers.
 
     Raises StemsteerError if there is none.
     """
@@ -78,8 +80,9 @@ def find_model(name: str, tier: str | None = None) -> Path:
             return Path(name)
         raise StemsteerError(f"no model file at {name}: give a path to an .onnx file or a name")
     tiers = {None: [], "offline": ["offline", "studio"]}.get(tier, [tier])
-    for file in [*(f"{name}-{t}.onnx" for t in tiers), f"{name}.onnx"]:
-        for folder in weights_folders():
+    files = [*(f"{name}-{t}.onnx" for t in tiers), f"{name}.onnx"]
+    for folder in weights_folders():
+        for file in files:
             if (folder / file).is_file():
                 return folder / file
     known = sorted({p.stem for f in weights_folders() for p in f.glob("*.onnx")})

@@ -101,6 +101,16 @@ def test_a_missing_model_is_refused_with_the_names_of_those_there():
         load_model("/no/such/file.onnx")
 
 
+def test_a_model_of_the_user_takes_the_place_of_a_shipped_one_in_every_tier(tmp_path, monkeypatch):
+    shipped = find_model("steer", "offline")
+    assert shipped.name == "steer-studio.onnx"
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
+    mine = write_model(tmp_path / "steer.onnx")
+    assert find_model("steer", "live") == find_model("steer", "offline") == mine
+    mine.rename(tmp_path / "steer-live.onnx")
+    assert find_model("steer", "offline") == shipped
+
+
 def test_a_model_for_the_tier_goes_before_the_common_one(tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     common = write_model(tmp_path / "mine.onnx")
