@@ -25,7 +25,7 @@ NEEDED = (
     "python-osc",
     "mido",
 )
-_TRAIN = "torch onnx av pyyaml pyfluidsynth fast_bss_eval museval scipy"
+_TRAIN = "torch onnx av pyyaml pyfluidsynth fast_bss_eval museval praat-parselmouth scipy"
 _DEV = "adm-osc pytest pytest-xdist hypothesis ruff mypy norbert playwright axe-playwright-python"
 EXTRAS = {
     "live": ("sound cards and MIDI", "sounddevice python-rtmidi"),
