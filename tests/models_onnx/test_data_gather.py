@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from models_onnx import commands
 from models_onnx.data.rendering.commands import render
 from models_onnx.data.sounds.commands import gather as gather_command
-from models_onnx.data.sounds.gather import gather, pitch_near
+from models_onnx.data.sounds.gather import gather
+from models_onnx.data.sounds.pitch import pitch_near
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import SoundFont
 from models_onnx.data.sounds.speech import spoken_pitch, sung
@@ -109,7 +110,7 @@ def test_the_pitch_of_a_note_is_found_though_its_first_partial_is_weak(pitch):
 
 def test_noise_and_short_sounds_have_no_pitch():
     assert pitch_near(np.random.default_rng(0).standard_normal(RATE_HZ), 60) is None
-    assert pitch_near(tone(60)[:2000], 60) is None
+    assert pitch_near(tone(60)[:1000], 60) is None
 
 
 def asked(*words):

@@ -22,7 +22,9 @@ import soundfile
 
 from models_onnx.data import audiofiles
 from models_onnx.data.naming import label_of
+from models_onnx.data.sounds.pitch import pitch_near
 from models_onnx.data.sounds.recordings import COLUMNS
+from models_onnx.data.sounds.speech import spoken_pitch, sung
 from models_onnx.data.stems import RATE_HZ
 from realtime.errors import StemsteerError
 
@@ -45,8 +47,6 @@ FEWEST_SYLLABLES, MOST_SYLLABLES, NOTES_OF_A_PITCH = 12, 120, 3
 NOTE = re.compile(r"([A-Ga-g])(#|s|b)?(-?\d)")
 SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 WRONG_SEMITONES = 0.6
-PITCHED = 0.2
-"""Yin's difference below which a lag counts as the period."""
 
 Row = dict[str, object]
 Sound = tuple[np.ndarray, Row]
@@ -175,8 +175,6 @@ def _checked(audio: np.ndarray, pitch: int) -> Row:
 
 def _sung(folder: Path) -> Iterator[Sound]:
     """Let every speaker in a folder sing notes from a third below to an octave above the speech."""
-    from models_onnx.data.sounds.speech import spoken_pitch, sung
-
     for speaker in sorted(path for path in folder.iterdir() if path.is_dir()):
         syllables = [
             audiofiles.read(path).mean(0)
@@ -205,43 +203,6 @@ def _pitch_of_name(stem: str) -> int | None:
         return None
     sharp = {"#": 1, "s": 1, "b": -1}.get(found[2] or "", 0)
     return 12 * (int(found[3]) + 1) + SEMITONES[found[1].lower()] + sharp
-
-
-def pitch_near(sound: np.ndarray, pitch: float) -> float | None:
-    """Return the pitch of (samples,) within an octave and a tone of a MIDI note, None without.
-
-    Yin's normalised difference (de Cheveigné & Kawahara 2002), of a tenth of a second on.
-    """
-    level = np.abs(sound)
-    start = int(np.argmax(level > 0.1 * level.max(initial=1e-9))) + RATE_HZ // 10
-    lag = RATE_HZ / (440 * 2 ** ((pitch - 69) / 12))
-    longest = int(lag * 2.3) + 2
-    piece = sound[start : start + max(RATE_HZ // 5, 4 * longest)]
-    size = piece.size - longest
-    if size < longest:
-        return None
-    later = np.lib.stride_tricks.sliding_window_view(piece, size)[1:longest]
-    differences = np.array([np.square(piece[:size] - window).sum() for window in later])
-    means = np.cumsum(differences) / np.arange(1, longest)
-    normalised = differences / np.maximum(means, 1e-12)
-    low = int(lag / 2.3)
-    below = np.flatnonzero(normalised[low:] < PITCHED)
-    if not below.size:
-        return None
-    at = low + int(below[0])
-    while at + 1 < normalised.size and normalised[at + 1] < normalised[at]:
-        at += 1
-    period = at + 1 + _vertex(normalised, at)
-    return float(69 + 12 * np.log2(RATE_HZ / period / 440))
-
-
-def _vertex(values: np.ndarray, at: int) -> float:
-    """Return how far beside an index the lowest point of the parabola through it lies."""
-    if not 0 < at < values.size - 1:
-        return 0.0
-    before, here, after = values[at - 1 : at + 2]
-    bend = before - 2 * here + after
-    return float(0.5 * (before - after) / bend) if bend > 0 else 0.0
 
 
 def _write(audio: np.ndarray, target: Path) -> float:

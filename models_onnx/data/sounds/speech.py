@@ -11,10 +11,9 @@ import parselmouth
 from parselmouth import praat
 from parselmouth.praat import call
 
-from models_onnx.data.stems import RATE_HZ
+from models_onnx.data.sounds.pitch import STEP_S, hz_of, median_pitch, pitch_curve, praat_sound
 
 FLOOR_HZ, CEILING_HZ = 75.0, 500.0
-STEP_S = 0.01
 SHORTEST_S = 0.08
 """A voiced stretch that is shorter cannot be held."""
 EDGE_S = 0.03
@@ -26,9 +25,7 @@ FORMANTS = 0.1
 
 def spoken_pitch(speech: np.ndarray) -> float | None:
     """Return the median pitch of spoken (samples,), a MIDI note, or None without a voice."""
-    hz = _pitch_hz(_sound(speech))
-    voiced = hz[hz > 0]
-    return float(69 + 12 * np.log2(np.median(voiced) / 440)) if voiced.size else None
+    return median_pitch(speech, FLOOR_HZ, CEILING_HZ)
 
 
 def sung(
@@ -39,8 +36,8 @@ def sung(
     The note is slid into from below, and has a vibrato that begins late.
     """
     praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({int(rng.integers(2**31))})")
-    sound = _throat(rng, _sound(speech))
-    start, end = _longest_run(_pitch_hz(sound) > 0)
+    sound = _throat(rng, praat_sound(speech))
+    start, end = _longest_run(pitch_curve(sound, FLOOR_HZ, CEILING_HZ) > 0)
     if end - start < SHORTEST_S:
         return None
     first, last = start + EDGE_S, end - EDGE_S
@@ -50,7 +47,7 @@ def sung(
     contour = call("Create PitchTier", "note", 0.0, total_s)
     held_s = np.arange(0.0, stretch * (last - first), 0.01)
     for at, note in zip(first + held_s / stretch, _notes(rng, held_s) + pitch, strict=True):
-        call(contour, "Add point", float(at), float(440 * 2 ** ((note - 69) / 12)))
+        call(contour, "Add point", float(at), hz_of(note))
     call([contour, manipulation], "Replace pitch tier")
     lengths = call("Create DurationTier", "lengths", 0.0, total_s)
     for at, factor in ((first, 1.0), (first + 1e-3, stretch), (last - 1e-3, stretch), (last, 1.0)):
@@ -58,19 +55,6 @@ def sung(
     call([lengths, manipulation], "Replace duration tier")
     note_sound = call(manipulation, "Get resynthesis (overlap-add)")
     return np.asarray(note_sound.values[0], np.float32)
-
-
-def _sound(speech: np.ndarray) -> parselmouth.Sound:
-    return parselmouth.Sound(speech.astype(np.float64), RATE_HZ)
-
-
-def _pitch_hz(sound: parselmouth.Sound) -> np.ndarray:
-    """Return the pitch every `STEP_S`, Hz, 0 where there is none."""
-    if sound.get_total_duration() < 4.0 / FLOOR_HZ:  # Praat asks for three periods
-        return np.zeros(0)
-    found = sound.to_pitch_ac(STEP_S, FLOOR_HZ, pitch_ceiling=CEILING_HZ)
-    gap = round(found.t1 / STEP_S)
-    return np.concatenate([np.zeros(gap), found.selected_array["frequency"]])
 
 
 def _longest_run(voiced: np.ndarray) -> tuple[float, float]:
