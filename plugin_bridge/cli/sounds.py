@@ -47,9 +47,9 @@ class SoundOptions:
         typer.Option(
             "--instrument",
             metavar="[NAME=]WORD",
-            help="What the sound is: vocals, drums, sax, instrumental ...; again for several, one "
-            "file each, or under one NAME for one file of all of them. It may be anywhere unless "
-            "there is a direction, too.",
+            help="What the sound is: vocals, drums, sax, instrumental ...; again for several, or "
+            "under one NAME for all of them as one sound. It may be anywhere unless there is a "
+            "direction, too.",
         ),
     ] = None
     like: Annotated[
@@ -70,7 +70,7 @@ class SoundOptions:
             "--picture",
             metavar="[NAME=]FILE",
             help="A picture of the instrument or its player; again for more, under one NAME for "
-            "one file of all of them.",
+            "all of them as one sound.",
         ),
     ] = None
     strength: Annotated[
@@ -209,28 +209,9 @@ class SoundOptions:
 class PlayedSoundOptions(SoundOptions):
     """What the sounds are where they are played at once, so that nothing is heard of them before.
 
-    The same options, but for what their help says.
+    The same options, but for what --all finds.
     """
 
-    words: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--instrument",
-            metavar="[NAME=]WORD",
-            help="What the sound is: vocals, drums, sax, instrumental ...; again for several, or "
-            "under one NAME for all of them as one sound. It may be anywhere unless there is a "
-            "direction, too.",
-        ),
-    ] = None
-    pictures: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--picture",
-            metavar="[NAME=]FILE",
-            help="A picture of the instrument or its player; again for more, under one NAME for "
-            "all of them as one sound.",
-        ),
-    ] = None
     all_sources: Annotated[
         bool,
         typer.Option("--all", help="Every source of a --model that has sources of its own."),
