@@ -48,6 +48,9 @@ class TimbreLiveConfig:
 CONFIGS = {
     "causal": TimbreLiveConfig(),
     "fine": TimbreLiveConfig(replace(TOLD, channels=(48, 64, 96, 128), fine=True)),
+    "recurrent": TimbreLiveConfig(
+        replace(TOLD, channels=(48, 64, 96, 128), fine=True, recurrent=160)
+    ),
     "causal-tiny": TimbreLiveConfig(
         replace(TOLD, condition=4, channels=(8, 16), strides=(16, 8), dilations=(1,)),
         between=8,

@@ -16,17 +16,13 @@ from models_onnx.networks.timbre_bands import TimbreBands
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import TINY, LossWeights, energy_ratio_db
 from models_onnx.training.task import TRAINED_DB
-from models_onnx.training.timbre_masks import TimbreMaskTask
+from models_onnx.training.timbre_masks import TimbreMaskTask, absent_db
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from realtime.spec import ModelSpec
 
 ASKING = Asking(
     direction=0.06, query=0.15, both=0.20, against=0.08, family=0.04, absent=0.12, clips=1
 )
-SILENT_DB = -40.0
-"""What is not there and comes out softer than this is silent enough."""
-
-
 class TimbreBandsTask(TimbreMaskTask):
     """A `TimbreBands`, and batches of questions by timbre and direction."""
 
@@ -99,12 +95,9 @@ def filtered_terms(estimate: Tensor, wanted: Tensor, mixture: Tensor) -> dict[st
     loud = energy > given * 10 ** (TRAINED_DB / 10) + TINY
     error = (estimate - wanted).square().sum((1, 2, 3, 4))
     db = torch.where(loud, energy_ratio_db(energy.clamp(min=TINY), error), torch.zeros_like(error))
-    silent = energy <= given * 1e-8
-    left = estimate.square().sum((1, 2, 3, 4)) / (given + TINY)
-    left_db = 10 * torch.log10(left + 10 ** (SILENT_DB / 10))
-    absent = torch.where(silent, left_db, torch.zeros_like(left_db))
+    left = estimate.square().sum((1, 2, 3, 4))
     return {
         "magnitude": magnitude,
         "snr_db": db.sum() / loud.sum().clamp(min=1),
-        "absent_db": absent.mean(),
+        "absent_db": absent_db(left, energy, given).mean(),
     }

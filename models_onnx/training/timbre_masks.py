@@ -1,7 +1,7 @@
 """Masks by timbre alone: what is asked, how an answer is judged, and what is learned of it.
 
 L1 on magnitudes made a network silent within minutes, so they are compressed (exponent 0.5,
-squared), and the SNR of what is audible joins them.
+squared), and the SNR of what is audible joins them, and the level of what is not there.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class TimbreMaskTask(SeparationTask):
         mixture, targets = (x * unit.reshape(-1, *[1] * (x.dim() - 1)) for x in (mixture, targets))
         terms = masked_terms(masks, mixture[:, None], targets)
         loss = weights.magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
+        loss = loss + weights.snr * terms["absent_db"]
         return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
@@ -125,7 +126,10 @@ ALONE_DB = 15.0
 
 
 def masked_terms(masks: Tensor, mixture: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Return the error of compressed magnitudes, and the mean SNR of what is audible, dB.
+    """Return what is learned of masks: an error, an SNR and a level.
+
+    The error of compressed magnitudes; the mean SNR of what is audible, dB; and the mean of
+    `absent_db` over all questions.
 
     masks (B, K, F, 2, bins), spectra (B, 1, F, 2, bins) of mixtures and (B, K, F, 2, bins) of
     targets. The energy of the error of a mask m is Σ m²|x|² − 2 m Re x*t + |t|², so only m has a
@@ -139,7 +143,27 @@ def masked_terms(masks: Tensor, mixture: Tensor, targets: Tensor) -> dict[str, T
     common = mixture.real * targets.real + mixture.imag * targets.imag
     noise = (masks.square() * given - 2 * masks * common).sum((-3, -2, -1)) + energy
     db = energy_ratio_db(energy[loud], noise[loud].clamp(min=0.0))
-    return {"magnitude": error.square().mean(), "snr_db": db.sum() / max(1, len(db))}
+    power = given.sum((-3, -2, -1)).expand_as(energy)
+    left = (masks.square() * given).sum((-3, -2, -1))
+    return {
+        "magnitude": error.square().mean(),
+        "snr_db": db.sum() / max(1, len(db)),
+        "absent_db": absent_db(left, energy, power).mean(),
+    }
+
+
+SILENT_DB = -40.0
+"""What is not there and comes out softer than this is silent enough."""
+
+
+def absent_db(left: Tensor, wanted: Tensor, mixture: Tensor) -> Tensor:
+    """Return the level of what is given where nothing is wanted, dB of the mixture; 0 elsewhere.
+
+    Of the energies of what is given, of what is wanted and of the mixture, of any one shape.
+    """
+    silent = wanted <= mixture * 1e-8
+    level_db = 10 * torch.log10(left / (mixture + TINY) + 10 ** (SILENT_DB / 10))
+    return torch.where(silent, level_db, torch.zeros_like(level_db))
 
 
 def _flat(spectra: Tensor) -> Tensor:

@@ -40,6 +40,10 @@ class Memory:
         self.next.append(long[:, :, -frames:])
         return long
 
+    def carried(self, x: Tensor, size: int) -> Tensor:
+        """Return the state (B, size) of a recurrent layer that is about to read x (B, ...)."""
+        return self._states[len(self.next)] if self._states else x.new_zeros(len(x), size)
+
 
 class CausalConv(nn.Module):
     """A convolution over the frames so far and the bins around, with strides in frequency alone.
@@ -169,6 +173,35 @@ class Residual(nn.Module):
         """Give (B, channels, frames, bins)."""
         y = functional.leaky_relu(self.norms[0](self.first(x, memory)), SLOPE)
         return functional.leaky_relu(x + self.norms[1](self.second(y, memory)), SLOPE)
+
+
+class Recurrent(nn.Module):
+    """x and what a GRU makes of its frames so far, of all bins together; nothing at first.
+
+    Its memory is as long as training has taught it, where that of convolutions ends.
+    """
+
+    def __init__(self, channels: int, bins: int, units: int) -> None:
+        super().__init__()
+        self.channels, self.bins, self.units = channels, bins, units
+        self.enter = nn.Linear(channels * bins, units)
+        self.gru = nn.GRU(units, units)
+        self.leave = nn.Linear(units, channels * bins)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def pasts(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the pasts."""
+        return [(self.units,)]
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """Give (B, channels, frames, bins)."""
+        frames = reshaped(x.permute(2, 0, 1, 3), 0, 0, -1)  # (F, B, …)
+        before = memory.carried(x, self.units)
+        heard, after = self.gru(torch.relu(self.enter(frames)), before[None])
+        memory.next.append(after.squeeze(0))
+        found = reshaped(self.leave(heard), 0, 0, self.channels, -1)
+        return x + found.permute(1, 2, 0, 3)
 
 
 class Up(nn.Module):

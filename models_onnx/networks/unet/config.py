@@ -26,6 +26,8 @@ class UNetConfig:
         those over the bands of the first block, too.
     dilations : of residual blocks at the bottleneck, in time: they reach as far as the published
         strides in time do, and keep every frame.
+    recurrent : units of a GRU behind those, over all frames so far; 0: none. A stream whose frames
+        take turns (`every`) has one for each turn, so it is for `timbre-live` alone.
     condition : how many numbers tell what is wanted; 0: nothing does. `against` : whether as many
         say what is not wanted.
     places : where the condition enters: tiled on the ``input``, FiLM at every ``encoder`` block,
@@ -44,6 +46,7 @@ class UNetConfig:
     residual: bool = False
     fine: bool = False
     dilations: tuple[int, ...] = (1, 2, 4, 8)
+    recurrent: int = 0
     condition: int = 0
     against: bool = False
     places: tuple[str, ...] = ()

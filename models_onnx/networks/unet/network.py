@@ -17,6 +17,7 @@ from models_onnx.networks.unet.blocks import (
     CausalConv,
     Film,
     Memory,
+    Recurrent,
     Residual,
     Up,
     reshaped,
@@ -46,7 +47,7 @@ class UNet(nn.Module):
 
     The first block takes whole groups of bins (they become channels), the last one gives them
     back; in between strides in frequency, and at the bottleneck residual blocks that reach back in
-    time. The level is taken out by a recursive average, so any level gives the same masks.
+    time, and perhaps a GRU that reaches back further. The level is taken out by a recursive average, so any level gives the same masks.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -70,6 +71,9 @@ class UNet(nn.Module):
         deep = config.channels[-1]
         self.film = Film(size, deep) if "bottleneck" in at else None
         self.neck = nn.ModuleList(Residual(deep, 3, d) for d in config.dilations)
+        self.recurrent = None
+        if config.recurrent:
+            self.recurrent = Recurrent(deep, config.levels[-1], config.recurrent)
         self.sounds = nn.Linear(deep, 1) if config.activity else None
         self.grow, self.up = nn.ModuleList(), nn.ModuleList()
         pairs = list(zip(config.channels, rest, config.strides[1:], strict=False))
@@ -96,11 +100,12 @@ class UNet(nn.Module):
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each state of one stream: the level, then the pasts."""
-        levels, found = self.config.levels, list[tuple[int, int, int]]()
+        levels, found = self.config.levels, list[tuple[int, ...]]()
         for block, bins in zip(self.down, (levels[0], *levels), strict=False):
             found += block.pasts(bins)  # type: ignore[operator]
         for block in self.neck:
             found += block.pasts(levels[-1])  # type: ignore[operator]
+        found += self.recurrent.pasts() if self.recurrent else []
         for block, bins in zip(self.up, reversed(levels[:-1]), strict=True):
             found += block.pasts(bins)  # type: ignore[operator]
         return {"level": (1, 2), **{f"past{k}": shape for k, shape in enumerate(found)}}
@@ -130,6 +135,8 @@ class UNet(nn.Module):
             x = self.film(x, words)
         for block in self.neck:
             x = block(x, memory)
+        if self.recurrent is not None:
+            x = self.recurrent(x, memory)
         logit = self.sounds(x.mean(3).transpose(1, 2))[..., 0] if self.sounds is not None else None
         for grow, block, skip in zip(self.grow, self.up, reversed(skips[:-1]), strict=True):
             x = block(torch.cat([grow(x), skip], 1), words, memory)
