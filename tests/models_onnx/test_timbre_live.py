@@ -13,6 +13,7 @@ from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry, timbre, timbre_live
 from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.networks.timbre_live import CONFIGS, TimbreLive, TimbreLiveStream
+from models_onnx.networks.unet.blocks import Memory
 from models_onnx.networks.unet.config import UNetConfig
 from models_onnx.networks.unet.system import UNetSystem, system_of
 from models_onnx.training.batches import Aims
@@ -101,11 +102,14 @@ def test_a_wider_one_begins_with_the_masks_of_a_narrower_one() -> None:
 
 
 @torch.no_grad()
-def test_finer_blocks_look_back_and_stream_as_they_train() -> None:
+@pytest.mark.parametrize(("changed", "more"), [({"fine": True}, 2), ({"recurrent": 6}, 1)])
+def test_what_remembers_more_streams_as_it_trains(changed: dict[str, int], more: int) -> None:
     torch.manual_seed(6)
-    config = replace(TINY, unet=replace(TINY.unet, fine=True))
+    config = replace(TINY, unet=replace(TINY.unet, **changed))
     network, plain = TimbreLive(config).eval(), TimbreLive(TINY)
-    assert len(network.unet.states()) == len(plain.unet.states()) + 2
+    assert len(network.unet.states()) == len(plain.unet.states()) + more
+    if network.unet.recurrent is not None:
+        network.unet.recurrent.leave.weight.normal_()
     spectrum = torch.randn(1, 8, 2, 1024, 2)
     told = torch.randn(1, 8, config.unet.condition)
     whole = network.unet(spectrum, told).masks
@@ -117,6 +121,27 @@ def test_finer_blocks_look_back_and_stream_as_they_train() -> None:
         found.append(answer.masks)
         states = list(answer.states)
     assert (torch.cat(found, 1) - whole).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_a_gru_adds_nothing_at_first_and_then_what_it_has_heard_so_far() -> None:
+    torch.manual_seed(7)
+    plain = TimbreLive(TINY).eval()
+    network = TimbreLive(replace(TINY, unet=replace(TINY.unet, recurrent=6))).eval()
+    begin_with_narrower(network, plain.state_dict())
+    timbre = torch.nn.functional.normalize(torch.randn(1, 8), dim=-1)
+    spectrum = torch.randn(1, 5, 2, 1024, 2)
+    before = plain.masks(spectrum, timbre)
+    assert (network.masks(spectrum, timbre) - before).abs().max() < 1e-6
+    layer = network.unet.recurrent
+    assert layer is not None
+    layer.leave.weight.normal_()
+    x = torch.randn(2, layer.channels, 6, layer.bins)
+    other = x.clone()
+    other[:, :, 2] += 1.0
+    change = (layer(other, Memory()) - layer(x, Memory())).abs().amax((0, 1, 3))
+    assert (change[:2] == 0).all()
+    assert (change[2:] > 1e-4).all()
 
 
 def test_a_short_training_learns_names_and_its_file_streams(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from models_onnx.training.batches import Aims
 from models_onnx.training.losses import energy_ratio_db
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
-from models_onnx.training.timbre_masks import SHOWN, masked_terms
+from models_onnx.training.timbre_masks import SHOWN, SILENT_DB, masked_terms
 from models_onnx.training.timbre_questions import KINDS
 from models_onnx.training.timbre_unet_task import ASKING, SECONDS, TimbreUNetTask
 from models_onnx.training.train import train
@@ -162,6 +162,12 @@ def test_the_terms_of_a_mask_are_those_of_its_spectra() -> None:
     near = masked_terms(torch.ones_like(masks), targets[:, :1], targets[:, :1].expand_as(targets))
     assert near["magnitude"] < 1e-6 < terms["magnitude"]
     assert near["snr_db"] == pytest.approx(20, abs=0.1)
+    assert float(terms["absent_db"]) == float(near["absent_db"]) == 0.0
+    targets[0] = 0.0  # three of six questions are of what is not there
+    half = masked_terms(torch.full_like(masks, 0.5), mixture, targets)
+    assert half["absent_db"] == pytest.approx(-6.0 / 2, abs=0.1)
+    mute = masked_terms(torch.zeros_like(masks), mixture, targets)
+    assert mute["absent_db"] == pytest.approx(SILENT_DB / 2, abs=0.1)
 
 
 def test_a_short_training_learns_and_keeps_what_is_to_be_kept(tmp_path: Path) -> None:
