@@ -23,6 +23,8 @@ from realtime.spec import ModelSpec
 ASKING = Asking(
     direction=0.06, query=0.15, both=0.20, against=0.08, family=0.04, absent=0.12, clips=1
 )
+
+
 class TimbreBandsTask(TimbreMaskTask):
     """A `TimbreBands`, and batches of questions by timbre and direction."""
 

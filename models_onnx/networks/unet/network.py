@@ -47,7 +47,8 @@ class UNet(nn.Module):
 
     The first block takes whole groups of bins (they become channels), the last one gives them
     back; in between strides in frequency, and at the bottleneck residual blocks that reach back in
-    time, and perhaps a GRU that reaches back further. The level is taken out by a recursive average, so any level gives the same masks.
+    time, and perhaps a GRU that reaches back further. The level is taken out by a recursive
+    average, so any level gives the same masks.
     """
 
     def __init__(self, config: UNetConfig) -> None:
