@@ -23,6 +23,9 @@ from models_onnx.training.timbre_questions import KINDS, TimbreBatch
 from realtime.spec import ModelSpec
 
 SHOWN = ("vocals", "drums", "bass", "guitar")
+ABSENT = 0.3
+"""What a decibel less of what is not there counts, beside one more of SNR. If it counts as much,
+and down to −40 dB, sounds that training has not met are taken for absent, too."""
 
 
 class TimbreMaskTask(SeparationTask):
@@ -76,7 +79,7 @@ class TimbreMaskTask(SeparationTask):
         mixture, targets = (x * unit.reshape(-1, *[1] * (x.dim() - 1)) for x in (mixture, targets))
         terms = masked_terms(masks, mixture[:, None], targets)
         loss = weights.magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
-        loss = loss + weights.snr * terms["absent_db"]
+        loss = loss + weights.snr * ABSENT * terms["absent_db"]
         return {"loss": loss, **terms}
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
@@ -152,7 +155,7 @@ def masked_terms(masks: Tensor, mixture: Tensor, targets: Tensor) -> dict[str, T
     }
 
 
-SILENT_DB = -40.0
+SILENT_DB = -25.0
 """What is not there and comes out softer than this is silent enough."""
 
 

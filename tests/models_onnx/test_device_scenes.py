@@ -21,6 +21,7 @@ from models_onnx.training.device_sounds import FULL_SCALE, Sounds
 from models_onnx.training.losses import ENOUGH_DB
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_bands_task import TimbreBandsTask, filtered_terms
+from models_onnx.training.timbre_masks import SILENT_DB
 from tests.support.noises import (
     CLIP_S,
     NOTHING,
@@ -302,7 +303,7 @@ def test_terms_say_how_near_estimates_are_and_how_loud_what_is_absent_comes_out(
     perfect = filtered_terms(wanted, wanted, mixture)
     assert float(perfect["magnitude"]) < 1e-6
     assert float(perfect["snr_db"]) == pytest.approx(ENOUGH_DB, abs=0.1)
-    assert float(perfect["absent_db"]) == pytest.approx(-40 / 2, abs=0.1)  # of half the questions
+    assert float(perfect["absent_db"]) == pytest.approx(SILENT_DB / 2, abs=0.1)  # of half of them
     half = filtered_terms(0.5 * wanted + 0.5 * mixture * (wanted == 0), wanted, mixture)
     assert float(half["snr_db"]) == pytest.approx(6.0, abs=0.2)
     assert float(half["absent_db"]) == pytest.approx(-6.0 / 2, abs=0.1)
