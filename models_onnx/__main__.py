@@ -33,6 +33,7 @@ VERBS = {
     ),
     "train-spain": ("models_onnx.training.train_spain", "main", "train spain-xumx"),
     "train-unet": ("models_onnx.training.train_unet", "main", "train U-Nets of the literature"),
+    "average": ("models_onnx.training.average", "main", "take the mean of the weights of two runs"),
     "widen": ("models_onnx.training.widen", "main", "give weights a longer window"),
     "export": ("models_onnx.export.command", "main", "write the ONNX file of a checkpoint"),
     "gains": ("models_onnx.export.gains", "main", "write into a model file how well it does"),
