@@ -133,6 +133,38 @@ def test_what_has_the_focus_keeps_it_when_tracks_join_and_go(told_page):
     assert page.locator(".handle.colour-1.selected").get_attribute("data-name") == "lead vocals"
 
 
+BRIGHTEST = """
+() => {
+    const field = document.getElementById("field");
+    const { data } = field.getContext("2d").getImageData(0, 0, field.width, field.height);
+    let at = 0;
+    for (let k = 0; k < data.length; k += 4) if (data[k + 3] > data[at + 3]) at = k;
+    return [...data.slice(at, at + 3)];
+}
+"""
+
+
+def test_the_colour_is_that_of_the_place_also_when_a_track_goes_and_nothing_sounds(
+    panel, open_page
+):
+    server, surface = panel
+    page = open_page(server, color_scheme="light")
+    page.get_by_role("tab", name="lead vocals").click()
+
+    def is_all(colour):
+        shown = page.evaluate(BRIGHTEST)
+        name = page.locator("#name").evaluate("name => getComputedStyle(name).color")
+        is_drawn = max(abs(a - b) for a, b in zip(shown, colour, strict=True)) < 10
+        return is_drawn and name == "rgb({}, {}, {})".format(*colour)
+
+    until(lambda: is_all((3, 105, 161)), "the second colour")
+    surface.sound = lambda instance: None
+    surface.instances = ("lead vocals",)
+    until(lambda: is_all((169, 79, 0)), "the first colour")
+    page.emulate_media(color_scheme="dark")
+    until(lambda: is_all((255, 180, 84)), "the first colour in the dark")
+
+
 def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
     told = told_page()
     told.page.get_by_role("tab", name="lead vocals").click()

@@ -16,9 +16,14 @@ export class Field {
     this.rest = this.taken = [0, 0, 0];
   }
 
+  // Draw in these colours from now on; the trace, which has those of before, begins anew.
   colours(rest, taken) {
+    const key = `${rest} ${taken}`;
+    if (key === this.key) return;
+    this.key = key;
     this.rest = rgb(rest);
     this.taken = rgb(taken);
+    this.clear();
   }
 
   clear() {

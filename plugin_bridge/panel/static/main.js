@@ -89,6 +89,7 @@ function showTabs() {
   if (parent.dataset.names !== JSON.stringify(names)) {
     parent.dataset.names = JSON.stringify(names);
     arrangeTabs(parent, names);
+    showColours(); // the selected sound may have another place now
   }
   for (const tab of parent.children) {
     const selected = tab.dataset.name === surface.selected;
