@@ -181,6 +181,28 @@ def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
     told.shows("guitar")
 
 
+def test_a_screen_reader_is_told_no_time_while_a_file_plays(told_page):
+    player = {"playing": True, "position_s": 0, "duration_s": 5, "writing": False,
+              "message": "", "file": "song.wav", "rate_hz": 44_100}  # fmt: skip
+    told = told_page(told={"player": player})
+    page = told.page
+    page.get_by_text("0:00 / 0:05").wait_for()
+    ids = page.get_by_role("status").evaluate_all("found => found.map(({ id }) => id)")
+    assert "message" in ids
+    assert "time" not in ids
+    page.evaluate(
+        "new MutationObserver(() => { window.written = (window.written ?? 0) + 1; })"
+        ".observe(document.getElementById('time'), { childList: true })"
+    )
+    for position_s in (0.3, 0.6, 0.9, 1.0):
+        told.tell(player={"position_s": position_s})
+        until(lambda s=position_s: page.locator("#position").input_value() == f"{s:g}")
+    page.get_by_text("0:01 / 0:05").wait_for()
+    assert page.evaluate("window.written") == 1
+    button = page.get_by_role("button", name="Listen", exact=True)
+    assert button.get_attribute("aria-pressed") is None  # its words tell it
+
+
 def test_another_panel_at_the_same_address_has_its_own_player_and_instruments(told_page):
     player = {"playing": False, "position_s": 0, "duration_s": 5, "writing": False,
               "message": "", "file": "song.wav", "rate_hz": 44_100}  # fmt: skip

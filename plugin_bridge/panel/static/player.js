@@ -53,7 +53,6 @@ export class Player {
     const { playing, position_s, duration_s, writing, message, file } = this.surface.player;
     const text = !playing ? "Play" : this.#sound || this.#fault ? "Pause" : "Listen";
     if (this.button.textContent !== text) this.button.textContent = text;
-    this.button.setAttribute("aria-pressed", text === "Pause");
     this.write.disabled = writing;
     const words = [this.#fault, message || file].filter(Boolean).join(" ");
     if (this.message.textContent !== words) this.message.textContent = words;
@@ -65,7 +64,8 @@ export class Player {
 
   #showTime(seconds) {
     const { duration_s } = this.surface.player;
-    this.time.textContent = `${clock(seconds)} / ${clock(duration_s)}`;
+    const words = `${clock(seconds)} / ${clock(duration_s)}`;
+    if (this.time.textContent !== words) this.time.textContent = words;
     this.position.setAttribute("aria-valuetext", clock(seconds));
     this.position.style.setProperty("--filled", `${100 * seconds / duration_s}%`);
   }
