@@ -117,6 +117,39 @@ def test_the_controls_of_every_sound_are_reached_by_the_keyboard(panel, open_pag
     until(lambda: panel[1].value("lead vocals", "azimuth") == 7)
 
 
+def test_keys_move_the_sound_from_its_handle_and_the_page_alone(told_page):
+    told = told_page(["guitar", "lead vocals", "bass"])
+    page = told.page
+    tabs, residual = page.get_by_role("tab"), page.get_by_role("button", name="Residual")
+    for key, place in (("End", 2), ("Home", 0), ("ArrowLeft", 2), ("ArrowRight", 0)):
+        tabs.and_(page.locator("[aria-selected=true]")).press(key)
+        told.shows(tabs.nth(place).inner_text())
+        assert page.evaluate("document.activeElement.dataset.name") == tabs.nth(place).inner_text()
+    handle(page).click(button="right")
+    learn = page.get_by_role("button", name="Learn MIDI")
+    for key in ("PageDown", "ArrowDown", "Home", "1", "2", "b"):
+        learn.press(key)
+    page.keyboard.press("Escape")
+    for key in ("PageDown", "ArrowDown", "Home"):
+        residual.press(key)
+    page.wait_for_timeout(50)
+    assert told.moves() == []
+    handle(page).press("PageDown")
+    page.locator("body").press("PageDown")
+    until(lambda: told.moves()[-1:] == [("guitar", "azimuth", -10)])
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"width": 700, "height": 500}, {"width": 1100, "height": 500}]
+)
+def test_what_is_too_large_is_scrolled_by_the_keyboard(told_page, viewport):
+    page = told_page(viewport=viewport).page
+    page.get_by_role("button", name="Residual").focus()
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("PageDown")
+    until(lambda: page.evaluate("Math.max(scrollY, document.getElementById('side').scrollTop)"))
+
+
 def test_what_has_the_focus_keeps_it_when_tracks_join_and_go(told_page):
     told = told_page()
     page = told.page

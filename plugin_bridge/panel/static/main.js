@@ -121,11 +121,16 @@ function makeTab(name) {
   return tab;
 }
 
-function neighbour(step) {
+// Choose another tab by the keyboard; return whether the key means that.
+function walkTabs({ key }) {
   const { instances, selected } = surface;
-  const place = instances.indexOf(selected) + step + instances.length;
-  surface.select(instances[place % instances.length] ?? "");
-  document.querySelector('[role="tab"][aria-selected="true"]')?.focus();
+  const here = instances.indexOf(selected);
+  const place = { ArrowLeft: here - 1, ArrowRight: here + 1, Home: 0, End: -1 }[key];
+  if (place === undefined) return false;
+  const name = instances.at(place % instances.length);
+  surface.select(name);
+  [...at("instances").children].find((tab) => tab.dataset.name === name)?.focus();
+  return true;
 }
 
 function showColours() {
@@ -182,21 +187,20 @@ at("undo").addEventListener("click", () => undo.undo());
 at("redo").addEventListener("click", () => undo.redo());
 
 document.addEventListener("keydown", (event) => {
-  const slides = event.target.matches("input[type=range]"); // has its own arrow keys
-  const typing = event.target.matches("input, select") && !slides;
+  const typing = event.target.matches("input:not([type=range]), select");
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
     event.shiftKey ? undo.redo() : undo.undo();
     event.preventDefault();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || typing || !surface.selected) return;
+  if (event.target.closest("#menu")) return;
   const onTab = event.target.matches('[role="tab"]');
+  const onField = event.target === document.body || event.target.closest("#plot");
   if (event.key in LISTEN) controls.listen(LISTEN[event.key]);
   else if (event.key.toLowerCase() === "b") controls.toggleBypass();
   else if (event.key === " " && player.there && !event.target.matches("button")) player.toggle();
-  else if (onTab && event.key === "ArrowRight") neighbour(1);
-  else if (onTab && event.key === "ArrowLeft") neighbour(-1);
-  else if (slides || !handles.key(event)) return;
+  else if (!(onTab && walkTabs(event)) && !(onField && handles.key(event))) return;
   event.preventDefault();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showColours);
