@@ -32,29 +32,25 @@ def shown(surface: ControlSurface, before: Shown | None = None) -> Shown:
     before : what was shown last, if of the same instances only values are looked at anew.
     """
     instances = list(surface.instances)
-    now: Shown = {"connected": surface.connected, "instances": instances}
+    now: Shown = {**(before or {}), "connected": surface.connected, "instances": instances}
     now["values"] = {name: _values(surface, name) for name in instances}
     if before and before["instances"] == instances:
-        return {**before, **now}
+        return now
     now["meters"] = {name: _meters(surface, name) for name in instances}
     now["facts"] = {name: dict(surface.facts(name)) for name in instances}
     now["timbres"] = {name: _timbres(surface, name) for name in instances}
     return now
 
 
-def changes(before: Shown, now: Shown) -> Shown:
-    """Return the parts of `now` that differ from `before`; an instance that has gone is not in it.
-
-    That is told by ``instances``.
-    """
-    different: Shown = {}
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Shown:
+    """Return what makes `now` of `before`: a JSON merge patch (RFC 7396), None for what is gone."""
+    different: Shown = dict.fromkeys(before.keys() - now.keys())
     for key, value in now.items():
         old = before.get(key)
         if value is old:
             continue
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            inner = changes(dict(old), dict(value))
-            if inner:
+            if inner := changes(old, value):
                 different[key] = inner
         elif value != old:
             different[key] = value

@@ -214,6 +214,36 @@ def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
     told.shows("guitar")
 
 
+def test_a_sound_that_is_renamed_stays_selected(told_page):
+    told = told_page(["guitar", "lead vocals", "bass"])
+    told.page.get_by_role("tab", name="lead vocals").click()
+    told.shows("lead vocals")
+    told.tell(instances=["guitar", "Lead Vox", "bass"])
+    told.shows("Lead Vox")
+    told.tell(instances=["guitar", "drums", "bass", "Lead Vox"])
+    told.tell(instances=["guitar", "bass", "piano"])  # this one is another
+    told.shows("guitar")
+
+
+def test_what_a_sound_no_longer_has_is_not_shown(panel, open_page):
+    server, surface = panel
+    meters, controls = surface.meters, surface.controls
+    surface.meters = lambda instance: {**meters(instance), "activity": (0.9,)}
+    page = open_page(server)
+    shown = page.locator(".handle.selected")
+    until(lambda: "--activity: 0.9" in shown.get_attribute("style"))
+    surface.meters = meters
+    until(lambda: "--activity: 0.9" not in shown.get_attribute("style"), "not in the same sound")
+    assert page.locator("#bypass").is_visible()
+    surface.instances = ()
+    page.get_by_text("There is no track yet").wait_for()
+    few = {name: row for name, row in controls("guitar").items() if name not in ("mode", "bypass")}
+    surface.controls = lambda instance: few
+    surface.instances = ("guitar",)
+    page.get_by_text("every stem is heard").wait_for()
+    assert page.locator("#bypass").is_hidden()
+
+
 def test_a_screen_reader_is_told_no_time_while_a_file_plays(told_page):
     player = {"playing": True, "position_s": 0, "duration_s": 5, "writing": False,
               "message": "", "file": "song.wav", "rate_hz": 44_100}  # fmt: skip

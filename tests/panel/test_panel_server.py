@@ -24,7 +24,7 @@ from plugin_bridge.panel import listening
 from plugin_bridge.panel.listening import MAX_CONNECTIONS
 from plugin_bridge.panel.picture import N_BANDS
 from plugin_bridge.panel.server import PanelOptions, _own_address
-from plugin_bridge.panel.shown import changes
+from plugin_bridge.panel.shown import changes, shown
 from realtime.errors import StemsteerError
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -467,9 +467,19 @@ def test_a_request_that_comes_letter_by_letter_is_ended(panel, monkeypatch, befo
                 time.sleep(0.02)
 
 
-def test_changes_are_what_differs():
+def test_changes_are_what_differs_and_tell_what_has_gone():
     before = {"a": {"x": 1, "y": 2}, "b": [1], "c": 3}
     assert changes(before, {"a": {"x": 1, "y": 5}, "b": [1], "c": 3}) == {"a": {"y": 5}}
     assert changes(before, before) == {}
     assert changes({}, before) == before
-    assert changes(before, {"a": {}, "b": [], "c": 3}) == {"b": []}
+    assert changes(before, {"a": {}, "b": []}) == {"a": {"x": None, "y": None}, "b": [], "c": None}
+
+
+def test_a_track_that_joins_takes_nothing_else_from_what_is_shown():
+    surface = MemorySurface(["guitar"])
+    before = {**shown(surface), "answers": {"guitar": "like: solo"}}
+    surface.instances = ("guitar", "bass")
+    news = changes(before, shown(surface, before))
+    assert news["instances"] == ["guitar", "bass"]
+    assert set(news) == {"instances", "values", "meters", "facts", "timbres"}
+    assert all(list(news[part]) == ["bass"] for part in set(news) - {"instances"})

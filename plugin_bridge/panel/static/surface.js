@@ -168,19 +168,31 @@ export class Surface extends EventTarget {
       this.heard = table();
     }
     if ("connected" in message) this.engine = message.connected;
-    if (message.instances) this.instances = message.instances;
+    if (message.instances) this.#arrange(message.instances);
     if (message.saved_timbres) this.savedTimbres = message.saved_timbres;
     this.#hear(message.answers ?? {});
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
-      this.heard[instance] = Object.fromEntries(pairs);
+      this.heard[instance] = Object.fromEntries(pairs ?? []);
     }
     if (message.performance) this.performance = { ...this.performance, ...message.performance };
     if (message.player) this.player = { ...this.player, ...message.player };
-    for (const part of ["meters", "facts", "timbres"]) this[part] = merged(this[part], message[part] ?? {});
-    this.values = merged(this.values, values);
+    for (const part of ["meters", "facts", "timbres"]) this[part] = patched(this[part], message[part] ?? {});
+    this.values = patched(this.values, values);
     if (all) this.#show();
     this.#reselect();
     this.#changed();
+  }
+
+  // Take which sounds there are. Where one has gone and another one has its place it is called
+  // otherwise now, and stays selected.
+  #arrange(instances) {
+    const { instances: before } = this;
+    const gone = before.filter((name) => !instances.includes(name));
+    const come = instances.filter((name) => !before.includes(name));
+    const isRenamed = gone.length === 1 && come.length === 1
+      && before.indexOf(gone[0]) === instances.indexOf(come[0]);
+    if (isRenamed && this.#wished === gone[0]) this.#wished = come[0];
+    this.instances = instances;
   }
 
   // Select what was selected last by a hand; while it is not there, the first sound.
@@ -196,10 +208,10 @@ export class Surface extends EventTarget {
     const now = performance.now();
     const believed = table();
     for (const [instance, values] of Object.entries(told)) {
-      believed[instance] = {};
-      for (const [name, value] of Object.entries(values)) {
+      believed[instance] = values && {}; // null of one that has gone
+      for (const [name, value] of Object.entries(values ?? {})) {
         const key = `${instance} ${name}`;
-        const held = (this.#held.get(key) ?? 0) > now;
+        const held = value !== null && (this.#held.get(key) ?? 0) > now;
         clearTimeout(this.#recalls.get(key)); // what was told before is older
         believed[instance][name] = held ? this.value(name, instance) : value;
         if (held) this.#recall(instance, name, value);
@@ -218,7 +230,7 @@ export class Surface extends EventTarget {
   #settle(instance, name, value) {
     if ((this.#held.get(`${instance} ${name}`) ?? 0) > performance.now()) {
       this.#recall(instance, name, value);
-    } else if (this.values[instance]) {
+    } else if (this.has(name, instance)) {
       this.values[instance][name] = value;
       this.#changed();
     }
@@ -234,10 +246,12 @@ function table() {
   return Object.create(null);
 }
 
-function merged(old, news) {
-  const all = Object.assign(table(), old);
-  for (const [instance, values] of Object.entries(news)) {
-    all[instance] = { ...old[instance], ...values };
+// What was told, with what is told now of it: a JSON merge patch, with null for what is gone.
+function patched(told, patch) {
+  const all = Object.assign(table(), told);
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete all[key];
+    else all[key] = typeof value === "object" ? patched(all[key], value) : value;
   }
   return all;
 }
