@@ -14,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from plugin_bridge.control.servers import running
+from plugin_bridge.control.surface import INPUTS_BY_NAME
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.observer import EngineObserver
 from plugin_bridge.panel.server import PanelOptions
@@ -190,6 +191,21 @@ def test_instruments_are_chosen_by_their_buttons_and_by_arrows(panel, open_page)
     choices.nth(0).press("ArrowRight")
     until(lambda: surface.value("guitar", "instrument") == 4)
     until(lambda: page.get_by_role("radio", checked=True).inner_text() == "piano")
+
+
+def test_an_instrument_that_the_model_does_not_know_is_told_and_another_one_is_reached(
+    panel, open_page
+):
+    server, surface = panel
+    page = open_page(server)
+    surface.set_value("guitar", "instrument", INPUTS_BY_NAME["instrument"].choices.index("flute"))
+    words = page.get_by_text("This model does not know the instrument flute: it takes any.")
+    words.wait_for()
+    choices = page.get_by_role("radiogroup", name="Instrument").get_by_role("radio")
+    assert [each.get_attribute("tabindex") for each in choices.all()] == ["0", "-1", "-1"]
+    choices.first.press("ArrowRight")
+    until(lambda: page.get_by_role("radio", checked=True).inner_text() == "piano")
+    assert words.is_hidden()
 
 
 def asked(surface, count):

@@ -146,12 +146,19 @@ export class Controls {
       this.#makeInstruments(known ? ["any", ...known.split(",")] : []);
     }
     const chosen = surface.value("instrument");
-    for (const button of instruments.children) {
-      const checked = Number(button.dataset.number) === chosen;
-      button.setAttribute("aria-checked", checked);
-      button.tabIndex = checked ? 0 : -1;
+    const buttons = [...instruments.children];
+    const checked = buttons.find(({ dataset }) => Number(dataset.number) === chosen);
+    for (const button of buttons) {
+      button.setAttribute("aria-checked", button === checked);
+      button.tabIndex = button === (checked ?? buttons[0]) ? 0 : -1;
       this.#showHeard(button);
     }
+    const unknown = document.getElementById("unknown-instrument");
+    unknown.hidden = Boolean(checked) || !buttons.length;
+    if (unknown.hidden) return;
+    const name = surface.controls.instrument.choices[chosen]?.replaceAll("_", " ") ?? chosen;
+    const words = `This model does not know the instrument ${name}: it takes any.`;
+    if (unknown.textContent !== words) unknown.textContent = words;
   }
 
   #showHeard(button) {
