@@ -44,6 +44,17 @@ class TimbreLibrary:
         files = self.folder.glob(f"*{SUFFIX}") if self.folder.is_dir() else ()
         return sorted(file.name.removesuffix(SUFFIX) for file in files)
 
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Return when the file of a timbre was changed, in ns, and its size; zeros if it is gone.
+
+        A file that takes its place has another stamp.
+        """
+        try:
+            status = self._path(name).stat()
+        except OSError:
+            return 0, 0
+        return status.st_mtime_ns, status.st_size
+
     def load(self, name: str) -> Timbre:
         """Read a timbre.
 

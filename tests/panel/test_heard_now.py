@@ -9,7 +9,7 @@ import pytest
 
 from plugin_bridge.control.surface import Sound
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.panel import heard_now
+from plugin_bridge.panel import heard_now, timbre_list
 from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.timbre_list import TimbreList
 from plugin_bridge.timbre import Timbre, TimbreLibrary
@@ -79,8 +79,18 @@ def test_the_library_is_told_with_its_encoders_but_for_what_is_no_timbre(tmp_pat
     library.save("solo", Timbre(vector, "one"))
     library.save("broken", Timbre(vector, "one")).write_text("{}")
     shown = TimbreList()
-    assert shown.told() == [["solo", "one"]]
+
+    def told():
+        shown._next_s = 0.0
+        return shown.told()
+
+    assert shown.told() == {"timbres": [["solo", "one"]], "n_more": 0}
     library.save("later", Timbre(vector, "two"))
-    assert shown.told() == [["solo", "one"]]
-    shown._next_s = 0.0
-    assert shown.told() == [["later", "two"], ["solo", "one"]]
+    assert shown.told()["timbres"] == [["solo", "one"]]
+    assert told()["timbres"] == [["later", "two"], ["solo", "one"]]
+    library.save("solo", Timbre(vector, "three"), replace=True)
+    library.save("broken", Timbre(vector, "one"), replace=True)  # it is mended
+    mended = [["broken", "one"], ["later", "two"], ["solo", "three"]]
+    assert told()["timbres"] == mended
+    monkeypatch.setattr(timbre_list, "MOST", 2)
+    assert told() == {"timbres": mended[:2], "n_more": 1}

@@ -6,7 +6,7 @@ import pytest
 
 from plugin_bridge.control.servers import running
 from plugin_bridge.panel.server import PanelOptions
-from tests.support.panel_page import Playing, handle, shown_azimuth, until
+from tests.support.panel_page import ENCODER, Playing, handle, shown_azimuth, until
 from tests.support.told_page import ToldPage
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -242,6 +242,15 @@ def test_what_a_sound_no_longer_has_is_not_shown(panel, open_page):
     surface.instances = ("guitar",)
     page.get_by_text("every stem is heard").wait_for()
     assert page.locator("#bypass").is_hidden()
+
+
+def test_a_library_that_is_too_large_says_how_many_it_does_not_show(told_page):
+    saved = {"timbres": [["solo", ENCODER], ["of another", "else"]], "n_more": 312}
+    told = told_page(told={"saved_timbres": saved})
+    options = told.page.get_by_role("combobox", name="Timbre of your library").get_by_role("option")
+    assert options.all_inner_texts() == ["From your library (not shown: 312) …", "solo"]
+    told.tell(saved_timbres={"timbres": []})
+    until(lambda: options.all_inner_texts() == ["From your library (not shown: 312) …"])
 
 
 def test_a_screen_reader_is_told_no_time_while_a_file_plays(told_page):

@@ -23,14 +23,16 @@ export class SavedTimbres {
   update() {
     const { surface, list } = this;
     const encoder = surface.timbre("encoder");
-    const fit = surface.savedTimbres.filter(([, made]) => made === encoder);
+    const { timbres, n_more } = surface.savedTimbres;
+    const fit = timbres.filter(([, made]) => made === encoder);
     const names = fit.map(([name]) => name);
-    const key = JSON.stringify(names);
+    const key = JSON.stringify([n_more, names]);
     if (list.dataset.names === key) return;
     list.dataset.names = key;
-    list.hidden = !names.length;
+    list.hidden = !names.length && !n_more;
     const options = names.map((name) => new Option(name, name));
-    list.replaceChildren(new Option("From your library …", ""), ...options);
+    const title = n_more ? `From your library (not shown: ${n_more}) …` : "From your library …";
+    list.replaceChildren(new Option(title, ""), ...options);
     this.#showUse();
   }
 

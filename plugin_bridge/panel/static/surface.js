@@ -29,7 +29,7 @@ export class Surface extends EventTarget {
   fixed = {};
   player = null; // where a file is tried
   performance = null; // what is recorded
-  savedTimbres = []; // of timbres: name and encoder
+  savedTimbres = { timbres: [], n_more: 0 }; // name and encoder of each, and how many are left out
   heard = table(); // by instance, how surely each instrument is heard now
   selected = "";
   #wished = ""; // was selected last by a hand; it may be away for moments
@@ -169,7 +169,7 @@ export class Surface extends EventTarget {
     }
     if ("connected" in message) this.engine = message.connected;
     if (message.instances) this.#arrange(message.instances);
-    if (message.saved_timbres) this.savedTimbres = message.saved_timbres;
+    this.savedTimbres = { ...this.savedTimbres, ...message.saved_timbres };
     this.#hear(message.answers ?? {});
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
       this.heard[instance] = Object.fromEntries(pairs ?? []);
