@@ -467,6 +467,21 @@ def test_a_request_that_comes_letter_by_letter_is_ended(panel, monkeypatch, befo
                 time.sleep(0.02)
 
 
+def test_a_browser_that_no_longer_answers_gives_back_its_place(panel, monkeypatch):
+    server, _ = panel
+    for name in ("ws_ping_interval", "ws_ping_timeout"):
+        monkeypatch.setattr(server._server.config, name, 0.2)
+    n_seen = server._hub.n_seen
+    with socket.create_connection(("127.0.0.1", server.port)) as silent:
+        silent.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        until(lambda: server._hub.n_seen > n_seen)
+        until(lambda: server._hub.n_clients == 0)
+
+
 def test_changes_are_what_differs_and_tell_what_has_gone():
     before = {"a": {"x": 1, "y": 2}, "b": [1], "c": 3}
     assert changes(before, {"a": {"x": 1, "y": 5}, "b": [1], "c": 3}) == {"a": {"y": 5}}
