@@ -331,6 +331,44 @@ def test_it_fits_a_window_and_a_large_screen(panel, open_page, width, height):
         page.get_by_text("something in a line").wait_for()
 
 
+@pytest.mark.parametrize("height", [320, 375, 440, 480])
+def test_in_a_low_window_nothing_covers_another(panel, open_page, height):
+    page = open_page(panel[0], {"width": 900, "height": height})
+    panel[0]._performance._message = "something in a line"
+    page.get_by_text("something in a line").wait_for()
+    parts = ("header", "#plot", "#azimuths", "#past", "footer")
+    boxes = [page.locator(part).bounding_box() for part in parts]
+    for upper, lower in itertools.pairwise(boxes):
+        assert upper["y"] + upper["height"] <= lower["y"] + 1
+    assert boxes[1]["height"] > 140
+    side, stage = (page.locator(part).bounding_box() for part in ("#side", "#stage"))
+    assert side["y"] + side["height"] <= boxes[-1]["y"] + 1
+    assert stage["y"] + stage["height"] <= boxes[-1]["y"] + 1
+
+
+@pytest.mark.parametrize("width_deg", [20, 2])
+def test_fingers_have_room_on_the_edges_and_between_them(panel, open_page, width_deg):
+    server, surface = panel
+    surface.set_value("guitar", "width", float(width_deg))
+    page = open_page(server, PHONE, has_touch=True, is_mobile=True)
+    until(lambda: page.get_by_label("Width", exact=True).input_value() == str(width_deg))
+    found = page.evaluate(
+        """() => {
+            const { left, width, bottom } = document.getElementById("plot").getBoundingClientRect();
+            const parts = {};
+            for (let x = left; x < left + width; x++) {
+                const part = document.elementFromPoint(x, bottom - 30).className;
+                parts[part] = (parts[part] ?? 0) + 1;
+            }
+            return parts;
+        }"""
+    )
+    rem = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+    assert found["edge left"] >= 24
+    assert found["edge right"] >= 24
+    assert found["beam"] >= rem - 1
+
+
 def test_everything_is_reached_by_the_keyboard(panel, open_page):
     page = open_page(panel[0])
     seen = []
