@@ -11,15 +11,19 @@ from models_onnx.data.sources import Collection, Pool
 from realtime.errors import StemsteerError
 
 
-def open_collection(folder: Path | str, *, as_recorded: bool = False) -> Collection:
+def open_collection(
+    folder: Path | str, *, as_recorded: bool = False, centred: bool = True
+) -> Collection:
     """Open a folder of songs, told apart by what is in it.
 
     Parameters
     ----------
     folder : shards made by ``python -m models_onnx render``, or a data set in one of the layouts
         of `models_onnx.data.sets.loaders`.
-    as_recorded : for evaluation: stems of a data set keep their levels and directions and are
-        called by their files; otherwise they are brought to the level and the centre of shards.
+    as_recorded : for evaluation: stems of a data set keep their levels and are called by their
+        files; otherwise they are brought to the level of shards.
+    centred : whether stems of a data set are turned to the centre, at which those of shards stand,
+        so that they can be placed anywhere; otherwise they stand where their song has them.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def open_collection(folder: Path | str, *, as_recorded: bool = False) -> Collect
     # data sets need audio and YAML libraries that machines which train on shards may lack
     from models_onnx.data.sets.loaders import open_stem_folders
 
-    return open_stem_folders(folder, as_recorded=as_recorded)
+    return open_stem_folders(folder, as_recorded=as_recorded, centred=centred)
 
 
 def open_pool(folders: Sequence[str]) -> tuple[Pool, list[str]]:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
+from models_onnx.data.stems import pan_gains
 from models_onnx.evaluation import timbre_scenes
 from models_onnx.evaluation.by_timbre import evaluate, main, measure, separated
 from models_onnx.evaluation.coded import CODECS, coded
@@ -114,6 +115,18 @@ def test_stems_that_are_named_by_instruments_are_the_songs_that_they_are_of(
             assert np.allclose(difference[:, :1000], added, atol=1e-6)
             assert np.allclose(difference[:, 1000:], 0, atol=1e-6)
     assert one.clip("vocals", 0) is not None
+
+
+def test_named_stems_stand_where_their_song_has_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "One").mkdir()
+    for name, azimuth_deg in (("bass", -30.0), ("vocals", 20.0)):
+        mono = sound(rng, name, RATE_HZ).astype(np.float32)
+        sides = np.outer(mono, pan_gains(azimuth_deg))
+        soundfile.write(tmp_path / "One" / f"{name}.wav", sides, RATE_HZ)
+    (scene,) = real_songs(tmp_path)
+    places = {name: scene.azimuth_deg(k) for k, name in enumerate(scene.classes)}
+    assert places == pytest.approx({"bass": -30.0, "vocals": 20.0}, abs=0.5)
 
 
 def test_named_stems_are_judged_by_the_command(songs: Path, model: Path, tmp_path: Path) -> None:

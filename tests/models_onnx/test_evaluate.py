@@ -15,7 +15,7 @@ from models_onnx import commands
 from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.sources import Collection
-from models_onnx.data.stems import image
+from models_onnx.data.stems import image, principal_deg
 from models_onnx.evaluation import metrics
 from models_onnx.evaluation.evaluate import (
     ERRORS_DEG,
@@ -84,24 +84,45 @@ def test_the_same_seed_gives_the_same_scenes(songs: Path) -> None:
     assert not np.array_equal(one.mixture, third.mixture)
 
 
-def test_stems_of_another_rate_are_resampled_and_else_left_as_recorded(tmp_path: Path) -> None:
+def test_stems_of_another_rate_are_resampled_and_keep_their_levels(tmp_path: Path) -> None:
     with pytest.raises(StemsteerError, match="holds no songs"):
         opened(tmp_path)
     time_s = np.arange(48_000) / 48_000
     for name, level in (("a", 0.01), ("b", 0.5)):
         sound = np.stack([level * np.sin(2 * np.pi * 440 * time_s), 0 * time_s], 1)
         soundfile.write(tmp_path / f"{name}.wav", sound, 48_000, subtype="FLOAT")
-    sources = opened(tmp_path).sources(0)
+    sources = open_collection(tmp_path, as_recorded=True, centred=False).sources(0)
     assert [source.samples for source in sources] == [RATE_HZ, RATE_HZ]
     assert [source.label.title for source in sources] == [
         f"{tmp_path.name}/a",
         f"{tmp_path.name}/b",
     ]
-    for source, level in zip(sources, (0.01, 0.5), strict=True):
+    placeable = opened(tmp_path).sources(0)
+    for source, central, level in zip(sources, placeable, (0.01, 0.5), strict=True):
         left, right = image(source.read(1000, 20_000), 0.0)
         expected = level * np.sin(2 * np.pi * 440 * (1000 + np.arange(20_000)) / RATE_HZ)
         np.testing.assert_allclose(left, expected, atol=2e-3 * level)
         assert np.abs(right).max() < 1e-6  # neither turned to the centre nor made louder
+        sides = image(central.read(1000, 20_000), 0.0)
+        np.testing.assert_allclose(sides, [expected / np.sqrt(2)] * 2, atol=3e-3 * level)
+
+
+def write_panned(folder: Path) -> Path:
+    """Write a song of two dry stems that stand to one side in their files."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, azimuth_deg in (("bass", -30.0), ("piano", 25.0)):
+        stem = np.zeros((3, 2 * RATE_HZ), np.float32)
+        stem[0] = 0.1 * tones(rng, 2 * RATE_HZ)
+        soundfile.write(folder / f"{name}.wav", image(stem, azimuth_deg).T, RATE_HZ)
+    return folder
+
+
+def test_stems_that_are_panned_in_their_files_stand_where_a_scene_says(tmp_path: Path) -> None:
+    songs = opened(write_panned(tmp_path / "song"))
+    for scene in evaluation_scenes(songs, 3, 1.0, keep_width=True):
+        found = [principal_deg(placed) for placed in scene.images]
+        np.testing.assert_allclose(found, scene.azimuth_deg, atol=1.0)
 
 
 def test_of_a_data_set_in_two_parts_the_test_part_is_judged(tmp_path: Path) -> None:

@@ -65,14 +65,16 @@ class StemFolders:
     ----------
     layout : name of the data set's layout, see the module.
     songs : the stems of each song.
-    as_recorded : whether stems keep their levels and directions, for evaluation. Otherwise levels
-        are brought to that of the shards, and a stem that stands to one side is turned to the
-        centre, so that the mixer may put it anywhere.
+    as_recorded : whether stems keep their levels, for evaluation. Otherwise levels are brought to
+        that of the shards.
+    centred : whether a stem that stands to one side is turned to the centre, so that it can be
+        placed anywhere.
     """
 
     layout: str
     songs: tuple[tuple[StemFile, ...], ...]
     as_recorded: bool = False
+    centred: bool = True
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -80,7 +82,7 @@ class StemFolders:
     @property
     def normalised(self) -> bool:
         """Return whether all stems have one level and stand in the centre."""
-        return not self.as_recorded
+        return self.centred and not self.as_recorded
 
     def sources(self, index: int) -> list[Source]:
         """Return the sources of one song.
@@ -89,14 +91,23 @@ class StemFolders:
         ------
         StemsteerError : a file is missing, broken or not a stem.
         """
-        read = _read if self.as_recorded else _read_centred
         return [
-            Source(stem.label, _length(stem.path, stem.stream), partial(read, stem))
+            Source(stem.label, _length(stem.path, stem.stream), partial(self._read, stem))
             for stem in self.songs[index]
         ]
 
+    def _read(self, stem: StemFile, start: int, count: int) -> np.ndarray:
+        audio = audiofiles.read(stem.path, start, count, stream=stem.stream)
+        if self.centred:
+            audio = turned(audio, -_measured(stem.path, stem.stream)[0])
+        if self.as_recorded:
+            return split(audio)
+        return split(audio) * np.float32(_measured(stem.path, stem.stream)[1])
 
-def open_stem_folders(folder: Path, *, as_recorded: bool = False) -> StemFolders:
+
+def open_stem_folders(
+    folder: Path, *, as_recorded: bool = False, centred: bool = True
+) -> StemFolders:
     """Open a data set, its layout told by what is in its folder.
 
     Of one that has a part for training and a part for testing, the latter is opened where stems
@@ -110,7 +121,7 @@ def open_stem_folders(folder: Path, *, as_recorded: bool = False) -> StemFolders
     for layout, find in _FINDERS.items():
         songs = tuple(song for song in find(part) if len(song) > 1)
         if songs:
-            return StemFolders(layout, songs, as_recorded)
+            return StemFolders(layout, songs, as_recorded, centred)
     layouts = "\n".join(
         line for line in (__doc__ or "").splitlines() if "``" in line and "  " in line
     )
@@ -128,16 +139,6 @@ def _part(folder: Path, names: Sequence[str]) -> Path:
 @cache
 def _length(path: Path, stream: int) -> int:
     return audiofiles.length(path, stream)
-
-
-def _read(stem: StemFile, start: int, count: int) -> np.ndarray:
-    return split(audiofiles.read(stem.path, start, count, stream=stem.stream))
-
-
-def _read_centred(stem: StemFile, start: int, count: int) -> np.ndarray:
-    angle_deg, gain = _measured(stem.path, stem.stream)
-    audio = audiofiles.read(stem.path, start, count, stream=stem.stream)
-    return split(turned(audio, -angle_deg)) * np.float32(gain)
 
 
 @cache
