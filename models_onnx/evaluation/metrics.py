@@ -24,7 +24,7 @@ TINY = 1e-12
 FRAME = 1024
 LEVEL_DIFFERENCE_LIMIT_DB = 30.0
 LEAKAGE = Tier(window=2048, synthesis=2048, hop=1024)
-PERFECT_DB = 100.0
+WORST_DB, PERFECT_DB = -30.0, 100.0
 CELL = 8  # bins and frames of a cell in which leakage is fitted
 
 
@@ -36,28 +36,34 @@ def db(ratio: float) -> float:
 def si_sdr_db(estimate: Floats, reference: Floats) -> float:
     """Return the scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019), dB.
 
-    One scale serves all channels. NaN for a silent reference, −inf for a silent estimate, at most
-    100 dB.
+    One scale serves all channels. Between −30 dB, which a silent estimate has, so that it counts in
+    a mean, and 100 dB. NaN for a silent reference.
     """
     if not np.any(reference):
         return float("nan")
     if not np.any(estimate):
-        return float("-inf")
-    return float(
+        return WORST_DB
+    found = float(
         fast_bss_eval.si_sdr(
             reference.reshape(1, -1).astype(np.float64),
             estimate.reshape(1, -1).astype(np.float64),
             clamp_db=PERFECT_DB,
         )[0]
     )
+    return max(WORST_DB, found)
 
 
 def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
-    """Return the scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level."""
+    """Return the scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level.
+
+    No lower than −30 dB. NaN for a silent reference.
+    """
+    if not np.any(reference):
+        return float("nan")
     scale = float(np.vdot(reference, estimate) / (np.vdot(reference, reference) + TINY))
     energy = float(np.sum(np.square(scale * reference, dtype=np.float64)))
     error = float(np.sum(np.square(estimate - reference, dtype=np.float64)))
-    return db(energy / (error + TINY))
+    return max(WORST_DB, db(energy / (error + TINY)))
 
 
 def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.float64]]:

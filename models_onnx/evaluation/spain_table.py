@@ -40,7 +40,6 @@ from realtime.model import load_model
 Floats = NDArray[np.float32]
 System = Callable[[EvaluationScene, Floats], Floats]
 """A scene and the directions that are told, to the estimates (sources, 2, n)."""
-FLOOR_DB = -30.0
 STEER_WIDTH_DEG = 8.0
 BASELINE, EITHER = "none", "none, either order"
 
@@ -105,7 +104,7 @@ def untrained(judged: list[EvaluationScene]) -> dict[str, System]:
 def score(
     task: str, system: str, number: int, scene: EvaluationScene, error_deg: float, estimates: Floats
 ) -> list[Score]:
-    """Score the estimates (sources, 2, n) of a scene; SI-SDR is no lower than −30 dB."""
+    """Score the estimates (sources, 2, n) of a scene; NaN for a source that is silent."""
     return [
         Score(
             task,
@@ -113,11 +112,17 @@ def score(
             number,
             name,
             error_deg,
-            max(FLOOR_DB, si_sdr_db(estimate, image)),
-            db(float(np.square(image).sum() / (np.square(image - estimate).sum() + 1e-12))),
+            si_sdr_db(estimate, image),
+            _sdr_db(estimate, image),
         )
         for name, estimate, image in zip(scene.names, estimates, scene.images, strict=True)
     ]
+
+
+def _sdr_db(estimate: Floats, image: Floats) -> float:
+    if not np.any(image):
+        return float("nan")
+    return db(float(np.square(image).sum() / (np.square(image - estimate).sum() + 1e-12)))
 
 
 def best_order(scene: EvaluationScene, estimates: Floats) -> Floats:
@@ -130,11 +135,11 @@ def best_order(scene: EvaluationScene, estimates: Floats) -> Floats:
         )
     ]
 
-    def mean(order: list[int]) -> float:
+    def total_db(order: list[int]) -> float:
         pairs = zip(estimates[order], scene.images, strict=True)
-        return float(np.mean([max(FLOOR_DB, si_sdr_db(e, image)) for e, image in pairs]))
+        return float(np.nansum([si_sdr_db(e, image) for e, image in pairs]))
 
-    best: Floats = estimates[max(orders, key=mean)]
+    best: Floats = estimates[max(orders, key=total_db)]
     return best
 
 

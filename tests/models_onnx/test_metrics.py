@@ -19,10 +19,19 @@ def test_si_sdr_is_the_level_of_the_noise_whatever_the_scale() -> None:
     assert metrics.si_sdr_db(-3 * estimate, reference) == pytest.approx(20, abs=0.01)
 
 
-def test_si_sdr_of_silence_is_not_a_number_or_minus_infinity() -> None:
+def test_sdr_of_a_silent_reference_is_no_number() -> None:
     silent = np.zeros((2, 100), np.float32)
     assert np.isnan(metrics.si_sdr_db(noise(2, 100), silent))
-    assert metrics.si_sdr_db(silent, noise(2, 100)) == float("-inf")
+    assert np.isnan(metrics.sd_sdr_db(noise(2, 100), silent))
+
+
+def test_a_silent_estimate_is_the_worst_and_counts_in_a_mean() -> None:
+    reference = noise(2, 100)
+    for measure in (metrics.si_sdr_db, metrics.sd_sdr_db):
+        silent_db = measure(0 * reference, reference)
+        assert silent_db == -30
+        assert metrics.interval(np.array([silent_db, 10.0])).value == -10
+        assert measure(noise(2, 100, seed=1) - 1e-4 * reference, reference) >= silent_db
 
 
 def test_sd_sdr_pays_for_a_wrong_level_and_si_sdr_does_not() -> None:

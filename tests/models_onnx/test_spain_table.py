@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 
 from models_onnx import commands
 from models_onnx.data.scenes import EvaluationScene
-from models_onnx.evaluation.spain_table import FLOOR_DB, best_order, judge, main, score, tables
+from models_onnx.evaluation.metrics import WORST_DB
+from models_onnx.evaluation.spain_table import best_order, judge, main, score, tables
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.spain.config import TASKS
 
@@ -36,9 +37,18 @@ def test_silence_scores_the_floor_and_half_the_level_six_decibels():
     estimates = 0.5 * nearly(judged.images)
     estimates[1] = 0
     scores = score("band", "x", 0, judged, 0.0, estimates)
-    assert scores[1].si_sdr_db == FLOOR_DB
+    assert scores[1].si_sdr_db == WORST_DB
     assert scores[0].si_sdr_db > 35
     assert abs(scores[0].sdr_db - 20 * np.log10(2)) < 0.01
+
+
+def test_a_source_that_is_silent_is_left_out_of_means_and_orders():
+    judged = scene()
+    judged.images[2] = 0
+    right = nearly(judged.images)
+    scores = score("guitars", "x", 0, judged, 0.0, right)
+    assert [np.isfinite((s.si_sdr_db, s.sdr_db)).all() for s in scores] == [True, True, False, True]
+    assert np.array_equal(best_order(judged, right[[1, 0, 2, 3]]), right)
 
 
 def test_only_what_is_told_directions_is_told_wrong_ones():
