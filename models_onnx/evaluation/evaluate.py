@@ -29,7 +29,7 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.evaluation import metrics, report
 from models_onnx.evaluation.rows import Row, measure
-from models_onnx.evaluation.systems import System, oracle, separate, sounding
+from models_onnx.evaluation.systems import System, directions_off, oracle, separate, sounding
 from models_onnx.strict_json import to_json
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
@@ -68,7 +68,7 @@ def wrong_directions(system: System, judged: list[EvaluationScene]) -> Iterator[
     for number, scene in enumerate(judged):
         side = np.random.default_rng(number).choice((-1.0, 1.0), len(scene.azimuth_deg))
         for error_deg in ERRORS_DEG[1:]:
-            azimuth_deg = np.clip(scene.azimuth_deg + side * error_deg, -45, 45).astype(np.float32)
+            azimuth_deg = directions_off(scene.azimuth_deg, error_deg, side)
             nearest = np.abs(scene.azimuth_deg[:, None] - azimuth_deg).argmin(0)
             estimates, _ = system.estimates(replace(scene, azimuth_deg=azimuth_deg))
             for row in measure(system.name, number, scene, estimates):

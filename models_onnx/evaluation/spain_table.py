@@ -25,7 +25,7 @@ from models_onnx import commands
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation.evaluate import ERRORS_DEG, PEER, best_width_deg
 from models_onnx.evaluation.metrics import db, interval, si_sdr_db
-from models_onnx.evaluation.systems import oracle, separate
+from models_onnx.evaluation.systems import directions_off, oracle, separate
 from models_onnx.export import export
 from models_onnx.networks import registry
 from models_onnx.networks.checkpoints import FILE
@@ -152,8 +152,7 @@ def judge(
         for name, system in systems.items():
             told = not name.startswith(("mix", "oracle", BASELINE))
             for error_deg in ERRORS_DEG if told and number < error_scenes else ERRORS_DEG[:1]:
-                azimuth = np.clip(scene.azimuth_deg + side * error_deg, -45, 45).astype(np.float32)
-                estimates = system(scene, azimuth)
+                estimates = system(scene, directions_off(scene.azimuth_deg, error_deg, side))
                 yield from score(task, name, number, scene, error_deg, estimates)
                 if name == BASELINE and len(set(map(instrument, scene.names))) < len(scene.names):
                     ordered = best_order(scene, estimates)

@@ -19,6 +19,21 @@ Floats = NDArray[np.float32]
 RATE_HZ = 44_100
 
 
+def directions_off(
+    azimuth_deg: Sequence[float] | Floats, off_deg: float, side: Sequence[float] | Floats
+) -> Floats:
+    """Return directions (targets,) that are off by an angle, never beyond ±45°.
+
+    Parameters
+    ----------
+    off_deg : 0 … 45.
+    side : −1 to the left, +1 to the right; the other way where that would be beyond ±45°.
+    """
+    right = np.asarray(azimuth_deg, np.float32)
+    step = np.float32(off_deg) * np.asarray(side, np.float32)
+    return np.where(np.abs(right + step) > 45, right - step, right + step)
+
+
 class Mixed(Protocol):
     """A mixture (2, n) and the images (sources, 2, n) that sum to it."""
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.evaluation.systems import directions_off
 from models_onnx.evaluation.timbre_scenes import TimbreScene
 from realtime.encoder import LONGEST_S, OnnxEncoder
 from realtime.model import Model
@@ -89,7 +90,8 @@ def questions(
             way, off_deg = off.get(called, (called, 0.0))
             where, timbre, against = FREE, nothing, nothing
             if way in ("direction", "both"):
-                where = (_off(direction_deg, off_deg, k), WIDTH_DEG)
+                side = 1 if k % 2 else -1  # to the left or to the right by turns
+                where = (float(directions_off([direction_deg], off_deg, [side])[0]), WIDTH_DEG)
             if way in ("name", TOGETHER, "both"):
                 timbre = names.get(name, nothing)
             elif way == "query":
@@ -108,12 +110,6 @@ def questions(
             if name in names and name not in scene.classes:
                 asked.append(Question("name", -1, name, FREE, names[name], nothing))
     return asked
-
-
-def _off(azimuth_deg: float, off_deg: float, number: int) -> float:
-    """Return a direction that is off: to the left or to the right by turns, never beyond ±45°."""
-    side = 1 if number % 2 else -1
-    return azimuth_deg + off_deg * (side if abs(azimuth_deg + off_deg * side) <= 45 else -side)
 
 
 def again(

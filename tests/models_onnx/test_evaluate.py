@@ -23,11 +23,18 @@ from models_onnx.evaluation.evaluate import (
     best_width_deg,
     evaluate,
     main,
+    wrong_directions,
 )
 from models_onnx.evaluation.metrics import activity_f1, si_sdr_db
 from models_onnx.evaluation.report import above, distance, lost, tables
 from models_onnx.evaluation.rows import measure
-from models_onnx.evaluation.systems import oracle, separate, separate_with_activity, sounding
+from models_onnx.evaluation.systems import (
+    System,
+    oracle,
+    separate,
+    separate_with_activity,
+    sounding,
+)
 from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
 from realtime.model import WEIGHTS
@@ -272,6 +279,25 @@ def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
     assert all(abs(r.gain_db) < 1e-6 for r in same)
     best, _ = evaluate([("again", load_model("panorama"), "live")], judged, width_deg, 0)
     assert set(above(best, "panorama", "again")["all"]) == {0.0}
+
+
+def test_a_wrong_direction_is_wrong_by_the_whole_angle_and_in_the_picture() -> None:
+    told: list[np.ndarray] = []
+    system = System("fake", identity(fake_spec()), "live", 20.0)
+    noise = np.random.default_rng(0).standard_normal((2, 5, 2, 3000)).astype(np.float32)
+    azimuth_deg = np.float32([-45, -40, 0, 33, 45])
+    scenes = [EvaluationScene(i.sum(0), i, azimuth_deg, ("a", "b", "c", "d", "e")) for i in noise]
+
+    def estimates(self: System, scene: EvaluationScene) -> tuple[list, None]:
+        told.append(scene.azimuth_deg)
+        return list(scene.images), None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(System, "estimates", estimates)
+        assert list(wrong_directions(system, scenes))
+    for found, off_deg in zip(told, ERRORS_DEG[1:] * 2, strict=True):
+        np.testing.assert_allclose(np.abs(found - azimuth_deg), off_deg, atol=1e-4)
+        assert np.abs(found).max() <= 45
 
 
 def test_what_a_wrong_direction_costs_is_counted_target_by_target(songs: Path) -> None:
