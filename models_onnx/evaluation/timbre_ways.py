@@ -121,8 +121,8 @@ def again(
 ) -> list[Question]:
     """Ask once more, with the timbres of what was separated.
 
-    To learn, one listens where the source plays: in its loudest two seconds. Without an encoder
-    nothing can be asked so.
+    To learn, one listens where the source plays: in its loudest two seconds. All of an estimate is
+    its loudest stretch that an encoder takes. Without an encoder nothing can be asked so.
     """
     found: list[Question] = []
     if encoder is None:
@@ -137,7 +137,7 @@ def again(
                     rest = scene.mixture[:, heard] - estimate[:, heard]
                     timbre = encoder.encode_separated(estimate[:, heard], rest)
                 else:
-                    timbre = encoder.encode(estimate)
+                    timbre = encoder.encode(estimate[:, _loudest(estimate, LONGEST_S)])
             except ValueError:  # silent
                 continue
             nothing = np.zeros_like(timbre)
@@ -154,10 +154,13 @@ def _loudest(audio: Floats, seconds: float) -> slice:
 
 
 def _heard(encoder: OnnxEncoder | None, clip: Floats | None) -> Floats | None:
+    """Return the timbre of a clip where it is loudest; None of silence, or of no clip."""
     if encoder is None or clip is None:
         return None
-    most = round(LONGEST_S * RATE_HZ)
-    return encoder.encode(clip[:, :most])
+    try:
+        return encoder.encode(clip[:, _loudest(clip, LONGEST_S)])
+    except ValueError:  # silent
+        return None
 
 
 def _mean(timbres: Sequence[Floats | None]) -> Floats:

@@ -23,6 +23,7 @@ from models_onnx.export.gains import main as gains_main
 from models_onnx.networks import registry
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_task import TimbreTask
+from realtime.encoder import LONGEST_S
 from realtime.errors import StemsteerError
 from realtime.model import load_model
 from tests.support.timbres import FAMILIES, RATE_HZ, Songs, sound
@@ -348,6 +349,25 @@ def test_what_was_separated_is_heard_and_asked_for_again() -> None:
     expected = estimates[0, :, int(1.5 * RATE_HZ) : int(3.5 * RATE_HZ)]
     assert np.array_equal(heard[0], expected), "the two seconds in which the source is loudest"
     assert heard[1].shape == (2, 4 * RATE_HZ)
+
+
+def test_of_a_long_song_the_loudest_stretch_is_heard_and_silence_is_not_asked_for(
+    songs: Path, model: Path
+) -> None:
+    class Ear:
+        def encode(self, clip: np.ndarray) -> np.ndarray:
+            if not clip.any() or clip.shape[1] > LONGEST_S * RATE_HZ:
+                raise ValueError("silent, or too long")
+            return np.full(8, 8**-0.5, np.float32)
+
+    late = np.zeros((2, 2, 64 * RATE_HZ), np.float32)
+    late[:, :, 40 * RATE_HZ :] = np.random.default_rng(0).normal(0, 0.1, late[..., :1].shape)
+    scene = TimbreScene("s", late.sum(0), ("bass", "drums"), late, lambda *_: 0 * late[0])
+    asked = questions(load_model(model), Ear(), scene, ["true", "query"])
+    assert [(q.way, q.index) for q in asked] == [("true", 0), ("true", 1)]
+    once = [replace(question, way="query") for question in asked]
+    more = again(Ear(), scene, once, late, ["iterative"])
+    assert [q.index for q in more] == [0, 1]
 
 
 def test_questions_are_streamed_side_by_side(songs: Path, model: Path) -> None:
