@@ -1,9 +1,9 @@
 """Judge `scan`: ``python -m models_onnx evaluate-scan --data SONGS``, or ``--stems FOLDER``.
 
 A direction of a scene is found if a peak is within 4° of it, of a wide one within a third of its
-width. A peak that is neither that nor within half the width of a source is a false alarm; one that
-is of a source that was found already is a double. Beside the peaks over time stand those over all,
-without time: maxima within 12 dB of the loudest.
+width; a peak finds one direction alone. A peak that is neither that nor within half the width of a
+source is a false alarm; one that is of a source that was found already is a double. Beside the
+peaks over time stand those over all, without time: maxima within 12 dB of the loudest.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from scipy.optimize import linear_sum_assignment
 
 from models_onnx import commands
 from models_onnx.data.collections import open_collection
@@ -65,22 +66,33 @@ class Found:
 
 def judge(system: str, scene: ScanScene, found: Sequence[Found]) -> Iterator[Row]:
     """Compare what was found in a scene with what is there."""
-    used: set[int] = set()
-    for placed in scene.placed:
-        reach_deg = max(NEAR_DEG, placed.width_deg / 3 if placed.group == "wide" else 0.0)
-        errors = [abs(one.azimuth_deg - placed.azimuth_deg) for one in found]
-        near = [k for k, error in enumerate(errors) if error <= reach_deg]
-        if not near:
+    pairs = _pairs(scene.placed, found)
+    for number, placed in enumerate(scene.placed):
+        if number not in pairs:
             yield Row(system, scene.name, placed.group, found=False)
             continue
-        best = min(near, key=lambda k: errors[k])
-        used.add(best)
-        overlap = intersection_over_union(found[best].stretches, placed.stretches, scene.seconds)
-        yield Row(system, scene.name, placed.group, True, errors[best], overlap, found[best].sure)
+        best = found[pairs[number]]
+        error_deg = abs(best.azimuth_deg - placed.azimuth_deg)
+        overlap = intersection_over_union(best.stretches, placed.stretches, scene.seconds)
+        yield Row(system, scene.name, placed.group, True, error_deg, overlap, best.sure)
     for k, one in enumerate(found):
-        if k not in used:
+        if k not in pairs.values():
             inside = any(_within(one, placed) for placed in scene.placed)
             yield Row(system, scene.name, "double" if inside else "false", inside, sure=one.sure)
+
+
+def _pairs(placed: Sequence[Placed], found: Sequence[Found]) -> dict[int, int]:
+    """Return which peak each source is found by: as many as can be, then the nearest ones."""
+    there_deg, found_deg = ([one.azimuth_deg for one in some] for some in (placed, found))
+    errors_deg = np.abs(np.subtract.outer(there_deg, found_deg))
+    within = errors_deg <= np.array([_reach_deg(source) for source in placed])[:, None]
+    sources, peaks = linear_sum_assignment(np.where(within, errors_deg, 90.0 * len(placed)))
+    pairs = zip(sources.tolist(), peaks.tolist(), strict=True)
+    return {source: peak for source, peak in pairs if within[source, peak]}
+
+
+def _reach_deg(placed: Placed) -> float:
+    return max(NEAR_DEG, placed.width_deg / 3 if placed.group == "wide" else 0.0)
 
 
 def _within(one: Found, placed: Placed) -> bool:

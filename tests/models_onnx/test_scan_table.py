@@ -48,6 +48,27 @@ def test_peaks_are_hits_doubles_or_false_alarms():
     assert groups == [("double", True), ("false", False), ("loud", True), ("wide", True)]
 
 
+def test_a_peak_finds_one_source_and_as_many_are_found_as_can_be():
+    scene = scene_of(placed(-3.0), placed(3.0), placed(10.0, 45.0))
+    (row,) = (row for row in judge("x", scene, [Found(0.0, (), 0.5)]) if row.found)
+    assert row.azimuth_error_deg == 3
+    both = judge("x", scene, [Found(az, (), 0.5) for az in (2.0, 6.5)])
+    assert [(row.group, row.azimuth_error_deg) for row in both if row.found] == [
+        ("loud", 1.0),
+        ("wide", 3.5),
+    ]
+    nearest_is_taken = scene_of(placed(0.0), placed(6.0))
+    found = judge("x", nearest_is_taken, [Found(az, (), 0.5) for az in (-3.5, 2.5)])
+    assert [row.azimuth_error_deg for row in found] == [3.5, 3.5]
+
+
+def test_peaks_and_sources_may_be_none():
+    assert list(judge("x", scene_of(), [])) == []
+    (missed,) = judge("x", scene_of(placed(0.0)), [])
+    (false,) = judge("x", scene_of(), [Found(0.0, (), 0.5)])
+    assert (missed.found, false.group) == (False, "false")
+
+
 def test_what_is_not_near_enough_is_not_found():
     (missed, false) = judge("x", scene_of(placed(0.0)), [Found(5.0, (), 0.5)])
     assert (missed.found, false.group) == (False, "false")
