@@ -34,6 +34,7 @@ class EvaluationScene:
     azimuth_deg : (sources,) float32, −45 … +45.
     names : of the sources: the class of an instrument, or song and stem where files name them.
     classes : of the sources, as in `models_onnx.data.classes`; empty where nobody has told them.
+    song : number of the song that it is of.
     """
 
     mixture: Floats
@@ -41,6 +42,7 @@ class EvaluationScene:
     azimuth_deg: Floats
     names: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    song: int = 0
 
     def targets(self) -> list[int]:
         """Return the sources that are loud enough to be judged, and not alone."""
@@ -77,7 +79,9 @@ def evaluation_scenes(
     if not songs.normalised:
         mixing = replace(mixing, gain_db=AS_MIXED_DB)
     for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        scene = draw(rng, songs.sources(number % len(songs)), seconds, mixing=mixing)
+        rng, song = np.random.default_rng([seed, number]), number % len(songs)
+        scene = draw(rng, songs.sources(song), seconds, mixing=mixing)
         names = tuple(label.title or label.name for label in scene.labels)
-        yield EvaluationScene(scene.mixture, scene.images, scene.azimuth_deg, names, scene.classes)
+        yield EvaluationScene(
+            scene.mixture, scene.images, scene.azimuth_deg, names, scene.classes, song
+        )

@@ -108,10 +108,10 @@ def _streamed(model: Model, tier: str, mixture: Floats, asked: Sequence[Question
 def measure(system: str, scene: TimbreScene, index: int, instrument: str, estimate: Floats) -> Row:
     """Measure the estimate of a class, or of an absent one."""
     ratio = np.square(estimate, dtype=np.float64).sum() / np.square(scene.mixture).sum()
-    level_db = metrics.db(float(ratio))
+    level_db, song = metrics.db(float(ratio)), scene.song or scene.name
     if index < 0:
         nan = float("nan")
-        return Row(system, scene.name, instrument, nan, nan, nan, level_db, absent=True)
+        return Row(system, scene.name, instrument, nan, nan, nan, level_db, True, song)
     true = scene.images[index]
     reached = metrics.si_sdr_db(estimate, true)
     return Row(
@@ -122,6 +122,7 @@ def measure(system: str, scene: TimbreScene, index: int, instrument: str, estima
         reached,
         metrics.level_difference_error_db(estimate, true),
         level_db,
+        song=song,
     )
 
 

@@ -6,14 +6,13 @@ Liutkus & Ito 2018); the rest are one-line definitions with their source.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import fast_bss_eval
 import museval
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from realtime.spec import Tier
 from realtime.stft import analyse, windows
@@ -170,25 +169,34 @@ class Interval:
 
 
 def interval(
-    values: Floats, statistic: Callable[..., Floats] = np.mean, resamples: int = 2000
+    values: Floats,
+    statistic: Callable[..., Floats] = np.mean,
+    resamples: int = 2000,
+    groups: Sequence[Hashable] | None = None,
 ) -> Interval:
     """Return a statistic of `values` with its percentile-bootstrap interval.
 
     What is not finite is left out. The draws are fixed: the same values give the same interval.
+
+    Parameters
+    ----------
+    groups : of each value, as the song that it is of. Values of a group share its chances, so whole
+        groups are drawn; of a single group nothing is known, and the interval is its value. None:
+        every value is drawn by itself.
     """
     values = np.asarray(values, np.float64)
+    members: dict[Hashable, list[float]] = {}
+    for group, value in zip(groups or range(values.size), values.tolist(), strict=True):
+        if np.isfinite(value):
+            members.setdefault(group, []).append(value)
     values = values[np.isfinite(values)]
     if values.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     centre = float(statistic(values))
-    if values.size == 1 or np.ptp(values) == 0:
+    if len(members) == 1 or np.ptp(values) == 0:
         return Interval(centre, centre, centre)
-    found = stats.bootstrap(
-        (values,),
-        statistic,
-        n_resamples=resamples,
-        batch=200,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Interval(centre, float(found.low), float(found.high))
+    parts = [np.array(own) for own in members.values()]
+    draws = np.random.default_rng(0).integers(0, len(parts), (resamples, len(parts)))
+    found = [statistic(np.concatenate([parts[k] for k in draw])) for draw in draws]
+    low, high = np.percentile(found, (2.5, 97.5))
+    return Interval(centre, float(low), float(high))

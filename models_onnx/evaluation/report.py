@@ -89,16 +89,11 @@ def systems(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(row.system for row in rows))
 
 
-def above(rows: Sequence[Row], peer: str, system: str) -> dict[str, list[float]]:
-    """Return by angular distance, and under ``all``, SI-SDR above the peer's of each target, dB."""
+def above(rows: Sequence[Row], peer: str) -> Iterator[Row]:
+    """Yield the rows with their SI-SDR above the peer's of the same target, dB."""
     known = {(row.scene, row.target): row.si_sdr_db for row in rows if row.system == peer}
-    found: dict[str, list[float]] = {"all": []}
     for row in rows:
-        if row.system == system:
-            value = row.si_sdr_db - known[row.scene, row.target]
-            found["all"].append(value)
-            found.setdefault(distance(row), []).append(value)
-    return found
+        yield replace(row, si_sdr_db=row.si_sdr_db - known[row.scene, row.target])
 
 
 def _summary(rows: Sequence[Row], caption: str) -> Table:
@@ -108,9 +103,12 @@ def _summary(rows: Sequence[Row], caption: str) -> Table:
         table.add_column(title, justify="right")
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
-        values = [np.array([getattr(row, n) for row in own]) for n in ("si_sdr_db", "gain_db")]
-        cells = [interval(v, statistic) for v in values for statistic in (np.mean, np.median)]
-        table.add_row(system, str(len(own)), *map(_text, cells))
+        cells = [
+            _text(_interval(own, statistic, name))
+            for name in ("si_sdr_db", "gain_db")
+            for statistic in (np.mean, np.median)
+        ]
+        table.add_row(system, str(len(own)), *cells)
     return table
 
 
@@ -121,8 +119,8 @@ def _image(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="left" if name == "system" else "right")
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
-        values = [np.array([getattr(row, name) for row in own]) for name in IMAGE.values()]
-        table.add_row(system, *(_text(interval(v, np.median)) for v in values))
+        cells = [_text(_interval(own, np.median, name)) for name in IMAGE.values()]
+        table.add_row(system, *cells)
     return table
 
 
@@ -170,8 +168,8 @@ def _by(
     names = systems(rows)
 
     def cell(system: str, group: str) -> str:
-        values = [r.si_sdr_db for r in rows if r.system == system and key(r) == group]
-        return _text(interval(np.array(values), statistic))
+        own = [row for row in rows if row.system == system and key(row) == group]
+        return _text(_interval(own, statistic))
 
     def size(group: str) -> int:
         return sum(row.system == names[0] and key(row) == group for row in rows)
@@ -194,10 +192,20 @@ def _above(rows: Sequence[Row], peer: str) -> Table:
     table = Table(title=f"SI-SDR above {peer}, dB, mean [95 %], by nearest other source")
     for name in ["", *columns]:
         table.add_column(name, justify="right" if name else "left")
+    higher = list(above(rows, peer))
     for system in names:
-        found = above(rows, peer, system)
-        table.add_row(system, *(_text(interval(np.array(found.get(c, [])))) for c in columns))
+        own = [row for row in higher if row.system == system]
+        cells = [[row for row in own if c in ("all", distance(row))] for c in columns]
+        table.add_row(system, *(_text(_interval(cell)) for cell in cells))
     return table
+
+
+def _interval(
+    rows: Sequence[Row], statistic: Callable[..., np.ndarray] = np.mean, name: str = "si_sdr_db"
+) -> Interval:
+    """Return a statistic of what is measured, its interval that over songs."""
+    values = np.array([getattr(row, name) for row in rows])
+    return interval(values, statistic, groups=[row.song for row in rows])
 
 
 def _text(found: Interval) -> str:
@@ -222,11 +230,10 @@ def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
     groups = sorted({distance(row) for row in exact}, key=_natural)
     names = systems(exact)
     for place, system in enumerate(names):
-        values = [
-            [r.si_sdr_db for r in exact if r.system == system and distance(r) == group]
+        found = [
+            _interval([r for r in exact if r.system == system and distance(r) == group])
             for group in groups
         ]
-        found = [interval(np.array(v)) for v in values]
         _bars(left, place, len(names), system, found)
     left.set_xticks(range(len(groups)), groups)
     left.set_xlabel("angle to the nearest other source")

@@ -23,7 +23,8 @@ class Row:
     removed. `activity_f1` is that of the frames in which the target sounds, of models that tell.
     `error_deg` is by how much the direction was wrong, `misled` whether it was then nearer to
     another source than to the target. `coherence_error` to `srr_db` are of the spatial image, see
-    `spatial`. `sdr_db` to `sar_db` are those of BSS Eval, where asked for.
+    `spatial`. `sdr_db` to `sar_db` are those of BSS Eval, where asked for. `song` is that of the
+    scene.
     """
 
     system: str
@@ -49,6 +50,7 @@ class Row:
     isr_db: float = NAN
     sir_db: float = NAN
     sar_db: float = NAN
+    song: int = 0
 
 
 def measure(
@@ -118,4 +120,5 @@ def _row(
         isr_db=bss_db.get("ISR", NAN),
         sir_db=bss_db.get("SIR", NAN),
         sar_db=bss_db.get("SAR", NAN),
+        song=scene.song,
     )

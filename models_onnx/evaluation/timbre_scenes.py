@@ -34,6 +34,7 @@ class TimbreScene:
 
     clip : gives an example of a class, (2, samples), never of this scene, or None if there is none;
         the same number, the same example.
+    song : what song it is of; empty where it is a song by itself, or made of several.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TimbreScene:
     classes: tuple[str, ...]
     images: Floats
     clip: Callable[[str, int], Floats | None]
+    song: str = ""
 
     def judged(self) -> list[int]:
         """Return the classes that are loud enough to be judged, and not alone."""
@@ -183,7 +185,8 @@ def made_scenes(
             [scene.images[[c == name for c in scene.classes]].sum(0) for name in names]
         )
         clip = _other_shards(shards, by_class, song)
-        scenes.append(TimbreScene(f"{folder.name} {number}", scene.mixture, names, images, clip))
+        name = f"{folder.name} {number}"
+        scenes.append(TimbreScene(name, scene.mixture, names, images, clip, f"song {song}"))
     return scenes
 
 

@@ -16,7 +16,8 @@ POPULAR = ("vocals", "drums", "bass", "guitar")
 @dataclass(frozen=True)
 class Row:
     """One class of one scene, asked for in one way; `level_db` is that of the estimate against the
-    mixture, which is all that is measured of an absent class.
+    mixture, which is all that is measured of an absent class. `song` is that of the scene, or the
+    scene itself.
     """
 
     system: str
@@ -27,6 +28,7 @@ class Row:
     level_difference_error_db: float
     level_db: float
     absent: bool = False
+    song: str = ""
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
@@ -39,7 +41,7 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         table.add_column(name, justify="right" if name else "left")
     for instrument in [*found, ""]:
         own = [row for row in there if instrument in ("", row.instrument)]
-        cells = [_interval([r.gain_db for r in own if r.system == name]) for name in names]
+        cells = [_interval([row for row in own if row.system == name]) for name in names]
         count = sum(row.system == names[0] for row in own)
         table.add_row(f"{instrument or 'all'} ({count})", *cells)
     table.add_section()
@@ -61,8 +63,9 @@ def _order(name: str) -> tuple[int, str]:
     return (POPULAR.index(name) if name in POPULAR else len(POPULAR), name)
 
 
-def _interval(values: Sequence[float]) -> str:
-    if not values:
+def _interval(rows: Sequence[Row]) -> str:
+    if not rows:
         return "–"
-    found = metrics.interval(np.array(values))
+    gains_db = np.array([row.gain_db for row in rows])
+    found = metrics.interval(gains_db, groups=[row.song for row in rows])
     return f"{found.value:.2f} [{found.low:.1f}, {found.high:.1f}]"

@@ -49,7 +49,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class UNetRow:
-    """One question of one scene. What is absent has a level alone; see `metrics.silence_db`."""
+    """One question of one scene. What is absent has a level alone; see `metrics.silence_db`.
+
+    song : of the scene, or the scene itself.
+    """
 
     system: str
     scene: str
@@ -60,6 +63,7 @@ class UNetRow:
     sd_sdr_db: float
     silence_db: float
     activity_f1: float = float("nan")
+    song: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,17 +144,20 @@ def measure(
     ask: Ask, scene: TimbreScene, estimate: Floats, system: str = "", f1: float = float("nan")
 ) -> UNetRow:
     """Measure an estimate."""
-    group = "unseen" if ask.instrument in UNSEEN else "seen"
-    nan, name = float("nan"), system or ask.system
+    name, song, nan = system or ask.system, scene.song or scene.name, float("nan")
     true = np.zeros_like(estimate) if ask.index < 0 else scene.images[ask.index]
     silence_db = metrics.silence_db(estimate, true)
+    row = UNetRow(name, scene.name, ask.instrument, "absent", nan, nan, nan, silence_db, nan, song)
     if ask.index < 0:
-        return UNetRow(name, scene.name, ask.instrument, "absent", nan, nan, nan, silence_db)
+        return row
     reached = metrics.si_sdr_db(estimate, true)
-    gain_db = reached - metrics.si_sdr_db(scene.mixture, true)
-    sd_sdr_db = metrics.sd_sdr_db(estimate, true)
-    return UNetRow(
-        name, scene.name, ask.instrument, group, gain_db, reached, sd_sdr_db, silence_db, f1
+    return replace(
+        row,
+        group="unseen" if ask.instrument in UNSEEN else "seen",
+        gain_db=reached - metrics.si_sdr_db(scene.mixture, true),
+        si_sdr_db=reached,
+        sd_sdr_db=metrics.sd_sdr_db(estimate, true),
+        activity_f1=f1,
     )
 
 

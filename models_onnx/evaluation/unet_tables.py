@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -185,12 +185,10 @@ def gains_table(table: str, rows: Sequence[UNetRow]) -> Table:
     for name in names:
         own = [row for row in rows if row.system == name]
         there = [row for row in own if row.group != "absent"]
-        cells = [_interval([r.gain_db for r in there if r.group == g]) for g in groups]
-        cells.append(_interval([r.si_sdr_db for r in there]))
-        cells.append(_interval([r.sd_sdr_db for r in there]))
-        cells.append(_interval([r.silence_db for r in there]))
-        cells.append(_interval([r.silence_db for r in own if r.group == "absent"]))
-        cells.append(_interval([r.activity_f1 for r in there]))
+        absent = [row for row in own if row.group == "absent"]
+        cells = [_interval("gain_db", [row for row in there if row.group == g]) for g in groups]
+        cells += [_interval(field, there) for field in ("si_sdr_db", "sd_sdr_db", "silence_db")]
+        cells += [_interval("silence_db", absent), _interval("activity_f1", there)]
         out.add_row(f"{name} ({len(there)})", *cells)
     return out
 
@@ -210,16 +208,24 @@ def differences_table(table: str, rows: Sequence[UNetRow]) -> Table:
                 and (second, row.scene, row.instrument) in places
             ]  # fmt: skip
             if pairs:
-                quality = [a.si_sdr_db - b.si_sdr_db for a, b in pairs]
-                silence = [a.silence_db - b.silence_db for a, b in pairs]
-                out.add_row(f"{first} − {second}", group, str(len(pairs)), _interval(quality),
-                            _interval(silence))  # fmt: skip
+                above = [
+                    replace(
+                        row,
+                        si_sdr_db=row.si_sdr_db - other.si_sdr_db,
+                        silence_db=row.silence_db - other.silence_db,
+                    )
+                    for row, other in pairs
+                ]
+                cells = [_interval(field, above) for field in ("si_sdr_db", "silence_db")]
+                out.add_row(f"{first} − {second}", group, str(len(pairs)), *cells)
     return out
 
 
-def _interval(values: Sequence[float]) -> str:
-    finite = np.array([value for value in values if np.isfinite(value)])
-    return str(metrics.interval(finite)) if finite.size else "–"
+def _interval(field: str, rows: Sequence[UNetRow]) -> str:
+    """Return the mean of what is measured, its interval that over songs."""
+    values = np.array([getattr(row, field) for row in rows])
+    found = metrics.interval(values, groups=[row.song for row in rows])
+    return "–" if np.isnan(found.value) else str(found)
 
 
 def main(

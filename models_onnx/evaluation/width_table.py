@@ -47,7 +47,7 @@ class Row:
     """A source that was asked for with a width.
 
     `middle_db`, `wide_db` and `rest_db` are the gains with which its middle, its wide part and
-    everything else came out; `gain_db` is SI-SDR above the mixture.
+    everything else came out; `gain_db` is SI-SDR above the mixture. `song` is that of the scene.
     """
 
     system: str
@@ -57,6 +57,7 @@ class Row:
     wide_db: float
     rest_db: float
     gain_db: float
+    song: int = 0
 
     @property
     def group(self) -> str:
@@ -77,7 +78,8 @@ def measure(name: str, model: Model, tier: str, scene: EvaluationScene) -> Itera
             _, rest_db = leakage_db(estimates[k], image, rest)
             gain_db = si_sdr_db(estimates[k], image) - si_sdr_db(scene.mixture, image)
             filled_deg = width_deg(image, azimuth_deg)
-            yield Row(name, asked_deg, filled_deg, middle_db, wide_db, rest_db, gain_db)
+            levels_db = (middle_db, wide_db, rest_db)
+            yield Row(name, asked_deg, filled_deg, *levels_db, gain_db, scene.song)
 
 
 def _turned(audio: Floats, azimuth_deg: float) -> Floats:
@@ -92,7 +94,8 @@ def table(rows: Sequence[Row]) -> Table:
     for title in ("source", "system", "width", "middle", "wide part", "the others", "gain [95 %]"):
         out.add_column(title, justify="left" if title in ("source", "system") else "right")
     for group, system, asked_deg, own in _cut(rows):
-        found = interval(np.array([row.gain_db for row in own]))
+        gains_db = np.array([row.gain_db for row in own])
+        found = interval(gains_db, groups=[row.song for row in own])
         levels = [
             np.median([getattr(row, f"{part}_db") for row in own])
             for part in ("middle", "wide", "rest")

@@ -194,6 +194,8 @@ def test_made_scenes_are_the_same_for_a_seed(tmp_path: Path, produced: bool) -> 
     assert not np.array_equal(one[0].mixture, other[0].mixture)
     assert np.allclose(one[0].images.sum(0), one[0].mixture, atol=1e-5)
     assert np.array_equal(one[0].clip("bass", 1), same[0].clip("bass", 1))
+    told = {measure("mix", s, 0, "bass", s.mixture).song for s in (*one, *other)}
+    assert told == {"song 1", "song 2"}, "six scenes are of two of the songs"
 
 
 def test_the_true_source_gains_what_the_mixture_lacks(songs: Path) -> None:
@@ -204,6 +206,7 @@ def test_the_true_source_gains_what_the_mixture_lacks(songs: Path) -> None:
     assert nothing.gain_db == pytest.approx(0, abs=1e-6)
     assert perfect.level_difference_error_db == pytest.approx(0, abs=1e-6)
     absent = measure("name", scene, -1, "organ", scene.mixture * 0.1)
+    assert perfect.song == absent.song == "One"
     assert absent.level_db == pytest.approx(-20, abs=1e-3)
     assert np.isnan(absent.gain_db)
 

@@ -278,7 +278,21 @@ def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
     same = [r for r in rows if r.system == "mix"]
     assert all(abs(r.gain_db) < 1e-6 for r in same)
     best, _ = evaluate([("again", load_model("panorama"), "live")], judged, width_deg, 0)
-    assert set(above(best, "panorama", "again")["all"]) == {0.0}
+    again = [row for row in above(best, "panorama") if row.system == "again"]
+    assert {row.si_sdr_db for row in again} == {0.0}
+
+
+def test_intervals_of_tables_are_over_songs(songs: Path) -> None:
+    judged = list(evaluation_scenes(opened(songs), 4, 0.5, keep_width=False))
+    assert [scene.song for scene in judged] == [0, 1, 0, 1]
+    rows, _ = evaluate([], judged, 20.0, 0)
+    means = [
+        np.mean([r.si_sdr_db for r in rows if r.system == "oracle" and r.song == song])
+        for song in (0, 1)
+    ]
+    summary = tables(rows, "panorama", 20.0)[0]
+    shown = dict(zip(summary.columns[0].cells, summary.columns[2].cells, strict=True))["oracle"]
+    assert shown.endswith(f"[{min(means):.2f}, {max(means):.2f}]")
 
 
 def test_a_wrong_direction_is_wrong_by_the_whole_angle_and_in_the_picture() -> None:

@@ -104,6 +104,20 @@ def test_the_bootstrap_interval_covers_the_mean_and_repeats() -> None:
     assert metrics.interval(np.array([1.0, 2, 9]), np.median).value == 2
 
 
+def test_groups_are_drawn_whole_so_that_copies_tell_nothing_new() -> None:
+    values = np.random.default_rng(3).normal(5, 2, 40)
+    for statistic in (np.mean, np.median):
+        once = metrics.interval(values, statistic)
+        copies = np.append(np.repeat(values, 5), np.nan)
+        groups = [*np.repeat(np.arange(40), 5).tolist(), 40]
+        again = metrics.interval(copies, statistic, groups=groups)
+        assert (again.low, again.high) == pytest.approx((once.low, once.high))
+        alone = metrics.interval(copies, statistic, groups=["song"] * 201)
+        assert alone.low == alone.high == alone.value
+    uneven = metrics.interval(np.array([0.0, 9.0, 9.0]), groups=["a", "b", "b"])
+    assert (uneven.low, uneven.value, uneven.high) == (0, 6, 9)
+
+
 def test_si_sdr_of_the_very_same_sound_is_a_hundred_decibels() -> None:
     sound = noise(2, 1000)
     assert metrics.si_sdr_db(sound, sound) == pytest.approx(100, abs=0.1)

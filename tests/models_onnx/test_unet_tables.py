@@ -1,6 +1,7 @@
 """The tables of systems 2 to 5: what is asked of a scene, what is paired, what is written."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +111,18 @@ def test_differences_are_paired() -> None:
     assert cells["pair"] == ["hold − no weight"]
     assert cells["targets"] == ["4"]
     assert cells["quality"] == ["1.00 [1.00, 1.00]"]
+
+
+def test_targets_of_one_song_are_drawn_together() -> None:
+    rows = [replace(row("hold", k, 10.0 * (k % 2) + k), song=f"song {k % 2}") for k in range(6)]
+    even, odd = (np.mean([r.si_sdr_db for r in rows[start::2]]) for start in (0, 1))
+    table = unet_tables.gains_table("activity", rows)
+    quality = {str(column.header): list(column.cells) for column in table.columns}["SI-SDR"]
+    assert quality == [f"{(even + odd) / 2:.2f} [{even:.2f}, {odd:.2f}]"]
+    (measured,) = {
+        r.song for r in unet_tables.peers(scene(("vocals", "drums"), ("vocals", "drums")))
+    }
+    assert measured == "a scene"
 
 
 def test_the_command_exports_the_runs_and_writes_rows(
