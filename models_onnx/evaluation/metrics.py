@@ -168,6 +168,9 @@ class Interval:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
+FEWEST_GROUPS = 8
+
+
 def interval(
     values: Floats,
     statistic: Callable[..., Floats] = np.mean,
@@ -181,12 +184,14 @@ def interval(
     Parameters
     ----------
     groups : of each value, as the song that it is of. Values of a group share its chances, so whole
-        groups are drawn; of a single group nothing is known, and the interval is its value. None:
-        every value is drawn by itself.
+        groups are drawn, if there are `FEWEST_GROUPS` of them: so few draws of two or three songs
+        differ that their interval would say nothing. None, or fewer: values are drawn by themselves.
     """
     values = np.asarray(values, np.float64)
     members: dict[Hashable, list[float]] = {}
-    for group, value in zip(groups or range(values.size), values.tolist(), strict=True):
+    if groups is None or len(set(groups)) < FEWEST_GROUPS:
+        groups = range(values.size)
+    for group, value in zip(groups, values.tolist(), strict=True):
         if np.isfinite(value):
             members.setdefault(group, []).append(value)
     values = values[np.isfinite(values)]
