@@ -185,7 +185,7 @@ def interval(
     ----------
     groups : of each value, as the song that it is of. Values of a group share its chances, so whole
         groups are drawn, if there are `FEWEST_GROUPS` of them: so few draws of two or three songs
-        differ that their interval would say nothing. None, or fewer: values are drawn by themselves.
+        differ that their interval would say nothing. None, or fewer: values are drawn alone.
     """
     values = np.asarray(values, np.float64)
     members: dict[Hashable, list[float]] = {}
