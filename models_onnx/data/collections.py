@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models_onnx.data.sets.shards import INDEX, Shards
-from models_onnx.data.sources import Collection, Pool
+from models_onnx.data.sources import Collection, Part, Pool
 from realtime.errors import StemsteerError
 
 
 def open_collection(
-    folder: Path | str, *, as_recorded: bool = False, centred: bool = True
+    folder: Path | str, *, part: Part = "train", as_recorded: bool = False, centred: bool = True
 ) -> Collection:
     """Open a folder of songs, told apart by what is in it.
 
@@ -20,8 +20,9 @@ def open_collection(
     ----------
     folder : shards made by ``python -m models_onnx render``, or a data set in one of the layouts
         of `models_onnx.data.sets.loaders`.
-    as_recorded : for evaluation: stems of a data set keep their levels and are called by their
-        files; otherwise they are brought to the level of shards.
+    part : what is opened of a data set in two parts.
+    as_recorded : stems of a data set keep their levels and are called by their files; otherwise
+        they are brought to the level of shards.
     centred : whether stems of a data set are turned to the centre, at which those of shards stand,
         so that they can be placed anywhere; otherwise they stand where their song has them.
 
@@ -37,11 +38,11 @@ def open_collection(
     # data sets need audio and YAML libraries that machines which train on shards may lack
     from models_onnx.data.sets.loaders import open_stem_folders
 
-    return open_stem_folders(folder, as_recorded=as_recorded, centred=centred)
+    return open_stem_folders(folder, part=part, as_recorded=as_recorded, centred=centred)
 
 
-def open_pool(folders: Sequence[str]) -> tuple[Pool, list[str]]:
-    """Open folders of songs, each FOLDER or FOLDER=WEIGHT.
+def open_pool(folders: Sequence[str], *, part: Part = "train") -> tuple[Pool, list[str]]:
+    """Open folders of songs, each FOLDER or FOLDER=WEIGHT; `part` as in `open_collection`.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def open_pool(folders: Sequence[str]) -> tuple[Pool, list[str]]:
     collections, weights, names = [], [], []
     for text in folders:
         folder, weight = _split_weight(text)
-        collection = open_collection(folder)
+        collection = open_collection(folder, part=part)
         collections.append(collection)
         weights.append(weight)
         names.append(f"{folder.name}: {len(collection)} songs, weight {weight:g}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from models_onnx.data.stems import Label
+
+Part = Literal["train", "test"]
+"""Which songs of a data set that comes in two parts: those to train on, or those to judge on."""
 
 
 @dataclass(frozen=True)

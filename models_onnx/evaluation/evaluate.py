@@ -155,7 +155,7 @@ def main(
     commands.claim(*files, force=force)
     models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
     with _folder(data) as folder:
-        songs = open_collection(folder, as_recorded=True)
+        songs = open_collection(folder, part="test", as_recorded=True)
         drawn = evaluation_scenes(songs, count, seconds, keep_width=keep_width, seed=seed)
         judged = list(drawn)
     if not any(scene.targets() for scene in judged):

@@ -117,7 +117,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as name:
         folder = Path(name)
         if by == "direction":
-            songs = open_collection(data, as_recorded=True)
+            songs = open_collection(data, part="test", as_recorded=True)
             scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
             for name in model or ["panorama", "steer"]:
                 loaded = load_model(name, TIER)

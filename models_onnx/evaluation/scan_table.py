@@ -178,11 +178,11 @@ def main(
         raise StemsteerError("give the songs as --data or as --stems, one of the two")
     commands.claim(*([out] if out else []), force=force)
     if stems is not None:
-        opened = open_collection(stems, as_recorded=True)
+        opened = open_collection(stems, part="test", as_recorded=True)
         scenes = stem_scenes(opened, count, seconds, seed)
     else:
         scenes = made_scenes(
-            [open_collection(folder) for folder in data or ()], count, seconds, seed
+            [open_collection(folder, part="test") for folder in data or ()], count, seconds, seed
         )
     rows = list(evaluate(scenes, count))
     Console(width=150).print(*tables(rows), sep="\n")

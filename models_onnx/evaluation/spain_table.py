@@ -246,7 +246,9 @@ def main(
             trained_networks = {name: system for owner, name, system in found if owner == task}
             if not trained_networks:
                 continue
-            judged = list(evaluation_scenes(Stems([data], sources), count, seconds, seed))
+            judged = list(
+                evaluation_scenes(Stems([data], sources, part="test"), count, seconds, seed)
+            )
             systems = untrained(judged[:error_scenes])
             own = list(judge(task, systems | trained_networks, judged, error_scenes))
             print(tables(own), flush=True)

@@ -98,7 +98,7 @@ def _named(folder: Path) -> dict[str, dict[str, Floats]]:
     if not folder.is_dir():
         raise StemsteerError(f"{folder} is not a folder: give one of songs with their stems")
     try:
-        opened = open_collection(folder, as_recorded=True, centred=False)
+        opened = open_collection(folder, part="test", as_recorded=True, centred=False)
     except StemsteerError as error:
         raise StemsteerError(
             f"{folder} has no <song>/METADATA.yaml beside its stem_01.flac …, and {error}"

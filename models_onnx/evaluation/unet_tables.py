@@ -55,7 +55,7 @@ Measured = Callable[[TimbreScene], Iterable[UNetRow]]
 
 def ensembles(folder: Path, count: int, seconds: float, seed: int) -> list[TimbreScene]:
     """Draw scenes of two to seven orchestral instruments, always the same for a seed."""
-    pool, _ = open_pool([str(folder)])
+    pool, _ = open_pool([str(folder)], part="test")
     draw = batches_of("label", pool, seed, 1, 1, seconds)
     scenes = []
     for number in range(count):

@@ -180,7 +180,7 @@ def main(
     """Print, and draw, how much of a source comes out with a width that is asked for."""
     files = [out, out.with_suffix(".json")] if out else []
     commands.claim(*files, force=force)
-    songs = open_collection(data, as_recorded=True)
+    songs = open_collection(data, part="test", as_recorded=True)
     scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
     if not any(scene.targets() for scene in scenes):
         raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")

@@ -24,7 +24,7 @@ from models_onnx.data import production
 from models_onnx.data.classes import ACCOMPANIMENT, CLASSES
 from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
-from models_onnx.data.sources import Collection, Source
+from models_onnx.data.sources import Collection, Part, Source
 from plugin_bridge.timbre.heard import HEARD, PIECE_S, Classifier
 from realtime.atomic import atomic_write
 from realtime.encoder import OnnxEncoder, load_encoder
@@ -40,13 +40,13 @@ LEFT_OUT = ("other", "fx")
 
 
 def pieces(
-    folders: list[Path], count: int, seed: int, encoder: OnnxEncoder, kept: Path
+    folders: list[Path], count: int, seed: int, encoder: OnnxEncoder, kept: Path, *, part: Part
 ) -> tuple[Doubles, Doubles]:
     """Return vectors (pieces, size) and levels (pieces, classes), dB against the mixture."""
     if kept.exists():
         with np.load(kept) as stored:
             return stored["Z"].astype(np.float64), stored["Y"].astype(np.float64)
-    collections = [open_collection(folder) for folder in folders]
+    collections = [open_collection(folder, part=part) for folder in folders]
     vectors, levels = [], []
     for number in track(range(count), "pieces", console=Console(stderr=True)):
         rng = np.random.default_rng([seed, number])
@@ -67,7 +67,7 @@ def pieces(
             level[CLASSES.index(name)] = 10 * np.log10(float(np.square(own).sum()) / whole + 1e-9)
         vectors.append(encoder.encode(np.ascontiguousarray(scene.mixture, np.float32)))
         levels.append(level)
-    with atomic_write(kept) as part, part.open("wb") as file:
+    with atomic_write(kept) as hidden, hidden.open("wb") as file:
         np.savez(file, Z=vectors, Y=levels)
     return np.array(vectors, np.float64), np.array(levels)
 
@@ -150,7 +150,7 @@ def main(
     commands.claim(out, force=force)
     loaded = load_encoder(encoder)
     kept = [out.with_name(f"{out.name}.{part}.npz") for part in ("fit", "judged")]
-    vectors, levels = pieces(data, count, seed, loaded, kept[0])
+    vectors, levels = pieces(data, count, seed, loaded, kept[0], part="train")
     names = [
         name
         for k, name in enumerate(CLASSES)
@@ -160,4 +160,5 @@ def main(
     found = Classifier(loaded.spec.encoder, tuple(names), weights.astype(np.float32))
     with atomic_write(out) as part:
         found.save(part)
-    Console(width=100).print(tables(found, *pieces(held_out, judged, seed + 1, loaded, kept[1])))
+    judged_on = pieces(held_out, judged, seed + 1, loaded, kept[1], part="test")
+    Console(width=100).print(tables(found, *judged_on))

@@ -14,7 +14,7 @@ import torch
 
 from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene
-from models_onnx.data.sources import Collection, Source
+from models_onnx.data.sources import Collection, Part, Source
 from models_onnx.data.stems import RATE_HZ, pan_gains
 from models_onnx.training.batches import Batch
 from realtime.errors import StemsteerError
@@ -39,19 +39,21 @@ def instrument(source: str) -> str:
 
 
 class Stems:
-    """The stems of some instruments in folders of songs.
+    """The stems of some instruments in folders of songs; of data sets in two parts the one named.
 
     Raises
     ------
     StemsteerError : an instrument has not as many stems as sources want at once.
     """
 
-    def __init__(self, folders: Sequence[Path], sources: Sequence[str]) -> None:
+    def __init__(
+        self, folders: Sequence[Path], sources: Sequence[str], *, part: Part = "train"
+    ) -> None:
         wanted = [instrument(name) for name in sources]
         self.sources = tuple(sources)
         self._of: dict[str, list[Source]] = {name: [] for name in wanted}
-        for songs in map(open_collection, folders):
-            self._add(songs)
+        for folder in folders:
+            self._add(open_collection(folder, part=part))
         for name, found in self._of.items():
             if len(found) < wanted.count(name):
                 raise StemsteerError(

@@ -63,7 +63,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(folder: Path) -> Collection:
-    return open_collection(folder, as_recorded=True)
+    return open_collection(folder, part="test", as_recorded=True)
 
 
 def test_scenes_are_sums_of_their_images_in_their_directions(songs: Path) -> None:

@@ -58,7 +58,9 @@ class Songs:
 @pytest.fixture
 def stems(monkeypatch, tmp_path):
     songs = Songs(("guitar", "cello", "bass", "piano", "guitar", "drums", "keys"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
+    monkeypatch.setattr(
+        "models_onnx.training.spain_batches.open_collection", lambda folder, part: songs
+    )
     return lambda task: Stems([tmp_path], TASKS[task])
 
 
@@ -133,7 +135,9 @@ class Steady(Songs):
 
 def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
     songs = Steady(("guitar", "bass", "piano", "guitar"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
+    monkeypatch.setattr(
+        "models_onnx.training.spain_batches.open_collection", lambda folder, part: songs
+    )
     drawn = Stems([tmp_path], TASKS["guitars"])
     for seed in range(20):
         scene = drawn.draw(np.random.default_rng(seed), 0.3)
@@ -146,7 +150,9 @@ def test_two_guitars_are_distinct_and_in_order(monkeypatch, tmp_path):
 
 def test_guitars_of_which_there_is_one_are_refused(monkeypatch, tmp_path):
     songs = Songs(("guitar", "bass", "piano"))
-    monkeypatch.setattr("models_onnx.training.spain_batches.open_collection", lambda folder: songs)
+    monkeypatch.setattr(
+        "models_onnx.training.spain_batches.open_collection", lambda folder, part: songs
+    )
     with pytest.raises(StemsteerError, match="1 stems of guitar, expected at least 2"):
         Stems([tmp_path], TASKS["guitars"])
 

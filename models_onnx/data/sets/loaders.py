@@ -10,14 +10,14 @@ Solos      ``<Instrument>/<id>.wav``, or .mp4, .m4a, .flac: one player a file
 songs      ``<song>/<stem>.wav``, any instruments; files called mix or mixture are left out
 ========== ======================================================================================
 
-Of a data set with a ``train`` and a ``test`` folder training reads only the one, evaluation only
-the other; name a folder to read it.
+Of a data set with a ``train`` and a ``test`` folder training reads only the one, validation and
+evaluation only the other; name a folder to read it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -29,13 +29,13 @@ import yaml
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import ORCHESTRA_13
 from models_onnx.data.naming import label_of, label_of_program
-from models_onnx.data.sources import Source
+from models_onnx.data.sources import Part, Source
 from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
 from realtime.errors import StemsteerError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".m4a", ".mp4"}
 MIXES = {"mix", "mixture"}
-TRAINING_PARTS, TEST_PARTS = ("train", "Audio", "Dataset"), ("test", "Audio", "Dataset")
+UNDIVIDED = ("Audio", "Dataset")
 MUSDB_STREAMS = ("mix", "drums", "bass", "other", "vocals")
 URMP_CODES = {
     "vn": "violin", "va": "viola", "vc": "cello", "db": "double_bass", "fl": "flute", "ob": "oboe",
@@ -65,8 +65,8 @@ class StemFolders:
     ----------
     layout : name of the data set's layout, see the module.
     songs : the stems of each song.
-    as_recorded : whether stems keep their levels, for evaluation. Otherwise levels are brought to
-        that of the shards.
+    as_recorded : whether stems keep their levels. Otherwise levels are brought to that of the
+        shards.
     centred : whether a stem that stands to one side is turned to the centre, so that it can be
         placed anywhere.
     """
@@ -106,20 +106,17 @@ class StemFolders:
 
 
 def open_stem_folders(
-    folder: Path, *, as_recorded: bool = False, centred: bool = True
+    folder: Path, *, part: Part = "train", as_recorded: bool = False, centred: bool = True
 ) -> StemFolders:
-    """Open a data set, its layout told by what is in its folder.
-
-    Of one that has a part for training and a part for testing, the latter is opened where stems
-    are wanted `as_recorded`, for evaluation.
+    """Open a data set, its layout told by what is in its folder; of two parts the one named.
 
     Raises
     ------
     StemsteerError : the folder is in none of the layouts.
     """
-    part = _part(folder, TEST_PARTS if as_recorded else TRAINING_PARTS)
+    inner = next((folder / n for n in (part, *UNDIVIDED) if (folder / n).is_dir()), folder)
     for layout, find in _FINDERS.items():
-        songs = tuple(song for song in find(part) if len(song) > 1)
+        songs = tuple(song for song in find(inner) if len(song) > 1)
         if songs:
             return StemFolders(layout, songs, as_recorded, centred)
     layouts = "\n".join(
@@ -130,10 +127,6 @@ def open_stem_folders(
         f"{layouts}\n"
         "or shards made by python -m models_onnx render"
     )
-
-
-def _part(folder: Path, names: Sequence[str]) -> Path:
-    return next((folder / name for name in names if (folder / name).is_dir()), folder)
 
 
 @cache
