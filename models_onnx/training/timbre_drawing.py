@@ -44,11 +44,12 @@ class SourcesByClass:
         self.places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in kinds}
         weights: dict[str, list[float]] = {name: [] for name in kinds}
         for c, collection in enumerate(pool.collections):
+            share = pool.weights[c] / len(collection)  # of a song, as `Pool.draw` has it
             for song in range(len(collection)):
                 for k, source in enumerate(collection.sources(song)):
                     if production.real_voice(source.label):
                         self.places[source.label.name].append((c, song, k))
-                        weights[source.label.name].append(pool.weights[c] * source.weight)
+                        weights[source.label.name].append(share * source.weight)
         self.chances = {n: np.array(w) / sum(w) for n, w in weights.items() if sum(w) > 0}
         self.names = tuple(name for name in self.chances if name != ACCOMPANIMENT)
         backed = {c for c, _, _ in self.places[ACCOMPANIMENT]}

@@ -9,10 +9,13 @@ from models_onnx.data.sources import Pool, Source
 from models_onnx.data.stems import Label
 from models_onnx.training import fit_heard
 from models_onnx.training.batches import Aims
+from models_onnx.training.casting import Casting
 from models_onnx.training.timbre_batches import FREE, Asker, training_batches
+from models_onnx.training.timbre_drawing import SourcesByClass
 from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
 from models_onnx.training.unet_batches import batches_of
-from tests.support.timbres import pool
+from tests.support.noises import noises
+from tests.support.timbres import Songs, pool
 
 NONE = dict.fromkeys(("direction", "query", "both", "against", "family", "absent"), 0.0)
 
@@ -246,3 +249,23 @@ def test_unets_and_the_classifier_of_what_is_heard_meet_no_accompaniment() -> No
 
 def test_pools_without_accompaniments_are_drawn_as_ever() -> None:
     assert asker().sources.backed == 0
+
+
+def test_sources_of_different_songs_come_from_collections_by_weight_as_songs_do() -> None:
+    many, few = (dict.fromkeys((name, "drums"), "drums") for name in ("bass", "vocals"))
+    songs = Pool([Songs(30, 0.5, many), Songs(3, 0.5, few)], [0.5, 0.5])
+    sources, rng = SourcesByClass(songs), np.random.default_rng(0)
+    chances = dict.fromkeys((0, 1), 0.0)
+    for (collection, _, _), chance in zip(
+        sources.places["drums"], sources.chances["drums"], strict=True
+    ):
+        chances[collection] += chance
+    assert chances == pytest.approx({0: 0.5, 1: 0.5})
+    drawn = [songs.draw(rng)[0].label.name for _ in range(400)]
+    assert drawn.count("bass") / 400 == pytest.approx(0.5, abs=0.1)
+    kinds = (*[0] * 30, *[1] * 3)
+    sounds = noises(*[("bass", "drums")] * 30, *[("vocals", "drums")] * 3, seconds=0.2, kinds=kinds)
+    asking = Asking(**{**NONE, "remix": 1.0})
+    cast = Casting(sounds, [0.5, 0.5], asking, 300, 1, 0.1, clips=1).draw(0, 0)
+    stems = [k for k in cast.stem[cast.stem >= 0] if sounds.classes[k] == "drums"]
+    assert np.mean(np.array(stems) >= 2 * 30) == pytest.approx(0.5, abs=0.1)
