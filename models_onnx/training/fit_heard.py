@@ -2,7 +2,8 @@
 
 Pieces of scenes, mixed as productions are, are heard by the encoder; for each instrument a logistic
 regression on its vector learns whether it is among them. What was drawn is kept beside OUT, and
-drawn no second time. Held-out songs say how well it hears.
+drawn again only by another encoder, of other songs or from another seed. Held-out songs say how
+well it hears.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ from models_onnx.data.classes import ACCOMPANIMENT, CLASSES
 from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.sources import Collection, Part, Source
+from models_onnx.strict_json import to_json
 from plugin_bridge.timbre.heard import HEARD, PIECE_S, Classifier
-from realtime.atomic import atomic_write
+from realtime.atomic import atomic_write, sha256_of
 from realtime.encoder import OnnxEncoder, load_encoder
 
 Doubles = NDArray[np.float64]
 MIXING = Mixing(sources=(1, 6), rate=0.05, silent=0.0)
-AUDIBLE_DB, UNCLEAR_DB = -16.0, (-24.0, -14.0)
-"""Level against the mixture above which an instrument is heard; between the others nobody can say,
-and it is not counted."""
+AUDIBLE_DB = -16.0
+UNCLEAR_DB = (-24.0, AUDIBLE_DB)
+"""Level against the mixture above which an instrument is heard; between these nobody can say, and
+it is not counted."""
 RIDGE = 1e-4
 FEWEST = 5
 LEFT_OUT = ("other", "fx")
@@ -42,11 +45,31 @@ LEFT_OUT = ("other", "fx")
 def pieces(
     folders: list[Path], count: int, seed: int, encoder: OnnxEncoder, kept: Path, *, part: Part
 ) -> tuple[Doubles, Doubles]:
-    """Return vectors (pieces, size) and levels (pieces, classes), dB against the mixture."""
+    """Return vectors (pieces, size) and levels (pieces, classes), dB against the mixture.
+
+    Parameters
+    ----------
+    kept : file of them; those that are in it are returned if they are the same pieces, by the same
+        encoder, and replaced if not.
+    part : of data sets in two parts.
+    """
+    collections = [open_collection(folder, part=part) for folder in folders]
+    drawn = to_json(
+        {
+            "encoder": [encoder.spec.encoder, sha256_of(encoder.path)],
+            "songs": [
+                [str(f.resolve()), len(c)] for f, c in zip(folders, collections, strict=True)
+            ],
+            "part": part,
+            "pieces": count,
+            "seed": seed,
+            "classes": CLASSES,
+        }
+    )
     if kept.exists():
         with np.load(kept) as stored:
-            return stored["Z"].astype(np.float64), stored["Y"].astype(np.float64)
-    collections = [open_collection(folder, part=part) for folder in folders]
+            if "drawn" in stored and str(stored["drawn"]) == drawn:
+                return stored["Z"].astype(np.float64), stored["Y"].astype(np.float64)
     vectors, levels = [], []
     for number in track(range(count), "pieces", console=Console(stderr=True)):
         rng = np.random.default_rng([seed, number])
@@ -68,7 +91,7 @@ def pieces(
         vectors.append(encoder.encode(np.ascontiguousarray(scene.mixture, np.float32)))
         levels.append(level)
     with atomic_write(kept) as hidden, hidden.open("wb") as file:
-        np.savez(file, Z=vectors, Y=levels)
+        np.savez(file, Z=vectors, Y=levels, drawn=drawn)
     return np.array(vectors, np.float64), np.array(levels)
 
 

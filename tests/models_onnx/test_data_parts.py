@@ -22,7 +22,7 @@ from models_onnx.training import (
 )
 from models_onnx.training.spain_batches import Stems
 from models_onnx.training.timbre_questions import Asking
-from realtime.encoder import OnnxEncoder
+from realtime.encoder import load_encoder
 
 RATE_HZ = 44_100
 NAMES = ("guitar", "violin", "cello", "bass", "piano", "drums")
@@ -54,22 +54,12 @@ def parts_read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return found
 
 
-class Numbers(OnnxEncoder):
-    """An encoder that gives any vector of three numbers."""
-
-    def __init__(self) -> None:
-        pass
-
-    def encode(self, audio: np.ndarray) -> np.ndarray:
-        return audio[0, :3]
-
-
 def spain(folder: Path) -> None:
     list(spain_table.evaluation_scenes(Stems([folder], SOURCES, part="test"), 2, 0.3))
 
 
 def heard(folder: Path) -> None:
-    fit_heard.pieces([folder], 2, 0, Numbers(), folder.parent / "kept.npz", part="test")
+    fit_heard.pieces([folder], 2, 0, load_encoder(), folder.parent / "kept.npz", part="test")
 
 
 JUDGES: dict[str, Callable[[Path], object]] = {
