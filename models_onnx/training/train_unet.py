@@ -91,8 +91,13 @@ def main(
     pool, names = open_pool(data)
     draw = batches_of(system, pool, seed, scenes, targets, seconds, curriculum)
     if batches is not None:
-        draw = remembered(draw, batches, distinct)
-    run = Run(UNetTask(built, spec, spec.trained_tier), plan, about, names)
+        asked = "ensembles" if system == "label" else "questions"
+        about_batches = {
+            "asked": asked, "data": names, "seed": seed, "scenes": scenes, "targets": targets,
+            "seconds": seconds, "curriculum": curriculum,
+        }  # fmt: skip
+        draw = remembered(draw, batches, distinct, about_batches)
+    run = Run(UNetTask(built, spec, spec.trained_tier, seed=seed), plan, about, names)
     if (out / checkpoints.FILE).exists():
         run.resume(out)
     valid = checked(system, validation, scenes, targets, seconds) if validation else []

@@ -6,7 +6,7 @@ are told by a clip, by a few, or by a name are trained with the same scenes and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 from models_onnx.data.classes import ACCOMPANIMENT, CLASSES, ORCHESTRA_13, UNSEEN
 from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.networks import checkpoints
+from models_onnx.strict_json import to_json
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.timbre_batches import FREE, Asker
 from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
@@ -27,6 +28,7 @@ from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
 MOST_CLIPS, FEWEST_PLAYERS = 5, 2
+ABOUT = "batches.json"
 ASKING = Asking(direction=0.0, both=0.0, family=0.0, against=0.0, query=0.0, absent=0.13,
                 toned=0.25, clips=1, clip_s=1.5)  # fmt: skip
 ENSEMBLE = Asking(remix=0.7, toned=0.25, clips=0)
@@ -176,12 +178,31 @@ def _check_found(found: Sequence[str], fewest: int, asked: Sequence[str]) -> Non
         )
 
 
-def remembered(draw: Callable[[int], Batch], folder: Path, count: int) -> Callable[[int], Batch]:
+def remembered(
+    draw: Callable[[int], Batch], folder: Path, count: int, about: Mapping[str, object]
+) -> Callable[[int], Batch]:
     """Return the batches 0 … count − 1 over and over, kept in a folder, in float16.
 
     Runs of one table share it, so all of them hear the same and only the first one draws.
+
+    Parameters
+    ----------
+    about : what a batch depends on beside its number, kept as `ABOUT` in the folder.
+
+    Raises
+    ------
+    StemsteerError : the folder has batches about which something else is said, or nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    said, wanted = folder / ABOUT, to_json(about)
+    if not said.exists() and not any(folder.glob("*.pt")):
+        with atomic_write(said) as part:
+            part.write_text(wanted)
+    found = said.read_text() if said.exists() else "unknown origin"
+    if found != wanted:
+        raise StemsteerError(
+            f"{folder} keeps batches of {found}, expected {wanted}: give another --batches"
+        )
 
     def batch(step: int) -> Batch:
         path = folder / f"{step % count:05}.pt"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
@@ -50,10 +51,18 @@ ALL_LABELS = 0.5
 
 
 class UNetTask(SeparationTask):
-    """A `UNetSystem` with batches of `unet_batches`."""
+    """A `UNetSystem` with batches of `unet_batches`.
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu") -> None:
+    Parameters
+    ----------
+    seed : that by which labels are chosen, in each step others.
+    """
+
+    def __init__(
+        self, network: nn.Module, spec: ModelSpec, tier: str, device: str = "cpu", *, seed: int = 0
+    ) -> None:
         super().__init__(network, spec, tier, device)
+        self.seed = seed
         assert isinstance(network, UNetSystem)
         self.kind = network.config.unet.kind
         self.hop = network.config.unet.hop * network.config.unet.every
@@ -102,7 +111,8 @@ class UNetTask(SeparationTask):
         assert isinstance(self.network, UNetSystem)
         if not self.network.config.unet.condition:
             return None
-        rng = torch.Generator().manual_seed(step)
+        drawn = int(np.random.default_rng([self.seed, step]).integers(2**31))
+        rng = torch.Generator().manual_seed(drawn)
         everything = torch.rand(len(batch.labels), 1, generator=rng) < ALL_LABELS
         chances = batch.labels + 1e-6
         one = torch.zeros_like(batch.labels).scatter_(

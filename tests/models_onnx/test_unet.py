@@ -410,7 +410,7 @@ def test_batches_are_drawn_once_and_come_back_the_same(tmp_path: Path) -> None:
         steps.append(step)
         return draw.batch(5, step)
 
-    kept_batches = remembered(drawn, tmp_path / "kept", 2)
+    kept_batches = remembered(drawn, tmp_path / "kept", 2, {"seed": 5})
     first, again = kept_batches(0), kept_batches(2)
     assert steps == [0]
     assert torch.equal(first.mixture, again.mixture)
@@ -419,6 +419,40 @@ def test_batches_are_drawn_once_and_come_back_the_same(tmp_path: Path) -> None:
     (tmp_path / "kept" / "00001.pt").write_bytes(b"cut short")
     with pytest.raises(StemsteerError, match=r"00001\.pt is not a batch that can be read"):
         kept_batches(1)
+
+
+def test_kept_batches_are_of_one_seed_and_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_unet, "open_pool", lambda folders: (pool(1, 1.0), list(folders)))
+    monkeypatch.setattr(train_unet, "train", lambda *_: None)
+    words = ["tiny-query", "--data", "songs", "--batches", str(tmp_path / "kept"), "--steps", "1"]
+
+    def told(*more: str) -> str:
+        words_of_run = [*words, "--out", str(tmp_path / "run"), *more]
+        return CliRunner().invoke(commands.app(train_unet.main), words_of_run).output
+
+    for _ in range(2):
+        assert told() == ""
+    for more in (("--seed", "1"), ("--data", "more"), ("--scenes", "3"), ("--targets", "1"),
+                 ("--seconds", "2")):  # fmt: skip
+        assert "kept keeps batches of" in told(*more)
+    assert told() == told("--distinct", "7", "--rate", "0.1") == ""
+    (tmp_path / "kept" / unet_batches.ABOUT).unlink()
+    (tmp_path / "kept" / "00000.pt").touch()
+    assert "of unknown origin" in told()
+
+
+def test_labels_that_are_told_differ_with_the_seed_of_the_run() -> None:
+    built, spec, _ = registry.build("unet", "tiny-label-multiply")
+    batch = unet_batches.EnsembleBatch(
+        torch.zeros(64, 2, 8), torch.zeros(64, 13, 2, 8), {}, torch.ones(64), torch.ones(64, 13)
+    )
+    one, same, other = (
+        UNetTask(built, spec, spec.trained_tier, seed=seed).labels(batch, 3) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
 
 
 def test_export_says_what_it_does_not_know(tmp_path: Path) -> None:
