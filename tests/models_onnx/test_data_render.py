@@ -17,6 +17,7 @@ from models_onnx.data.rendering.commands import render as render_command
 from models_onnx.data.rendering.song_renderer import SongRenderer
 from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.songs.parts import Note
+from models_onnx.data.songs.scores import Scores, is_held_out
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.stems import image
 from realtime.errors import StemsteerError
@@ -190,8 +191,29 @@ def test_scores_and_bands_need_a_folder_of_scores(tmp_path):
         next(render_module.render(tmp_path, 0.01, kinds=(0.5, 0.0, 0.0, 0.0)))
 
 
+@pytest.mark.parametrize("held_out", [False, True])
+def test_held_out_songs_have_held_out_scores(tmp_path, monkeypatch, held_out):
+    (tmp_path / "midi").mkdir()
+    names = [f"midi/{k}.mid" for k in range(40)]
+    (tmp_path / "midi" / "INDEX.csv").write_text("\n".join(["path", *names]))
+    told = []
+
+    def pool(*about):
+        told.extend(about)
+        raise InterruptedError
+
+    monkeypatch.setattr(render_module, "_pool", pool)
+    songs = render_module.render(
+        tmp_path / "out", 1, held_out=held_out, scores=tmp_path, kinds=(0.0, 0.0, 1.0, 0.0)
+    )
+    assert next(songs) == 0
+    with pytest.raises(InterruptedError):
+        next(songs)
+    (scores,) = (about for about in told if isinstance(about, Scores))
+    assert {is_held_out(path) for path in scores.scores} == {held_out}
+
+
 def test_a_song_of_a_score_says_which(player, tmp_path):
-    from models_onnx.data.songs.scores import Scores
     from tests.models_onnx.test_data_scores import write_score
 
     write_score(tmp_path / "midi" / "duo.mid", [40, 42])

@@ -94,6 +94,29 @@ def test_a_folder_without_scores_is_refused(tmp_path: Path) -> None:
         Scores(tmp_path)
 
 
+def test_training_and_held_out_songs_have_no_score_and_no_drummer_in_common(
+    tmp_path: Path,
+) -> None:
+    names = [f"midi/{k:03}.mid" for k in range(200)]
+    grooves = tmp_path / "midi" / "groove"
+    grooves.mkdir(parents=True)
+    for k in range(200):
+        (grooves / f"drummer1_s_{k}_rock_100_beat_4-4.mid").touch()
+    (tmp_path / "midi" / "INDEX.csv").write_text("\n".join(["path", *names]))
+    training, held_out = Scores(tmp_path), Scores(tmp_path, held_out=True)
+    for own, kept in ((training.scores, held_out.scores), (training.grooves, held_out.grooves)):
+        assert not set(own) & set(kept)
+        assert len(own) + len(kept) == 200
+        assert 10 <= len(kept) <= 30
+    (tmp_path / "midi" / "INDEX.csv").write_text("\n".join(["path", *names[:100]]))
+    assert set(Scores(tmp_path, held_out=True).scores) < set(held_out.scores)
+
+
+def test_a_folder_too_small_to_hold_a_score_out_is_refused(folder: Path) -> None:
+    with pytest.raises(StemsteerError, match="names none is held out: one in 10"):
+        Scores(folder, held_out=True)
+
+
 def test_a_file_that_is_no_score_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mid").write_bytes(b"MThd nonsense")
     with pytest.raises(StemsteerError, match=r"cannot read .*a\.mid"):

@@ -13,7 +13,11 @@ def render(
     out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
     hours: Annotated[float, typer.Option(min=0.001, help="hours of songs to have in the end")],
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="songs and soundfont that training never meets")
+        bool,
+        typer.Option(
+            "--held-out",
+            help="songs, scores, drummers' takes and soundfont that training never meets",
+        ),
     ] = False,
     recordings: Annotated[
         list[Path] | None, typer.Option(help="folder of real recordings with an INDEX.csv")
@@ -22,7 +26,8 @@ def render(
         list[Path] | None, typer.Option(help="General-MIDI soundfont, beside those of Debian")
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="folder of scores with midi/INDEX.csv")
+        Path | None,
+        typer.Option(help="folder of scores with midi/INDEX.csv; one in ten is held out"),
     ] = None,
     real: Annotated[float, typer.Option(help="chance of stretches of real songs")] = 0.0,
     score: Annotated[float, typer.Option(help="chance of a score")] = 0.0,

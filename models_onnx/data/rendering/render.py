@@ -49,7 +49,7 @@ def render(
 
     Raises
     ------
-    StemsteerError : recordings are to be held out, a folder is not one of recordings,
+    StemsteerError : recordings are to be held out, a folder is not one of recordings or scores,
         ``out`` has songs for training that held-out ones would mix with, or the reverse, or a
         soundfont is not installed.
     """
@@ -59,8 +59,7 @@ def render(
         )
     if recordings:
         Recordings(*recordings)
-    if scores:
-        Scores(scores)
+    written = Scores(scores, held_out=held_out) if scores else None
     if (kinds[2] or kinds[3]) and not scores:
         raise StemsteerError("scores and bands need a folder of scores: give --scores")
     if min(kinds) < 0 or abs(sum(kinds) - 1) > 1e-6:
@@ -83,7 +82,7 @@ def render(
     for font in fonts:
         _ = font.path  # what is not installed is said here, not by every worker
     try:
-        with _pool(workers, fonts, recordings, scores, kinds) as pool, index.open("a") as lines:
+        with _pool(workers, fonts, recordings, written, kinds) as pool, index.open("a") as lines:
             for entry in pool.imap(partial(_write_song, out), seeds):
                 os.replace(out / (entry["file"] + PART), out / entry["file"])
                 lines.write(json.dumps(entry) + "\n")
@@ -117,14 +116,14 @@ def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
 def _start(
     fonts: Sequence[SoundFont],
     recordings: Sequence[Path],
-    scores: Path | None,
+    scores: Scores | None,
     kinds: tuple[float, float, float, float],
 ) -> None:
     global _renderer
     _renderer = SongRenderer(
         Player(fonts),
         Recordings(*recordings) if recordings else None,
-        Scores(scores) if scores else None,
+        scores,
         kinds,
     )
 

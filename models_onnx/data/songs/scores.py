@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -27,6 +28,7 @@ MOST_PARTS = 7
 FEWEST_NOTES = 4
 STRETCH_S = (18.0, 26.0)
 TRIES = 20
+HELD_OUT_ONE_IN = 10
 DRUM_CHANNEL = 9
 STROKES = {22: 42, 26: 46, 58: 43, 40: 38, 37: 37, 55: 49, 59: 51, 53: 51, 39: 38}
 """Strokes of the drummers' kit that General MIDI has under another number."""
@@ -44,17 +46,37 @@ GUESTS: tuple[tuple[str, str], ...] = (
 
 
 class Scores:
-    """The scores of a folder. Raises StemsteerError if it has none."""
+    """The scores of a folder, and its drummers' performances.
 
-    def __init__(self, folder: Path | str) -> None:
+    One file in `HELD_OUT_ONE_IN` is held out, told by its name, so it stays so whatever joins the
+    folder.
+
+    Parameters
+    ----------
+    held_out : whether those that are held out are drawn, or all others.
+
+    Raises
+    ------
+    StemsteerError : there are none to draw.
+    """
+
+    def __init__(self, folder: Path | str, *, held_out: bool = False) -> None:
         index = Path(folder) / "midi" / "INDEX.csv"
         if not index.exists():
             raise StemsteerError(f"{folder} has no midi/INDEX.csv: give the folder of scores")
         with index.open(newline="", encoding="utf-8") as file:
-            self.scores = [index.parents[1] / row["path"] for row in csv.DictReader(file)]
-        self.grooves = sorted((index.parent / "groove").glob("*_beat_4-4.mid"))
-        if not self.scores:
+            named = [index.parents[1] / row["path"] for row in csv.DictReader(file)]
+        if not named:
             raise StemsteerError(f"{index} names no score: it needs a column path, and rows")
+        self.scores = [path for path in named if is_held_out(path) == held_out]
+        grooves = sorted((index.parent / "groove").glob("*_beat_4-4.mid"))
+        self.grooves = [path for path in grooves if is_held_out(path) == held_out]
+        if not self.scores:
+            kind = "held out" if held_out else "to train on"
+            raise StemsteerError(
+                f"of the scores that {index} names none is {kind}: one in {HELD_OUT_ONE_IN} is "
+                "held out, give more"
+            )
 
     def song(self, rng: np.random.Generator) -> tuple[Song, str]:
         """Draw a stretch of a composition; return it with the name of its file."""
@@ -97,6 +119,11 @@ class Scores:
         shift_s = float(rng.uniform(0.0, max(0.0, length_s - plan.seconds)))
         shift_s -= shift_s % (4 * plan.beat_s)
         return _cut(notes, shift_s, plan.seconds)
+
+
+def is_held_out(path: Path) -> bool:
+    """Return whether a score or a performance is kept for songs that training never meets."""
+    return zlib.crc32(path.name.encode()) % HELD_OUT_ONE_IN == 0
 
 
 def _composed(rng: np.random.Generator, plan: Plan, name: str, role: str) -> Part:
