@@ -15,8 +15,9 @@ from models_onnx.networks.stft import analyse
 from models_onnx.networks.timbre_bands import TimbreBands
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import TINY, LossWeights, energy_ratio_db
+from models_onnx.training.mask_terms import ABSENT, absent_db
 from models_onnx.training.task import TRAINED_DB
-from models_onnx.training.timbre_masks import TimbreMaskTask, absent_db
+from models_onnx.training.timbre_masks import TimbreMaskTask
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from realtime.spec import ModelSpec
 
@@ -80,7 +81,7 @@ class TimbreBandsTask(TimbreMaskTask):
         estimate = filtered(self.filters(self.network, seen, batch), seen)
         terms = filtered_terms(estimate, wanted, seen)
         loss = weights.magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
-        loss = loss + weights.snr * terms["absent_db"]
+        loss = loss + weights.snr * ABSENT * terms["absent_db"]
         return {"loss": loss, **terms}
 
 

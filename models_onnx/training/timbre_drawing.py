@@ -1,6 +1,7 @@
 """Scenes to be asked about by timbre, and clips that are heard beside them.
 
-Clips to be heard by the encoder are never of the stretch that is to be separated.
+Clips of a source of the scene are never of the stretch that is to be separated, where there is more
+of the source; one of its class may be of any stretch of any song.
 """
 
 from __future__ import annotations

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models_onnx.data.classes import CLASSES
 from models_onnx.networks.encoders.listen import CLIP, CLIP_BINS
 from models_onnx.networks.stft import analyse, window_tensors
 from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training.batches import Batch
-from models_onnx.training.losses import LossWeights, audible, stereo_si_sdr
-from models_onnx.training.task import JUDGED_DB, Estimate, SeparationTask
-from models_onnx.training.timbre_questions import KINDS, TimbreBatch
+from models_onnx.training.losses import LossWeights
+from models_onnx.training.task import Estimate, SeparationTask
+from models_onnx.training.timbre_check import Judged, judged
+from models_onnx.training.timbre_questions import TimbreBatch
 from realtime.spec import ModelSpec
 
 CLASSIFIED = 0.05
-SHOWN = ("vocals", "drums", "bass", "guitar")
 
 
 class TimbreTask(SeparationTask):
@@ -68,32 +64,7 @@ class TimbreTask(SeparationTask):
                 terms["loss"] = terms["loss"] + CLASSIFIED * terms["classes"]
         return terms
 
-    @torch.no_grad()
-    def check(self, network: nn.Module, batches: Sequence[TimbreBatch]) -> dict[str, float]:
-        """Return mean gains in dB by kind of question and by class, and the level of the absent.
-
-        A level is that of the estimate against the mixture, its median.
-        """
-        gains: dict[str, list[float]] = defaultdict(list)
-        for batch in batches:
-            estimate = self.estimate(network, batch).spectra
-            signals, answers, mixture = self._signals(estimate, batch)
-            gain = stereo_si_sdr(signals, answers) - stereo_si_sdr(
-                mixture.expand_as(answers), answers
-            )
-            loud = audible(answers, mixture, JUDGED_DB)
-            level_db = 10 * torch.log10(
-                signals.square().sum((2, 3)) / mixture.square().sum((2, 3)) + 1e-8
-            )
-            for s, t in torch.cartesian_prod(*map(torch.arange, loud.shape)).tolist():
-                kind, asked = KINDS[int(batch.kinds[s, t])], int(batch.asked[s, t])
-                if kind == "absent":
-                    gains["absent"].append(level_db[s, t].item())
-                elif loud[s, t]:
-                    gains[kind].append(gain[s, t].item())
-                    if kind == "name" and CLASSES[asked] in SHOWN:
-                        gains[CLASSES[asked]].append(gain[s, t].item())
-        means = {k: sum(v) / len(v) for k, v in gains.items()}
-        if "absent" in gains:
-            means["absent"] = torch.tensor(gains["absent"]).median().item()
-        return {f"valid_{kind}": value for kind, value in sorted(means.items())}
+    def judged(self, network: nn.Module, batch: TimbreBatch) -> Judged:
+        """Judge what a network makes of a batch, by its sound."""
+        signals, answers, mixture = self._signals(self.estimate(network, batch).spectra, batch)
+        return judged(signals, answers, mixture.expand_as(answers))

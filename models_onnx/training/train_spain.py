@@ -20,6 +20,7 @@ from models_onnx.networks.stft import analyse, apply_masks
 from models_onnx.training.batches import Batch
 from models_onnx.training.losses import LossWeights, stereo_si_sdr
 from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
+from models_onnx.training.scene_batches import VALIDATION_SEED
 from models_onnx.training.spain_batches import Stems, as_batch, evaluation_scenes, training_batches
 from models_onnx.training.spain_losses import (
     TINY,
@@ -32,7 +33,6 @@ from models_onnx.training.train import check_device, keep_memory, train
 from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]
-VALIDATION_SEED = 2_000_000_000
 
 
 class SpainTask(SeparationTask):

@@ -44,6 +44,7 @@ from models_onnx.training import (
     fuse,
     scene_batches,
     timbre_bands_task,
+    timbre_check,
     timbre_live_task,
     timbre_unet_task,
 )
@@ -189,7 +190,7 @@ def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
     """Return what the averaged weights gain by timbre, in dB."""
     assert isinstance(run.task, TimbreTask | TimbreMaskTask)
     before_s = time.monotonic()
-    found = run.task.check(run.average, batches)
+    found = timbre_check.check(run.task, run.average, batches)
     told = "  ".join(f"{name[6:]} {value:.1f}" for name, value in found.items())
     print(f"by timbre: {told} ({time.monotonic() - before_s:.0f} s)", flush=True)
     return found

@@ -9,8 +9,6 @@ it on spectra a quarter as dense as those of the stream.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -26,14 +24,10 @@ from models_onnx.networks.stft import analyse, window_tensors
 from models_onnx.networks.unet.query import QueryNet, divergence
 from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training.batches import Batch
-from models_onnx.training.losses import (
-    TINY,
-    LossWeights,
-    audible,
-    energy_ratio_db,
-    stereo_si_sdr,
-)
-from models_onnx.training.task import JUDGED_DB, TRAINED_DB, SeparationTask, sounding
+from models_onnx.training.losses import TINY, LossWeights
+from models_onnx.training.mask_terms import masked_terms, power
+from models_onnx.training.task import SeparationTask, sounding
+from models_onnx.training.timbre_check import judged_spectra
 from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.unet_batches import EnsembleBatch, clip_rows
 from realtime.spec import ModelSpec
@@ -44,8 +38,6 @@ it weighs less beside the SNR than a squared one."""
 KL, LATENT, CLASSES = 0.001, 0.05, 0.03
 LATENT_EVERY = 8
 """Steps between those that the latent regressor joins: it separates everything once more."""
-ALONE_DB = 15.0
-"""SI-SDR of a mixture above which nothing is left to be separated from the target."""
 ALL_LABELS = 0.5
 """How often a network of labels is told all that play; else one of them."""
 
@@ -95,7 +87,7 @@ class UNetTask(SeparationTask):
             assert isinstance(batch, TimbreBatch)
             masks, more = self.by_clips(network, mixture, targets, batch, step)
         is_l1 = self.kind == "query"
-        terms = separation(masks, mixture[:, None], targets, is_l1=is_l1)
+        terms = masked_terms(masks[:, :, :, None], mixture[:, None], targets, is_l1=is_l1)
         magnitude = MAGNITUDE_L1 if is_l1 else MAGNITUDE
         loss = magnitude * terms["magnitude"] - weights.snr * terms["snr_db"]
         if network.config.unet.binary:
@@ -182,10 +174,7 @@ class UNetTask(SeparationTask):
         return cross_entropy(network.scores(8.0 * nn.functional.normalize(timbres)), classes)
 
     def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture.
-
-        A target that sounds alone is left out: any answer but the mixture loses 40 dB and more.
-        """
+        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture."""
         assert isinstance(network, UNetSystem)
         mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
         if isinstance(batch, EnsembleBatch):
@@ -195,52 +184,19 @@ class UNetTask(SeparationTask):
             assert isinstance(batch, TimbreBatch)
             masks, _ = self.by_clips(network, mixture, targets, batch, 1)
         mixed = mixture[:, None].expand_as(targets)
-        loud = audible(_flat(targets), _flat(mixed), JUDGED_DB)
-        true = _flat(targets)[loud]
-        before = stereo_si_sdr(_flat(mixed)[loud], true)
-        after = stereo_si_sdr(_flat(masks[:, :, :, None] * mixed)[loud], true)
-        is_open = before < ALONE_DB
-        return after[is_open].mean().item(), (after - before)[is_open].mean().item()
-
-
-def separation(masks: Tensor, mixture: Tensor, targets: Tensor, *, is_l1: bool) -> dict[str, Any]:
-    """The error of compressed magnitudes, and the mean SNR of what is audible, dB.
-
-    masks (B, K, F, bins); mixture (B, 1, F, 2, bins); targets (B, K, F, 2, bins). The energy of the
-    error of a mask m is Σ m²|x|² − 2 m Re x*t + |t|², so only m has a gradient to carry.
-    """
-    given, wanted = _power(mixture), _power(targets)  # (B, 1 or K, F, bins)
-    error = (masks + 1e-4).sqrt() * (given + TINY).pow(0.25) - (wanted + TINY).pow(0.25)
-    magnitude = (error.abs() if is_l1 else error.square()).mean()
-    energy = wanted.sum((-2, -1))
-    loud = energy > given.sum((-2, -1)) * 10 ** (TRAINED_DB / 10) + TINY  # (B, K)
-    rows = loud.nonzero()[:, 0]
-    heard, asked, mask = mixture[rows, 0], targets[loud], masks[loud]
-    common = (heard.real * asked.real + heard.imag * asked.imag).sum(-2)
-    noise = (mask.square() * given[rows, 0] - 2 * mask * common).sum((-2, -1)) + energy[loud]
-    db = energy_ratio_db(energy[loud], noise.clamp(min=0.0))
-    return {"magnitude": magnitude, "snr_db": db.sum() / max(1, len(db))}
+        return judged_spectra(masks[:, :, :, None] * mixed, targets, mixed).means()
 
 
 def dominance(masks: Tensor, mixture: Tensor, targets: Tensor) -> Tensor:
     """Cross entropy of masks with where a target is louder than all the rest, by magnitude.
 
-    Shapes as in `separation`. Loud bins count more, by the compressed magnitude of the mixture.
+    masks (B, K, F, bins); mixture (B, 1, F, 2, bins); targets (B, K, F, 2, bins). Loud bins count
+    more, by the compressed magnitude of the mixture.
     """
-    louder = (_power(targets) > _power(mixture - targets)).float()
-    weight = (_power(mixture) + TINY).pow(0.25).expand_as(masks)
+    louder = (power(targets).sum(-2) > power(mixture - targets).sum(-2)).float()
+    weight = (power(mixture).sum(-2) + TINY).pow(0.25).expand_as(masks)
     sure = masks.clamp(1e-5, 1 - 1e-5)
     return binary_cross_entropy(sure, louder, weight / weight.mean())
-
-
-def _power(spectra: Tensor) -> Tensor:
-    """Power of both channels (..., bins) of spectra (..., 2, bins)."""
-    return (spectra.real.square() + spectra.imag.square()).sum(-2)
-
-
-def _flat(spectra: Tensor) -> Tensor:
-    """Spectra (..., F, 2, bins) as signals of real numbers (..., 1, numbers)."""
-    return torch.view_as_real(spectra).flatten(-4)[..., None, :]
 
 
 def _means(vectors: Tensor, rows: list[list[int]]) -> Tensor:

@@ -19,9 +19,10 @@ from models_onnx.training.casts import NONE, Cast
 from models_onnx.training.device_scenes import DeviceScenes
 from models_onnx.training.device_sounds import FULL_SCALE, Sounds
 from models_onnx.training.losses import ENOUGH_DB
+from models_onnx.training.mask_terms import SILENT_DB
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_bands_task import TimbreBandsTask, filtered_terms
-from models_onnx.training.timbre_masks import SILENT_DB
+from models_onnx.training.timbre_check import check
 from tests.support.noises import (
     CLIP_S,
     NOTHING,
@@ -350,9 +351,9 @@ def test_a_few_steps_of_training_lower_the_loss() -> None:
     network = made.network
     assert isinstance(network, TimbreBands)
     encoder = {k: v.clone() for k, v in network.listen.state_dict().items()}
-    before = made.check(network, [batch])
+    before = check(made, network, [batch])
     terms = [run.advance(batch) for _ in range(STEPS)]
-    assert made.check(network, [batch])["valid_name"] > before["valid_name"] + 1
+    assert check(made, network, [batch])["valid_name"] > before["valid_name"] + 1
     assert terms[-1]["loss"] < terms[0]["loss"] - 0.1
     assert terms[-1]["snr_db"] > terms[0]["snr_db"] + 3
     assert set(terms[0]) >= {"loss", "magnitude", "snr_db", "absent_db"}

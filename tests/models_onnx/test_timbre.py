@@ -20,6 +20,7 @@ from models_onnx.training import train_timbre
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_check import check
 from models_onnx.training.timbre_questions import KINDS, Asking
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.train import train
@@ -86,9 +87,9 @@ def test_a_short_training_learns_names_and_queries(tmp_path: Path) -> None:
     checked = [
         training_batches(pool(4), 99, 4, 4, 0.4, asking, Aims(change=0.0))(k) for k in (0, 1)
     ]
-    before = run.task.check(run.average, checked)
+    before = check(run.task, run.average, checked)
     train(run, draw, [], tmp_path)
-    after = run.task.check(run.average, checked)
+    after = check(run.task, run.average, checked)
     assert after["valid_name"] > before["valid_name"] + 2
     assert after["valid_query"] > before["valid_query"] + 1
     spoken = run.task.heard(network, checked[0])

@@ -19,6 +19,7 @@ from models_onnx.networks.unet.system import UNetSystem, system_of
 from models_onnx.training.batches import Aims
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
+from models_onnx.training.timbre_check import check
 from models_onnx.training.timbre_live_task import (
     ASKING,
     TimbreLiveTask,
@@ -155,9 +156,9 @@ def test_a_short_training_learns_names_and_its_file_streams(tmp_path: Path) -> N
     run = Run(TimbreLiveTask(network, spec, "live"), plan, about)
     draw = training_batches(pool(), 0, 2, 3, 0.6, ASKING, Aims(change=0.0))
     checked = [training_batches(pool(4), 99, 4, 4, 0.6, ASKING, Aims(change=0.0))(0)]
-    before = run.task.check(run.average, checked)
+    before = check(run.task, run.average, checked)
     train(run, draw, [], tmp_path / "run")
-    assert run.task.check(run.average, checked)["valid_name"] > before["valid_name"] + 1
+    assert check(run.task, run.average, checked)["valid_name"] > before["valid_name"] + 1
     assert torch.equal(network.names(), teacher.names())
     command = ["timbre-live", "--checkpoint", str(tmp_path / "run")]
     file = tmp_path / "timbre-live.onnx"

@@ -19,9 +19,10 @@ from models_onnx.networks.timbre_unet import CONFIGS, TimbreUNet, TimbreUNetConf
 from models_onnx.networks.unet.spleeter import SpleeterUNet, from_arrays, to_arrays
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import energy_ratio_db
+from models_onnx.training.mask_terms import SILENT_DB, masked_terms
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
-from models_onnx.training.timbre_masks import SHOWN, SILENT_DB, masked_terms
+from models_onnx.training.timbre_check import SHOWN, check
 from models_onnx.training.timbre_questions import KINDS
 from models_onnx.training.timbre_unet_task import ASKING, SECONDS, TimbreUNetTask
 from models_onnx.training.train import train
@@ -183,7 +184,7 @@ def test_a_short_training_learns_and_keeps_what_is_to_be_kept(tmp_path: Path) ->
     train(run, lambda step: batch, [], tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.01, "one batch is learned by heart"
-    found = run.task.check(run.average, [batch])
+    found = check(run.task, run.average, [batch])
     assert set(found) <= {f"valid_{k}" for k in (*KINDS, *SHOWN)}
     assert run.task.gain_db(run.average, batch)[0] < 60
     moved = {

@@ -24,11 +24,12 @@ from models_onnx.networks.unet.stream import Hold, Median, Stream
 from models_onnx.training import train_unet, unet_batches
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import snr_db
+from models_onnx.training.mask_terms import masked_terms
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_questions import TimbreBatch
 from models_onnx.training.train import train
 from models_onnx.training.unet_batches import ASKING, ShowingAsker, kept, remembered
-from models_onnx.training.unet_task import UNetTask, dominance, separation
+from models_onnx.training.unet_task import UNetTask, dominance
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
 from realtime.errors import StemsteerError
@@ -291,7 +292,7 @@ def test_the_error_of_a_mask_is_that_of_its_spectra() -> None:
     targets = torch.randn(2, 3, 5, 2, 9, dtype=torch.complex64)
     targets[0, 1] = 0  # silent: it has no SNR
     masks = torch.rand(2, 3, 5, 9)
-    found = separation(masks, mixture, targets, is_l1=True)["snr_db"]
+    found = masked_terms(masks[:, :, :, None], mixture, targets, is_l1=True)["snr_db"]
     estimates = torch.view_as_real(masks[:, :, :, None] * mixture).flatten(2)[:, :, None]
     expected = snr_db(estimates, torch.view_as_real(targets).flatten(2)[:, :, None])
     assert found == pytest.approx(expected.flatten()[[0, 2, 3, 4, 5]].mean().item(), abs=1e-4)
