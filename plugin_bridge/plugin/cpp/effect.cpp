@@ -134,8 +134,7 @@ bool Effect::activate(double rate_hz, uint32_t max_block) {
     if (!(rate_hz >= 1000 && rate_hz <= 1e6) || max_block == 0)
         return false;
     rate_hz_ = rate_hz;
-    max_block_ = max_block;
-    largest_block_ = host_offline_ ? 0 : max_block;
+    presence_.block = host_offline_ ? 0 : max_block;
     latency_ = wanted_latency();
     try {
         stream_.begin(link_.ring(rate_hz, kOutputs), kOutputs, rate_hz, latency_);
@@ -192,8 +191,8 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
 // Constant but for two cases: the user asks for another latency mode, or the host plays larger
 // blocks in real time than it announced.
 void Effect::adapt_latency(uint32_t samples) {
-    if (samples > largest_block_ && !host_offline_ && !stream_.offline())
-        largest_block_ = samples;
+    if (samples > presence_.block && !host_offline_ && !stream_.offline())
+        presence_.block = samples;
     if (!host_offline_ && !stream_.offline() && least_latency(samples) > kMostLatency)
         presence_.oversized.store(samples);
     const uint32_t wanted = wanted_latency();
@@ -222,7 +221,6 @@ void Effect::greet() {
     hello.model = properties_["model"];
     hello.format = binary_format();
     hello.rate_hz = rate_hz_;
-    hello.block = max_block_;
     hello.latency = latency_;
     hello.outputs = kOutputs;
     greeted_ = true;

@@ -72,7 +72,7 @@ public:
 
     // In samples; `wanted_latency` will be the latency once the effect is activated again.
     uint32_t latency() const { return latency_; }
-    uint32_t wanted_latency() const { return wanted_latency(largest_block_); }
+    uint32_t wanted_latency() const { return wanted_latency(presence_.block); }
 
 private:
     uint32_t latency_mode() const;
@@ -95,8 +95,7 @@ private:
     const bool is_ardour_ = host_is_ardour();
     int64_t next_told_ = -1;  // place in the song, if it goes on
     double rate_hz_ = 44100;
-    uint32_t max_block_ = 512;
-    std::atomic<uint32_t> latency_{0}, largest_block_{512};
+    std::atomic<uint32_t> latency_{0};
     Moves moves_;  // within the next block
     Presence presence_;
     Stream stream_{presence_};

@@ -244,7 +244,8 @@ void Link::greet(Hello hello) {
         else
             asked_uuid_ = hello.uuid;
         stale_ |= hello.uuid != hello_.uuid || hello.model != hello_.model ||
-                  hello.latency != hello_.latency;
+                  hello.latency != hello_.latency || is_outgrown();
+        hello.block = hello_.block;
         renamed_ |= hello.label != hello_.label || hello.track != hello_.track;
         if (stale_)
             presence_.outdated.store(1);
@@ -355,6 +356,7 @@ Link::Meeting Link::meet() {
         if (ring_fd_ < 0)
             return kRefused;
         hello_.latency = stream_.latency();
+        hello_.block = presence_.block.load();
         hello_.timbres = timbres_;
         hello = to_json(hello_);
         ring_fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
@@ -408,6 +410,10 @@ bool Link::is_answered(int socket, char* answer, size_t bytes) {
     return false;
 }
 
+// Whether live blocks have grown since the engine chose a tier for them. Smaller ones, and a render,
+// go on with it.
+bool Link::is_outgrown() const { return presence_.block.load() > hello_.block; }
+
 // Stay while the engine is there. Its death closes the socket.
 void Link::stay() {
     std::vector<char> text(kMessageBytes);
@@ -438,7 +444,7 @@ bool Link::tell_news() {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (moved_)
             return false;
-        is_stale = stale_ || stream_.latency() != hello_.latency;
+        is_stale = stale_ || stream_.latency() != hello_.latency || is_outgrown();
     }
     return is_stale ? shake_hands() : tell_names();
 }

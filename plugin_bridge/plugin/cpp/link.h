@@ -15,7 +15,8 @@ namespace stemsteer {
 struct Hello {
     std::string uuid, label, track, model, format, timbres;
     double rate_hz = 0;
-    uint32_t block = 0, latency = 0, outputs = 2;
+    uint32_t latency = 0, outputs = 2;
+    uint32_t block = 0;  // of live sound, when it was told
 };
 
 // A moment of what goes in and of what an engine has made of it, as the track is heard now.
@@ -35,8 +36,8 @@ public:
     // that cannot be shared (none is left) serves as well: then everything stays dry.
     Ring ring(double rate_hz, uint32_t outputs);
 
-    // Say hello, again if anything but names and the block is new, and keep looking for an engine.
-    // The engine that is there is told new names, and is heard until another one is ready.
+    // Say hello, again if anything but names is new or live blocks have grown, and keep looking for an
+    // engine. The engine that is there is told new names, and is heard until another one is ready.
     void greet(Hello hello);
 
     // Called, in a thread of the link's own, with what the user should know.
@@ -64,6 +65,7 @@ private:
     Meeting meet();
     bool is_answered(int socket, char* answer, size_t bytes);
     Ring mapped() const;
+    bool is_outgrown() const;
     void stay();
     bool tell_news();
     bool tell_names();

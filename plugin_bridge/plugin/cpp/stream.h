@@ -26,13 +26,15 @@ struct Transport {
     }
 };
 
-// Whether an engine is there, and whether to hope for one; written by the link's thread.
+// Whether an engine is there, and whether to hope for one, by the link's thread; and the blocks that
+// it is told of.
 struct Presence {
     std::atomic<uint32_t> attached{0};    // 1: an engine has taken the ring
     std::atomic<uint32_t> expected{0};    // 1: a socket or an autostart file is there
     std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
     std::atomic<uint32_t> outdated{0};    // 1: an engine delivers what was asked for before
     std::atomic<uint32_t> encounters{0};  // engines met so far
+    std::atomic<uint32_t> block{512};     // samples of the largest live block; 0: the host renders
     std::atomic<uint32_t> oversized{0};   // samples of live blocks for which no latency will do
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };

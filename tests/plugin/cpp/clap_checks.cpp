@@ -283,6 +283,47 @@ CHECK(the_engine_is_told_the_name_of_the_track) {
     REQUIRE(second == "{\"rename\":1,\"label\":\"\",\"track\":\"Bass\"}", "%s", second.c_str());
 }
 
+CHECK(the_engine_is_told_of_larger_blocks_and_goes_on_with_smaller_ones) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.set(kLatencyMode, 4);  // the latency is the same for all of these blocks
+    plugin.start(44100, 512);
+    REQUIRE(engine.greeting().find("\"block\":512,") != std::string::npos, "not 512");
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    while (!plugin.value(11))
+        usleep(1000);
+    const int first = std::exchange(engine.peer, -1);
+    plugin.stop();
+    plugin.start(44100, 256);
+    REQUIRE(!engine.is_greeted(), "greeted for a smaller block");
+    plugin.stop();
+    plugin.start(44100, 2048);
+    REQUIRE(engine.greeting().find("\"block\":2048,\"latency\":8192,") != std::string::npos, "not 2048");
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    std::swap(engine.peer, const_cast<int&>(first));
+    REQUIRE(engine.message().empty(), "the first engine is not left");
+    std::vector<float> row(4096);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    Events events;
+    plugin.play(rows, rows, 4096, events);  // larger than announced
+    REQUIRE(engine.greeting().find("\"block\":4096,\"latency\":8192,") != std::string::npos, "not 4096");
+}
+
+CHECK(the_blocks_of_a_render_do_not_count) {
+    FakeEngine engine;
+    Plugin plugin;
+    const auto* render = plugin.extension<clap_plugin_render_t>(CLAP_EXT_RENDER);
+    plugin.set(kLatencyMode, 2);
+    render->set(plugin.plugin, CLAP_RENDER_OFFLINE);
+    plugin.start(44100, 4096);
+    REQUIRE(engine.greeting().find("\"block\":0,\"latency\":4096,") != std::string::npos, "not 0");
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    render->set(plugin.plugin, CLAP_RENDER_REALTIME);
+    plugin.stop();
+    plugin.start(44100, 512);
+    REQUIRE(engine.greeting().find("\"block\":512,\"latency\":4096,") != std::string::npos, "not 512");
+}
+
 CHECK(another_instances_state_is_greeted_at_once_and_the_engine_is_kept_until_the_answer) {
     FakeEngine engine;
     Plugin plugin;

@@ -57,6 +57,12 @@ struct FakeEngine {
         return text;
     }
 
+    // Whether somebody greets within half a second.
+    bool is_greeted() {
+        pollfd event = {listener, POLLIN, 0};
+        return poll(&event, 1, 500) > 0;
+    }
+
     // The next message on the connection, empty at its end.
     std::string message() {
         pollfd event = {peer, POLLIN, 0};
