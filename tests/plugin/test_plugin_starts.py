@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -14,9 +15,10 @@ pytestmark = pytest.mark.host
 
 
 def recorder(path: Path) -> Path:
-    """Write a program that records its folder, arguments and environment beside it."""
+    """Write a program that records its folder, arguments, environment, files and signals."""
     path.write_text(
-        '#!/bin/sh\n{ pwd; printf "%s\\n" "$@"; env; } > "$0.tmp"; mv "$0.tmp" "$0.said"\n'
+        '#!/bin/sh\n{ pwd; printf "%s\\n" "$@"; env; ls -l /proc/self/fd; cat /proc/self/status; }'
+        ' > "$0.tmp"; mv "$0.tmp" "$0.said"\n'
     )
     path.chmod(0o700)
     return path
@@ -61,6 +63,19 @@ def test_programs_run_in_the_root_folder_without_the_hosts_environment(engine_sa
     folder, *rest = said(notifier)
     assert folder == "/"
     assert rest[2:5] == ["--", "a title", "--a text with \"quotes\"; $(false) and 'more'"]
+
+
+def test_programs_have_neither_the_files_nor_the_ignored_signals_of_the_host(
+    engine_sandbox, tmp_path
+):
+    engine, notifier = recorder(tmp_path / "engine"), recorder(tmp_path / "notifier")
+    autostart(engine_sandbox, engine, "serve")
+    assert start(tmp_path, notifier) == "1"
+    for program in (engine, notifier):
+        lines = said(program)
+        assert not [line for line in lines if "/starter-" in line]
+        [ignored] = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
+        assert not int(ignored, 16) & 1 << (signal.SIGTERM - 1)
 
 
 def test_a_command_without_an_absolute_path_is_not_started(engine_sandbox, tmp_path):

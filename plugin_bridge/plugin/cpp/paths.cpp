@@ -51,7 +51,8 @@ std::vector<std::string> engine_command() {
     return is_ours(path) ? lines_of(path) : std::vector<std::string>();
 }
 
-// Start a program by its absolute path, with a clean environment and without waiting for it.
+// Start a program by its absolute path, without waiting for it: with a clean environment, and none of
+// the host's files and settings of signals.
 bool run_alone(const std::vector<std::string>& command) {
     if (command[0][0] != '/')
         return false;
@@ -77,14 +78,21 @@ bool run_alone(const std::vector<std::string>& command) {
 
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
-    sigset_t none;
+    sigset_t none, all;
     sigemptyset(&none);
+    sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
     // Programs take code from the folder that they are in, and the host's may be anyone's.
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, "/");
+#if __GLIBC__ * 100 + __GLIBC_MINOR__ >= 234
+    // They outlive the host, whose ports and locked files would stay taken.
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+#endif
     pid_t pid = 0;
     const int failure =
         posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv.data(), environment.data());

@@ -1,10 +1,14 @@
-// Has the plugin start programs: the autostart file's command and the one that notifies; with an
+// With a file that programs inherit and a signal that is ignored, as hosts have them: has the plugin start programs: the autostart file's command and the one that notifies; with an
 // argument, the panel.
+#include <csignal>
 #include <cstdio>
+#include <fcntl.h>
 
 #include "paths.h"
 
 int main(int count, char**) {
+    open("/proc/self/exe", O_RDONLY);
+    std::signal(SIGTERM, SIG_IGN);
     if (count > 1)
         return std::printf("%d\n", stemsteer::open_panel()), 0;
     std::printf("%d\n", stemsteer::start_engine());
