@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "paths.h"
+#include "starts.h"
 #include "text.h"
 
 namespace stemsteer {
@@ -31,10 +32,11 @@ constexpr size_t kNameBytes = 512;   // of a name, that the engine is told
 constexpr size_t kTimbresBytes = 16384 + 1;  // of timbres: more than 16384 it takes for damaged
 constexpr char kKeep[] = "keep ";  // begins a message with the timbres that the project is to keep
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
-constexpr double kRestart_s = 10;    // between two autostarts
 constexpr double kLive_s = 1;        // until a render is known as one
 constexpr double kQuiet_s = 10;      // after a message on the desktop
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+Starts starts;
 
 // A text for JSON, at most twice as long as it may be: all of a hello has to fit a message. A control
 // character is a space to the engine.
@@ -87,6 +89,13 @@ int connect_to(const std::string& path) {
     if (fd >= 0)
         close(fd);
     return -1;
+}
+
+bool is_engine_there() {
+    const int probe = connect_to(engine_socket());
+    if (probe >= 0)
+        close(probe);
+    return probe >= 0;
 }
 
 bool is_expected() { return is_ours(engine_socket()) || is_ours(autostart_file()); }
@@ -309,7 +318,6 @@ void Link::work() {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's business
-    double started_s = -kRestart_s;
     while (!quit_) {
         presence_.expected.store(is_expected());
         if (shake_hands())
@@ -317,14 +325,9 @@ void Link::work() {
         leave();
         if (quit_)
             break;
-        if (presence_.used.load() && seconds() - started_s > kRestart_s) {
-            started_s = seconds();
-            const int probe = connect_to(engine_socket());
-            if (probe >= 0)
-                close(probe);
-            else if (start_engine())
-                log_line("no engine was running: started one");
-        }
+        if (presence_.used.load() && is_ours(autostart_file()) && !is_engine_there() &&
+            starts.begin(seconds()) && start_engine())
+            log_line("no engine was running: started one");
         report_losses();
         report_blocks();
         pause(kRetry_ms);
@@ -369,6 +372,8 @@ Link::Meeting Link::meet() {
     char answer[512] = {};
     presence_.greeted.store(sent);
     const bool answered = sent && is_answered(peer, answer, sizeof answer - 1);
+    if (answered)
+        starts.succeed(seconds());
     const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
     if (answered && !accepted) {
         if (refusal_ != answer)

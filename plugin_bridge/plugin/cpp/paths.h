@@ -13,8 +13,8 @@ std::string log_file();        // in the user's state folder; its folder is made
 bool is_ours(const std::string& path);
 
 // Start the command in the autostart file, one argument a line, the first an absolute path: with a
-// clean environment, in the root folder, without the host's open files, and without waiting for it. Two plugins that do it at once are
-// no harm: the second engine leaves.
+// clean environment, in the root folder, without the host's open files, and without waiting for it.
+// Two that start at once are no harm: the second engine leaves.
 bool start_engine();
 
 // Open the panel in the browser by the same program: its command line up to `serve`, then

@@ -3,6 +3,7 @@
 #include "clap_checks.h"
 #include "fake_engine.h"
 #include "ring.h"
+#include "starts.h"
 
 using namespace checks;
 
@@ -265,6 +266,46 @@ CHECK(activation_waits_for_no_engine) {
     for (auto& plugin : plugins)
         plugin->start();
     REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
+}
+
+CHECK(of_many_instances_one_starts_an_engine) {
+    std::string folder = "/tmp/checks-XXXXXX";
+    REQUIRE(mkdtemp(&folder[0]), "no folder");
+    const std::string command = folder + "/autostart", started = folder + "/started";
+    setenv("STEMSTEER_SOCKET", (folder + "/none").c_str(), 1);
+    setenv("STEMSTEER_AUTOSTART", command.c_str(), 1);
+    std::FILE* file = std::fopen(command.c_str(), "w");
+    std::fprintf(file, "/bin/sh\n-c\necho >> %s\n", started.c_str());
+    std::fclose(file);
+    chmod(command.c_str(), 0600);
+    std::vector<std::unique_ptr<Plugin>> plugins;
+    for (int i = 0; i < 10; ++i) {
+        plugins.push_back(std::make_unique<Plugin>());
+        plugins.back()->start();
+        require_dry_run(*plugins.back(), {512}, 2048, "played");
+    }
+    usleep(1000000);
+    file = std::fopen(started.c_str(), "r");
+    REQUIRE(file, "none is started");
+    int count = 0;
+    while (std::fgetc(file) == '\n')
+        ++count;
+    std::fclose(file);
+    for (const std::string& path : {command, started})
+        unlink(path.c_str());
+    rmdir(folder.c_str());
+    REQUIRE(count == 1, "%d are started", count);
+}
+
+CHECK(where_no_engine_answers_the_starts_become_rare) {
+    stemsteer::Starts starts;
+    std::vector<int> begun_s;
+    for (int now_s = 1; now_s <= 1000; ++now_s)
+        if (starts.begin(now_s))
+            begun_s.push_back(now_s);
+    REQUIRE((begun_s == std::vector<int>{1, 11, 31, 71, 151, 311, 631, 951}), "%zu starts", begun_s.size());
+    starts.succeed(1000);
+    REQUIRE(!starts.begin(1005) && starts.begin(1010) && !starts.begin(1019) && starts.begin(1020), "as at first");
 }
 
 CHECK(the_engine_is_told_the_name_of_the_track) {

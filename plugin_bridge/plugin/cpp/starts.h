@@ -1,0 +1,36 @@
+// When a host's instances of the plugin start an engine: one for all, and where none comes of it,
+// ever less often, since each costs seconds of processor time beside live sound.
+#pragma once
+
+#include <algorithm>
+#include <mutex>
+
+namespace stemsteer {
+
+class Starts {
+public:
+    static constexpr double kShortest_s = 10, kLongest_s = 320;
+
+    // Whether to start one now. True once for all who ask at the same time.
+    bool begin(double now_s) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (now_s < next_s_)
+            return false;
+        next_s_ = now_s + pause_s_;
+        pause_s_ = std::min(2 * pause_s_, kLongest_s);
+        return true;
+    }
+
+    // An engine has answered.
+    void succeed(double now_s) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        pause_s_ = kShortest_s;
+        next_s_ = std::min(next_s_, now_s + pause_s_);
+    }
+
+private:
+    std::mutex mutex_;
+    double next_s_ = 0, pause_s_ = kShortest_s;
+};
+
+}  // namespace stemsteer
