@@ -216,6 +216,23 @@ def test_the_hosts_scale_makes_everything_larger(screen, engine_sandbox, kind):
         host.ask("close")
 
 
+@pytest.mark.parametrize("kind", ["clap", "vst3"])
+def test_a_scale_that_is_set_while_the_window_is_open_makes_it_larger(screen, engine_sandbox, kind):
+    with window_host(screen, kind, built_plugin()) as host:
+        host.ask("open")
+        assert host.ask("scale", 2) == f"size {2 * WIDTH} {2 * HEIGHT}"
+        until(
+            lambda: tuple(screen.picture()[2 * MIDDLE, round(x_of(0, 2))]) == TAKEN,
+            "the handle is drawn at twice its place",
+        )
+        until(
+            lambda: tuple(screen.picture()[2 * HEIGHT - 2, 2 * WIDTH - 2]) == (0x0C, 0x10, 0x16),
+            "its last corner is drawn at twice its place",
+        )
+        assert host.ask("scale", 1) == f"size {WIDTH} {HEIGHT}"
+        host.ask("close")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_sound_is_shown_where_it_comes_from_in_colour_if_it_is_heard(
     screen, engine_sandbox, tmp_path, kind

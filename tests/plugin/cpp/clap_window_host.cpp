@@ -49,6 +49,7 @@ public:
         }
     }
 
+    void scale(double scale) override { REQUIRE(gui_->set_scale(&of(), scale), "set_scale"); }
     double value(const Control& control) override { return plugin_.value(control.id); }
     void set(const Control& control, double value) override { automation_.add(control.id, value); }
 

@@ -34,7 +34,12 @@ struct Frame : checks::Object<v3_plugin_frame> {
             *found = known ? the_loop.as<v3_run_loop>() : nullptr;
             return known ? v3_result(V3_OK) : v3_result(V3_NO_INTERFACE);
         };
-        functions.resize_view = [](void*, v3_plugin_view**, v3_view_rect*) { return v3_result(V3_OK); };
+        functions.resize_view = [](void*, v3_plugin_view** view, v3_view_rect* size) {
+            v3_view_rect now = {};
+            REQUIRE(v3_cpp_obj(view)->get_size(view, &now) == V3_OK, "get_size");
+            REQUIRE(now.right == size->right && now.bottom == size->bottom, "another size than is asked for");
+            return v3_cpp_obj(view)->on_size(view, size);
+        };
     }
 };
 
@@ -62,12 +67,8 @@ public:
             return false;
         REQUIRE(view()->is_platform_type_supported(view_, V3_VIEW_PLATFORM_TYPE_X11) == V3_OK, "X11");
         REQUIRE(view()->is_platform_type_supported(view_, "HWND") != V3_OK, "HWND");
-        v3_plugin_view_content_scale** scaled = nullptr;
-        v3_cpp_obj_query_interface(view_, v3_plugin_view_content_scale_iid, &scaled);
-        REQUIRE(scaled, "no content scale");
         if (scale > 0)
-            v3_cpp_obj(scaled)->set_content_scale_factor(scaled, float(scale));
-        v3_cpp_obj_unref(scaled);
+            this->scale(scale);
         REQUIRE(view()->set_frame(view_, frame_.as<v3_plugin_frame>()) == V3_OK, "set_frame");
         REQUIRE(view()->attached(view_, reinterpret_cast<void*>(uintptr_t{parent}),
                                  V3_VIEW_PLATFORM_TYPE_X11) == V3_OK, "attached");
@@ -92,6 +93,14 @@ public:
         }
         width = uint32_t(rect.right);
         height = uint32_t(rect.bottom);
+    }
+
+    void scale(double scale) override {
+        v3_plugin_view_content_scale** scaled = nullptr;
+        v3_cpp_obj_query_interface(view_, v3_plugin_view_content_scale_iid, &scaled);
+        REQUIRE(scaled, "no content scale");
+        v3_cpp_obj(scaled)->set_content_scale_factor(scaled, float(scale));
+        v3_cpp_obj_unref(scaled);
     }
 
     double value(const Control& control) override {

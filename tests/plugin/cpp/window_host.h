@@ -4,6 +4,7 @@
 //   open [SCALE]        "window ID", or "no window"      close            "closed"
 //   orphan              end the host's window alone, "orphaned"
 //   size WIDTH HEIGHT   "size W H" as they are then      get CONTROL      its value
+//   scale SCALE         "size W H" as they are then
 //   set CONTROL VALUE   as automation does               moves            what the window has moved since
 //                                                                         the last time
 //   key CODE MODIFIERS  as the format numbers them: "taken", or "left", when it is pressed and let go
@@ -39,6 +40,7 @@ public:
     virtual bool open(uint32_t parent, double scale) = 0;  // false: the plugin has none
     virtual void close() = 0;
     virtual void size(uint32_t& width, uint32_t& height) = 0;  // ask for it, and tell what it is
+    virtual void scale(double) { fail("the format has no scale but the first"); }  // of the open window
     virtual double value(const stemsteer::Control& control) = 0;
     virtual void set(const stemsteer::Control& control, double value) = 0;
     virtual bool key(int, int) { fail("the format has no keys"); }  // true: the window takes it
@@ -139,6 +141,14 @@ private:
         } else if (verb == "size") {
             uint32_t width = 0, height = 0;
             words >> width >> height;
+            host_.size(width, height);
+            resize(width, height);
+            said << "size " << width << " " << height;
+        } else if (verb == "scale") {
+            double scale = 0;
+            uint32_t width = 0, height = 0;
+            words >> scale;
+            host_.scale(scale);
             host_.size(width, height);
             resize(width, height);
             said << "size " << width << " " << height;

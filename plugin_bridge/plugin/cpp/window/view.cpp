@@ -34,7 +34,6 @@ void View::set_scale(double scale) {
     const double change = scale / scale_;
     scale_ = scale;
     resize(uint32_t(std::lround(width() * change)), uint32_t(std::lround(height() * change)));
-    stale_ = true;
 }
 
 void View::resize(uint32_t width, uint32_t height) {
@@ -42,6 +41,7 @@ void View::resize(uint32_t width, uint32_t height) {
     width_ = width;
     height_ = height;
     window_.resize(width, height);
+    stale_ = true;
 }
 
 void View::adjust(uint32_t& width, uint32_t& height) const {

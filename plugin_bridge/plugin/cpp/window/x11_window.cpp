@@ -129,6 +129,13 @@ void X11Window::resize(uint32_t width, uint32_t height) {
     l_.xcb_configure_window(connection_, window_, XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT,
                             values);
     l_.xcb_flush(connection_);
+    take_size(width, height);  // hosts ask before the server's answer
+}
+
+void X11Window::take_size(uint32_t width, uint32_t height) {
+    width_ = width;
+    height_ = height;
+    l_.cairo_xcb_surface_set_size(surface_, int(width), int(height));
 }
 
 void X11Window::show(bool visible) {
@@ -197,9 +204,7 @@ bool X11Window::translate(const xcb_generic_event_t& got, Event& event) {
         event.kind = Event::kResize;
         if (configured.width == width_ && configured.height == height_)
             return false;
-        width_ = configured.width;
-        height_ = configured.height;
-        l_.cairo_xcb_surface_set_size(surface_, int(width_), int(height_));
+        take_size(configured.width, configured.height);
         return true;
     }
     default: return false;

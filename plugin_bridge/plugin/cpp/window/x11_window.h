@@ -46,6 +46,7 @@ private:
     const xcb_screen_t* screen_of(uint32_t parent) const;
     xcb_visualtype_t* visual_of(const xcb_screen_t& screen) const;
     void embed();
+    void take_size(uint32_t width, uint32_t height);
     void read_keys();
     Key key_of(xcb_keycode_t code) const;
     bool translate(const xcb_generic_event_t& got, Event& event);
