@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.engine_sandbox import CPP, compiled, until
+from tests.support.engine_sandbox import CPP, ROOT, compiled, until
 
 pytestmark = pytest.mark.host
 
@@ -76,6 +77,23 @@ def test_programs_have_neither_the_files_nor_the_ignored_signals_of_the_host(
         assert not [line for line in lines if "/starter-" in line]
         [ignored] = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
         assert not int(ignored, 16) & 1 << (signal.SIGTERM - 1)
+
+
+def test_programs_find_the_users_models_timbres_and_settings(
+    engine_sandbox, tmp_path, monkeypatch
+):
+    sources = [ROOT / "plugin_bridge/paths.py", ROOT / "realtime/folders.py"]
+    sources.append(ROOT / "realtime/model.py")
+    text = "".join(source.read_text() for source in sources)
+    names = set(re.findall(r'"(STEMSTEER_\w+|XDG_\w+)"', text)) - {"STEMSTEER_AUTOSTART"}
+    assert len(names) >= 7
+    for name in names - {"XDG_CONFIG_HOME"}:
+        monkeypatch.setenv(name, f"/of/the/user/{name}")
+    engine = recorder(tmp_path / "engine")
+    autostart(engine_sandbox, engine, "serve")
+    assert start(tmp_path, tmp_path / "none") == "1"
+    lines = said(engine)
+    assert [name for name in names if f"{name}={os.environ[name]}" not in lines] == []
 
 
 def test_a_command_without_an_absolute_path_is_not_started(engine_sandbox, tmp_path):

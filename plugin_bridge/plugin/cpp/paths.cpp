@@ -62,8 +62,9 @@ bool run_alone(const std::vector<std::string>& command) {
     // Hosts export LD_LIBRARY_PATH, PYTHONHOME and the like for themselves: ours get none.
     std::vector<std::string> settings = {"PATH=/usr/local/bin:/usr/bin:/bin"};
     for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
-                             "XDG_CONFIG_HOME", "XDG_STATE_HOME", "STEMSTEER_SOCKET",
-                             "STEMSTEER_MODELS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY",
+                             "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+                             "STEMSTEER_SOCKET", "STEMSTEER_MODELS", "STEMSTEER_DATA",
+                             "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY",
                              "WAYLAND_DISPLAY"})
         if (std::getenv(name))
             settings.push_back(std::string(name) + "=" + variable(name));
