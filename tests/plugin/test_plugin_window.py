@@ -139,6 +139,26 @@ def test_keys_move_the_handle_after_a_click_into_the_window(host):
     assert told.count("begin") == told.count("end")
 
 
+def test_keys_that_mean_nothing_to_the_window_reach_the_host_after_a_click(host):
+    drag(host, x_of(0), x_of(0))
+    host.display.hand("key", "space", "Right")
+    near(host, "azimuth", 0.5)
+    space = f"press {SPACE_CODE};release {SPACE_CODE};"
+    assert host.ask("keys") == space
+    host.display.hand("key", "ctrl+Right", "space")
+    told = ""
+
+    def ended():
+        nonlocal told
+        told += host.ask("keys")
+        return told.endswith(space)
+
+    until(ended, "the host has the second one, too")
+    assert told.count("press") == told.count("release") == 3
+    near(host, "azimuth", 0.5)
+
+
+SPACE_CODE = 65  # as keyboards of X number it
 HOME, LEFT, UP, RIGHT, PAGE_UP, ESCAPE, SPACE = 10, 11, 12, 13, 15, 6, 7  # as VST3 numbers them
 SHIFT, CONTROL = 1, 8
 

@@ -8,6 +8,7 @@
 //   set CONTROL VALUE   as automation does               moves            what the window has moved since
 //                                                                         the last time
 //   key CODE MODIFIERS  as the format numbers them: "taken", or "left", when it is pressed and let go
+//   keys                the key codes that the host's window has got since: "press 65;release 65;"
 // SOUND holds 32-bit floats, interleaved, two channels; it is played again and again.
 #pragma once
 
@@ -164,6 +165,10 @@ private:
             int code = 0, modifiers = 0;
             words >> code >> modifiers;
             said << (host_.key(code, modifiers) ? "taken" : "left");
+        } else if (verb == "keys") {
+            wait();
+            said << keys_;
+            keys_.clear();
         } else if (verb == "moves") {
             said << host_.moves;
             host_.moves.clear();
@@ -198,14 +203,23 @@ private:
     void wait() {
         std::free(l_.xcb_get_geometry_reply(connection_, l_.xcb_get_geometry(connection_, window_),
                                             nullptr));
-        while (xcb_generic_event_t* const event = l_.xcb_poll_for_event(connection_))
+        while (xcb_generic_event_t* const event = l_.xcb_poll_for_event(connection_)) {
+            note_key(*reinterpret_cast<const xcb_key_press_event_t*>(event));
             std::free(event);
+        }
+    }
+
+    void note_key(const xcb_key_press_event_t& key) {
+        const int kind = key.response_type & 0x7f;
+        if ((kind == XCB_KEY_PRESS || kind == XCB_KEY_RELEASE) && key.event == window_)
+            keys_ += (kind == XCB_KEY_PRESS ? "press " : "release ") + std::to_string(key.detail) + ";";
     }
 
     WindowHost& host_;
     const stemsteer::Libraries& l_;
     xcb_connection_t* connection_ = nullptr;
     uint32_t window_ = 0;
+    std::string keys_;
     std::vector<float> sound_;
     size_t blocks_ = 0;
 };

@@ -29,6 +29,7 @@
     X(xcb_poll_for_event)                                                                         \
     X(xcb_screen_allowed_depths_iterator)                                                         \
     X(xcb_screen_next)                                                                            \
+    X(xcb_send_event)                                                                             \
     X(xcb_set_input_focus)                                                                        \
     X(xcb_setup_roots_iterator)                                                                   \
     X(xcb_unmap_window)                                                                           \

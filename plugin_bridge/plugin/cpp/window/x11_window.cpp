@@ -16,9 +16,11 @@ using Reply = std::unique_ptr<T, Free>;
 
 constexpr uint32_t kEvents = XCB_EVENT_MASK_EXPOSURE | XCB_EVENT_MASK_STRUCTURE_NOTIFY |
                              XCB_EVENT_MASK_BUTTON_PRESS | XCB_EVENT_MASK_BUTTON_RELEASE |
-                             XCB_EVENT_MASK_BUTTON_MOTION | XCB_EVENT_MASK_KEY_PRESS;
+                             XCB_EVENT_MASK_BUTTON_MOTION | XCB_EVENT_MASK_KEY_PRESS |
+                             XCB_EVENT_MASK_KEY_RELEASE;
 enum { kLeftButton = 1, kWheelUp = 4, kWheelDown = 5 };
 constexpr uint32_t kXembedMapped = 1;
+constexpr uint8_t kSent = 0x80;  // in an event that a program has sent
 
 }  // namespace
 
@@ -30,6 +32,7 @@ bool X11Window::open(uint32_t parent, uint32_t width, uint32_t height) {
     xcb_visualtype_t* const visual = screen ? visual_of(*screen) : nullptr;
     if (!visual)
         return close(), false;
+    parent_ = parent;
     width_ = width;
     height_ = height;
     window_ = l_.xcb_generate_id(connection_);
@@ -109,7 +112,11 @@ void X11Window::read_keys() {
         keysyms_[i] = l_.xcb_get_keyboard_mapping_keysyms(found.get())[i * found->keysyms_per_keycode];
 }
 
-Key X11Window::key_of(xcb_keycode_t code) const {
+// With another modifier than Shift a key is the host's.
+Key X11Window::key_of(const xcb_key_press_event_t& key) const {
+    const xcb_keycode_t code = key.detail;
+    if (key.state & (XCB_MOD_MASK_CONTROL | XCB_MOD_MASK_1))
+        return Key::kNone;
     switch (code >= first_key_ && size_t(code - first_key_) < keysyms_.size() ? keysyms_[code - first_key_] : 0) {
     case 0xff50: return Key::kHome;
     case 0xff51: return Key::kLeft;
@@ -120,6 +127,17 @@ Key X11Window::key_of(xcb_keycode_t code) const {
     case 0xff56: return Key::kPageDown;
     default: return Key::kNone;
     }
+}
+
+// Give the host a key that means nothing here: with the focus in this window it would not get any. What
+// it has sent itself does not go back.
+void X11Window::hand_on(const xcb_key_press_event_t& key) {
+    if (key.response_type & kSent)
+        return;
+    xcb_key_press_event_t event = key;
+    event.event = parent_;
+    l_.xcb_send_event(connection_, false, parent_, XCB_EVENT_MASK_NO_EVENT,
+                      reinterpret_cast<const char*>(&event));
 }
 
 void X11Window::resize(uint32_t width, uint32_t height) {
@@ -164,7 +182,7 @@ bool X11Window::poll(const std::function<void(const Event&)>& handle) {
 
 // False: nothing that is of use, as errors are.
 bool X11Window::translate(const xcb_generic_event_t& got, Event& event) {
-    switch (got.response_type & 0x7f) {
+    switch (got.response_type & ~kSent) {
     case XCB_BUTTON_PRESS: {
         const auto& press = reinterpret_cast<const xcb_button_press_event_t&>(got);
         const bool wheel = press.detail == kWheelUp || press.detail == kWheelDown;
@@ -191,12 +209,19 @@ bool X11Window::translate(const xcb_generic_event_t& got, Event& event) {
     }
     case XCB_KEY_PRESS: {
         const auto& key = reinterpret_cast<const xcb_key_press_event_t&>(got);
-        if (key.state & (XCB_MOD_MASK_CONTROL | XCB_MOD_MASK_1))
-            return false;
         event.kind = Event::kKey;
-        event.key = key_of(key.detail);
+        event.key = key_of(key);
         event.fine = key.state & XCB_MOD_MASK_SHIFT;
-        return event.key != Key::kNone;
+        handed_on_[key.detail] = event.key == Key::kNone;
+        if (handed_on_[key.detail])
+            hand_on(key);
+        return !handed_on_[key.detail];
+    }
+    case XCB_KEY_RELEASE: {
+        const auto& key = reinterpret_cast<const xcb_key_release_event_t&>(got);
+        if (handed_on_[key.detail])
+            hand_on(key);
+        return false;
     }
     case XCB_EXPOSE: event.kind = Event::kExpose; return true;
     case XCB_CONFIGURE_NOTIFY: {

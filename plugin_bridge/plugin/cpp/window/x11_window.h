@@ -2,6 +2,7 @@
 // event, where Xlib would end the host.
 #pragma once
 
+#include <bitset>
 #include <functional>
 #include <vector>
 
@@ -48,15 +49,17 @@ private:
     void embed();
     void take_size(uint32_t width, uint32_t height);
     void read_keys();
-    Key key_of(xcb_keycode_t code) const;
+    Key key_of(const xcb_key_press_event_t& key) const;
+    void hand_on(const xcb_key_press_event_t& key);
     bool translate(const xcb_generic_event_t& got, Event& event);
 
     const Libraries& l_;
     xcb_connection_t* connection_ = nullptr;
-    uint32_t window_ = 0, width_ = 0, height_ = 0;
+    uint32_t window_ = 0, parent_ = 0, width_ = 0, height_ = 0;
     cairo_surface_t* surface_ = nullptr;
     std::vector<xcb_keysym_t> keysyms_;  // of each key code, without modifiers
     xcb_keycode_t first_key_ = 0;
+    std::bitset<256> handed_on_;         // keys that the host got when they were pressed
 };
 
 }  // namespace stemsteer
