@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
+#include <exception>
 
 #include "state.h"
 #include "text.h"
@@ -131,6 +131,7 @@ void Effect::set_track(const std::string& name) {
 }
 
 bool Effect::activate(double rate_hz, uint32_t max_block) {
+    active_ = false;
     if (!(rate_hz >= 1000 && rate_hz <= 1e6) || max_block == 0)
         return false;
     rate_hz_ = rate_hz;
@@ -139,7 +140,7 @@ bool Effect::activate(double rate_hz, uint32_t max_block) {
     try {
         stream_.begin(link_.ring(rate_hz, kOutputs), kOutputs, rate_hz, latency_);
         greet();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
         return false;
     }
     played_ = false;
@@ -154,6 +155,12 @@ void Effect::reset() {
 
 void Effect::process(const float* const* inputs, float* const* outputs, uint32_t samples,
                      const Transport& transport) {
+    if (!active_) {
+        for (uint32_t i = 0; i < kOutputs; ++i)
+            if (outputs[i])
+                std::fill_n(outputs[i], samples, 0.0f);
+        return;
+    }
     float values[kValues] = {};
     for (uint32_t id = 0; id < std::min<uint32_t>(kControlCount, kValues); ++id)
         if (!kControls[id].output)

@@ -54,7 +54,8 @@ public:
     // Called when a project has to be saved again: an engine has learned, or was given, something.
     void on_change(std::function<void()> tell) { link_.on_change(std::move(tell)); }
 
-    // Not in the audio thread. False: the rate or the block is none, or memory is short.
+    // Not in the audio thread. False, and not active: the rate or the block is none, or there is no
+    // memory or no thread.
     bool activate(double rate_hz, uint32_t max_block);
     void deactivate() { active_ = false; }
     bool active() const { return active_; }
@@ -67,6 +68,7 @@ public:
     void reset();
 
     // In the audio thread. Inputs that are null are silent, outputs that are null are not written.
+    // Silence while it is not active.
     void process(const float* const* inputs, float* const* outputs, uint32_t samples,
                  const Transport& transport);
 

@@ -115,8 +115,7 @@ protected:
 
     void run(const float** inputs, float** outputs, uint32_t samples) override {
         const TimePosition& time = getTimePosition();
-        if (effect_.active())
-            effect_.process(inputs, outputs, samples, {int64_t(time.frame), time.playing});
+        effect_.process(inputs, outputs, samples, {int64_t(time.frame), time.playing});
         setLatency(effect_.latency());
     }
 

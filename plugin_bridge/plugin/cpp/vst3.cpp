@@ -198,8 +198,8 @@ public:
         if (!data || data->symbolic_sample_size != V3_SAMPLE_32)
             return V3_INVALID_ARG;
         auto* const changes = reinterpret_cast<ParameterChanges*>(data->input_params);
-        const bool plays = data->nframes > 0 && effect_.active();
-        take_changes(changes, plays ? data->nframes : 1);
+        const bool plays = data->nframes > 0;
+        take_changes(changes, plays && effect_.active() ? data->nframes : 1);
         if (plays)
             play(*data);
         if (auto* const told = reinterpret_cast<ParameterChanges*>(data->output_params))

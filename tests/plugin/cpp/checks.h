@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -66,6 +67,17 @@ inline double quickest_s(Action action) {
         least_s = std::min(least_s, now_s() - begun_s);
     }
     return least_s;
+}
+
+// Do something while the machine has no memory for anything large.
+template <typename Action>
+inline void without_memory(Action action) {
+    rlimit before;
+    getrlimit(RLIMIT_AS, &before);
+    const rlimit none = {1, before.rlim_max};
+    setrlimit(RLIMIT_AS, &none);
+    action();
+    setrlimit(RLIMIT_AS, &before);
 }
 
 // Unload the plugin's library, however often it was loaded.

@@ -72,6 +72,15 @@ CHECK(activation_twice_and_after_each_other_is_served) {
     }
 }
 
+CHECK(an_activation_that_fails_leaves_silence) {
+    Plugin plugin;
+    without_memory([&] { plugin.start(); });
+    std::vector<float> row(512, 1);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    plugin.run(rows, rows, 512);
+    REQUIRE(std::count(row.begin(), row.end(), 0.0f) == 512, "not silent");
+}
+
 CHECK(exit_with_an_instance_that_plays_is_clean) {
     static Plugin* const plugin = new Plugin;
     plugin->start();

@@ -126,6 +126,24 @@ CHECK(activation_twice_and_after_each_other_is_served) {
     }
 }
 
+#ifndef __SANITIZE_ADDRESS__  // which ends a program that has no memory
+CHECK(an_activation_that_fails_leaves_silence) {
+    Plugin plugin;
+    plugin.start();
+    require_dry_run(plugin, {512}, 4096, "active");
+    without_memory([&] {
+        v3_process_setup setup = {V3_REALTIME, V3_SAMPLE_32, 512, 48000};  // another ring is needed
+        REQUIRE(plugin.proc()->setup_processing(plugin.processor, &setup) != V3_OK, "there is memory");
+    });
+    std::vector<float> row(512, 1);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    REQUIRE(plugin.play(rows, rows, 512) == V3_OK, "process");
+    REQUIRE(std::count(row.begin(), row.end(), 0.0f) == 512, "not silent");
+    plugin.start(48000);
+    require_dry_run(plugin, {512}, 4096, "again");
+}
+#endif
+
 CHECK(absurd_setups_are_refused) {
     Plugin plugin;
     for (const double rate_hz : {0.0, -1.0, kNan, kInfinity}) {
