@@ -217,7 +217,7 @@ void Link::close_ring() {
 
 Ring Link::ring(double rate_hz, uint32_t outputs) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (memory_ && ring_rate_hz_ == rate_hz && ring_outputs_ == outputs)
+    if (memory_ && ring_fd_ >= 0 && ring_rate_hz_ == rate_hz && ring_outputs_ == outputs)
         return mapped();
     close_ring();
     stale_ = moved_ = true;
@@ -265,7 +265,8 @@ void Link::greet(Hello hello) {
         eventfd_write(wake_fd_, 1);
         return;
     }
-    wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd_ < 0)  // else there was no thread
+        wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread_ = std::thread([this] { work(); });
 }
 

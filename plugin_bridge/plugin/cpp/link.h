@@ -33,7 +33,7 @@ public:
     ~Link();
 
     // Have a ring for this rate and these outputs; keeps the one there is when it fits. Memory
-    // that cannot be shared (none is left) serves as well: then everything stays dry.
+    // that cannot be shared (none is left) serves until the next call: then everything stays dry.
     Ring ring(double rate_hz, uint32_t outputs);
 
     // Say hello, again if anything but names is new or live blocks have grown, and keep looking for an

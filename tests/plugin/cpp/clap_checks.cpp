@@ -268,6 +268,26 @@ CHECK(activation_waits_for_no_engine) {
     REQUIRE(now_s() - begun_s < 2, "20 activations took %.2f s", now_s() - begun_s);
 }
 
+CHECK(memory_that_could_not_be_shared_once_is_shared_when_there_is_some) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    engine.greeting();
+    rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    const rlimit none = {0, files.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    plugin.stop();
+    plugin.start(48000);
+    require_dry_run(plugin, {512}, 4096, "not shared");
+    setrlimit(RLIMIT_NOFILE, &files);
+    plugin.stop();
+    while (engine.is_greeted())  // of before
+        engine.greeting();
+    plugin.start(48000);
+    REQUIRE(engine.greeting().find("\"rate_hz\":48000,") != std::string::npos, "another rate");
+}
+
 CHECK(of_many_instances_one_starts_an_engine) {
     std::string folder = "/tmp/checks-XXXXXX";
     REQUIRE(mkdtemp(&folder[0]), "no folder");
