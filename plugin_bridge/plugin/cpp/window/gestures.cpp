@@ -14,6 +14,7 @@ constexpr double kPage_deg = 5;
 constexpr double kFine = 0.2;      // of a movement with Shift
 constexpr double kWheel_deg = 2;   // of the width
 constexpr double kGrasp = 7;       // so near a handle or an edge is meant
+constexpr double kLeastPush_s = 0.3;  // of Learn: sound is told of it with its next block
 constexpr uint32_t kDoubleClick_ms = 400;
 constexpr double kDoubleClickReach = 4;
 
@@ -72,6 +73,17 @@ void Gestures::drag(const Layout& layout, double x, bool fine) {
     move(drag_ == kEdge ? kWidth : kAzimuth, wanted_);
 }
 
+void Gestures::let_go() {
+    let_go_ = true;
+    if (drag_ != kLearning)
+        release();
+}
+
+void Gestures::tick() {
+    if (drag_ == kLearning && let_go_ && seconds() - learning_s_ >= kLeastPush_s)
+        release();
+}
+
 void Gestures::release() {
     if (drag_ == kLearning)
         surface_.set(kLearn, 0);
@@ -112,6 +124,8 @@ void Gestures::push(Button button) {
     case kNextButton: return step_instrument(1);
     case kLearnButton:
         drag_ = kLearning;
+        learning_s_ = seconds();
+        let_go_ = false;
         surface_.begin(kLearn);
         return surface_.set(kLearn, 1);
     case kModeButton: return surface_.touch(kMode, surface_.value(kMode) > 0.5f ? 0 : 1);

@@ -15,7 +15,9 @@ public:
     // Places are in the units of the layout; `fine` is with Shift.
     void press(const Layout& layout, double x, double y, bool fine, uint32_t time_ms);
     void drag(const Layout& layout, double x, bool fine);
-    void release();
+    void let_go();   // the mouse button
+    void release();  // end what has begun, at once
+    void tick();     // as time passes
     void wheel(const Layout& layout, double x, double y, int steps, bool fine);
     bool key(Key key, bool fine);  // false: it means nothing here
 
@@ -36,6 +38,8 @@ private:
     double last_x_ = 0, wanted_ = 0, side_ = 1;
     double pressed_x_ = 0, pressed_y_ = 0;
     uint32_t pressed_ms_ = 0;
+    double learning_s_ = 0;  // when Learn was pressed
+    bool let_go_ = false;    // of it, early
     bool pressed_before_ = false;
     const char* notice_ = "";
 };

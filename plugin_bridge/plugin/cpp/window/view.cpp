@@ -52,6 +52,7 @@ void View::adjust(uint32_t& width, uint32_t& height) const {
 void View::tick() {
     if (!window_.poll([this](const X11Window::Event& event) { handle(event); }))
         return;
+    gestures_.tick();
     const bool moved = look(), sounded = listen();
     if (!(moved || sounded || stale_))
         return;
@@ -68,7 +69,7 @@ void View::handle(const X11Window::Event& event) {
     const double x = event.x / scale_, y = event.y / scale_;
     switch (event.kind) {
     case X11Window::Event::kPress: return gestures_.press(layout, x, y, event.fine, event.time_ms);
-    case X11Window::Event::kRelease: return gestures_.release();
+    case X11Window::Event::kRelease: return gestures_.let_go();
     case X11Window::Event::kMotion: return gestures_.drag(layout, x, event.fine);
     case X11Window::Event::kWheel: return gestures_.wheel(layout, x, y, event.steps, event.fine);
     case X11Window::Event::kKey: gestures_.key(event.key, event.fine); return;
