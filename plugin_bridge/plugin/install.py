@@ -91,13 +91,8 @@ def uninstall() -> list[Path]:
     if not is_engine_running():
         places += [engine_socket().with_suffix(".lock"), *state_folder().iterdir()]
     for place in places:
-        if place.is_dir():
-            shutil.rmtree(place)
-        elif place.exists():
-            place.unlink()
-        else:
-            continue
-        removed.append(place)
+        if _remove(place):
+            removed.append(place)
     for folder in (config_folder(), state_folder(), runtime_folder()):
         with contextlib.suppress(OSError):  # something is in it
             folder.rmdir()
@@ -159,15 +154,28 @@ def _build(folder: Path) -> Path:
 def _replace(source: Path, place: Path) -> None:
     """Copy a bundle beside its place, then swap it in: a host never sees half of one."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.unlink(missing_ok=True)
+    fresh, former = (place.with_name(f".{place.name}.{word}") for word in ("new", "old"))
+    _remove(fresh)
+    _remove(former)
     if source.is_dir():
         shutil.copytree(source, fresh)
-        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(former)
     else:
         shutil.copy2(source, fresh)
     fresh.replace(place)
+    _remove(former)
+
+
+def _remove(place: Path) -> bool:
+    """Remove a folder, a file or a link, not what it leads to; return whether it was there."""
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place)
+    else:
+        return False
+    return True
 
 
 def _quoted(word: str) -> str:

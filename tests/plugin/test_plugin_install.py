@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -62,6 +63,50 @@ def test_an_installed_plugin_is_found_starts_its_engine_and_goes_without_a_trace
     assert stemsteer("plugin", "uninstall").returncode == 0
     assert files(engine_sandbox.folder) <= before
     assert "nothing" in stemsteer("plugin", "uninstall").stdout
+
+
+@pytest.fixture
+def bundles(tmp_path):
+    """A folder of bundles that hold one file each."""
+    for name in ("Stemsteer", "StemsteerSplit"):
+        (tmp_path / f"{name}.clap").write_text("new")
+        for kind in ("vst3", "lv2"):
+            (tmp_path / f"{name}.{kind}").mkdir()
+            (tmp_path / f"{name}.{kind}" / "manifest.ttl").write_text("new")
+    return tmp_path
+
+
+def test_bundles_that_are_links_are_replaced_and_taken_away_and_what_they_lead_to_stays(
+    engine_sandbox, bundles
+):
+    built = engine_sandbox.folder / "built"
+    built.mkdir()
+    (built / "Stemsteer.clap").write_text("mine")
+    (built / "Stemsteer.vst3").mkdir()
+    (built / "Stemsteer.vst3" / "mine").touch()
+
+    def link():
+        for kind in ("vst3", "clap"):
+            place = engine_sandbox.folder / f".{kind}" / f"Stemsteer.{kind}"
+            place.parent.mkdir(exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            place.unlink(missing_ok=True)
+            place.symlink_to(built / place.name)
+
+    before = files(engine_sandbox.folder)
+    link()
+    for _ in range(2):
+        done = stemsteer("plugin", "install", "--prebuilt", bundles)
+        assert done.returncode == 0, done.stderr
+        there = {path.name for path in (engine_sandbox.folder / ".vst3").iterdir()}
+        assert there == {"Stemsteer.vst3", "StemsteerSplit.vst3"}
+        manifest = engine_sandbox.folder / ".vst3" / "Stemsteer.vst3" / "manifest.ttl"
+        assert manifest.read_text() == "new"
+    link()
+    done = stemsteer("plugin", "uninstall")
+    assert done.returncode == 0, done.stderr
+    assert files(engine_sandbox.folder) <= before
+    assert (built / "Stemsteer.vst3" / "mine").exists()
 
 
 @pytest.mark.host
