@@ -79,9 +79,7 @@ def test_programs_have_neither_the_files_nor_the_ignored_signals_of_the_host(
         assert not int(ignored, 16) & 1 << (signal.SIGTERM - 1)
 
 
-def test_programs_find_the_users_models_timbres_and_settings(
-    engine_sandbox, tmp_path, monkeypatch
-):
+def test_programs_find_the_users_models_timbres_and_settings(engine_sandbox, tmp_path, monkeypatch):
     sources = [ROOT / "plugin_bridge/paths.py", ROOT / "realtime/folders.py"]
     sources.append(ROOT / "realtime/model.py")
     text = "".join(source.read_text() for source in sources)
