@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,16 +15,16 @@ _LINE = re.compile(
 
 
 def plugin_log() -> Path:
-    """Return where the plugins of all hosts log; the file need not be there."""
+    """Return where the plugins of all hosts log, before that in a `.1`; neither need be there."""
     return state_folder() / "plugin.log"
 
 
 def last_loss(within: timedelta = timedelta(days=1)) -> str:
     """Return when, where and what of the last incomplete bounce, empty if there is none lately."""
-    try:
-        lines = plugin_log().read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
+    lines: list[str] = []
+    for log in (plugin_log().with_suffix(".log.1"), plugin_log()):
+        with contextlib.suppress(FileNotFoundError):
+            lines += log.read_text(errors="replace").split("\n")
     for line in reversed(lines):
         if found := _LINE.match(line):
             when, host, what = found.groups()

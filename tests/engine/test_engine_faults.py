@@ -163,9 +163,9 @@ def test_an_offline_render_goes_on_with_a_new_engine_when_one_comes(engine_sandb
 def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine_sandbox, tmp_path):
     engine_sandbox.start(engine_sandbox.identity)
     x = noise(60 * RATE_HZ, scale=0.2)
-    run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", "track=Bass", gain=HALF_DB)
+    run = Run(tmp_path, x, "offline=1", f"blocks={BLOCK}", "track=Bass\nline", gain=HALF_DB)
     until(engine_sandbox.workers, "the track is served")
-    assert engine_sandbox.instances()[0]["name"] == "Bass"
+    assert engine_sandbox.instances()[0]["name"] == "Bass line"
     engine_sandbox.stop(signal.SIGKILL)
     begun_s = time.monotonic()
     y, facts = run.end()
@@ -175,8 +175,11 @@ def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine
     assert (kinds == 0).sum() < 8
     assert facts["outputs"][DROPOUTS] >= (kinds == 1).sum() - 8 > 0
     assert "were not processed" in engine_sandbox.plugin_log.read_text()
-    assert facts["log"].startswith("the offline render of Bass has ")  # the host shows it
-    assert "Bass" in last_loss()  # so does the doctor
+    assert facts["log"].startswith("the offline render of Bass line has ")  # the host shows it
+    assert "Bass line" in last_loss()  # so does the doctor
+    engine_sandbox.plugin_log.rename(f"{engine_sandbox.plugin_log}.1")  # as it does when it is long
+    engine_sandbox.plugin_log.write_text("2000-01-01 00:00:00 host: other\n")
+    assert "Bass line" in last_loss()
     assert not last_loss(timedelta(0))
 
 

@@ -38,6 +38,13 @@ constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 Starts starts;
 
+bool is_control(unsigned char sign) { return sign < 0x20 || sign == 0x7f; }
+
+std::string one_line(std::string text) {
+    std::replace_if(text.begin(), text.end(), is_control, ' ');
+    return text;
+}
+
 // A text for JSON, at most twice as long as it may be: all of a hello has to fit a message. A control
 // character is a space to the engine.
 std::string quoted(const std::string& text, size_t most_bytes = kNameBytes) {
@@ -45,7 +52,7 @@ std::string quoted(const std::string& text, size_t most_bytes = kNameBytes) {
     for (const unsigned char c : valid_utf8(text.substr(0, most_bytes))) {
         if (c == '"' || c == '\\')
             out += '\\';
-        out += c < 0x20 || c == 0x7f ? ' ' : char(c);
+        out += is_control(c) ? ' ' : char(c);
     }
     return out + "\"";
 }
@@ -187,7 +194,7 @@ void log_line(const std::string& text) {
     const time_t now = time(nullptr);
     tm local;
     std::strftime(when, sizeof when, "%F %T ", localtime_r(&now, &local));
-    const std::string line = when + host_name() + ": " + text + "\n";
+    const std::string line = when + host_name() + ": " + one_line(text) + "\n";
     if (fd >= 0 && write(fd, line.data(), line.size()) < 0)
         std::fprintf(stderr, "stemsteer: the log %s cannot be written\n", path.c_str());
     if (fd >= 0)
@@ -488,7 +495,7 @@ void Link::pause(int time_ms) {
 // What the user calls the instance, as far as it is known.
 std::string Link::called() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return hello_.label.empty() ? hello_.track : hello_.label;
+    return one_line(hello_.label.empty() ? hello_.track : hello_.label);
 }
 
 void Link::report_blocks() {
