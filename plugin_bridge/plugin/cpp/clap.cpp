@@ -30,11 +30,6 @@ const clap_plugin_descriptor_t kDescriptor = {
     STEMSTEER_DESCRIPTION, const_cast<const char**>(kFeatures),
 };
 
-void copy_text(char* to, size_t size, const std::string& text) {
-    if (size)
-        to[text.copy(to, size - 1)] = '\0';
-}
-
 class ClapPlugin {
 public:
     explicit ClapPlugin(const clap_host_t* host) : host_(host) {

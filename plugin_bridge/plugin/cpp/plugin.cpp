@@ -1,8 +1,10 @@
 // The plugin for DPF, which makes LV2 and the JACK program of it.
 #include <cstdio>
+#include <iterator>
 
 #include "DistrhoPlugin.hpp"
 #include "effect.h"
+#include "state.h"
 
 START_NAMESPACE_DISTRHO
 
@@ -10,19 +12,12 @@ using namespace stemsteer;
 
 namespace {
 
-struct PropertyInfo {
-    const char *key, *label, *initial;
+// Of the properties whose keys say less.
+const std::map<std::string, const char*> kLabels = {
+    {"uuid", "Identity"},
+    {"offline_policy", "Offline policy: wait, dry or silence"},
+    {"timbres", "Timbres that were learned or given"},
 };
-
-constexpr PropertyInfo kProperties[] = {
-    {"schema", "Schema", "1"},
-    {"uuid", "Identity", ""},
-    {"label", "Label", ""},
-    {"model", "Model", ""},
-    {"offline_policy", "Offline policy: wait, dry or silence", "wait"},
-    {"timbres", "Timbres that were learned or given", ""},
-};
-constexpr uint32_t kPropertyCount = sizeof kProperties / sizeof *kProperties;
 
 void set_choices(Parameter& parameter, const Control& control) {
     if (!control.choice_count)
@@ -43,7 +38,7 @@ const Effect& effect_of(const Plugin& plugin);
 
 class StemsteerPlugin : public Plugin {
 public:
-    StemsteerPlugin() : Plugin(kControlCount, 0, kPropertyCount) { setLatency(effect_.latency()); }
+    StemsteerPlugin() : Plugin(kControlCount, 0, uint32_t(initial_properties().size())) { setLatency(effect_.latency()); }
 
 protected:
     const char* getLabel() const override {
@@ -93,9 +88,12 @@ protected:
     }
 
     void initState(uint32_t index, State& state) override {
-        state.key = kProperties[index].key;
-        state.label = kProperties[index].label;
-        state.defaultValue = kProperties[index].initial;
+        const auto properties = initial_properties();
+        const auto& [key, initial] = *std::next(properties.begin(), index);
+        const auto label = kLabels.find(key);
+        state.key = key.c_str();
+        state.label = label == kLabels.end() ? key.c_str() : label->second;
+        state.defaultValue = initial.c_str();
         state.hints = kStateIsOnlyForDSP;
     }
 

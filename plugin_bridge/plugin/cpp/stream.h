@@ -136,8 +136,8 @@ private:
     Transport told_transport_;
     uint64_t told_at_ = 0;   // position of the last record; before `start_`: of an earlier stream
     uint64_t moved_at_ = 0;  // of the last one that moved a value
-    uint64_t block_at_ = 0, last_block_at_ = 0;  // where the host's last two blocks begin
     uint64_t reached_ = 0;   // where that value is reached
+    uint64_t block_at_ = 0, last_block_at_ = 0;  // where the host's last two blocks begin
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
     std::atomic<bool> offline_{false};

@@ -160,4 +160,9 @@ std::string valid_utf8(const std::string& text) {
     return out;
 }
 
+void copy_text(char* to, size_t size, const std::string& text) {
+    if (size)
+        to[text.copy(to, size - 1)] = '\0';
+}
+
 }  // namespace stemsteer

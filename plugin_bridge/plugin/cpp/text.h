@@ -26,4 +26,7 @@ std::u16string to_utf16(const std::string& text);
 std::string to_utf8(const char16_t* text, size_t units);
 std::string valid_utf8(const std::string& text);
 
+// As much of a text as there is room for, with a zero byte after it.
+void copy_text(char* to, size_t size, const std::string& text);
+
 }  // namespace stemsteer

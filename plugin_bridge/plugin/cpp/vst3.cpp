@@ -276,7 +276,7 @@ public:
     // --- ContextRequirements, InfoListener
 
     uint32_t V3_API get_process_context_requirements() override {
-        return V3_PROCESS_CTX_NEED_CONTINUOUS_TIME | V3_PROCESS_CTX_NEED_TRANSPORT_STATE;
+        return V3_PROCESS_CTX_NEED_TRANSPORT_STATE;  // the place in the song is always told
     }
 
     v3_result V3_API set_channel_context_infos(AttributeList* infos) override {

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "DistrhoPluginInfo.h"
+#include "text.h"
 #include "vst3_parameters.h"
 
 namespace stemsteer {

@@ -96,8 +96,4 @@ void copy_text(int16_t* to, size_t size, const std::string& text) {
     to[count] = 0;
 }
 
-void copy_text(char* to, size_t size, const std::string& text) {
-    to[text.copy(to, size - 1)] = '\0';
-}
-
 }  // namespace stemsteer

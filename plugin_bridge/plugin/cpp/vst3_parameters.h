@@ -30,6 +30,5 @@ v3_result read_text(v3_param_id id, const int16_t* text, double& normalized);
 
 // Copy a text into a field of `size` characters.
 void copy_text(int16_t* to, size_t size, const std::string& text);
-void copy_text(char* to, size_t size, const std::string& text);
 
 }  // namespace stemsteer
