@@ -60,7 +60,6 @@ public:
             return V3_INVALID_ARG;
         *info = {};
         fill(*info);
-        info->class_flags = V3_DISTRIBUTABLE;
         copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
         copy_text(info->name, sizeof info->name, DISTRHO_PLUGIN_NAME);
         copy_text(info->vendor, sizeof info->vendor, DISTRHO_PLUGIN_BRAND);
@@ -74,7 +73,6 @@ public:
             return V3_INVALID_ARG;
         *info = {};
         fill(*info);
-        info->class_flags = V3_DISTRIBUTABLE;
         copy_text(info->sub_categories, sizeof info->sub_categories, DISTRHO_PLUGIN_VST3_CATEGORIES);
         copy_text(info->name, 64, DISTRHO_PLUGIN_NAME);
         copy_text(info->vendor, 64, DISTRHO_PLUGIN_BRAND);

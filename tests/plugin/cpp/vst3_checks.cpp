@@ -41,6 +41,7 @@ CHECK(the_class_is_described_and_none_is_beyond_the_count) {
     REQUIRE(!std::strcmp(info.name, info2.name) && narrow(info3.name) == info.name, "%s", info.name);
     REQUIRE(info2.version[0] && narrow(info3.version) == info2.version, "version");
     REQUIRE(!std::strncmp(info2.sdk_version, "VST 3", 5), "SDK '%s': Cubase lists only VST 3", info2.sdk_version);
+    REQUIRE(!info2.class_flags && !info3.class_flags, "processor and controller are one object, not two");
     REQUIRE(v3_tuid_match(info.class_id, info2.class_id) && v3_tuid_match(info.class_id, info3.class_id), "ids");
     for (const int32_t index : {-1, 1, 2, 1000}) {
         REQUIRE(first_of(factory)->get_class_info(factory, index, &info) != V3_OK, "class %d", index);
