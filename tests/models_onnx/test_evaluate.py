@@ -282,7 +282,8 @@ def test_the_evaluation_ranks_oracle_peer_and_mixture(songs: Path) -> None:
     assert {row.si_sdr_db for row in again} == {0.0}
 
 
-def test_intervals_of_tables_are_over_songs(songs: Path) -> None:
+def test_intervals_of_tables_are_over_songs(songs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FEWEST_GROUPS", 2)
     judged = list(evaluation_scenes(opened(songs), 4, 0.5, keep_width=False))
     assert [scene.song for scene in judged] == [0, 1, 0, 1]
     rows, _ = evaluate([], judged, 20.0, 0)
