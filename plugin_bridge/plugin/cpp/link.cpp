@@ -5,6 +5,7 @@
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
+#include <exception>
 #include <fcntl.h>
 #include <fstream>
 #include <new>
@@ -326,21 +327,30 @@ void Link::work() {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the host's business
-    while (!quit_) {
-        presence_.expected.store(is_expected());
-        if (shake_hands())
-            stay();
-        leave();
-        if (quit_)
-            break;
-        if (presence_.used.load() && is_ours(autostart_file()) && !is_engine_there() &&
-            starts.begin(seconds()) && start_engine())
-            log_line("no engine was running: started one");
-        report_losses();
-        report_blocks();
-        pause(kRetry_ms);
+    for (bool last = false; !last;) {
+        last = quit_;
+        try {
+            last ? report_losses() : attempt();
+        } catch (const std::exception&) {  // no memory, say: the host goes on, and later there may be some
+            leave();
+        }
+        if (!last && !quit_)
+            pause(kRetry_ms);
     }
+}
+
+void Link::attempt() {
+    presence_.expected.store(is_expected());
+    if (shake_hands())
+        stay();
+    leave();
+    if (quit_)
+        return;
+    if (presence_.used.load() && is_ours(autostart_file()) && !is_engine_there() &&
+        starts.begin(seconds()) && start_engine())
+        log_line("no engine was running: started one");
     report_losses();
+    report_blocks();
 }
 
 void Link::leave() {

@@ -60,6 +60,7 @@ public:
 
 private:
     void work();
+    void attempt();
     enum Meeting { kRefused, kOutdated, kAccepted };
     bool shake_hands();
     Meeting meet();
