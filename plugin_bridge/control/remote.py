@@ -117,8 +117,7 @@ class SurfaceProxy(MemorySurface):
             self._values[instance, name] = self._moves[instance, name] = value
 
     def meters(self, instance: str) -> Meters:
-        if not self._stream:  # which brings them
-            self._ask(())
+        self._ask(())
         return self._shown.meters.get(instance, {})
 
     def facts(self, instance: str) -> Facts:
@@ -209,7 +208,12 @@ class SurfaceProxy(MemorySurface):
         return time.monotonic() - self._received_s > STALE_S
 
     def _ask(self, heard: Collection[str]) -> None:
-        """Ask for a snapshot with the sound of `heard`, if none so new is here or coming."""
+        """Ask for a snapshot with the sound of `heard`, if none so new is here or coming.
+
+        What a stream brings is not asked for beside it, also if it is late.
+        """
+        if self._stream and self._stream.heard.issuperset(heard):
+            return
         if self._is_stale() or not self._shown.sounds.keys() >= set(heard):
             with self._lock:
                 self._heard.update(heard)

@@ -131,8 +131,9 @@ def test_a_stream_comes_by_itself_at_its_pace_beside_moves(pair):
     ends, began_s = set(), time.monotonic()
 
     def followed():
-        if proxy.refresh({"guitar"}, 0.02):
-            ends.add(proxy.sound("guitar").end)
+        proxy.refresh({"guitar"}, 0.02)
+        if sound := proxy.sound("guitar"):
+            ends.add(sound.end)
         return len(ends) == 20
 
     proxy.set_value("bass", "gain", -6.0)

@@ -198,11 +198,13 @@ def test_the_buttons_are_instrument_learn_mode_and_bypass(host):
     near(host, "learn", 1)  # as long as it is held
     host.display.hand("mouseup", 1)
     near(host, "learn", 0)
+    moves_until(host, "learn 0;end learn;")
     time.sleep(0.5)
     host.display.hand("click", 1)
     near(host, "learn", 1)  # long enough for a block to see it
     near(host, "learn", 0)
-    assert host.ask("moves").endswith("begin learn;learn 1;learn 0;end learn;")
+    told = moves_until(host, "end learn;")
+    assert told == ["begin learn", "learn 1", "learn 0", "end learn"]
 
 
 def test_the_window_is_as_large_as_the_host_makes_it(host):
