@@ -76,6 +76,19 @@ class Decoder(Protocol):
         """Let go of the file."""
 
 
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file of libsndfile that stays where it is when it is told to go there.
+
+    soundfile does so behind every read, and a FLAC decoder searches and decodes again for it, which
+    takes longer than the reading.
+    """
+
+    def seek(self, frames: int, whence: int = soundfile.SEEK_SET) -> int:
+        here: int = super().seek(0, soundfile.SEEK_CUR)
+        is_there = whence == soundfile.SEEK_SET and frames == here
+        return here if is_there else super().seek(frames, whence)
+
+
 class LibsndfileDecoder:
     """A segment decoded by libsndfile. Raises ValueError if it is nothing that libsndfile knows."""
 
@@ -83,7 +96,7 @@ class LibsndfileDecoder:
         segment.view.seek(0)  # libsndfile takes the file to begin where it stands
         try:
             with _deferred_signals():
-                self._file = soundfile.SoundFile(segment.view)
+                self._file = _SoundFile(segment.view)
             self.format, self.subtype = str(self._file.format), str(self._file.subtype)
         except (soundfile.LibsndfileError, KeyError, TypeError) as error:  # KeyError: odd bits
             raise ValueError(str(error)) from error

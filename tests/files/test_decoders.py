@@ -12,7 +12,7 @@ import soundfile
 
 from plugin_bridge.files import decoders
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.files.containers import Segment
+from plugin_bridge.files.containers import Segment, find_segments
 from plugin_bridge.files.decoders import LibsndfileDecoder, ProcessDecoder
 from realtime.errors import StemsteerError
 from tests.support.audio_files import RATE_HZ, SAMPLES, sound
@@ -120,3 +120,27 @@ def test_a_signal_while_libsndfile_reads_acts_behind_the_read_and_takes_nothing_
     finally:
         signal.signal(number, before)
     assert not capfd.readouterr().err  # where an exception in a callback of C is told
+
+
+class CountedBytes(io.BytesIO):
+    taken = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+def test_a_file_that_is_read_on_and_on_is_read_once():
+    noise = np.random.default_rng(0).standard_normal((10 * RATE_HZ, 2)) / 10
+    written = io.BytesIO()
+    soundfile.write(written, noise, RATE_HZ, format="FLAC", subtype="PCM_16")
+    raw = CountedBytes(written.getvalue())
+    (segment,) = find_segments(raw, len(raw.getvalue()))
+    raw.taken = 0
+    decoder = LibsndfileDecoder(segment)
+    parts = []
+    while len(part := decoder.read(20_000, "float32")):
+        parts.append(part)
+    assert np.abs(np.concatenate(parts) - noise).max() < 2**-15
+    assert raw.taken < 1.2 * len(raw.getvalue())
