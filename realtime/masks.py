@@ -70,14 +70,22 @@ def are_plain(masks: NDArray[np.float32]) -> bool:
     return peak <= (MAX_GAIN / 2 if steered else MAX_GAIN)  # four times (8)² is 16²
 
 
-def as_gains(masks: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return masks (frames, targets, 1 or 2, bins) of the mixture or of left and right.
+def are_gains(masks: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return of each frame (frames,) whether its masks are gains of the mixture or of its sides.
 
-    None for filters in a direction, unless all of them are the same gain in every direction.
+    Filters in a direction are, where all of them are the same gain in every direction.
     """
     if masks.shape[2] != _STEERED_AXES:
-        return masks
-    return None if masks[:, :, 1:3].any() else masks[:, :, :1]
+        return np.ones(len(masks), np.bool_)
+    return np.logical_not(masks[:, :, 1:3].any((1, 2, 3)))
+
+
+def as_gains(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return masks that are gains as (frames, targets, 1 or 2, bins), of the mixture or its sides.
+
+    See `are_gains`.
+    """
+    return masks if masks.shape[2] != _STEERED_AXES else masks[:, :, :1]
 
 
 def apply_masks(

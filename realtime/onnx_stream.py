@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from realtime.conditions import WIDTH_DEG, Conditions, Outputs
 from realtime.errors import StemsteerError
 from realtime.spec import ALONE, MASK_AXES, ModelSpec
-from realtime.turns import in_turns
+from realtime.turns import cuts_between, in_parts, in_turns
 
 FREE_WHERE_ZERO = ("timbre", "against")
 """Conditions that say nothing where they are zeros, and may be left out."""
@@ -53,8 +53,8 @@ class OnnxStepper:
         """Step by several frames, as if they had come one by one."""
         frames, turns = spectrum.shape[0], len(self._alone)
         kinds = _kinds(conditions)
-        if cuts := [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]:
-            return self._in_parts(spectrum, conditions, cuts)
+        if cuts := cuts_between(kinds):
+            return in_parts(self.step, spectrum, conditions, cuts)
         first, self._next = self._next, (self._next + frames) % turns
         is_alone = "direction" not in self._spec.conditions or (kinds.size and kinds[0] == _ALONE)
         if is_alone and turns > 1:
@@ -82,18 +82,6 @@ class OnnxStepper:
         self._states.newest ^= 1
         alone.newest ^= 1
         return buffers.outputs
-
-    def _in_parts(
-        self, spectrum: NDArray[np.float32], conditions: Conditions, cuts: list[int]
-    ) -> Outputs:
-        """Step from cut to cut, so that how frames come in calls changes nothing."""
-        edges = [0, *cuts, spectrum.shape[0]]
-        parts: list[Outputs] = []
-        for first, last in itertools.pairwise(edges):
-            told = {name: value[first:last] for name, value in conditions.items()}
-            found = self.step(spectrum[first:last], told)
-            parts.append({name: array.copy() for name, array in found.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def reset(self) -> None:
         """Set every state to zero."""

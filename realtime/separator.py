@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from realtime.conditions import Conditions, ConditionSource, HeldConditions, che
 from realtime.joint import JointFilter
 from realtime.masks import (
     apply_masks,
+    are_gains,
     are_plain,
     as_gains,
     bounded_masks,
@@ -23,9 +25,12 @@ from realtime.model import Model, ModelStream
 from realtime.selection import SourceSelection, from_anywhere, from_directions
 from realtime.sliding import SlidingMasks
 from realtime.stft import AT_ONCE, MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
-from realtime.turns import TakingTurns
+from realtime.turns import TakingTurns, cuts_between
+from realtime.two_answers import TwoAnswers
 
 RESIDUAL = "residual"
+PRESSED_TIERS, MOST_ANSWERED_TWICE = ("direct", "live"), 2
+"""Where time is short, no more targets than these are answered twice; see `TwoAnswers`."""
 
 
 class Separator:
@@ -86,7 +91,7 @@ class Separator:
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
-        self._stream = self._begin(model, len(model.spec.targets) if select else len(names))
+        self._stream = self._begin(model, len(model.spec.targets) if select else len(names), tier)
         self._sliding = SlidingMasks(model, self.tier, len(names)) if self.tier.runs else None
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
@@ -192,10 +197,18 @@ class Separator:
         self._delayed = Fifo((2,), zeros=tier.latency)
         self._carry = np.zeros((stems - 1, 2, tier.synthesis - tier.hop), np.float32)
 
-    def _begin(self, model: Model, targets: int) -> ModelStream:
+    def _begin(self, model: Model, targets: int, tier: str) -> ModelStream:
+        share = model.spec.alone_share
+        if tier in PRESSED_TIERS and targets > MOST_ANSWERED_TWICE:
+            share = 0.0
+
+        def stream() -> ModelStream:
+            whole = model.stream(targets)
+            return TwoAnswers(whole, model.stream(targets), share) if share else whole
+
         if self.tier.turns == 1:
-            return model.stream(targets)
-        return TakingTurns([model.stream(targets) for _ in range(self.tier.turns)])
+            return stream()
+        return TakingTurns([stream() for _ in range(self.tier.turns)])
 
     def _feed(self, samples: Audio) -> None:
         """Separate as many whole hops as there are with these samples (2, n)."""
@@ -228,11 +241,7 @@ class Separator:
             estimates = self._from_directions(masks, spectra, conditions)
             pieces = [(slice(0, frames), slice(0, targets), estimates)]
         else:
-            azimuth_deg = self._azimuth_deg(conditions)
-            if self._joint and (gains := as_gains(masks)) is not None:
-                masks = self._joint.filters(gains, spectra, conditions["timbre"])
-                azimuth_deg = None
-            pieces = masked_in_pieces(masks, spectra, azimuth_deg, AT_ONCE)
+            pieces = self._masked(masks, spectra, conditions)
         if self.activity is not None and self.on_activity is not None:
             self.on_activity(self.frame - frames, self.activity)
         out = np.empty((targets + 1, 2, frames * hop), np.float32)
@@ -246,6 +255,24 @@ class Separator:
         self._delayed.push(samples)
         np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
         return out
+
+    def _masked(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> Iterator[tuple[slice, slice, Spectra]]:
+        """Apply the masks, those of frames in which all are gains by one filter for all targets.
+
+        Yields as `masked_in_pieces` does.
+        """
+        azimuth_deg = self._azimuth_deg(conditions)
+        joint = are_gains(masks) if self._joint else np.zeros(len(masks), np.bool_)
+        for first, last in itertools.pairwise([0, *cuts_between(joint), len(joint)]):
+            part = slice(first, last)
+            filters, where = masks[part], None if azimuth_deg is None else azimuth_deg[part]
+            if self._joint and joint[first]:
+                gains, where = as_gains(filters), None
+                filters = self._joint.filters(gains, spectra[part], conditions["timbre"][part])
+            for when, group, estimates in masked_in_pieces(filters, spectra[part], where, AT_ONCE):
+                yield slice(first + when.start, first + when.stop), group, estimates
 
     def _from_directions(
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions

@@ -1,9 +1,10 @@
-"""Several streams that take turns, frame by frame."""
+"""Frames of one call that are for several streams, or for several steps of one."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +64,20 @@ def in_turns(
                 found[name] = np.empty((frames, *array.shape[1:]), np.float32)
             found[name][every] = array
     return found
+
+
+def cuts_between(kinds: NDArray[Any]) -> list[int]:
+    """Return the frames whose kind is another than that of the frame before."""
+    return [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]
+
+
+def in_parts(
+    step: Step, spectrum: NDArray[np.float32], conditions: Conditions, cuts: Sequence[int]
+) -> Outputs:
+    """Step from cut to cut, so that how frames come in calls changes nothing."""
+    parts: list[Outputs] = []
+    for first, last in itertools.pairwise([0, *cuts, spectrum.shape[0]]):
+        told = {name: value[first:last] for name, value in conditions.items()}
+        found = step(spectrum[first:last], told)
+        parts.append({name: array.copy() for name, array in found.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

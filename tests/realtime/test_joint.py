@@ -266,3 +266,23 @@ def test_where_a_target_stood_is_forgotten() -> None:
     again.filters(masks, moved.sum(0), told(APART, frames))
     expected = apply_masks(again.filters(both, mixture, told(APART, 20)), mixture, None)
     assert level(found - expected) / level(expected) < 0.05
+
+
+def test_how_frames_come_in_calls_changes_nothing_where_a_direction_comes_and_goes():
+    def rule(frames, spectrum, conditions):
+        masks = np.full((len(frames), 2, 4, spectrum.shape[2]), 0.6, np.float32)
+        masks[:, :, 1:3] = 0.2 * (conditions["direction"][..., 1] < 90)[:, :, None, None]
+        return masks
+
+    def conditions(first_frame, frames):
+        at = np.arange(first_frame, first_frame + frames)
+        width_deg = np.where(at % 7 < 4, 90, 20)[:, None] * np.ones((1, 2))
+        direction = np.stack([np.full_like(width_deg, 10), width_deg], -1)
+        return {"direction": np.float32(direction), "timbre": told(APART, frames)}
+
+    sizes = {"direction": 2, "timbre": 4}
+    model = FakeModel(rule, fake_spec(conditions=sizes, mask_axes="steered", joint=True))
+    sound = noise(2, 40 * 256)
+    whole, parts = (Separator(model, 44_100, targets=2, conditions=conditions) for _ in range(2))
+    pieces = [parts.process(sound[:, k : k + 256]) for k in range(0, sound.shape[1], 256)]
+    np.testing.assert_array_equal(whole.process(sound), np.concatenate(pieces, axis=2))

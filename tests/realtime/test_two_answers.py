@@ -1,0 +1,146 @@
+"""A timbre in a direction is answered twice: by all that is told, and by the timbre alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from realtime import Separator
+from realtime.two_answers import TwoAnswers
+from tests.support.contract import verify_streaming
+from tests.support.fakes import LIVE, FakeModel, fake_spec
+
+SPEC = fake_spec(
+    tiers={"live": LIVE, "offline": LIVE},
+    conditions={"direction": 2, "timbre": 2, "against": 2},
+    alone_share=0.25,
+)
+ASIDE, ANYWHERE = (10.0, 20.0), (0.0, 90.0)
+FLUTE, NOBODY = (0.6, 0.8), (0.0, 0.0)
+
+
+def told_model() -> FakeModel:
+    """Masks that tell what was asked, and how many frames the state has seen, over 1000."""
+
+    def rule(frames, spectrum, conditions):
+        against = conditions.get("against", np.zeros((1, 1, 2)))
+        width_deg = conditions["direction"][..., 1]
+        told = width_deg / 90 + against.sum(-1) + conditions["timbre"].sum(-1) / 10
+        return (told + frames[:, None] / 1000)[..., None, None]
+
+    model = FakeModel(rule, SPEC)
+    model.activity = lambda frames: 0.5 + frames / 1000
+    return model
+
+
+def conditions(*targets):
+    """One frame of targets, each (direction, timbre, against)."""
+    columns = zip(*targets, strict=True)
+    names = ("direction", "timbre", "against")
+    return {n: np.array([c], np.float32) for n, c in zip(names, columns, strict=True)}
+
+
+def frames_of(*frames):
+    return {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
+
+
+def two_answers():
+    return TwoAnswers(told_model().stream(1), told_model().stream(1), 0.25)
+
+
+def step(stream, told):
+    frames = len(told["direction"])
+    found = stream.step(np.zeros((frames, 2, 5, 2), np.float32), told)
+    return found["masks"][:, :, 0, 0]
+
+
+BOTH = conditions((ASIDE, FLUTE, NOBODY))
+AGAINST = conditions((ANYWHERE, FLUTE, (0.5, 0.5)))
+DIRECTION = conditions((ASIDE, NOBODY, NOBODY))
+TIMBRE = conditions((ANYWHERE, FLUTE, NOBODY))
+
+
+@pytest.mark.parametrize(
+    ("told", "whole", "alone", "weight"),
+    [
+        (BOTH, 20 / 90 + 0.14, 1.14, 0.25),
+        (AGAINST, 1 + 1 + 0.14, 1.14, 0.25),
+        (conditions((ASIDE, (0.3, 0.4), NOBODY)), 20 / 90 + 0.07, 1.07, 0.125),
+        (conditions((ASIDE, (3, 4), NOBODY)), 20 / 90 + 0.7, 1.7, 0.25),
+        (DIRECTION, 20 / 90, 0, 0),
+        (TIMBRE, 0, 1.14, 1),
+    ],
+)
+def test_the_mean_of_two_answers_where_more_than_a_timbre_is_told(told, whole, alone, weight):
+    assert step(two_answers(), told) == pytest.approx((1 - weight) * whole + weight * alone)
+
+
+def test_a_target_without_a_timbre_has_one_answer_beside_one_that_has_two():
+    stream = TwoAnswers(told_model().stream(2), told_model().stream(2), 0.25)
+    masks = step(stream, conditions((ASIDE, NOBODY, NOBODY), (ASIDE, FLUTE, NOBODY)))
+    assert masks[0, 0] == pytest.approx(20 / 90)
+    assert masks[0, 1] == pytest.approx(0.75 * (20 / 90 + 0.14) + 0.25 * 1.14)
+
+
+@pytest.mark.parametrize("cuts", [(8,), (1,) * 8, (3, 5), (2, 1, 5)])
+def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
+    told = frames_of(BOTH, BOTH, TIMBRE, BOTH, DIRECTION, DIRECTION, BOTH, TIMBRE)
+    stream, first, seen = two_answers(), 0, []
+    for size in cuts:
+        some = {name: value[first : first + size] for name, value in told.items()}
+        seen.append(step(stream, some))
+        first += size
+    whole, alone = np.array([0, 1, 0, 0, 1, 2, 3, 0]), np.array([0, 1, 2, 3, 0, 0, 0, 1])
+    weight = np.array([0.25, 0.25, 1, 0.25, 0, 0, 0.25, 1])
+    states = (1 - weight) * whole + weight * alone
+    fresh = np.concatenate(
+        [step(two_answers(), {n: v[k : k + 1] for n, v in told.items()}) for k in range(8)]
+    )
+    np.testing.assert_allclose(1000 * (np.concatenate(seen) - fresh)[:, 0], states, atol=1e-3)
+
+
+def test_activity_is_a_mean_too_and_reset_begins_anew():
+    stream, nothing = two_answers(), np.zeros((1, 2, 5, 2), np.float32)
+    for _ in range(3):
+        found = stream.step(nothing, BOTH)
+    assert found["activity"] == pytest.approx(0.502)
+    stream.reset()
+    assert stream.step(nothing, BOTH)["activity"] == pytest.approx(0.5)
+
+
+def pointed(tier, targets):
+    separator = Separator(told_model(), 44_100, tier=tier, targets=targets)
+    for k in range(targets):
+        separator.set(k, azimuth_deg=10, width_deg=20, timbre=np.array(FLUTE, np.float32))
+    noise = np.random.default_rng(0).standard_normal((2, 8 * LIVE.hop)).astype(np.float32)
+    return separator.process(noise)[:targets]
+
+
+@pytest.mark.parametrize(
+    ("tier", "targets", "weight"), [("live", 2, 0.25), ("offline", 3, 0.25), ("live", 3, 0)]
+)
+def test_live_two_targets_at_most_are_answered_twice(tier, targets, weight):
+    mask = (1 - weight) * (20 / 90 + 0.14) + weight * 1.14
+    once = Separator(FakeModel(lambda *_: np.ones((1, 1, 1, 1)), SPEC), 44_100, tier=tier)
+    noise = np.random.default_rng(0).standard_normal((2, 8 * LIVE.hop)).astype(np.float32)
+    dry = once.process(noise)[0]
+    found = pointed(tier, targets)
+    off = np.abs(found - mask * dry).max() / np.abs(dry).max()
+    assert off < 0.02  # a state has seen up to 8 frames
+
+
+def test_the_contract_of_a_stream_holds():
+    def made():
+        separator = Separator(told_model(), 44_100)
+        separator.set(azimuth_deg=10, width_deg=20, timbre=np.array(FLUTE, np.float32))
+        return separator
+
+    verify_streaming(made)
+
+
+def test_a_share_is_of_a_model_that_takes_both():
+    assert type(SPEC).from_json(SPEC.to_json()).alone_share == 0.25
+    with pytest.raises(ValueError, match="alone_share is of timbres in directions"):
+        replace(SPEC, conditions={"timbre": 2})
+    with pytest.raises(ValueError, match=r"alone_share of the spec is 2\.0, expected 0 to 1"):
+        type(SPEC).from_json(SPEC.to_json().replace('"alone_share": 0.25', '"alone_share": 2.0'))
