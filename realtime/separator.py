@@ -29,8 +29,8 @@ from realtime.turns import TakingTurns, cuts_between
 from realtime.two_answers import TwoAnswers
 
 RESIDUAL = "residual"
-PRESSED_TIERS, MOST_ANSWERED_TWICE = ("direct", "live"), 2
-"""Where time is short, no more targets than these are answered twice; see `TwoAnswers`."""
+TWICE_TIER = "offline"
+"""Where there is time for two answers; see `TwoAnswers`."""
 
 
 class Separator:
@@ -198,9 +198,7 @@ class Separator:
         self._carry = np.zeros((stems - 1, 2, tier.synthesis - tier.hop), np.float32)
 
     def _begin(self, model: Model, targets: int, tier: str) -> ModelStream:
-        share = model.spec.alone_share
-        if tier in PRESSED_TIERS and targets > MOST_ANSWERED_TWICE:
-            share = 0.0
+        share = model.spec.alone_share if tier == TWICE_TIER else 0.0
 
         def stream() -> ModelStream:
             whole = model.stream(targets)

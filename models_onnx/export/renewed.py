@@ -14,6 +14,7 @@ from models_onnx.export.onnx_files import ExportError
 from models_onnx.export.separators import (
     OneMixture,
     OneStream,
+    answered_twice,
     export,
     with_directions_alone,
     with_timbres_alone,
@@ -76,7 +77,8 @@ def renew(
             spec = with_timbres_alone(spec, own)
         elif branch(model, "alone") is not None:
             alone = _alone(path, spec, Path(folder) / "alone.onnx")
-            spec = replace(spec, alone_turns=OnnxModel(alone).spec.alone_turns)
+            turns = OnnxModel(alone).spec.alone_turns
+            spec = answered_twice(replace(spec, alone_turns=turns))
         network = _network(path, spec, by_timbre="timbre" in spec.conditions)
         made = export(
             OneMixture(network, list(spec.conditions)),
