@@ -226,8 +226,9 @@ class EngineSandbox:
         return int(lines[-1].rsplit(" ", 1)[1])
 
     def status(self) -> dict | None:
+        """What the engine says of itself, however busy the machine; None if none is there."""
         with contextlib.suppress(StemsteerError):
-            return ask_status()
+            return ask_status(60.0)
         return None
 
     def instances(self) -> list[dict]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from pathlib import Path
 
@@ -25,19 +24,16 @@ class ServeProcess:
         self.port = own.osc_port()
         self.client = SimpleUDPClient("127.0.0.1", self.port)
 
-    def ask(
-        self, address: str, *arguments: object, within_s: float = 30.0
-    ) -> list[tuple[str, tuple[object, ...]]]:
-        """The messages that answer one."""
+    def ask(self, address: str, *arguments: object) -> list[tuple[str, tuple[object, ...]]]:
+        """The messages that answer one: all that come before the answer to a ping after it."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-            ear.settimeout(within_s)
-            ear.sendto(encode(address, arguments), ("127.0.0.1", self.port))
-            heard = []
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    heard += [(m.address, m.arguments) for m in decode(ear.recv(65_536))]
-                    ear.settimeout(0.2)
-            return heard
+            ear.settimeout(30)
+            for sent in (encode(address, arguments), encode("/stemsteer/ping", ())):
+                ear.sendto(sent, ("127.0.0.1", self.port))
+            heard: list[tuple[str, tuple[object, ...]]] = []
+            while "/stemsteer/pong" not in [answer for answer, _ in heard]:
+                heard += [(m.address, m.arguments) for m in decode(ear.recv(65_536))]
+            return heard[:-1]
 
     def send(self, address: str, value: float) -> None:
         """Move a control, and wait until the engine says that it is set."""
