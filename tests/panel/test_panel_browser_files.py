@@ -313,9 +313,8 @@ def test_another_rate_gets_sound_of_its_own_and_a_panel_without_a_file_none(pane
     surfaces[-1].close()
     sounds[-1].close()
     come(sounds, 2)
-    rates = page.evaluate("shown()")
-    assert [rate for rate, _ in rates] == [44_100, 48_000]
-    assert rates[0][1] == "closed"
+    assert [rate for rate, _ in page.evaluate("shown()")] == [44_100, 48_000]
+    until(lambda: page.evaluate("shown()[0][1]") == "closed", "the first is closed")
     player.clear()  # and then with none
     surfaces[-1].close()
     sounds[-1].close()

@@ -75,7 +75,7 @@ def test_the_end_of_a_panel_that_writes_stems_says_so_and_leaves_no_file(
         connect(f"ws://127.0.0.1:{port}/ws") as socket,
     ):
         socket.send(json.dumps({"player": {"write": 1}}))
-        assert begun.wait(20)
+        assert begun.wait(60)
         assert list(folder.glob(".*.part"))
     assert "the stems are not written" in capsys.readouterr().err
     assert not folder.exists()
