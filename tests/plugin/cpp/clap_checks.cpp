@@ -304,7 +304,9 @@ CHECK(of_many_instances_one_starts_an_engine) {
         plugins.back()->start();
         require_dry_run(*plugins.back(), {512}, 2048, "played");
     }
-    usleep(1000000);
+    for (int i = 0; i < 60000 && access(started.c_str(), F_OK); ++i)
+        usleep(1000);
+    usleep(1000000);  // for others
     file = std::fopen(started.c_str(), "r");
     REQUIRE(file, "none is started");
     int count = 0;
