@@ -92,7 +92,7 @@ def bench_panel(
                 late.append(watched(session, servers.pid, lambda: time.sleep(seconds))[0])
                 shares.append((processor_s(servers.pid) - before_s) / seconds)
                 pictures.send(None)
-                rates.append(pictures.recv() / seconds)
+                rates.append(pictures.recv())
         card.stop()
     hand, picture = (np.percentile(ms, (50, 95)) for ms in (hand_ms, picture_ms))
     return PanelBench(
@@ -155,7 +155,8 @@ def _seen_s(client: PanelClient, from_s: float, until_s: float) -> float:
 def _browsers(port: int, number: int) -> Iterator[Connection]:
     """Run a process with so many connections that read pictures.
 
-    What is sent to the connection begins and ends the counting; then it gives the pictures of one.
+    What is sent to the connection begins and ends the counting; then it gives the pictures of one
+    in a second.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -180,9 +181,9 @@ def _watch(port: int, number: int, control: Connection) -> None:
         thread.start()
     control.send(None)
     control.recv()
-    before = counts[0]
+    before, begun_s = counts[0], time.perf_counter()
     control.recv()
-    control.send(counts[0] - before)
+    control.send((counts[0] - before) / (time.perf_counter() - begun_s))
     ended.set()
     for thread in threads:
         thread.join()
