@@ -169,7 +169,7 @@ def test_an_offline_render_whose_engine_dies_ends_dry_and_shows_the_error(engine
     engine_sandbox.stop(signal.SIGKILL)
     begun_s = time.monotonic()
     y, facts = run.end()
-    assert time.monotonic() - begun_s < 15  # nothing hangs
+    assert time.monotonic() - begun_s < 60  # nothing hangs
     kinds = played(y, x, BLOCK)
     assert kinds[-1] == 1
     assert (kinds == 0).sum() < 8
@@ -193,7 +193,7 @@ def test_a_killed_host_leaves_no_process_and_no_file(engine_sandbox, tmp_path):
     run.process.wait()
     until(lambda: not os.path.exists(f"/proc/{worker}"), "the audio process is gone")
     until(lambda: not engine_sandbox.instances(), "the instance is gone")
-    assert shared_memory() <= before
+    until(lambda: shared_memory() <= before, "no file is left")  # those of others come and go
     assert sorted(os.listdir(engine_sandbox.runtime)) == ["engine.lock", "engine.sock"]
 
 
