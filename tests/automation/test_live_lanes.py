@@ -139,8 +139,8 @@ def test_osc_reaches_the_surface_within_five_milliseconds():
                 assert time.perf_counter() - began < 60
             return time.perf_counter() - began
 
-        for _ in range(20):  # a busy machine may be slow for some seconds
-            median_s = np.median([arrived_s(float(k % 40) + 1) for k in range(300)])
+        for _ in range(10):  # a busy machine may be slow for some seconds
+            median_s = np.median([arrived_s(float(k % 40) + 1) for k in range(100)])
             if median_s < 0.005:
                 break
     assert median_s < 0.005
