@@ -12,6 +12,8 @@ pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, BLOCK = 44_100, 256
 AT, LATE = 2 * RATE_HZ, 8
 """When it happens, and how many blocks may be late for what else the machine does."""
+TRIES = 4
+"""A busy machine may be late for longer; what is at fault is so every time."""
 
 
 def lost(y, x, seconds=2):
@@ -20,19 +22,35 @@ def lost(y, x, seconds=2):
     return int((kinds != 2).sum())
 
 
+def processes_of(run, engine_sandbox):
+    """The audio processes that have served a run when there are two, or at its end."""
+    seen = set()
+
+    def is_over():
+        seen.update(engine_sandbox.workers())
+        return len(seen) == 2 or run.process.poll() is not None
+
+    until(is_over, "another process serves it")
+    return seen
+
+
 def test_a_new_name_of_the_track_leaves_its_sound_and_its_process(engine_sandbox, tmp_path):
     engine_sandbox.start(engine_sandbox.identity)
     x = noise(5 * RATE_HZ)
-    with stalls() as stalled:
-        run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", "track=old", f"rename={AT}:new",
-                  gain=HALF_DB)  # fmt: skip
-        until(engine_sandbox.workers, "the track is served")
-        workers = engine_sandbox.workers()
-        until(lambda: engine_sandbox.instances()[0]["name"] == "new", "it is called otherwise")
-        assert engine_sandbox.workers() == workers
-        y, facts = run.end()
-    assert facts["outputs"][CONNECTED] == 1
-    late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+    for _ in range(TRIES):
+        with stalls() as stalled:
+            run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", "track=old", f"rename={AT}:new",
+                      gain=HALF_DB)  # fmt: skip
+            until(engine_sandbox.workers, "the track is served")
+            workers = engine_sandbox.workers()
+            until(lambda: engine_sandbox.instances()[0]["name"] == "new", "it is called otherwise")
+            assert engine_sandbox.workers() == workers
+            y, facts = run.end()
+        assert facts["outputs"][CONNECTED] == 1
+        late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+        if lost(y, x) <= late:
+            break
+        until(lambda: not engine_sandbox.instances(), "the instance is gone")
     assert lost(y, x) <= late, "about a hundred are lost where the engine is greeted anew"
 
 
@@ -40,16 +58,19 @@ def test_the_state_of_another_instance_takes_over_without_a_hole(engine_sandbox,
     engine_sandbox.start(engine_sandbox.identity)
     x, state = noise(5 * RATE_HZ), tmp_path / "state"
     Run(tmp_path, x[:, :RATE_HZ], "offline=1", f"save={state}", gain=HALF_DB).end()
-    until(lambda: not engine_sandbox.instances(), "the first instance is gone")
-    with stalls() as stalled:
-        run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", f"reload={AT}:{state}", gain=HALF_DB)
-        until(engine_sandbox.workers, "the track is served")
-        first = engine_sandbox.workers()
-        until(lambda: engine_sandbox.workers() not in ([], first), "another process serves it")
-        y, _ = run.end()
     words = state.read_bytes().split(b"\0")
     assert words[words.index(b"uuid") + 1].decode() not in ("", "0" * 32)
-    late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+    for _ in range(TRIES):
+        until(lambda: not engine_sandbox.instances(), "no instance is there")
+        with stalls() as stalled:
+            run = Run(tmp_path, x, f"blocks={BLOCK}", "paced=1", f"reload={AT}:{state}",
+                      gain=HALF_DB)  # fmt: skip
+            seen = processes_of(run, engine_sandbox)
+            y, _ = run.end()
+        late = LATE + int(stalled["stalled_s"] * RATE_HZ / BLOCK)
+        if len(seen) == 2 and lost(y, x) <= late:
+            break
+    assert len(seen) == 2, "another process serves it"
     assert lost(y, x) <= late, "about a hundred are lost without the process before"
     assert np.isfinite(y).all()
 
