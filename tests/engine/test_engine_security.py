@@ -216,14 +216,14 @@ def test_an_audio_process_ends_with_its_daemon_whatever_it_is_doing(engine_sandb
 
 def test_processes_that_hang_do_not_hold_up_the_end(engine_sandbox):
     engine_sandbox.start(engine_sandbox.identity)
-    tracks = [PluginClient() for _ in range(5)]
-    until(lambda: len(engine_sandbox.workers()) == 5, "all are served")
+    tracks = [PluginClient(timeout_s=60.0) for _ in range(4)]
+    until(lambda: len(engine_sandbox.workers()) == 4, "all are served")
     workers = engine_sandbox.workers()
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     began = time.monotonic()
     assert engine_sandbox.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 4.5  # one second for all, not for each
+    assert time.monotonic() - began < 3.8  # one second for all, not for each
     assert not any(runs(worker) for worker in workers)
     for track in tracks:
         track.close()
