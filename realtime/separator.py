@@ -202,7 +202,10 @@ class Separator:
 
         def stream() -> ModelStream:
             whole = model.stream(targets)
-            return TwoAnswers(whole, model.stream(targets), share) if share else whole
+            if not share:
+                return whole
+            hop_s = self.tier.turns * self.tier.hop / self.sample_rate
+            return TwoAnswers(whole, model.stream(targets), targets, share, hop_s)
 
         if self.tier.turns == 1:
             return stream()

@@ -172,7 +172,7 @@ class ModelSpec:
     alone_turns : hops between the frames that a state for timbres alone links, whose name begins
         with `ALONE`: each of them is kept so many times, and these take turns.
     alone_share : how much of a timbre in a direction, or against another, is answered by the timbre
-        alone, 0 to 1; see `realtime.two_answers`.
+        alone, 0 to 0.5, where that is as sure; see `realtime.two_answers`.
     """
 
     name: str

@@ -8,35 +8,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import WIDTH_DEG, Conditions, Outputs
+from realtime.joint import MEMORY_S
+from realtime.masks import apply_masks
+from realtime.spec import MASK_AXES
 from realtime.turns import cuts_between, in_parts
 
 if TYPE_CHECKING:
     from realtime.model import ModelStream
 
 _BY_MORE, _BY_BOTH, _BY_TIMBRE = range(3)  # what answers a frame
+_TINY = np.float32(1e-12)
+
+Floats = NDArray[np.float32]
 
 
 class TwoAnswers:
     """A stream in which a timbre in a direction, or against another timbre, is answered twice.
 
     A network that hears where sounds are and one that hears what they are err in other places, so
-    the mean of their masks is better than either. With the share s and the timbre t of a target::
+    a mean of their masks is better than either, with more of the answer that is surer. With the
+    share s, the timbre t of a target and the doubts d of all that is told and e of t alone::
 
-        masks = (1 − w) · masks by all that is told + w · masks by t alone,    w = s · min(|t|, 1)
+        masks = (1 − w) · masks by all that is told + w · masks by t alone
+        w = 2 s · d / (d + e) · min(|t|, 1)
+        d = Σ g (1 − g) |x|² / Σ g² |x|²    over bins and the last `MEMORY_S`
 
-    Frames in which only directions are told, or only timbres, are answered once.
+    of the mixture x and the gains g of the answer. The mask of a bin in which one sound dominates
+    is near 0 or 1. Frames in which only directions are told, or only timbres, are answered once.
 
     Parameters
     ----------
     whole, alone : streams of one model that takes a direction and a timbre.
-    share : of the answer by the timbre alone, 0 to 1.
+    targets : of these streams.
+    share : of the answer by the timbre alone, 0 to 0.5, where both are as sure.
+    hop_s : seconds from a frame to the next.
     """
 
-    def __init__(self, whole: ModelStream, alone: ModelStream, share: float) -> None:
-        self._whole, self._alone, self._share = whole, alone, np.float32(share)
+    def __init__(
+        self, whole: ModelStream, alone: ModelStream, targets: int, share: float, hop_s: float
+    ) -> None:
+        self._whole, self._alone, self._targets = whole, alone, targets
+        self._share, self._keep = np.float32(share), np.float32(np.exp(-hop_s / MEMORY_S))
         self._last = _BY_BOTH  # what answered the last frame
+        self.reset()
 
-    def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+    def step(self, spectrum: Floats, conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
         kinds = _kinds(conditions)
         if cuts := cuts_between(kinds):
@@ -56,19 +72,46 @@ class TwoAnswers:
         """Set every state to its start."""
         self._whole.reset()
         self._alone.reset()
+        self._last = _BY_BOTH
+        self._heard = np.zeros((2, 2, self._targets), np.float32)  # sums of each answer's doubt
 
-    def _mean(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
-        timbre = conditions["timbre"]
+    def _mean(self, spectrum: Floats, conditions: Conditions) -> Outputs:
+        timbre, azimuth_deg = conditions["timbre"], conditions["direction"][..., 0]
         anywhere = np.zeros((*timbre.shape[:2], 2), np.float32)
         anywhere[..., 1] = WIDTH_DEG[1]
         found = dict(self._whole.step(spectrum, conditions))
         other = self._alone.step(spectrum, {"direction": anywhere, "timbre": timbre})
+        doubts = self._doubts(spectrum, [found["masks"], other["masks"]], azimuth_deg)
         length = np.sqrt(np.square(timbre).sum(-1))
-        weight = self._share * np.minimum(length, np.float32(1))
+        weight = 2 * self._share * np.minimum(length, np.float32(1)) * doubts
         for name, array in found.items():
             own = weight.reshape(*weight.shape, *[1] * (array.ndim - 2))
             found[name] = array + own * (other[name] - array)
         return found
+
+    def _doubts(self, spectrum: Floats, answers: list[Floats], azimuth_deg: Floats) -> Floats:
+        """Return the share of the first answer in the doubts of both, (frames, targets)."""
+        spectra = np.ascontiguousarray(spectrum).view(np.complex64)[..., 0]
+        mixture = _power(spectra)[:, None]
+        sums = np.empty((len(spectrum), *self._heard.shape), np.float32)
+        for k, masks in enumerate(answers):
+            steered = masks.shape[2] == MASK_AXES["steered"]
+            taken = _power(apply_masks(masks, spectra, azimuth_deg if steered else None))
+            taken = np.minimum(taken, mixture)
+            sums[:, k, 0] = (np.sqrt(taken * mixture) - taken).sum(-1)
+            sums[:, k, 1] = taken.sum(-1)
+        for frame, new in enumerate(sums):
+            self._heard = self._keep * self._heard + new
+            sums[frame] = self._heard
+        doubts = (sums[:, :, 0] + _TINY) / (sums[:, :, 1] + _TINY)
+        share: Floats = doubts[:, 0] / doubts.sum(1)
+        return share
+
+
+def _power(spectra: NDArray[np.complex64]) -> Floats:
+    """Return the power (..., bins) of both sides (..., 2, bins)."""
+    power: Floats = (np.square(spectra.real) + np.square(spectra.imag)).sum(-2)
+    return power
 
 
 def _kinds(conditions: Conditions) -> NDArray[np.int8]:

@@ -18,6 +18,7 @@ SPEC = fake_spec(
 )
 ASIDE, ANYWHERE = (10.0, 20.0), (0.0, 90.0)
 FLUTE, NOBODY = (0.6, 0.8), (0.0, 0.0)
+HOP_S = LIVE.hop / 44_100
 
 
 def told_model() -> FakeModel:
@@ -52,7 +53,7 @@ def pointed(tier):
 
 
 def two_answers():
-    return TwoAnswers(told_model().stream(1), told_model().stream(1), 0.25)
+    return TwoAnswers(told_model().stream(1), told_model().stream(1), 1, 0.25, HOP_S)
 
 
 def step(stream, told):
@@ -83,7 +84,7 @@ def test_the_mean_of_two_answers_where_more_than_a_timbre_is_told(told, whole, a
 
 
 def test_a_target_without_a_timbre_has_one_answer_beside_one_that_has_two():
-    stream = TwoAnswers(told_model().stream(2), told_model().stream(2), 0.25)
+    stream = TwoAnswers(told_model().stream(2), told_model().stream(2), 2, 0.25, HOP_S)
     masks = step(stream, conditions((ASIDE, NOBODY, NOBODY), (ASIDE, FLUTE, NOBODY)))
     assert masks[0, 0] == pytest.approx(20 / 90)
     assert masks[0, 1] == pytest.approx(0.75 * (20 / 90 + 0.14) + 0.25 * 1.14)
@@ -106,6 +107,37 @@ def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
     np.testing.assert_allclose(1000 * (np.concatenate(seen) - fresh)[:, 0], states, atol=1e-3)
 
 
+def test_more_of_the_answer_that_is_surer():
+    whole, alone = (FakeModel(lambda *_, m=m: np.full((1, 1, 1, 1), m), SPEC) for m in (0.5, 0.9))
+    stream = TwoAnswers(whole.stream(1), alone.stream(1), 1, 0.25, HOP_S)
+    spectrum = np.random.default_rng(0).standard_normal((4, 2, 64, 2)).astype(np.float32)
+    masks = stream.step(spectrum, frames_of(*[BOTH] * 4))["masks"]
+    doubt, other = 0.5 * 0.5 / 0.5**2, 0.9 * 0.1 / 0.9**2
+    weight = 2 * 0.25 * doubt / (doubt + other)
+    np.testing.assert_allclose(masks, (1 - weight) * 0.5 + weight * 0.9, rtol=1e-4)
+
+
+def test_a_doubt_is_remembered_for_some_seconds():
+    def rule(frames, *_):
+        return np.where(frames < 100, 0.5, 0.9)[:, None, None, None]
+
+    other = FakeModel(lambda *_: np.full((1, 1, 1, 1), 0.8), SPEC)
+    stream = TwoAnswers(FakeModel(rule, SPEC).stream(1), other.stream(1), 1, 0.25, HOP_S)
+    spectrum = np.random.default_rng(0).standard_normal((1000, 2, 64, 2)).astype(np.float32)
+    told = frames_of(*[BOTH] * 1000)
+    masks = stream.step(spectrum, told)["masks"][:, 0, 0, 0]
+    before, after = 2 * 0.25 * 1 / (1 + 0.25), 2 * 0.25 * (1 / 9) / (1 / 9 + 0.25)
+    assert masks[99] == pytest.approx(0.5 + before * 0.3, abs=1e-3)
+    assert masks[100] == pytest.approx(0.9 - before * 0.1, abs=5e-3)
+    assert masks[-1] == pytest.approx(0.9 - after * 0.1, abs=5e-3)
+    stream.reset()
+    parts = [
+        stream.step(spectrum[k : k + 1], {n: v[k : k + 1] for n, v in told.items()})["masks"]
+        for k in range(1000)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts)[:, 0, 0, 0], masks)
+
+
 def test_activity_is_a_mean_too_and_reset_begins_anew():
     stream, nothing = two_answers(), np.zeros((1, 2, 5, 2), np.float32)
     for _ in range(3):
@@ -115,7 +147,7 @@ def test_activity_is_a_mean_too_and_reset_begins_anew():
     assert stream.step(nothing, BOTH)["activity"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("tier", "weight"), [("offline", 0.25), ("live", 0)])
+@pytest.mark.parametrize(("tier", "weight"), [("offline", 0.5), ("live", 0)])  # t alone is sure
 def test_there_is_time_for_two_answers_offline(tier, weight):
     sound = noise(2, 8 * LIVE.hop)
     found = pointed(tier).process(sound)[0]
@@ -132,5 +164,5 @@ def test_a_share_is_of_a_model_that_takes_both():
     assert type(SPEC).from_json(SPEC.to_json()).alone_share == 0.25
     with pytest.raises(ValueError, match="alone_share is of timbres in directions"):
         replace(SPEC, conditions={"timbre": 2})
-    with pytest.raises(ValueError, match=r"alone_share of the spec is 2\.0, expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"alone_share of the spec is 2\.0, expected 0 to 0\.5"):
         type(SPEC).from_json(SPEC.to_json().replace('"alone_share": 0.25', '"alone_share": 2.0'))
