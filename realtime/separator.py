@@ -198,14 +198,14 @@ class Separator:
         self._carry = np.zeros((stems - 1, 2, tier.synthesis - tier.hop), np.float32)
 
     def _begin(self, model: Model, targets: int, tier: str) -> ModelStream:
-        share = model.spec.alone_share if tier == TWICE_TIER else 0.0
+        twice = model.spec.two_answers and tier == TWICE_TIER
 
         def stream() -> ModelStream:
             whole = model.stream(targets)
-            if not share:
+            if not twice:
                 return whole
             hop_s = self.tier.turns * self.tier.hop / self.sample_rate
-            return TwoAnswers(whole, model.stream(targets), targets, share, hop_s)
+            return TwoAnswers(whole, model.stream(targets), targets, hop_s)
 
         if self.tier.turns == 1:
             return stream()

@@ -171,8 +171,8 @@ class ModelSpec:
         `realtime.joint`; else each is its own mask.
     alone_turns : hops between the frames that a state for timbres alone links, whose name begins
         with `ALONE`: each of them is kept so many times, and these take turns.
-    alone_share : how much of a timbre in a direction, or against another, is answered by the timbre
-        alone, 0 to 0.5, where that is as sure; see `realtime.two_answers`.
+    two_answers : whether a timbre in a direction, or against another, is answered by the timbre
+        alone as well, where there is time; see `realtime.two_answers`.
     """
 
     name: str
@@ -190,7 +190,7 @@ class ModelSpec:
     gains_db: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     joint: bool = False
     alone_turns: int = 1
-    alone_share: float = 0.0
+    two_answers: bool = False
 
     def __post_init__(self) -> None:
         if self.mask_axes not in MASK_AXES:
@@ -217,8 +217,8 @@ class ModelSpec:
             raise ValueError("a joint filter is of targets with timbres: joint needs 'timbre'")
         if self.alone_turns > 1 and not size:
             raise ValueError("states for timbres alone take turns: alone_turns needs 'timbre'")
-        if self.alone_share and not (size and "direction" in self.inputs):
-            raise ValueError("alone_share is of timbres in directions: it needs both conditions")
+        if self.two_answers and not (size and "direction" in self.inputs):
+            raise ValueError("two_answers are of timbres in directions: it needs both conditions")
         if self.has_runs:
             self._check_runs()
 

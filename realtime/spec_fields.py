@@ -38,12 +38,11 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     for name, size in fields.get("conditions", {}).items():
         _check_whole(f"the condition {name!r}", size, 1, MAX_SIZE)
     _check_targets(fields.get("targets", ()))
-    if not isinstance(fields.get("joint", False), bool):
-        raise ValueError(f"joint of the spec is {_short(fields['joint'])}, expected true or false")
+    for name in ("joint", "two_answers"):
+        if not isinstance(fields.get(name, False), bool):
+            value = _short(fields[name])
+            raise ValueError(f"{name} of the spec is {value}, expected true or false")
     _check_whole("alone_turns", fields.get("alone_turns", 1), 1, MAX_TURNS)
-    share = fields.get("alone_share", 0.0)
-    if not (_is_number(share) and 0 <= share <= 0.5):
-        raise ValueError(f"alone_share of the spec is {_short(share)}, expected 0 to 0.5")
     for name, tier in fields.get("tiers", {}).items():
         _check_tier(name, tier)
     for name, vector in fields.get("classes", {}).items():

@@ -27,10 +27,10 @@ class TwoAnswers:
 
     A network that hears where sounds are and one that hears what they are err in other places, so
     a mean of their masks is better than either, with more of the answer that is surer. With the
-    share s, the timbre t of a target and the doubts d of all that is told and e of t alone::
+    timbre t of a target, and the doubts d of the answer by all that is told and e of that by t::
 
         masks = (1 − w) · masks by all that is told + w · masks by t alone
-        w = 2 s · d / (d + e) · min(|t|, 1)
+        w = d / (d + e) · min(|t|, 1)
         d = Σ g (1 − g) |x|² / Σ g² |x|²    over bins and the last `MEMORY_S`
 
     of the mixture x and the gains g of the answer. The mask of a bin in which one sound dominates
@@ -40,15 +40,12 @@ class TwoAnswers:
     ----------
     whole, alone : streams of one model that takes a direction and a timbre.
     targets : of these streams.
-    share : of the answer by the timbre alone, 0 to 0.5, where both are as sure.
     hop_s : seconds from a frame to the next.
     """
 
-    def __init__(
-        self, whole: ModelStream, alone: ModelStream, targets: int, share: float, hop_s: float
-    ) -> None:
+    def __init__(self, whole: ModelStream, alone: ModelStream, targets: int, hop_s: float) -> None:
         self._whole, self._alone, self._targets = whole, alone, targets
-        self._share, self._keep = np.float32(share), np.float32(np.exp(-hop_s / MEMORY_S))
+        self._keep = np.float32(np.exp(-hop_s / MEMORY_S))
         self._last = _BY_BOTH  # what answered the last frame
         self.reset()
 
@@ -83,7 +80,7 @@ class TwoAnswers:
         other = self._alone.step(spectrum, {"direction": anywhere, "timbre": timbre})
         doubts = self._doubts(spectrum, [found["masks"], other["masks"]], azimuth_deg)
         length = np.sqrt(np.square(timbre).sum(-1))
-        weight = 2 * self._share * np.minimum(length, np.float32(1)) * doubts
+        weight = np.minimum(length, np.float32(1)) * doubts
         for name, array in found.items():
             own = weight.reshape(*weight.shape, *[1] * (array.ndim - 2))
             found[name] = array + own * (other[name] - array)

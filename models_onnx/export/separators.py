@@ -20,8 +20,6 @@ from realtime.spec import ALONE, METADATA_KEY, ModelSpec
 
 STEPS = 200
 TOLERANCE = 1e-4
-ALONE_SHARE = 0.35
-"""Of the answer by a timbre alone where more is told: what was best on songs of the validation."""
 
 
 class OneStream(nn.Module):
@@ -138,8 +136,8 @@ def with_timbres_alone(spec: ModelSpec, own: ModelSpec) -> ModelSpec:
 
 
 def answered_twice(spec: ModelSpec) -> ModelSpec:
-    """Return the spec of a joined model whose network of timbres alone has its share elsewhere."""
-    return replace(spec, alone_share=ALONE_SHARE if "direction" in spec.conditions else 0.0)
+    """Return the spec of a joined model whose network of timbres alone is asked elsewhere, too."""
+    return replace(spec, two_answers="direction" in spec.conditions)
 
 
 def _dynamic_axes(

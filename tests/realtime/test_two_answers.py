@@ -14,7 +14,7 @@ from tests.support.signals import noise
 SPEC = fake_spec(
     tiers={"live": LIVE, "offline": LIVE},
     conditions={"direction": 2, "timbre": 2, "against": 2},
-    alone_share=0.25,
+    two_answers=True,
 )
 ASIDE, ANYWHERE = (10.0, 20.0), (0.0, 90.0)
 FLUTE, NOBODY = (0.6, 0.8), (0.0, 0.0)
@@ -53,7 +53,7 @@ def pointed(tier):
 
 
 def two_answers():
-    return TwoAnswers(told_model().stream(1), told_model().stream(1), 1, 0.25, HOP_S)
+    return TwoAnswers(told_model().stream(1), told_model().stream(1), 1, HOP_S)
 
 
 def step(stream, told):
@@ -71,10 +71,10 @@ TIMBRE = conditions((ANYWHERE, FLUTE, NOBODY))
 @pytest.mark.parametrize(
     ("told", "whole", "alone", "weight"),
     [
-        (BOTH, 20 / 90 + 0.14, 1.14, 0.25),
-        (AGAINST, 1 + 1 + 0.14, 1.14, 0.25),
-        (conditions((ASIDE, (0.3, 0.4), NOBODY)), 20 / 90 + 0.07, 1.07, 0.125),
-        (conditions((ASIDE, (3, 4), NOBODY)), 20 / 90 + 0.7, 1.7, 0.25),
+        (BOTH, 20 / 90 + 0.14, 1.14, 0.5),
+        (AGAINST, 1 + 1 + 0.14, 1.14, 0.5),
+        (conditions((ASIDE, (0.3, 0.4), NOBODY)), 20 / 90 + 0.07, 1.07, 0.25),
+        (conditions((ASIDE, (3, 4), NOBODY)), 20 / 90 + 0.7, 1.7, 0.5),
         (DIRECTION, 20 / 90, 0, 0),
         (TIMBRE, 0, 1.14, 1),
     ],
@@ -84,10 +84,10 @@ def test_the_mean_of_two_answers_where_more_than_a_timbre_is_told(told, whole, a
 
 
 def test_a_target_without_a_timbre_has_one_answer_beside_one_that_has_two():
-    stream = TwoAnswers(told_model().stream(2), told_model().stream(2), 2, 0.25, HOP_S)
+    stream = TwoAnswers(told_model().stream(2), told_model().stream(2), 2, HOP_S)
     masks = step(stream, conditions((ASIDE, NOBODY, NOBODY), (ASIDE, FLUTE, NOBODY)))
     assert masks[0, 0] == pytest.approx(20 / 90)
-    assert masks[0, 1] == pytest.approx(0.75 * (20 / 90 + 0.14) + 0.25 * 1.14)
+    assert masks[0, 1] == pytest.approx((20 / 90 + 0.14 + 1.14) / 2)
 
 
 @pytest.mark.parametrize("cuts", [(8,), (1,) * 8, (3, 5), (2, 1, 5)])
@@ -99,7 +99,7 @@ def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
         seen.append(step(stream, some))
         first += size
     whole, alone = np.array([0, 1, 0, 0, 1, 2, 3, 0]), np.array([0, 1, 2, 3, 0, 0, 0, 1])
-    weight = np.array([0.25, 0.25, 1, 0.25, 0, 0, 0.25, 1])
+    weight = np.array([0.5, 0.5, 1, 0.5, 0, 0, 0.5, 1])
     states = (1 - weight) * whole + weight * alone
     fresh = np.concatenate(
         [step(two_answers(), {n: v[k : k + 1] for n, v in told.items()}) for k in range(8)]
@@ -109,11 +109,11 @@ def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
 
 def test_more_of_the_answer_that_is_surer():
     whole, alone = (FakeModel(lambda *_, m=m: np.full((1, 1, 1, 1), m), SPEC) for m in (0.5, 0.9))
-    stream = TwoAnswers(whole.stream(1), alone.stream(1), 1, 0.25, HOP_S)
+    stream = TwoAnswers(whole.stream(1), alone.stream(1), 1, HOP_S)
     spectrum = np.random.default_rng(0).standard_normal((4, 2, 64, 2)).astype(np.float32)
     masks = stream.step(spectrum, frames_of(*[BOTH] * 4))["masks"]
     doubt, other = 0.5 * 0.5 / 0.5**2, 0.9 * 0.1 / 0.9**2
-    weight = 2 * 0.25 * doubt / (doubt + other)
+    weight = doubt / (doubt + other)
     np.testing.assert_allclose(masks, (1 - weight) * 0.5 + weight * 0.9, rtol=1e-4)
 
 
@@ -122,11 +122,11 @@ def test_a_doubt_is_remembered_for_some_seconds():
         return np.where(frames < 100, 0.5, 0.9)[:, None, None, None]
 
     other = FakeModel(lambda *_: np.full((1, 1, 1, 1), 0.8), SPEC)
-    stream = TwoAnswers(FakeModel(rule, SPEC).stream(1), other.stream(1), 1, 0.25, HOP_S)
+    stream = TwoAnswers(FakeModel(rule, SPEC).stream(1), other.stream(1), 1, HOP_S)
     spectrum = np.random.default_rng(0).standard_normal((1000, 2, 64, 2)).astype(np.float32)
     told = frames_of(*[BOTH] * 1000)
     masks = stream.step(spectrum, told)["masks"][:, 0, 0, 0]
-    before, after = 2 * 0.25 * 1 / (1 + 0.25), 2 * 0.25 * (1 / 9) / (1 / 9 + 0.25)
+    before, after = 1 / (1 + 0.25), (1 / 9) / (1 / 9 + 0.25)
     assert masks[99] == pytest.approx(0.5 + before * 0.3, abs=1e-3)
     assert masks[100] == pytest.approx(0.9 - before * 0.1, abs=5e-3)
     assert masks[-1] == pytest.approx(0.9 - after * 0.1, abs=5e-3)
@@ -147,7 +147,7 @@ def test_activity_is_a_mean_too_and_reset_begins_anew():
     assert stream.step(nothing, BOTH)["activity"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("tier", "weight"), [("offline", 0.5), ("live", 0)])  # t alone is sure
+@pytest.mark.parametrize(("tier", "weight"), [("offline", 1), ("live", 0)])  # t alone is sure
 def test_there_is_time_for_two_answers_offline(tier, weight):
     sound = noise(2, 8 * LIVE.hop)
     found = pointed(tier).process(sound)[0]
@@ -160,9 +160,9 @@ def test_the_contract_of_a_stream_holds():
     verify_streaming(lambda: pointed("offline"))
 
 
-def test_a_share_is_of_a_model_that_takes_both():
-    assert type(SPEC).from_json(SPEC.to_json()).alone_share == 0.25
-    with pytest.raises(ValueError, match="alone_share is of timbres in directions"):
+def test_two_answers_are_of_a_model_that_takes_a_direction_and_a_timbre():
+    assert type(SPEC).from_json(SPEC.to_json()).two_answers
+    with pytest.raises(ValueError, match="two_answers are of timbres in directions"):
         replace(SPEC, conditions={"timbre": 2})
-    with pytest.raises(ValueError, match=r"alone_share of the spec is 2\.0, expected 0 to 0\.5"):
-        type(SPEC).from_json(SPEC.to_json().replace('"alone_share": 0.25', '"alone_share": 2.0'))
+    with pytest.raises(ValueError, match="two_answers of the spec is 'yes', expected true or"):
+        type(SPEC).from_json(SPEC.to_json().replace('"two_answers": true', '"two_answers": "yes"'))
