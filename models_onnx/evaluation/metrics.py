@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import fast_bss_eval
 import museval
@@ -184,24 +185,42 @@ def interval(
     Parameters
     ----------
     groups : of each value, as the song that it is of. Values of a group share its chances, so whole
-        groups are drawn, if there are `FEWEST_GROUPS` of them: so few draws of two or three songs
+        groups are drawn, if `FEWEST_GROUPS` of them have values: so few draws of two or three songs
         differ that their interval would say nothing. None, or fewer: values are drawn alone.
     """
     values = np.asarray(values, np.float64)
-    members: dict[Hashable, list[float]] = {}
-    if groups is None or len(set(groups)) < FEWEST_GROUPS:
-        groups = range(values.size)
-    for group, value in zip(groups, values.tolist(), strict=True):
-        if np.isfinite(value):
-            members.setdefault(group, []).append(value)
-    values = values[np.isfinite(values)]
+    finite = np.isfinite(values)
+    of: Sequence[Hashable] = range(values.size) if groups is None else groups
+    of = [group for group, is_value in zip(of, finite, strict=True) if is_value]
+    values = values[finite]
     if values.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     centre = float(statistic(values))
-    if len(members) == 1 or np.ptp(values) == 0:
+    if np.ptp(values) == 0:
         return Interval(centre, centre, centre)
+    if len(set(of)) < FEWEST_GROUPS:
+        of = range(values.size)
+    members: dict[Hashable, list[float]] = {}
+    for group, value in zip(of, values.tolist(), strict=True):
+        members.setdefault(group, []).append(value)
     parts = [np.array(own) for own in members.values()]
     draws = np.random.default_rng(0).integers(0, len(parts), (resamples, len(parts)))
     found = [statistic(np.concatenate([parts[k] for k in draw])) for draw in draws]
     low, high = np.percentile(found, (2.5, 97.5))
     return Interval(centre, float(low), float(high))
+
+
+class OfSong(Protocol):
+    """Something that is measured of a target in a song."""
+
+    @property
+    def song(self) -> Hashable:
+        """Return what tells the song from others."""
+
+
+def interval_over_songs(
+    rows: Sequence[OfSong], name: str, statistic: Callable[..., Floats] = np.mean
+) -> Interval:
+    """Return a statistic of what is measured under a name, its interval that over songs."""
+    values = np.array([getattr(row, name) for row in rows])
+    return interval(values, statistic, groups=[row.song for row in rows])

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from models_onnx.evaluation.metrics import Interval, interval
+from models_onnx.evaluation.metrics import Interval, interval_over_songs
 from models_onnx.evaluation.rows import Row
 from realtime.atomic import atomic_write
 
@@ -104,7 +104,7 @@ def _summary(rows: Sequence[Row], caption: str) -> Table:
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
         cells = [
-            _text(_interval(own, statistic, name))
+            _text(interval_over_songs(own, name, statistic))
             for name in ("si_sdr_db", "gain_db")
             for statistic in (np.mean, np.median)
         ]
@@ -119,7 +119,7 @@ def _image(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="left" if name == "system" else "right")
     for system in systems(rows):
         own = [row for row in rows if row.system == system]
-        cells = [_text(_interval(own, np.median, name)) for name in IMAGE.values()]
+        cells = [_text(interval_over_songs(own, name, np.median)) for name in IMAGE.values()]
         table.add_row(system, *cells)
     return table
 
@@ -169,7 +169,7 @@ def _by(
 
     def cell(system: str, group: str) -> str:
         own = [row for row in rows if row.system == system and key(row) == group]
-        return _text(_interval(own, statistic))
+        return _text(interval_over_songs(own, "si_sdr_db", statistic))
 
     def size(group: str) -> int:
         return sum(row.system == names[0] and key(row) == group for row in rows)
@@ -196,16 +196,8 @@ def _above(rows: Sequence[Row], peer: str) -> Table:
     for system in names:
         own = [row for row in higher if row.system == system]
         cells = [[row for row in own if c in ("all", distance(row))] for c in columns]
-        table.add_row(system, *(_text(_interval(cell)) for cell in cells))
+        table.add_row(system, *(_text(interval_over_songs(cell, "si_sdr_db")) for cell in cells))
     return table
-
-
-def _interval(
-    rows: Sequence[Row], statistic: Callable[..., np.ndarray] = np.mean, name: str = "si_sdr_db"
-) -> Interval:
-    """Return a statistic of what is measured, its interval that over songs."""
-    values = np.array([getattr(row, name) for row in rows])
-    return interval(values, statistic, groups=[row.song for row in rows])
 
 
 def _text(found: Interval) -> str:
@@ -231,7 +223,9 @@ def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
     names = systems(exact)
     for place, system in enumerate(names):
         found = [
-            _interval([r for r in exact if r.system == system and distance(r) == group])
+            interval_over_songs(
+                [r for r in exact if r.system == system and distance(r) == group], "si_sdr_db"
+            )
             for group in groups
         ]
         _bars(left, place, len(names), system, found)

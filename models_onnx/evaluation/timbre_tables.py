@@ -66,6 +66,5 @@ def _order(name: str) -> tuple[int, str]:
 def _interval(rows: Sequence[Row]) -> str:
     if not rows:
         return "–"
-    gains_db = np.array([row.gain_db for row in rows])
-    found = metrics.interval(gains_db, groups=[row.song for row in rows])
+    found = metrics.interval_over_songs(rows, "gain_db")
     return f"{found.value:.2f} [{found.low:.1f}, {found.high:.1f}]"

@@ -222,9 +222,7 @@ def differences_table(table: str, rows: Sequence[UNetRow]) -> Table:
 
 
 def _interval(field: str, rows: Sequence[UNetRow]) -> str:
-    """Return the mean of what is measured, its interval that over songs."""
-    values = np.array([getattr(row, field) for row in rows])
-    found = metrics.interval(values, groups=[row.song for row in rows])
+    found = metrics.interval_over_songs(rows, field)
     return "–" if np.isnan(found.value) else str(found)
 
 

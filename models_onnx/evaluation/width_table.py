@@ -26,7 +26,7 @@ from models_onnx import commands
 from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.stems import pan_gains, width_deg
-from models_onnx.evaluation.metrics import interval, leakage_db, si_sdr_db
+from models_onnx.evaluation.metrics import interval_over_songs, leakage_db, si_sdr_db
 from models_onnx.evaluation.systems import separate
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
@@ -94,8 +94,7 @@ def table(rows: Sequence[Row]) -> Table:
     for title in ("source", "system", "width", "middle", "wide part", "the others", "gain [95 %]"):
         out.add_column(title, justify="left" if title in ("source", "system") else "right")
     for group, system, asked_deg, own in _cut(rows):
-        gains_db = np.array([row.gain_db for row in own])
-        found = interval(gains_db, groups=[row.song for row in own])
+        found = interval_over_songs(own, "gain_db")
         levels = [
             np.median([getattr(row, f"{part}_db") for row in own])
             for part in ("middle", "wide", "rest")

@@ -120,6 +120,18 @@ def test_groups_are_drawn_whole_so_that_copies_tell_nothing_new() -> None:
     assert metrics.interval(np.array(uneven[1:]), groups=of[1:]).low > 0.0, "too few songs"
 
 
+@pytest.mark.parametrize("songs", [1, 2])
+def test_songs_without_a_value_do_not_count_as_groups(songs: int) -> None:
+    values = np.array([1.0, 5, 9, 2, 7])
+    of = [k % songs for k in range(values.size)]
+    silent = range(songs, metrics.FEWEST_GROUPS)
+    found = metrics.interval(
+        np.concatenate([values, np.full(len(silent), np.nan)]), groups=[*of, *silent]
+    )
+    assert found == metrics.interval(values)
+    assert found.low < found.value < found.high
+
+
 def test_si_sdr_of_the_very_same_sound_is_a_hundred_decibels() -> None:
     sound = noise(2, 1000)
     assert metrics.si_sdr_db(sound, sound) == pytest.approx(100, abs=0.1)
