@@ -56,13 +56,15 @@ def main(
         raise StemsteerError(f"{run} holds no separator by timbre")
     second, _, _ = registry.build(found["about"]["network"], found["about"]["config"])
     assert isinstance(second, TimbreSpace)
+    data = [*found["data"], f"and {share:g} of the weights of {other.name}"]
     if other.suffix == ".onnx":
         second.load_state_dict(network.heard(), strict=False)  # that of the file is beside it
         begin(second, other)
     else:
-        registry.fill(second, checkpoints.load(other)["average"], other)
+        theirs = checkpoints.load(other)
+        registry.fill(second, theirs["average"], other)
+        data += theirs["data"]
     weights = averaged(network.state_dict(), second.state_dict(), share)
-    data = [*found["data"], f"and {share:g} of the weights of {other.name}"]
     made = {**found, "network": weights, "average": weights, "data": data}
     made.pop("optimizer", None)
     checkpoints.save(out, made)

@@ -17,23 +17,24 @@ from realtime.errors import StemsteerError
 TINY = CONFIGS["causal-tiny"]
 
 
-def run(folder: Path, seed: int) -> TimbreLive:
+def run(folder: Path, seed: int, songs: str = "songs") -> TimbreLive:
     """Write a run as it begins; return its network."""
     torch.manual_seed(seed)
     network, spec, about = registry.build("timbre-live", "causal-tiny")
     assert isinstance(network, TimbreLive)
-    Run(TimbreLiveTask(network, spec, "live"), Plan(steps=1), about, ["songs"]).save(folder)
+    Run(TimbreLiveTask(network, spec, "live"), Plan(steps=1), about, [songs]).save(folder)
     return network
 
 
 def test_a_quarter_of_another_run_is_in_the_mean(tmp_path: Path) -> None:
-    one, two = run(tmp_path / "one", 1).state_dict(), run(tmp_path / "two", 2).state_dict()
+    one = run(tmp_path / "one", 1).state_dict()
+    two = run(tmp_path / "two", 2, "more songs").state_dict()
     main(tmp_path / "one", tmp_path / "two", tmp_path / "mean", 0.25)
     found = checkpoints.load(tmp_path / "mean")
     name = "unet.leave.conv.weight"
     assert not torch.equal(one[name], two[name])
     torch.testing.assert_close(found["average"][name], 0.75 * one[name] + 0.25 * two[name])
-    assert found["data"] == ["songs", "and 0.25 of the weights of two"]
+    assert found["data"] == ["songs", "and 0.25 of the weights of two", "more songs"]
     assert isinstance(registry.restore(tmp_path / "mean")[0], TimbreLive)
     with pytest.raises(StemsteerError, match="is there already"):
         main(tmp_path / "one", tmp_path / "two", tmp_path / "mean")
