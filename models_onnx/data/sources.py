@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -40,6 +42,10 @@ class Collection(Protocol):
     def normalised(self) -> bool:
         """Return whether all stems have one level and stand in the centre."""
 
+    @property
+    def origin(self) -> str:
+        """Return what tells these songs from any others, see `origin_of`."""
+
     def __len__(self) -> int:
         """Return the number of songs."""
 
@@ -69,3 +75,12 @@ class Pool:
             weight = min((source.weight for source in song), default=1.0)
             if weight >= 1 or rng.random() < weight:
                 return song
+
+
+def origin_of(files: Iterable[Path]) -> str:
+    """Return a hash of where files lie, how large they are and when they were last changed."""
+    digest = hashlib.sha256()
+    for file in files:
+        about = file.stat()
+        digest.update(f"{file.resolve()}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    return digest.hexdigest()

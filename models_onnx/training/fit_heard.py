@@ -57,9 +57,7 @@ def pieces(
     drawn = to_json(
         {
             "encoder": [encoder.spec.encoder, sha256_of(encoder.path)],
-            "songs": [
-                [str(f.resolve()), len(c)] for f, c in zip(folders, collections, strict=True)
-            ],
+            "songs": [collection.origin for collection in collections],
             "part": part,
             "pieces": count,
             "seed": seed,
@@ -172,7 +170,7 @@ def main(
     """Fit the classifier, and print how well it hears."""
     commands.claim(out, force=force)
     loaded = load_encoder(encoder)
-    kept = [out.with_name(f"{out.name}.{part}.npz") for part in ("fit", "judged")]
+    kept = [out.with_name(f"{out.name}.{use}.npz") for use in ("fit", "judged")]
     vectors, levels = pieces(data, count, seed, loaded, kept[0], part="train")
     names = [
         name
@@ -181,7 +179,7 @@ def main(
     ]
     weights = np.stack([fitted(vectors, levels[:, CLASSES.index(name)]) for name in names])
     found = Classifier(loaded.spec.encoder, tuple(names), weights.astype(np.float32))
-    with atomic_write(out) as part:
-        found.save(part)
+    with atomic_write(out) as hidden:
+        found.save(hidden)
     judged_on = pieces(held_out, judged, seed + 1, loaded, kept[1], part="test")
     Console(width=100).print(tables(found, *judged_on))

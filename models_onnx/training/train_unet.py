@@ -93,8 +93,9 @@ def main(
     if batches is not None:
         asked = "ensembles" if system == "label" else "questions"
         about_batches = {
-            "asked": asked, "data": names, "seed": seed, "scenes": scenes, "targets": targets,
-            "seconds": seconds, "curriculum": curriculum,
+            "asked": asked, "data": names, "songs": [c.origin for c in pool.collections],
+            "seed": seed, "scenes": scenes, "targets": targets, "seconds": seconds,
+            "curriculum": curriculum,
         }  # fmt: skip
         draw = remembered(draw, batches, distinct, about_batches)
     run = Run(UNetTask(built, spec, spec.trained_tier, seed=seed), plan, about, names)

@@ -45,6 +45,11 @@ class Kept:
         """Return what the collection says."""
         return self._inner.normalised
 
+    @property
+    def origin(self) -> str:
+        """Return what the collection says."""
+        return self._inner.origin
+
     def __len__(self) -> int:
         return len(self._inner)
 

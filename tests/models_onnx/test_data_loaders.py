@@ -1,6 +1,8 @@
 """Public data sets: a tiny folder in each layout is read as sources like those of the shards."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -170,12 +172,34 @@ def test_a_musdb_file_with_too_few_streams_is_explained(tmp_path):
         open_collection(tmp_path).sources(0)
 
 
-def test_a_folder_of_shards_is_opened_as_shards(tmp_path):
-    stems = np.ones((1, 3, 100), np.int16)
-    np.save(tmp_path / "0.npy", stems)
+def shards(root):
+    root.mkdir(parents=True, exist_ok=True)
+    np.save(root / "0.npy", np.ones((1, 3, 100), np.int16))
     entry = {"file": "0.npy", "seed": 0, "samples": 100, "stems": [{"class": "piano", "role": ""}]}
-    (tmp_path / "index.jsonl").write_text(json.dumps(entry) + "\n")
+    (root / "index.jsonl").write_text(json.dumps(entry) + "\n")
+
+
+def test_a_folder_of_shards_is_opened_as_shards(tmp_path):
+    shards(tmp_path)
     assert open_collection(tmp_path).sources(0)[0].label.name == "piano"
+
+
+@pytest.mark.parametrize(
+    ("make", "file"), [(songs, "My song/Piano.wav"), (shards, "0.npy")], ids=["songs", "shards"]
+)
+def test_songs_are_told_from_others_by_their_files(make, file, tmp_path):
+    folder, file = tmp_path / "songs", tmp_path / "songs" / file
+    make(folder)
+    first = open_collection(folder).origin
+    assert open_collection(folder).origin == first
+    shutil.copytree(folder, tmp_path / "more" / "songs")  # with the times of the files
+    assert open_collection(tmp_path / "more" / "songs").origin != first
+    os.utime(file, (1, 1))
+    changed = open_collection(folder).origin
+    with file.open("ab") as end:
+        end.write(b"longer")
+    os.utime(file, (1, 1))
+    assert len({first, changed, open_collection(folder).origin}) == 3
 
 
 @pytest.mark.parametrize(

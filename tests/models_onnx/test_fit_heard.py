@@ -26,18 +26,18 @@ class Listened(OnnxEncoder):
 @pytest.fixture
 def songs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Songs]:
     """Songs by the names of their folders."""
-    found = {"few": Songs(2), "others": Songs(2), "more": Songs(3)}
+    found = {"few": Songs(2), "others": Songs(2, others={"flute": "vocals"}), "more": Songs(3)}
     monkeypatch.setattr(fit_heard, "open_collection", lambda folder, part: found[folder.name])
     return found
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"folders": [Path("others")]}, {"count": 4}, {"seed": 2}, {"part": "test"}, {}],
-    ids=["songs", "pieces", "seed", "part", "number of songs"],
+    [{"folders": [Path("others")]}, {"count": 4}, {"seed": 2}, {"part": "test"}, "more", "others"],
+    ids=["songs", "pieces", "seed", "part", "more songs", "other songs in the same folder"],
 )
 def test_pieces_are_drawn_again_only_where_others_are_asked_for(
-    songs: dict[str, Songs], tmp_path: Path, other: dict[str, object]
+    songs: dict[str, Songs], tmp_path: Path, other: dict[str, object] | str
 ) -> None:
     heard = Listened(load_encoder().path)
     about = {"folders": [Path("few")], "count": 3, "seed": 1, "part": "train"}
@@ -47,8 +47,8 @@ def test_pieces_are_drawn_again_only_where_others_are_asked_for(
     again = fit_heard.pieces(**about, encoder=heard, kept=kept)
     assert heard.count == 3
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, again, strict=True))
-    if not other:
-        songs["few"] = songs["more"]
+    if isinstance(other, str):
+        songs["few"], other = songs[other], {}
     fit_heard.pieces(**{**about, **other}, encoder=heard, kept=kept)
     assert heard.count > 5
 

@@ -439,6 +439,10 @@ def test_kept_batches_are_of_one_seed_and_origin(
                  ("--seconds", "2")):  # fmt: skip
         assert "kept keeps batches of" in told(*more)
     assert told() == told("--distinct", "7", "--rate", "0.1") == ""
+    with monkeypatch.context() as of_other_songs:
+        others = pool(1, 1.0, {"flute": "vocals", "guitar": "guitar"})
+        of_other_songs.setattr(train_unet, "open_pool", lambda folders: (others, list(folders)))
+        assert "kept keeps batches of" in told(), "other songs are called the same"
     (tmp_path / "kept" / unet_batches.ABOUT).unlink()
     (tmp_path / "kept" / "00000.pt").touch()
     assert "of unknown origin" in told()

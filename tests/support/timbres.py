@@ -39,6 +39,7 @@ class Songs:
         self, count: int = 3, seconds: float = SONG_S, others: Mapping[str, str] | None = None
     ) -> None:
         samples = int(seconds * RATE_HZ)
+        self.origin = f"{count} songs of {', '.join(others or BANDS_HZ)}"
         self._songs = []
         for number in range(count):
             sources = []

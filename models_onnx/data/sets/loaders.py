@@ -29,7 +29,7 @@ import yaml
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import ORCHESTRA_13
 from models_onnx.data.naming import label_of, label_of_program
-from models_onnx.data.sources import Part, Source
+from models_onnx.data.sources import Part, Source, origin_of
 from models_onnx.data.stems import REFERENCE_RMS, Label, loudness, principal_deg, split, turned
 from realtime.errors import StemsteerError
 
@@ -83,6 +83,11 @@ class StemFolders:
     def normalised(self) -> bool:
         """Return whether all stems have one level and stand in the centre."""
         return self.centred and not self.as_recorded
+
+    @property
+    def origin(self) -> str:
+        """Return what tells these songs from any others."""
+        return origin_of(stem.path for song in self.songs for stem in song)
 
     def sources(self, index: int) -> list[Source]:
         """Return the sources of one song.

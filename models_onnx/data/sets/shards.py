@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.data.classes import ACCOMPANIMENT, FAMILY_OF
-from models_onnx.data.sources import Source
+from models_onnx.data.sources import Source, origin_of
 from models_onnx.data.stems import RATE_HZ, Label
 from realtime.errors import StemsteerError
 
@@ -82,6 +82,11 @@ class Shards:
     def normalised(self) -> bool:
         """Return True: every stem is stored at the reference level, in the centre."""
         return True
+
+    @property
+    def origin(self) -> str:
+        """Return what tells these songs from any others."""
+        return origin_of(self.folder / song["file"] for song in self.songs)
 
     @property
     def hours(self) -> float:
