@@ -20,7 +20,7 @@ def open_collection(
     ----------
     folder : shards made by ``python -m models_onnx render``, or a data set in one of the layouts
         of `models_onnx.data.sets.loaders`.
-    part : what is opened of a data set in two parts.
+    part : what is opened of a data set in parts.
     as_recorded : stems of a data set keep their levels and are called by their files; otherwise
         they are brought to the level of shards.
     centred : whether stems of a data set are turned to the centre, at which those of shards stand,

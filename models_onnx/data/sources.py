@@ -12,8 +12,9 @@ import numpy as np
 
 from models_onnx.data.stems import Label
 
-Part = Literal["train", "test"]
-"""Which songs of a data set that comes in two parts: those to train on, or those to judge on."""
+Part = Literal["train", "validation", "test"]
+"""Which songs of a data set that comes in parts: those to train on, those that tell how a training
+goes, or those that only evaluations read."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def pieces(
     ----------
     kept : file of them; those that are in it are returned if they are the same pieces, by the same
         encoder, and replaced if not.
-    part : of data sets in two parts.
+    part : of data sets in parts.
     """
     collections = [open_collection(folder, part=part) for folder in folders]
     drawn = to_json(

@@ -37,7 +37,7 @@ def training_batches(
 
 def validation_batches(folder: Path, count: int = 16, seconds: float = 3.0) -> list[Batch]:
     """Draw always the same scenes of 2 to 5 sources, each asked for two of them exactly."""
-    pool, _ = open_pool([str(folder)], part="test")
+    pool, _ = open_pool([str(folder)], part="validation")
     scene = partial(draw_scene, pool, VALIDATION_MIXING, seconds)
     seeds = range(VALIDATION_SEED, VALIDATION_SEED + count)
     aims = Aims(change=0.0, exact=True)

@@ -39,7 +39,7 @@ def instrument(source: str) -> str:
 
 
 class Stems:
-    """The stems of some instruments in folders of songs; of data sets in two parts the one named.
+    """The stems of some instruments in folders of songs; of data sets in parts the one named.
 
     Raises
     ------

@@ -154,6 +154,6 @@ def main(
         run.resume(out)
     checks = []
     if validation is not None:
-        held = Stems([validation], described.targets, part="test")
+        held = Stems([validation], described.targets, part="validation")
         checks = [as_batch(list(evaluation_scenes(held, 12, 4.0, VALIDATION_SEED)))]
     train(run, draw, checks, out)

@@ -179,7 +179,7 @@ def check_batches(
     folder: Path, seconds: float = 3.0, asking: Asking = CHECKED
 ) -> list[TimbreBatch]:
     """Always the same questions of songs apart from training."""
-    pool, _ = open_pool([str(folder)], part="test")
+    pool, _ = open_pool([str(folder)], part="validation")
     draw = training_batches(
         pool, scene_batches.VALIDATION_SEED, 4, 4, seconds, asking, Aims(change=0.0)
     )

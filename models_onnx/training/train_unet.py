@@ -31,7 +31,7 @@ FREEZE_NORMS = 0.6
 
 def checked(kind: str, folder: Path, scenes: int, targets: int, seconds: float) -> list[Batch]:
     """Draw always the same questions of songs apart from training."""
-    pool, _ = open_pool([str(folder)], part="test")
+    pool, _ = open_pool([str(folder)], part="validation")
     draw = batches_of(kind, pool, scene_batches.VALIDATION_SEED, scenes, targets, seconds)
     return [draw(k) for k in range(CHECKS)]
 

@@ -134,6 +134,34 @@ def test_the_test_part_of_a_data_set_is_not_trained_on_unless_it_is_named(tmp_pa
     assert (train.parts[-3], test.parts[-3]) == ("train", "test")
 
 
+def _songs_read(folder, part):
+    return [song[0].path.parent.name for song in open_collection(folder, part=part).songs]
+
+
+def test_one_training_song_in_ten_is_for_validation_where_no_folder_is(tmp_path):
+    names = [f"{k:02}" for k in range(12)]
+    for name in names:
+        for stem in ("bass", "drums"):
+            write(tmp_path / "train" / name / f"{stem}.wav", sound(0)[:, :100])
+    assert _songs_read(tmp_path, "validation") == ["01", "11"]
+    assert _songs_read(tmp_path, "train") == [n for n in names if n not in ("01", "11")]
+    assert _songs_read(tmp_path / "train", "train") == names
+    for stem in ("bass", "drums"):
+        write(tmp_path / "validation" / "other" / f"{stem}.wav", sound(0)[:, :100])
+    assert _songs_read(tmp_path, "validation") == ["other"]
+    assert _songs_read(tmp_path, "train") == names
+
+
+@pytest.mark.parametrize(
+    ("made", "part"), [("train", "test"), ("test", "train"), ("train", "validation")]
+)
+def test_a_part_that_a_data_set_lacks_is_named(made, part, tmp_path):
+    for stem in ("bass", "drums"):
+        write(tmp_path / made / "song" / f"{stem}.wav", sound(0)[:, :100])
+    with pytest.raises(StemsteerError, match=f"no songs for {part}, only for {made}: add"):
+        open_collection(tmp_path, part=part)
+
+
 def test_folders_in_no_layout_are_told_what_is_expected(tmp_path):
     with pytest.raises(StemsteerError, match="not a folder"):
         open_collection(tmp_path / "missing")

@@ -10,8 +10,9 @@ Solos      ``<Instrument>/<id>.wav``, or .mp4, .m4a, .flac: one player a file
 songs      ``<song>/<stem>.wav``, any instruments; files called mix or mixture are left out
 ========== ======================================================================================
 
-Of a data set with a ``train`` and a ``test`` folder training reads only the one, validation and
-evaluation only the other; name a folder to read it.
+Of a data set with a ``train`` and a ``test`` folder training reads only the one, evaluation only
+the other. Validation reads a ``validation`` folder or, where there is none, every tenth song of
+``train``, which training leaves out. Name a folder to read all of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import yaml
@@ -42,6 +43,8 @@ URMP_CODES = {
     "cl": "clarinet", "sax": "saxophone", "bn": "bassoon", "tpt": "trumpet", "hn": "horn",
     "tbn": "trombone", "tba": "tuba",
 }  # fmt: skip
+VALIDATED = slice(1, None, 10)
+"""The songs of ``train`` that are for validation where a data set has none for it."""
 SOLOS_TOGETHER = 5
 """Solos are recordings of one player: a song is one of them beside others of other classes."""
 PROBES, PROBE = 6, 5 * 44_100
@@ -113,17 +116,28 @@ class StemFolders:
 def open_stem_folders(
     folder: Path, *, part: Part = "train", as_recorded: bool = False, centred: bool = True
 ) -> StemFolders:
-    """Open a data set, its layout told by what is in its folder; of two parts the one named.
+    """Open a data set, its layout told by what is in its folder; of its parts the one named.
 
     Raises
     ------
-    StemsteerError : the folder is in none of the layouts.
+    StemsteerError : the folder is in none of the layouts, or lacks the part.
     """
-    inner = next((folder / n for n in (part, *UNDIVIDED) if (folder / n).is_dir()), folder)
+    parts = [name for name in get_args(Part) if (folder / name).is_dir()]
+    is_shared = "train" in parts and "validation" not in parts and part != "test"
+    named = "train" if is_shared else part
+    inner = next((folder / n for n in (named, *UNDIVIDED) if (folder / n).is_dir()), folder)
     for layout, find in _FINDERS.items():
         songs = tuple(song for song in find(inner) if len(song) > 1)
+        if is_shared:
+            kept = songs[VALIDATED]
+            songs = kept if part == "validation" else tuple(s for s in songs if s not in kept)
         if songs:
             return StemFolders(layout, songs, as_recorded, centred)
+    if parts and part not in parts:
+        raise StemsteerError(
+            f"{folder} has no songs for {part}, only for {' and '.join(parts)}: add a folder "
+            f"{part}, or name the folder to read, as {folder / parts[0]}"
+        )
     layouts = "\n".join(
         line for line in (__doc__ or "").splitlines() if "``" in line and "  " in line
     )
