@@ -38,7 +38,7 @@ CERTAIN_DB = 99.0
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedStem:
     """A stem: what was expected of it, what is true, and the word for it."""
 
     expected_db: float
@@ -46,7 +46,7 @@ class Judged:
     grade: str
 
 
-def judged(model: Model, scene: EvaluationScene, folder: Path) -> Iterator[Judged]:
+def judged(model: Model, scene: EvaluationScene, folder: Path) -> Iterator[JudgedStem]:
     """Separate the sources of a scene by their directions, and judge the stems as files."""
     estimates = separate(model, TIER, scene.mixture, list(scene.azimuth_deg), WIDTH_DEG)
     for k in scene.targets():
@@ -54,7 +54,7 @@ def judged(model: Model, scene: EvaluationScene, folder: Path) -> Iterator[Judge
         yield _row(found, si_sdr_db(estimates[k], scene.images[k]))
 
 
-def judged_by_name(model: Model, scene: TimbreScene, folder: Path) -> Iterator[Judged]:
+def judged_by_name(model: Model, scene: TimbreScene, folder: Path) -> Iterator[JudgedStem]:
     """Separate the classes of a scene by their names, each alone, and judge the stems as files."""
     known = [k for k in scene.judged() if scene.classes[k] in model.spec.classes]
     timbres = [np.array(model.spec.classes[scene.classes[k]], np.float32) for k in known]
@@ -78,12 +78,12 @@ def _judge(
     return judge_stems(folder / "mix.wav", [target], folder / "rest.wav").stems[0]
 
 
-def _row(found: StemQuality, true_db: float) -> Judged:
+def _row(found: StemQuality, true_db: float) -> JudgedStem:
     expected_db = CERTAIN_DB if found.expected_sdr_db is None else found.expected_sdr_db
-    return Judged(expected_db, true_db, found.verdict.split(";")[0].split(":")[0])
+    return JudgedStem(expected_db, true_db, found.verdict.split(";")[0].split(":")[0])
 
 
-def table(rows: dict[str, list[Judged]]) -> Table:
+def table(rows: dict[str, list[JudgedStem]]) -> Table:
     """Return the rank correlation of each model, and the true SI-SDR by grade."""
     grades = [word for _, word in GRADES]
     out = Table(title="true SI-SDR, dB, median, of stems that the report calls so")
@@ -113,7 +113,7 @@ def main(
     """Print how well the report of a render knows how good its stems are."""
     if by not in ("direction", "name"):
         raise StemsteerError(f"--by {by}: expected direction or name")
-    rows: dict[str, list[Judged]] = {}
+    rows: dict[str, list[JudgedStem]] = {}
     with tempfile.TemporaryDirectory(prefix="stemsteer-") as name:
         folder = Path(name)
         if by == "direction":

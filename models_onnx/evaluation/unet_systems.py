@@ -67,7 +67,7 @@ class UNetRow:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRun:
     """A network of a run as it streams, and the encoder of its timbres."""
 
     model: OnnxModel
@@ -88,7 +88,7 @@ class Judged:
             return None
 
 
-def exported_run(runs: Path, config: str, folder: Path, gate: str = "none") -> Judged:
+def exported_run(runs: Path, config: str, folder: Path, gate: str = "none") -> JudgedRun:
     """Export the run of a configuration, as it is shipped, and load it.
 
     Raises StemsteerError if none of the runs in the folder `runs` is of it.
@@ -105,7 +105,7 @@ def exported_run(runs: Path, config: str, folder: Path, gate: str = "none") -> J
         file = export(OneStream(stream, list(spec.conditions)), spec, place / "net.onnx",
                       states=stream.states())  # fmt: skip
         heard = place / FOLDER / f"{spec.name}.onnx"
-        return Judged(OnnxModel(file), OnnxEncoder(heard) if heard.is_file() else None)
+        return JudgedRun(OnnxModel(file), OnnxEncoder(heard) if heard.is_file() else None)
     raise StemsteerError(
         f"{runs} holds no run of {config!r}: `python -m models_onnx train-unet {config}` makes one"
     )
@@ -161,7 +161,7 @@ def measure(
     )
 
 
-def of_queries(judged: Judged, scene: TimbreScene) -> Iterator[UNetRow]:
+def of_queries(judged: JudgedRun, scene: TimbreScene) -> Iterator[UNetRow]:
     """Measure system 2: the mean of a class, a query, the true source; and both once more."""
     asked = []
     for k in scene.judged():
@@ -197,7 +197,7 @@ def nearest_seen(name: str, known: Mapping[str, object]) -> str:
     return others[0] if others else "piano"
 
 
-def of_examples(few: Judged, named: Judged, scene: TimbreScene) -> Iterator[UNetRow]:
+def of_examples(few: JudgedRun, named: JudgedRun, scene: TimbreScene) -> Iterator[UNetRow]:
     """Measure system 3: one and five examples, five with counter-examples, and a one-hot class."""
     asked, classes = [], []
     for k in scene.judged():
@@ -220,7 +220,7 @@ def of_examples(few: Judged, named: Judged, scene: TimbreScene) -> Iterator[UNet
 
 
 def of_labels(
-    runs: Mapping[str, Judged], scene: TimbreScene, pictures: Mapping[str, str]
+    runs: Mapping[str, JudgedRun], scene: TimbreScene, pictures: Mapping[str, str]
 ) -> Iterator[UNetRow]:
     """Measure system 4: told all that play, one of them, or what pictures show of them.
 
@@ -254,7 +254,7 @@ def of_labels(
             yield measure(ask, scene, estimate)
 
 
-def _of_masks(judged: Judged, scene: TimbreScene, asked: Sequence[Ask]) -> Iterator[UNetRow]:
+def _of_masks(judged: JudgedRun, scene: TimbreScene, asked: Sequence[Ask]) -> Iterator[UNetRow]:
     """Measure all thirteen masks, and what passes of a Wiener filter over them make of these.
 
     Where labels multiply the masks those of absent instruments are nothing.
@@ -271,7 +271,7 @@ def _of_masks(judged: Judged, scene: TimbreScene, asked: Sequence[Ask]) -> Itera
             yield measure(ask, scene, estimate, ask.system + suffix)
 
 
-def of_activity(runs: Mapping[str, Judged], scene: TimbreScene) -> Iterator[UNetRow]:
+def of_activity(runs: Mapping[str, JudgedRun], scene: TimbreScene) -> Iterator[UNetRow]:
     """Measure system 5: without the head, with it, and with its activity as a weight."""
     for system, judged in runs.items():
         asked = [

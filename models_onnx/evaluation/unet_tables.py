@@ -26,7 +26,7 @@ from models_onnx.data.collections import open_pool
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation import unet_systems as unets
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes
-from models_onnx.evaluation.unet_systems import Ask, Judged, UNetRow, exported_run, separated
+from models_onnx.evaluation.unet_systems import Ask, JudgedRun, UNetRow, exported_run, separated
 from models_onnx.strict_json import to_json
 from models_onnx.training.unet_batches import batches_of
 from plugin_bridge.picture.recognise import recognise
@@ -124,7 +124,7 @@ def recognised(folder: Path | None) -> dict[str, str]:
     return {name: seen for name, seen in found.items() if seen in ORCHESTRA_13}
 
 
-def morphed(judged: Judged, scenes: Sequence[TimbreScene]) -> Table:
+def morphed(judged: JudgedRun, scenes: Sequence[TimbreScene]) -> Table:
     """Measure levels of two sources while the latent goes from one's mean to the other's."""
     levels, monotone = [], []
     for scene in scenes:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.data.stems import RATE_HZ
-from models_onnx.evaluation.quality_table import Judged, judged, judged_by_name, table
+from models_onnx.evaluation.quality_table import JudgedStem, judged, judged_by_name, table
 from models_onnx.evaluation.timbre_scenes import TimbreScene
 from realtime.model import load_model
 
@@ -46,7 +46,11 @@ def test_stems_by_name_are_judged_one_by_one(tmp_path: Path):
 
 def test_the_table_has_a_row_a_model_with_its_rank_correlation():
     rows = {
-        "x": [Judged(15.0, 12.0, "clear"), Judged(8.0, 6.0, "good"), Judged(1.0, -3.0, "mixed")]
+        "x": [
+            JudgedStem(15.0, 12.0, "clear"),
+            JudgedStem(8.0, 6.0, "good"),
+            JudgedStem(1.0, -3.0, "mixed"),
+        ]
     }
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(table(rows))

@@ -14,7 +14,7 @@ from models_onnx import commands
 from models_onnx.evaluation import metrics, unet_tables
 from models_onnx.evaluation import unet_systems as unets
 from models_onnx.evaluation.timbre_scenes import TimbreScene
-from models_onnx.evaluation.unet_systems import Judged, UNetRow
+from models_onnx.evaluation.unet_systems import JudgedRun, UNetRow
 from models_onnx.networks import registry
 from models_onnx.networks.unet.system import CONFIGS
 from models_onnx.training.run import Plan, Run
@@ -38,11 +38,11 @@ def scene(names: tuple[str, ...], bands: tuple[str, ...]) -> TimbreScene:
     return TimbreScene("a scene", images.sum(0), names, images, clip)
 
 
-def judged(folder: Path, name: str, gate: str = "none") -> Judged:
+def judged(folder: Path, name: str, gate: str = "none") -> JudgedRun:
     path = unet_file(folder / name, name, gate)
     model = OnnxModel(path)
     encoder = folder / name / "encoders" / f"{model.spec.name}.onnx"
-    return Judged(model, OnnxEncoder(encoder) if encoder.is_file() else None)
+    return JudgedRun(model, OnnxEncoder(encoder) if encoder.is_file() else None)
 
 
 def test_a_query_is_judged_beside_the_mean_and_once_more(tmp_path: Path) -> None:
