@@ -209,7 +209,8 @@ def sung(samples: int) -> Audio:
 
 
 def write(path: Path, sound: Audio) -> Audio:
-    """Write a sound (2, samples) as FLAC; return it as it stands in the file."""
+    """Write a sound (2, samples) as FLAC, over an older one; return it as it stands in the file."""
+    path.unlink(missing_ok=True)
     writer = AudioWriter(path, RATE_HZ, 2, SampleFormat("flac", "PCM_24"), sound.shape[1])
     written = writer.write(sound).astype(np.float32)
     writer.close()

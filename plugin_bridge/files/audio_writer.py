@@ -188,7 +188,10 @@ def _not_begun(path: Path, error: OSError) -> StemsteerError:
             "targets, or allow more files (`ulimit -n`)"
         )
     if isinstance(error, FileExistsError):
-        return StemsteerError(f"{path} is there already, and another program may be writing it")
+        return StemsteerError(
+            f"{path} is there already; remove it if no other program is writing it, or choose "
+            "another place"
+        )
     reason = (error.strerror or str(error)).lower()
     return StemsteerError(
         f"{path.parent} cannot be written to ({reason}); choose another folder that is there"

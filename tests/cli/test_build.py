@@ -134,6 +134,8 @@ def test_the_demonstration_takes_the_song_apart_by_direction_and_by_name(tmp_pat
 
 def test_the_demonstration_takes_a_singer_out_and_says_how_well(tmp_path):
     half = source_model(tmp_path / "half.onnx", {"vocals": 0.5})
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "sung.flac").write_text("of an earlier run")
     command = [sys.executable, ROOT / "build" / "demo.py", tmp_path / "demo", "--model", half]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
