@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,9 +230,9 @@ def _best(
         )
     if steered:
         able = [one for one in able if not _by_timbre_alone(one[1])] or able
-    # of equals the preferred: what was not measured is no better than what was
+    # of equals the preferred
     able.sort(key=lambda one: PREFERRED.index(one[1].name) if one[1].name in PREFERRED else 99)
-    able.sort(key=lambda one: -_gain_db(one[1], tier, instruments))
+    able.sort(key=lambda one: _measured(one[1], tier, instruments), reverse=True)
     faults = []
     for path, _ in able:
         try:
@@ -246,14 +247,25 @@ def _by_timbre_alone(spec: ModelSpec) -> bool:
     return "timbre" in spec.conditions and spec.mask_axes != "steered"
 
 
-def _gain_db(spec: ModelSpec, tier: str, instruments: Sequence[str]) -> float:
-    """Return the mean measured gain over the instruments; one that was not measured counts 0.
+def _measured(spec: ModelSpec, tier: str, instruments: Sequence[str]) -> tuple[float, float]:
+    """Return on what part of the instruments a model was measured, and its mean gain on these.
 
     Of examples nobody knows what they hold: they count as all that was measured.
     """
     gains = spec.gains_db.get(tier, {})
     names = instruments or list(gains)
-    return sum(gains.get(name, 0.0) for name in names) / max(1, len(names))
+    known = [gains[name] for name in names if name in gains]
+    return len(known) / max(1, len(names)), sum(known) / max(1, len(known))
+
+
+def without_gain(tier: str, instruments: Iterable[str]) -> list[str]:
+    """Return those of the instruments that models here were measured on, all without a gain."""
+    measured = [spec.gains_db.get(tier, {}) for _, spec in installed_specs()]
+    best = {
+        name: max((gains[name] for gains in measured if name in gains), default=math.inf)
+        for name in instruments
+    }
+    return [name for name, gain_db in best.items() if gain_db <= 0]
 
 
 def _asked(instruments: Sequence[str], timbre: bool) -> str:

@@ -19,9 +19,17 @@ MOST_NAMES = 4
 
 
 def tell_notes(
-    report: Report, settings: RenderSettings, sounds: SoundOptions, channels: int
+    report: Report,
+    settings: RenderSettings,
+    sounds: SoundOptions,
+    channels: int,
+    *,
+    is_named: bool,
 ) -> None:
-    """Print what a user should know of a render whose input has so many channels."""
+    """Print what a user should know of a render whose input has so many channels.
+
+    `is_named`: the user has named the model, which else was chosen by its gains.
+    """
     for note in sounds.notes():
         say(f"stemsteer: {note}", err=True)
     if sounds.removed:
@@ -29,6 +37,7 @@ def tell_notes(
         say(f"stemsteer: {report.stems[-1].path} is the song without {without}", err=True)
     for words in (
         *_of_clipping(report),
+        *(() if is_named else _of_no_gain(settings)),
         *(_of_mono(report, settings, channels) or _of_little(report, settings)),
         *(_of_older_files(report) if settings.force else ()),
     ):
@@ -43,6 +52,24 @@ def _of_clipping(report: Report) -> Iterator[str]:
                 f"{stem.path}: {stem.clipped} samples beyond full scale were clipped "
                 f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them"
             )
+
+
+def _of_no_gain(settings: RenderSettings) -> Iterator[str]:
+    """Yield what is said of instruments that are taken by their names alone, and hardly known."""
+    from plugin_bridge.control.target import ANYWHERE
+    from plugin_bridge.model_library import without_gain
+
+    by_name = [
+        name
+        for target in settings.targets
+        if (target.azimuth_deg, target.width_deg) == ANYWHERE and not target.by_timbre
+        for name in target.instruments
+    ]
+    if names := without_gain(settings.tier, by_name):
+        yield (
+            f"{_listed(names)}: no installed model gains anything over the mix by the name alone; "
+            "try --azimuth, too"
+        )
 
 
 def _of_mono(report: Report, settings: RenderSettings, channels: int) -> list[str]:

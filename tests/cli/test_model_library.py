@@ -2,10 +2,14 @@
 
 import onnx
 import pytest
+import soundfile
+from typer.testing import CliRunner
 
 from plugin_bridge import model_library
+from plugin_bridge.cli.app import app
 from plugin_bridge.model_library import choose_model
 from realtime.errors import StemsteerError
+from tests.support import signals
 from tests.support.models import LIVE, source_model, timbre_model
 
 VOICE_AND_DRUMS = {"vocals": (1.0, 0.0), "drums": (0.0, 1.0)}
@@ -25,6 +29,37 @@ def test_the_model_that_was_measured_best_on_the_instrument_is_taken(folder):
     timbre_model(folder / "other.onnx", VOICE_AND_DRUMS, gains_db={"live": {"vocals": 5.0}})
     assert choose_model(None, "live", ["vocals"]).spec.name == "good"
     assert choose_model(None, "live", ["vocals", "drums"]).spec.name == "other"
+
+
+def test_a_model_that_was_not_measured_is_chosen_after_those_that_were(folder):
+    source_model(folder / "new.onnx", {"vocals": 0.5, "drums": 0.5})
+    assert choose_model(None, "live", ["vocals"]).spec.name == "new"
+    weak = {"live": {"vocals": -3.0}}
+    timbre_model(folder / "weak.onnx", VOICE_AND_DRUMS, gains_db=weak)
+    assert choose_model(None, "live", ["vocals"]).spec.name == "weak"
+    assert choose_model(None, "live", ["vocals", "drums"]).spec.name == "weak"
+    assert choose_model(None, "live", sources=True).spec.name == "new"
+    two = {"live": {"vocals": -4.0, "drums": -4.0}}
+    timbre_model(folder / "both.onnx", VOICE_AND_DRUMS, gains_db=two)
+    assert choose_model(None, "live", ["vocals", "drums"]).spec.name == "both"
+
+
+def test_render_says_where_no_model_gains_anything_on_an_instrument(folder):
+    soundfile.write(folder / "song.wav", signals.noise(2, 4000).T, 44_100)
+    gains = {"live": {"vocals": -3.0, "drums": 2.0}}
+    timbre_model(folder / "weak.onnx", VOICE_AND_DRUMS, gains_db=gains)
+    render = ["render", str(folder / "song.wav"), "--tier", "live", "--out", str(folder / "out")]
+    words = ["--instrument", "vocals", "--instrument", "drums", "--force"]
+    done = CliRunner().invoke(app, [*render, *words])
+    assert done.exit_code == 0, done.stderr
+    assert "stemsteer: vocals: no installed model gains anything over the mix" in done.stderr
+    done = CliRunner().invoke(app, [*render, *words, "--model", "weak"])
+    assert "no installed" not in done.stderr
+    gains = {"live": {"vocals": 3.0}}
+    source_model(folder / "good.onnx", {"vocals": 0.5}, gains_db=gains)
+    done = CliRunner().invoke(app, [*render, "--instrument", "vocals", "--force"])
+    assert done.exit_code == 0, done.stderr
+    assert "no installed" not in done.stderr
 
 
 def test_no_model_is_loaded_but_the_one_that_is_taken(folder, monkeypatch):
