@@ -187,7 +187,7 @@ def chosen(
 
     Parameters
     ----------
-    centre : take the centre where nothing is asked for.
+    centre : take the centre where nothing is asked for; what is taken may be moved later.
     taken : targets as they have been moved since; the model has to do what they ask as well.
     """
     from plugin_bridge.cli.sounds import check_word, known_to
@@ -221,8 +221,23 @@ def chosen(
     own = () if has_own_sources(model.spec) else model.spec.targets
     asked = known_to(sounds.sounds(), model.spec)
     targets = wanted.wanted(lanes, own, sounds, asked, centre=centre)
+    if asked and not centre:
+        _check_apart(target for target in targets if target.name not in lanes.targets)
     _check_taken(model.spec, wanted, targets, lanes)
     return model, targets
+
+
+def _check_apart(targets: Iterable[Target]) -> None:
+    """Raise BadParameter for two of the targets that are the same sound from the same place."""
+    names: dict[Target, str] = {}
+    for target in targets:
+        first = names.setdefault(dataclasses.replace(target, name="target"), target.name)
+        if first != target.name:
+            what = " and ".join(target.instruments or target.like)
+            raise typer.BadParameter(
+                f"{first} and {target.name} are both the {what}: ask for that once, or give each "
+                f"its own direction, as --azimuth {target.name}=DEG"
+            )
 
 
 def _check_taken(

@@ -137,6 +137,17 @@ def test_the_kick_takes_the_drums_and_says_so(folder, song):
     assert "'kick' is part of the drums" in done.stderr
 
 
+def test_two_words_for_one_sound_are_refused_unless_they_are_told_apart(folder, song):
+    words = ("render", song, "--instrument", "kick", "--instrument", "snare", "--out", "out")
+    done = stemsteer(*words)
+    assert done.exit_code == 2
+    assert "kick and snare are both the drums" in " ".join(done.stderr.replace("│", " ").split())
+    assert not (folder / "out").exists()
+    (folder / "l.csv").write_text("seconds,snare.azimuth\n0,-30\n2,30\n")
+    assert stemsteer(*words, "--automation", "l.csv").exit_code == 0
+    assert stemsteer(*words, "--azimuth", "kick=-30", "--force").exit_code == 0
+
+
 def test_targets_of_a_file_say_what_they_are(folder, song):
     entries = [
         {"name": "lead", "instrument": "vocals"},
