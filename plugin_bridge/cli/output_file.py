@@ -14,12 +14,15 @@ def check_output_file(path: Path, source: Path, force: bool, *, made: Path | Non
     force : whether a file that is there may be replaced.
     made : a folder that will be there by then, with those above it.
     """
+    from plugin_bridge.claim import Claim
     from plugin_bridge.files.stem_files import check_writable
     from realtime.errors import StemsteerError
 
     check_writable(path, source, force)
     coming = () if made is None else (made.resolve(), *made.resolve().parents)
-    if not path.parent.is_dir() and path.parent.resolve() not in coming:
+    if path.parent.is_dir():
+        Claim(path).release()  # which nobody gets in a folder of others
+    elif path.parent.resolve() not in coming:
         raise StemsteerError(
             f"{path} cannot be written, since there is no folder {path.parent}; make it, or choose "
             "another place"

@@ -145,6 +145,7 @@ def render_with_report(folder, report, *arguments):
         ("out/target.wav", "target.wav is to be a stem; choose another place for the report"),
         ("out/../out/residual.wav", "residual.wav is to be a stem"),
         ("nowhere/report.json", "report.json cannot be written, since there is no folder"),
+        ("/sys/report.json", "/sys cannot be written to ("),
     ],
 )
 def test_a_report_that_can_have_no_place_is_refused_before_anything_is_rendered(
