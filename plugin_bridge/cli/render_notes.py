@@ -38,6 +38,7 @@ def tell_notes(
     for words in (
         *_of_clipping(report),
         *(() if is_named else _of_no_gain(settings)),
+        *_of_silence(report),
         *(_of_mono(report, settings, channels) or _of_little(report, settings)),
         *(_of_older_files(report) if settings.force else ()),
     ):
@@ -52,6 +53,11 @@ def _of_clipping(report: Report) -> Iterator[str]:
                 f"{stem.path}: {stem.clipped} samples beyond full scale were clipped "
                 f"(peak {stem.peak_db:+.1f} dB); --format wav --subtype FLOAT keeps them"
             )
+
+
+def _of_silence(report: Report) -> Iterator[str]:
+    if all(stem.rms_db is None for stem in report.stems):
+        yield f"every stem is silent: listen to {report.input}, it may be a wrong export"
 
 
 def _of_no_gain(settings: RenderSettings) -> Iterator[str]:

@@ -109,6 +109,9 @@ def _peaks_as_json(field: StereoField) -> str:
 
 
 def _print_field(field: StereoField) -> None:
+    if not (field.level.any() or field.out_of_phase or field.diffuse):
+        typer.echo("there is nothing but silence: it may be a wrong export")
+        return
     rows = [
         (
             peak.target.name,
@@ -120,7 +123,10 @@ def _print_field(field: StereoField) -> None:
         )
         for peak in field.peaks()
     ]
-    print_table(("name", "azimuth", "width", "level dB", "sure", "heard"), rows)
+    if rows:
+        print_table(("name", "azimuth", "width", "level dB", "sure", "heard"), rows)
+    else:
+        typer.echo("no direction stands out")
     typer.echo(
         f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
     )

@@ -218,7 +218,8 @@ def _spread_deg(field: Doubles, index: int) -> float:
 
 def _stretches(heard: Flags, column_s: float) -> Stretches:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], heard, [False]]))).reshape(-1, 2)
-    return tuple((round(a * column_s, 2), round(b * column_s, 2)) for a, b in edges.tolist())
+    stretches_s = [(round(a * column_s, 2), round(b * column_s, 2)) for a, b in edges.tolist()]
+    return tuple((start_s, end_s) for start_s, end_s in stretches_s if start_s < end_s)
 
 
 def _name(azimuth_deg: float) -> str:

@@ -187,6 +187,21 @@ def test_a_mono_file_is_in_the_centre(tmp_path):
 def test_silence_has_no_peaks(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((1000, 2)), RATE_HZ)
     assert field_of(tmp_path / "a.wav").peaks() == []
+    done = CliRunner().invoke(cli.app, ["scan", str(tmp_path / "a.wav"), "--no-instruments"])
+    assert done.stdout == "there is nothing but silence: it may be a wrong export\n"
+
+
+def test_where_no_direction_stands_out_that_is_said(tmp_path):
+    left = melody(0, 1)
+    soundfile.write(tmp_path / "a.wav", np.stack((left, -left), axis=1), RATE_HZ)
+    done = CliRunner().invoke(cli.app, ["scan", str(tmp_path / "a.wav"), "--no-instruments"])
+    assert done.stdout.startswith("no direction stands out\n0% of the energy is diffuse, 100% out")
+
+
+def test_a_few_samples_have_a_direction_and_no_stretch(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full((10, 2), 0.1), RATE_HZ)
+    (peak,) = field_of(tmp_path / "a.wav").peaks()
+    assert (peak.target.azimuth_deg, peak.target.stretches_s) == (0, ())
 
 
 def test_what_scan_prints_goes_straight_into_render(tmp_path):
