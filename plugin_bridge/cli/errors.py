@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import errno
 import itertools
 import os
 import re
@@ -20,6 +21,8 @@ from plugin_bridge.cli.console import warn
 DEBUG_VARIABLE = "STEMSTEER_DEBUG"
 _OURS = ("realtime", "plugin_bridge")
 _EMPTY_OPTION = re.compile("--[a-z-]+=")
+_HIDDEN_NAME = re.compile(r"(?<![^/])\.([^/]+)\.[0-9]+\.part\b")  # of `atomic_write`
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"])
 
 
@@ -51,12 +54,20 @@ class ErrorBoundary(TyperGroup):
         except BrokenPipeError:  # the reader of our output has left: nobody to tell
             raise typer.Exit(1) from None
         except Exception as error:
-            from realtime.errors import one_line
-
             if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0") or not is_users(error):
                 raise
-            warn(one_line(error), "red")
+            warn(_told(error), "red")
             raise typer.Exit(1) from None
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says in one line: of a file as the user calls it, and what to do."""
+    from realtime.errors import one_line
+
+    words = _HIDDEN_NAME.sub(r"\1", one_line(error))
+    if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
+        words += "; choose another place, or see by `ls -ld` who may read and write there"
+    return words
 
 
 def is_users(error: Exception) -> bool:

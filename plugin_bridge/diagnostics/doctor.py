@@ -76,9 +76,14 @@ def examine() -> list[Check]:
 def _plugin() -> Iterator[Check]:
     """Check the plugin in DAWs and its engine; nothing else needs them."""
     from plugin_bridge.plugin.install import state
+    from realtime.errors import StemsteerError, one_line
 
-    for name, found, remedy in state():
-        yield Check(name, found, remedy, needed=False)
+    try:
+        for name, found, remedy in state():
+            yield Check(name, found, remedy, needed=False)
+    except (OSError, StemsteerError) as error:
+        remedy = "plugin and engine need folders that you may write to: see `ls -ld` of that one"
+        yield Check("your folders", one_line(error), remedy, needed=False)
 
 
 def _python() -> Check:

@@ -64,9 +64,11 @@ def install(prebuilt: Path | None = None) -> list[Path]:
 
     Raises
     ------
-    StemsteerError if it cannot be built, or the folder lacks a bundle.
+    StemsteerError if it cannot be built, or there is no such folder, or it lacks a bundle.
     """
     with tempfile.TemporaryDirectory(prefix="stemsteer-plugin-") as folder:
+        if prebuilt and not prebuilt.is_dir():
+            raise StemsteerError(f"there is no folder {prebuilt}; give one that holds the bundles")
         source = prebuilt or _carried() or _build(Path(folder))
         missing = [name for name in bundles() if not (source / name).exists()]
         if missing:

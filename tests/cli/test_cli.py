@@ -20,6 +20,11 @@ from plugin_bridge.cli.errors import ErrorBoundary
 from plugin_bridge.cli.options import grouped
 from realtime.errors import StemsteerError
 
+REFUSED = (
+    "stemsteer: /a/x: permission denied; choose another place, or see by `ls -ld` who may read and "
+    "write there\n"
+)
+
 
 def stemsteer(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -44,7 +49,9 @@ def test_help_loads_nothing_slow():
     [
         (StemsteerError("the weights\nare broken"), 1, "stemsteer: the weights are broken\n"),
         (ValueError("azimuth is 90"), 1, "stemsteer: azimuth is 90\n"),
-        (PermissionError(13, "Permission denied", "/x"), 1, "stemsteer: /x: permission denied\n"),
+        (OSError(28, "No space left", "/x"), 1, "stemsteer: /x: no space left\n"),
+        (PermissionError(13, "Permission denied", "/a/x"), 1, REFUSED),
+        (OSError(30, "Permission denied", "/a/.x.4711.part"), 1, REFUSED),
         (KeyboardInterrupt(), 130, "stemsteer: stopped\n"),
         (KeyboardInterrupt(15), 143, "stemsteer: stopped\n"),
     ],

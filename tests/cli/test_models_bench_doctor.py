@@ -176,6 +176,15 @@ def test_doctor_finds_a_sound_installation():
     assert {"python", "onnxruntime", "pedalboard", "models", "audio formats"} <= set(checks)
 
 
+def test_doctor_goes_on_where_a_folder_of_the_users_cannot_be_made(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    checks = {check.name: check for check in doctor.examine()}
+    assert str(tmp_path / "file") in checks["your folders"].found
+    assert not checks["your folders"].well
+    assert "machine" in checks
+
+
 def test_doctor_knows_every_package_that_the_project_depends_on():
     (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", PROJECT, re.DOTALL | re.MULTILINE)
     assert packages(listed) == sorted(doctor.NEEDED)

@@ -136,6 +136,9 @@ def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(engine_s
     done = stemsteer("plugin", "install", "--prebuilt", tmp_path)
     assert done.returncode == 1
     assert "lacks Stemsteer.vst3" in done.stderr
+    done = stemsteer("plugin", "install", "--prebuilt", tmp_path / "nofolder")
+    assert done.returncode == 1
+    assert "there is no folder" in done.stderr
     assert files(engine_sandbox.folder) == before
 
 
