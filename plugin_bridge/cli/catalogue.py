@@ -191,7 +191,6 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
 
 
 def _print_summary(summary: Summary, as_json: bool) -> None:
-    speed = summary.audio_s / summary.seconds if summary.seconds else 0.0
     if as_json:
         failed = [{"song": one.song, "error": one.error} for one in summary.failed]
         report: dict[str, Any] = {
@@ -206,8 +205,13 @@ def _print_summary(summary: Summary, as_json: bool) -> None:
         return
     for record in summary.failed:
         say(f"failed: {printable(record.song)}: {record.error}", err=True)
+    if summary.failed:
+        say("--retry-failed tries again what has failed", err=True)
+    done = "1 song" if summary.done == 1 else f"{summary.done} songs"
+    if summary.done and summary.seconds:
+        speed = summary.audio_s / summary.seconds
+        done += f" in {summary.seconds:.0f} s, {speed:.0f} times as fast as real time"
     typer.echo(
-        f"{summary.done} songs done in {summary.seconds:.0f} s, {speed:.0f} times as fast as "
-        f"real time; {summary.kept} were done before, {len(summary.failed)} failed: "
+        f"done: {done}; {summary.kept} before, {len(summary.failed)} failed: "
         f"{printable(str(summary.manifest))}"
     )

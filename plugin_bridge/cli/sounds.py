@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from realtime import ModelSpec, OnnxModel
 
 STRENGTH, MORPH = BY_NAME["strength"], BY_NAME["timbre_morph"]
+_DEG = re.compile(r"[+-]?\d+(\.\d+)?°?")
 _NAMED = re.compile(r"(?P<name>\w[\w .+()-]*)=(?P<rest>.+)")
 
 
@@ -316,4 +317,5 @@ def _meaning(word: str) -> Meaning:
     try:
         return dataclasses.replace(resolve(word), word=word)
     except ValueError as error:
-        return Meaning((word,), word=word, fault=str(error))
+        placed = f"{word} is a direction: give it by --azimuth" if _DEG.fullmatch(word) else ""
+        return Meaning((word,), word=word, fault=placed or str(error))

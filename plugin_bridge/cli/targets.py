@@ -284,7 +284,12 @@ def read_azimuths(options: list[str]) -> tuple[float | None, dict[str, float]]:
             azimuth_deg = float(number)
         except ValueError:
             azimuth_deg = None
-        if azimuth_deg is None or (sign and not name) or name in named or everywhere is not None:
+        if name in named and azimuth_deg is not None:
+            raise typer.BadParameter(
+                f"{name!r} is there twice: give each direction a name of its own",
+                param_hint="'--azimuth'",
+            )
+        if azimuth_deg is None or (sign and not name) or everywhere is not None:
             raise typer.BadParameter(
                 f"{option!r}: expected DEG, or NAME=DEG once for each name, as guitar=-30",
                 param_hint="'--azimuth'",

@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 pytest.importorskip("distributed", reason="the extra `cluster` is not here")
 
 from plugin_bridge.cli import app as cli
+from plugin_bridge.cli.catalogue import _print_summary
+from plugin_bridge.cluster.catalogue import Summary
+from plugin_bridge.cluster.manifest import Record
 from plugin_bridge.launch import own_process
 from tests.support.catalogues import lines, write_long_song, write_song
 
@@ -73,6 +76,18 @@ def test_ctrl_c_ends_it_and_its_workers_and_says_so(tmp_path):
     )
     assert [path.name for path in out.iterdir()] == ["manifest.jsonl"]
     assert lines(out) == []
+
+
+def test_the_summary_counts_one_song_and_says_how_failed_ones_are_tried_again(tmp_path, capsys):
+    failed = Record("a.flac", "failed", "a.flac", error="it is broken")
+    _print_summary(Summary(tmp_path, kept=2, done=1, audio_s=40.0, seconds=4.0), False)
+    said = capsys.readouterr()
+    assert said.out.startswith("done: 1 song in 4 s, 10 times as fast as real time; 2 before, 0 fa")
+    assert said.err == ""
+    _print_summary(Summary(tmp_path, failed=[failed], seconds=0.1), False)
+    said = capsys.readouterr()
+    assert said.out.startswith("done: 0 songs; 0 before, 1 failed")
+    assert "--retry-failed tries again" in said.err
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):

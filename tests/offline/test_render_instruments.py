@@ -203,6 +203,7 @@ def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
     ("words", "told"),
     [
         (("--instrument", "vocls"), "did you mean vocals"),
+        (("--instrument", "guitar=-30"), "-30 is a direction: give it by --azimuth"),
         (("--instrument", "accordion"), "no installed model knows accordion"),
         (("--instrument", "vocals", "--model", "panorama"), "'panorama' does not know vocals"),
         (("--instrument", "vocals", "--instrument", "vocals"), "asked for twice"),

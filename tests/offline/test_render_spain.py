@@ -102,7 +102,7 @@ def test_several_directions_by_name_do_for_any_model(song, tmp_path):
     [
         (["-30"], "say which, --azimuth guitar=-30"),
         (["drums=0"], "no target drums; it has guitar, strings, bass, piano"),
-        (["guitar=0", "guitar=1"], "NAME=DEG once for each name"),
+        (["guitar=0", "guitar=1"], "'guitar' is there twice: give each direction a name"),
         (["guitar=0", "10"], "with names or one without, not both"),
         (["=10"], "expected DEG, or NAME=DEG"),
         (["guitar=left"], "expected DEG, or NAME=DEG"),
