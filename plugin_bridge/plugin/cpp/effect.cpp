@@ -230,8 +230,8 @@ void Effect::greet() {
     hello.rate_hz = rate_hz_;
     hello.latency = latency_;
     hello.outputs = kOutputs;
-    greeted_ = true;
     link_.greet(hello);
+    greeted_ = true;  // there is a thread
 }
 
 }  // namespace stemsteer

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdexcept>
 #include <string>
 #include <sys/resource.h>
@@ -78,6 +79,20 @@ inline void without_memory(Action action) {
     setrlimit(RLIMIT_AS, &none);
     action();
     setrlimit(RLIMIT_AS, &before);
+}
+
+// Do something while no thread can be made.
+template <typename Action>
+inline void without_threads(Action action) {
+    pthread_attr_t before, none;
+    pthread_getattr_default_np(&before);
+    pthread_getattr_default_np(&none);
+    pthread_attr_setstacksize(&none, size_t{1} << 60);
+    pthread_setattr_default_np(&none);
+    action();
+    pthread_setattr_default_np(&before);
+    pthread_attr_destroy(&before);
+    pthread_attr_destroy(&none);
 }
 
 // Unload the plugin's library, however often it was loaded.

@@ -288,6 +288,20 @@ CHECK(memory_that_could_not_be_shared_once_is_shared_when_there_is_some) {
     REQUIRE(engine.greeting().find("\"rate_hz\":48000,") != std::string::npos, "another rate");
 }
 
+CHECK(without_a_thread_a_host_goes_on_and_later_there_may_be_one) {
+    FakeEngine engine;
+    Plugin plugin;
+    const auto* track = plugin.extension<clap_plugin_track_info_t>(CLAP_EXT_TRACK_INFO);
+    without_threads([&] {
+        REQUIRE(!plugin.plugin->activate(plugin.plugin, 44100, 1, 512), "active without a thread");
+        REQUIRE(loaded(plugin, saved(plugin)), "state");
+        plugin.host.track = "Bass";
+        track->changed(plugin.plugin);
+    });
+    plugin.start();
+    REQUIRE(engine.greeting().find("\"track\":\"Bass\"") != std::string::npos, "another track");
+}
+
 CHECK(of_many_instances_one_starts_an_engine) {
     std::string folder = "/tmp/checks-XXXXXX";
     REQUIRE(mkdtemp(&folder[0]), "no folder");
