@@ -22,7 +22,7 @@ from tests.support.engine_sandbox import (
 pytestmark = pytest.mark.host
 CPP = Path(__file__).parent / "cpp"
 SOURCES = {"clap": (CPP / "clap_value_checks.cpp",), "vst3": (), "lv2": ()}
-FEWEST = {"clap": 54, "vst3": 33, "lv2": 14}  # a check that is lost is a failure
+FEWEST = {"clap": 55, "vst3": 33, "lv2": 14}  # a check that is lost is a failure
 TARGETS = [
     ("Stemsteer", "C"),
     ("StemsteerSplit", "C"),

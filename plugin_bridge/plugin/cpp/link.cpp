@@ -347,7 +347,7 @@ void Link::attempt() {
     if (quit_)
         return;
     if (presence_.used.load() && is_ours(autostart_file()) && !is_engine_there() &&
-        starts.begin(seconds()) && start_engine())
+        starts.begin(seconds(), written_ns(autostart_file())) && start_engine())
         log_line("no engine was running: started one");
     report_losses();
     report_blocks();

@@ -130,6 +130,13 @@ bool is_ours(const std::string& path) {
            found.st_uid == geteuid() && (S_ISSOCK(found.st_mode) || !(found.st_mode & 022));
 }
 
+int64_t written_ns(const std::string& path) {
+    struct stat found;
+    if (lstat(path.c_str(), &found) != 0)
+        return 0;
+    return int64_t{found.st_mtim.tv_sec} * 1'000'000'000 + found.st_mtim.tv_nsec;
+}
+
 bool start_engine() {
     const std::vector<std::string> command = engine_command();
     return !command.empty() && run_alone(command);

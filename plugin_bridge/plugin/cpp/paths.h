@@ -1,6 +1,8 @@
-// Where things are on this machine, and programs of it that the plugin starts, by the rules of plugin_bridge/paths.py.
+// Where things are on this machine, and programs of it that the plugin starts, by the rules of
+// plugin_bridge/paths.py.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace stemsteer {
@@ -11,6 +13,9 @@ std::string log_file();        // in the user's state folder; its folder is made
 
 // Whether a file is there, is ours, and nobody else may write to it.
 bool is_ours(const std::string& path);
+
+// When a file was written last; 0: there is none.
+int64_t written_ns(const std::string& path);
 
 // Start the command in the autostart file, one argument a line, the first an absolute path: with a
 // clean environment, in the root folder, without the host's open files, and without waiting for it.
