@@ -168,6 +168,14 @@ def test_only_the_waits_of_its_own_thread_stop_the_clock_of_an_instance():
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_a_link_that_runs_out_of_memory_leaves_nothing_open(engine_sandbox):
+    sources = [CPP / f"{name}.cpp" for name in ("link", "stream", "paths", "text", "state")]
+    done = subprocess.run(
+        [compiled("link_memory", *sources)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_lanes_follow_the_song_of_the_host_in_seconds(engine_sandbox, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,gain\n10,-20\n12,-20\n12,0\n")

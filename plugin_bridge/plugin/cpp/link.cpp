@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <utility>
 #include <vector>
 
 #include "paths.h"
@@ -38,6 +39,26 @@ constexpr double kQuiet_s = 10;      // after a message on the desktop
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 Starts starts;
+
+// A descriptor that is closed at the end of its scope.
+class Descriptor {
+public:
+    explicit Descriptor(int fd = -1) : fd_(fd) {}
+    ~Descriptor() { reset(); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+
+    operator int() const { return fd_; }
+    int release() { return std::exchange(fd_, -1); }
+    void reset(int fd = -1) {
+        if (fd_ >= 0)
+            close(fd_);
+        fd_ = fd;
+    }
+
+private:
+    int fd_;
+};
 
 bool is_control(unsigned char sign) { return sign < 0x20 || sign == 0x7f; }
 
@@ -190,12 +211,12 @@ void log_line(const std::string& text) {
     struct stat found;
     if (stat(path.c_str(), &found) == 0 && found.st_size > 1 << 20)
         rename(path.c_str(), (path + ".1").c_str());
-    const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     char when[32];
     const time_t now = time(nullptr);
     tm local;
     std::strftime(when, sizeof when, "%F %T ", localtime_r(&now, &local));
     const std::string line = when + host_name() + ": " + one_line(text) + "\n";
+    const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && write(fd, line.data(), line.size()) < 0)
         std::fprintf(stderr, "stemsteer: the log %s cannot be written\n", path.c_str());
     if (fd >= 0)
@@ -355,6 +376,7 @@ void Link::attempt() {
 
 void Link::leave() {
     presence_.attached.store(0);
+    presence_.greeted.store(0);
     if (socket_ >= 0)
         close(socket_);
     socket_ = -1;
@@ -371,7 +393,7 @@ bool Link::shake_hands() {
 // The connection that is there stays open until a new one is accepted, so that its sound goes on.
 Link::Meeting Link::meet() {
     std::string hello;
-    int ring_fd;
+    Descriptor ring;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (ring_fd_ < 0)
@@ -380,13 +402,13 @@ Link::Meeting Link::meet() {
         hello_.block = presence_.block.load();
         hello_.timbres = timbres_;
         hello = to_json(hello_);
-        ring_fd = fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0);
+        ring.reset(fcntl(ring_fd_, F_DUPFD_CLOEXEC, 0));
         stale_ = renamed_ = moved_ = false;
         presence_.outdated.store(1);
     }
-    const int peer = connect_to(engine_socket());
-    const bool sent = peer >= 0 && send_with(peer, hello, ring_fd);
-    close(ring_fd);
+    Descriptor peer(connect_to(engine_socket()));
+    const bool sent = peer >= 0 && send_with(peer, hello, ring);
+    ring.reset();
     char answer[512] = {};
     presence_.greeted.store(sent);
     const bool answered = sent && is_answered(peer, answer, sizeof answer - 1);
@@ -403,15 +425,13 @@ Link::Meeting Link::meet() {
     if (accepted && !stale_) {
         if (socket_ >= 0)
             close(socket_);
-        socket_ = peer;
+        socket_ = peer.release();
         hello_.uuid = answer + 3;
         presence_.outdated.store(0);
         presence_.encounters.fetch_add(1);
         presence_.attached.store(1);
         return kAccepted;
     }
-    if (peer >= 0)
-        close(peer);
     return stale_ && !moved_ ? kOutdated : kRefused;
 }
 
