@@ -38,7 +38,9 @@ const Effect& effect_of(const Plugin& plugin);
 
 class StemsteerPlugin : public Plugin {
 public:
-    StemsteerPlugin() : Plugin(kControlCount, 0, uint32_t(initial_properties().size())) { setLatency(effect_.latency()); }
+    StemsteerPlugin() : Plugin(kControlCount, 0, uint32_t(initial_properties().size())) {
+        setLatency(effect_.latency());
+    }
 
 protected:
     const char* getLabel() const override {

@@ -1,5 +1,5 @@
-// With a file that programs inherit and a signal that is ignored, as hosts have them: has the plugin start programs: the autostart file's command and the one that notifies; with an
-// argument, the panel.
+// With a file that programs inherit and a signal that is ignored, as hosts have them: has the plugin
+// start programs: the autostart file's command and the one that notifies; with an argument, the panel.
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
