@@ -20,6 +20,9 @@ constexpr uint32_t kEvents = XCB_EVENT_MASK_EXPOSURE | XCB_EVENT_MASK_STRUCTURE_
                              XCB_EVENT_MASK_KEY_RELEASE;
 enum { kLeftButton = 1, kWheelUp = 4, kWheelDown = 5 };
 constexpr uint32_t kXembedMapped = 1;
+// Control, Alt, Super and AltGr; the others are locks, and Shift.
+constexpr uint32_t kHostsModifiers =
+    XCB_MOD_MASK_CONTROL | XCB_MOD_MASK_1 | XCB_MOD_MASK_4 | XCB_MOD_MASK_5;
 constexpr uint8_t kSent = 0x80;  // in an event that a program has sent
 
 }  // namespace
@@ -115,7 +118,7 @@ void X11Window::read_keys() {
 // With another modifier than Shift a key is the host's.
 Key X11Window::key_of(const xcb_key_press_event_t& key) const {
     const xcb_keycode_t code = key.detail;
-    if (key.state & (XCB_MOD_MASK_CONTROL | XCB_MOD_MASK_1))
+    if (key.state & kHostsModifiers)
         return Key::kNone;
     switch (code >= first_key_ && size_t(code - first_key_) < keysyms_.size() ? keysyms_[code - first_key_] : 0) {
     case 0xff50: return Key::kHome;
