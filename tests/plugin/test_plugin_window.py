@@ -230,6 +230,14 @@ def test_the_window_is_as_large_as_the_host_makes_it(host):
         until(is_drawn, f"the field ends at {right}, {bottom}")
 
 
+@pytest.mark.parametrize("kind", ["clap", "vst3"])
+def test_an_older_answer_of_the_server_does_not_undo_a_new_size(screen, engine_sandbox, kind):
+    with window_host(screen, kind, built_plugin()) as host:
+        host.ask("open")
+        assert host.ask("sizes", 800, 600, 700, 500) == "size 700 500"
+        host.ask("close")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_hosts_scale_makes_everything_larger(screen, engine_sandbox, kind):
     with window_host(screen, kind, built_plugin()) as host:

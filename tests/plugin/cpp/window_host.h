@@ -5,6 +5,7 @@
 //   orphan              end the host's window alone, "orphaned"
 //   size WIDTH HEIGHT   "size W H" as they are then      get CONTROL      its value
 //   scale SCALE         "size W H" as they are then
+//   sizes W H W H       "size W H" where the X server has answered the first and not yet the second
 //   set CONTROL VALUE   as automation does               moves            what the window has moved since
 //                                                                         the last time
 //   key CODE MODIFIERS  as the format numbers them: "taken", or "left", when it is pressed and let go
@@ -145,6 +146,21 @@ private:
             host_.size(width, height);
             resize(width, height);
             said << "size " << width << " " << height;
+        } else if (verb == "sizes") {
+            uint32_t sizes[4] = {}, width = 0, height = 0;
+            for (uint32_t& size : sizes)
+                words >> size;
+            host_.size(sizes[0], sizes[1]);
+            while (child_width_ != sizes[0])
+                wait();
+            call<decltype(xcb_grab_server)>("xcb_grab_server");
+            wait();
+            host_.size(sizes[2], sizes[3]);
+            host_.tick();
+            host_.size(width, height);
+            call<decltype(xcb_ungrab_server)>("xcb_ungrab_server");
+            wait();
+            said << "size " << width << " " << height;
         } else if (verb == "scale") {
             double scale = 0;
             uint32_t width = 0, height = 0;
@@ -181,8 +197,9 @@ private:
     void make_window() {
         const xcb_screen_t& screen = *l_.xcb_setup_roots_iterator(l_.xcb_get_setup(connection_)).data;
         window_ = l_.xcb_generate_id(connection_);
+        const uint32_t events = XCB_EVENT_MASK_SUBSTRUCTURE_NOTIFY;
         l_.xcb_create_window(connection_, screen.root_depth, window_, screen.root, 0, 0, 100, 100, 0,
-                             XCB_WINDOW_CLASS_INPUT_OUTPUT, screen.root_visual, 0, nullptr);
+                             XCB_WINDOW_CLASS_INPUT_OUTPUT, screen.root_visual, XCB_CW_EVENT_MASK, &events);
         l_.xcb_map_window(connection_, window_);
         wait();
     }
@@ -205,8 +222,18 @@ private:
                                             nullptr));
         while (xcb_generic_event_t* const event = l_.xcb_poll_for_event(connection_)) {
             note_key(*reinterpret_cast<const xcb_key_press_event_t*>(event));
+            if ((event->response_type & 0x7f) == XCB_CONFIGURE_NOTIFY)
+                child_width_ = reinterpret_cast<const xcb_configure_notify_event_t*>(event)->width;
             std::free(event);
         }
+    }
+
+    // A request that the plugin's window does not make.
+    template <class Request>
+    void call(const char* name) {
+        void* const library = dlopen("libxcb.so.1", RTLD_NOW);
+        reinterpret_cast<Request*>(dlsym(library, name))(connection_);
+        dlclose(library);
     }
 
     void note_key(const xcb_key_press_event_t& key) {
@@ -218,7 +245,7 @@ private:
     WindowHost& host_;
     const stemsteer::Libraries& l_;
     xcb_connection_t* connection_ = nullptr;
-    uint32_t window_ = 0;
+    uint32_t window_ = 0, child_width_ = 0;
     std::string keys_;
     std::vector<float> sound_;
     size_t blocks_ = 0;

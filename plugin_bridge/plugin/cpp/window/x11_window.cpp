@@ -38,6 +38,7 @@ bool X11Window::open(uint32_t parent, uint32_t width, uint32_t height) {
     parent_ = parent;
     width_ = width;
     height_ = height;
+    resized_ = 0;
     window_ = l_.xcb_generate_id(connection_);
     // The parent may be of another depth, as windows with transparency are: then a border's colour
     // and a map of colours are needed.
@@ -147,8 +148,9 @@ void X11Window::resize(uint32_t width, uint32_t height) {
     const uint32_t values[] = {width, height};
     if (!window_)
         return;
-    l_.xcb_configure_window(connection_, window_, XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT,
-                            values);
+    resized_ = l_.xcb_configure_window(connection_, window_,
+                                       XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT, values)
+                   .sequence;
     l_.xcb_flush(connection_);
     take_size(width, height);  // hosts ask before the server's answer
 }
@@ -230,6 +232,8 @@ bool X11Window::translate(const xcb_generic_event_t& got, Event& event) {
     case XCB_CONFIGURE_NOTIFY: {
         const auto& configured = reinterpret_cast<const xcb_configure_notify_event_t&>(got);
         event.kind = Event::kResize;
+        if (int32_t(got.full_sequence - resized_) < 0)  // of before the last size
+            return false;
         if (configured.width == width_ && configured.height == height_)
             return false;
         take_size(configured.width, configured.height);

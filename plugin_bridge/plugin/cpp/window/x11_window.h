@@ -56,6 +56,7 @@ private:
     const Libraries& l_;
     xcb_connection_t* connection_ = nullptr;
     uint32_t window_ = 0, parent_ = 0, width_ = 0, height_ = 0;
+    uint32_t resized_ = 0;  // number of the request for the last size
     cairo_surface_t* surface_ = nullptr;
     std::vector<xcb_keysym_t> keysyms_;  // of each key code, without modifiers
     xcb_keycode_t first_key_ = 0;
