@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from plugin_bridge.cli.options import Force, ListenOptions
 from plugin_bridge.cli.osc import ended_by_interrupt
 from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
-from plugin_bridge.cli.sounds import PlayedSoundOptions, timbres_of
+from plugin_bridge.cli.sounds import PlayedSoundOptions, SoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 from plugin_bridge.control.actions import ACTIONS
 
@@ -174,7 +175,8 @@ def live(
                 session.surface.requests.put(Request(target.name, "learn", (learn_s,)))
         if midi.midi is not None:
             stack.enter_context(_midi_input(session, midi.midi, midi.midi_map))
-        _run(session, settings, card, files, reader, seconds)
+        again = _again(files.record, model, tier, wanted, sounds) if files.record else ""
+        _run(session, settings, card, files, reader, seconds, again)
     if session.processor.counters.faults:
         raise typer.Exit(1)
 
@@ -186,6 +188,28 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
     if files.output_file and files.input_file:
         check_output_file(files.output_file, files.input_file, files.force)
     return session
+
+
+def _again(
+    folder: Path, model: Model, tier: str, wanted: TargetOptions, sounds: SoundOptions
+) -> str:
+    """Return the command that makes what is recorded again: the lanes, and what is not in them."""
+    from plugin_bridge.files.recorder import INPUT, LANES_FILE
+
+    words: list[object] = ["stemsteer", "render", folder / f"{INPUT}.wav"]
+    words += ["--automation", folder / LANES_FILE, "--tier", tier]
+    words += ["--model", wanted.model or model.spec.name]
+    for option, values in {
+        "--targets": [wanted.targets] if wanted.targets else None,
+        "--azimuth": wanted.azimuths,
+        "--instrument": sounds.words,
+        "--picture": sounds.pictures,
+        "--like": sounds.like,
+        "--unlike": sounds.unlike,
+        "--chain": wanted.chain,
+    }.items():
+        words += [word for value in values or () for word in (option, value)]
+    return shlex.join([*map(str, words), *(["--all"] if sounds.all_sources else [])])
 
 
 @contextlib.contextmanager
@@ -220,6 +244,7 @@ def _run(
     files: FileOptions,
     reader: AudioReader | None,
     seconds: float | None,
+    again: str,
 ) -> None:
     """Play until the file, the time or the user ends it; then say how it went."""
     from plugin_bridge.live.file_device import play_file
@@ -240,7 +265,7 @@ def _run(
     except KeyboardInterrupt:
         pass  # that is how a session ends
     finally:
-        report_session(session, files.record)
+        report_session(session, files.record, again)
 
 
 def _play_card(

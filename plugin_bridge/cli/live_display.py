@@ -33,8 +33,8 @@ def table(session: LiveSession, flags: Flags) -> Table:
     return table_of(("stem", "azimuth", "width", "level", ""), rows, caption=caption)
 
 
-def report_session(session: LiveSession, record: Path | None) -> None:
-    """Print how a session went, and where it is recorded."""
+def report_session(session: LiveSession, record: Path | None, again: str = "") -> None:
+    """Print how a session went, where it is recorded, and the command that makes that again."""
     counters = session.processor.counters
     if not counters.blocks:
         return  # it did not begin
@@ -58,6 +58,7 @@ def report_session(session: LiveSession, record: Path | None) -> None:
             return
         dropped = session.recorder.dropped_hops
         typer.echo(f"recorded in {record}, {dropped} hops lost by the disk", err=True)
+        typer.echo(f"to make it again: {again}", err=True)
 
 
 def _shortcomings(session: LiveSession) -> list[str]:

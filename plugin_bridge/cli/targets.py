@@ -264,7 +264,11 @@ def _placed(wanted: TargetOptions, listed: Iterable[Target], lanes: Automation) 
     from plugin_bridge.control.target import ANYWHERE
 
     said = wanted.azimuths is not None or wanted.width_deg is not None
-    moved = any(control in ("azimuth", "width") for _, control in lanes.lanes)
+    anywhere = dict(zip(("azimuth", "width"), ANYWHERE, strict=True))  # as lanes of a take hold it
+    moved = any(
+        any(point.value != anywhere.get(control, point.value) for point in lane.points)
+        for (_, control), lane in lanes.lanes.items()
+    )
     return said or moved or any((t.azimuth_deg, t.width_deg) != ANYWHERE for t in listed)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from pythonosc.udp_client import SimpleUDPClient
+from typer.testing import CliRunner
 
 from plugin_bridge.automation import (
     Automation,
@@ -21,6 +24,7 @@ from plugin_bridge.automation import (
     read_automation,
     write_automation,
 )
+from plugin_bridge.cli import app as cli
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.targets import Target
 from plugin_bridge.live.file_device import play_file
@@ -129,6 +133,34 @@ def test_lanes_that_run_go_on_where_they_were_after_a_jump(tmp_path):
     live = soundfile.read(tmp_path / "take" / "guitar.wav", dtype="float32")[0].T
     again = rendered(tmp_path / "take", "live")[:, : live.shape[1]]
     assert np.abs(live - again)[:, RATE:].max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--azimuth", "guitar=-30"),  # by live's own choice of a model
+        ("--instrument", "a b=drums", "--unlike", "a b=in.wav@0-1", "--instrument", "bass"),
+        ("--model", "query-unet", "--like", "in.wav@0-1"),  # which takes no direction
+        ("--model", "panorama", "--tier", "direct", "--chain", "target=gain.json"),
+        ("--targets", "targets.json"),
+    ],
+)
+def test_a_take_is_made_again_by_the_command_that_is_told(tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("in.wav", panned(-30, RATE).T, RATE, subtype="FLOAT")
+    Path("gain.json").write_text('[{"plugin": "Gain"}]')
+    Path("targets.json").write_text('[{"name": "low", "azimuth_deg": -30, "instrument": "bass"}]')
+    words = ["live", "--input-file", "in.wav", "--record", "take", "--no-osc", *options]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    program, *words = shlex.split(re.search(r"to make it again: (.*)", done.stderr)[1])
+    assert program == "stemsteer"
+    done = CliRunner().invoke(cli.app, [*words, "--out", "again", "--subtype", "FLOAT"])
+    assert done.exit_code == 0, done.output
+    for path in Path("again").glob("*.wav"):
+        if path.name != "mix.wav":  # of a chain
+            live, again = (soundfile.read(Path(f) / path.name)[0] for f in ("take", "again"))
+            assert np.abs(live - again[: len(live)]).max() <= 1e-4
 
 
 @pytest.mark.parametrize("automated", [False, True])
