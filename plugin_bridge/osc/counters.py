@@ -1,4 +1,4 @@
-"""What became of packets and messages: counted every time, told once of each kind."""
+"""What became of packets and messages: counted every time, told a few times of each kind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, fields
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.text import printable
+
+MOST_TOLD = {"wrong_type": 8, "unknown_address": 8}
+"""How many faults of a kind are told, each once; of other kinds one. People type these."""
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Counters:
     too_many: int = 0
     unforeseen: int = 0
     report: Report = field(default=lambda words: None, repr=False)
-    _reported: set[str] = field(default_factory=set, repr=False)
+    _told: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def faults(self) -> dict[str, int]:
         """Return the counts that are not zero and tell of something wrong."""
@@ -37,11 +40,13 @@ class Counters:
         return {name: count for name, count in counts.items() if count}
 
     def count_fault(self, kind: str, words: str) -> None:
-        """Count a fault; tell of the first of each kind."""
+        """Count a fault; tell of the first of each kind, see `MOST_TOLD`."""
         setattr(self, kind, getattr(self, kind) + 1)
-        if kind not in self._reported:
-            self._reported.add(kind)
-            self.report(f"{printable(words)} (more of the kind are only counted)")
+        told, most = self._told.setdefault(kind, set()), MOST_TOLD.get(kind, 1)
+        if len(told) < most and words not in told:
+            told.add(words)
+            more = "more of the kind are" if len(told) == most else "the same again is"
+            self.report(f"{printable(words)} ({more} only counted)")
 
     def summary(self) -> str:
         """Return what came in, in a line."""

@@ -10,6 +10,7 @@ import pytest
 from plugin_bridge.control.actions import ACTIONS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.control.timbre_requests import MAX_PENDING, Request
+from plugin_bridge.osc.counters import MOST_TOLD
 from plugin_bridge.osc.oscquery import QueryServer
 from plugin_bridge.osc.rate_limit import is_loopback
 from tests.support.osc_rig import Rig
@@ -65,6 +66,19 @@ def test_what_cannot_be_asked_is_told_and_counted(rig, address, argument, words)
     assert asked(rig) == []
     assert words in rig.reports[0]
     assert rig.server.counters.wrong_type == 1
+
+
+def test_each_wrong_word_is_told_once_and_of_many_a_few(rig):
+    for word in ("gitar", "vocls", "gitar", *(f"x{k}" for k in range(20))):
+        rig.send("/stemsteer/guitar/instrument", word)
+    rig.settle()
+    assert rig.server.counters.wrong_type == 23
+    assert len(rig.reports) == MOST_TOLD["wrong_type"]
+    assert "'gitar'" in rig.reports[0]
+    assert "'vocls'" in rig.reports[1]
+    assert [words.endswith("more of the kind are only counted)") for words in rig.reports] == (
+        [False] * (len(rig.reports) - 1) + [True]
+    )
 
 
 def test_instruments_by_word_and_the_short_name_of_the_morph(rig):
