@@ -63,6 +63,8 @@ def table_of(
     from rich.text import Text
 
     table = Table(*headings, box=box.MARKDOWN if markdown else None)
+    for column in table.columns:
+        column.overflow = "fold"  # what is cut cannot be read
     table.columns[0].no_wrap = True  # a name that is cut cannot be typed
     table.caption = Text(printable(caption)) if caption else None
     for row in rows:

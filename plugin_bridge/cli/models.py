@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
     from realtime import ModelSpec
 
-HEADINGS = ("file", "tiers (latency)", "taken by", "size", "licence", "what")
+HEADINGS = ("file", "tiers (latency)", "taken by", "what")
 
 
 models = typer.Typer(invoke_without_command=True)
@@ -207,14 +207,12 @@ def _described(found: InstalledModel) -> dict[str, Any]:
 
 def _cells(found: InstalledModel) -> list[str]:
     if found.spec is None:
-        return [found.path.stem, "", "", "", "", f"cannot be used: {found.fault}"]
+        return [found.path.stem, "", "", f"cannot be used: {found.fault}"]
     spec = found.spec
     return [
         found.path.stem,
         ", ".join(f"{tier} ({found.latency_ms(tier):.0f} ms)" for tier in spec.tiers),
         taken_by(spec),
-        _size(found.size_bytes),
-        spec.licence,
         spec.description,
     ]
 
@@ -250,8 +248,8 @@ def _picture_models() -> list[dict[str, Any]]:
 def _picture_cells(model: dict[str, Any]) -> list[str]:
     name = Path(model["path"]).stem
     if "fault" in model:
-        return [name, "", "", "", "", f"cannot be used: {model['fault']}"]
-    return [name, "", "picture", _size(model["size_bytes"]), model["licence"], model["description"]]
+        return [name, "", "", f"cannot be used: {model['fault']}"]
+    return [name, "", "picture", model["description"]]
 
 
 def _picture_shown(model: dict[str, Any]) -> list[tuple[str, str]]:

@@ -72,6 +72,7 @@ def test_models_cuts_no_name_and_says_how_sounds_are_pointed_at(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     words = set(stemsteer("models").stdout.split())
     assert {file.stem for file in WEIGHTS.glob("*.onnx")} <= words
+    assert "counter-example" in words
     shown = {name: stemsteer("models", "show", name).stdout for name in ("steer", "label-unet")}
     assert "direction, instrument, example, counter-example" in shown["steer"]
     assert "instrument\n" in shown["label-unet"]
