@@ -76,7 +76,7 @@ class SoundOptions:
     ] = None
     strength: Annotated[
         float | None,
-        typer.Option(help=f"How much the instrument counts, {STRENGTH.range}.  [1]"),
+        typer.Option(help=f"0 takes everything, 1 the instrument alone, {STRENGTH.range}.  [1]"),
     ] = None
     morph: Annotated[
         float | None,
