@@ -163,6 +163,7 @@ def by_name(
         "by name": {name: si_sdr_db(estimates[name], sound) for name, sound in sounds.items()},
     }
     print_scores(scores)
+    say("   Of a soundfont, this song is harder by name than the recorded ones in README.")
 
 
 def with_singer(folder: Path, mix: Audio, model: OnnxModel | None = None) -> None:
