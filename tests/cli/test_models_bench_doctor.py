@@ -213,6 +213,7 @@ def test_doctor_says_how_to_get_what_is_missing(monkeypatch):
 
 def test_doctor_says_which_packages_of_an_extra_are_missing_and_how_to_get_them(monkeypatch):
     extras = {"live": ("sound cards", "numpy no-such-package"), "all": ("it", "numpy")}
+    extras["train"] = ("training", "no-such-package")
     monkeypatch.setattr(doctor, "EXTRAS", extras)
     done = stemsteer("doctor")
     assert done.exit_code == 0, "an extra is not needed"
@@ -222,6 +223,7 @@ def test_doctor_says_which_packages_of_an_extra_are_missing_and_how_to_get_them(
         done.stdout,
     )
     assert re.search(r"ok    extra all +numpy \d", done.stdout)
+    assert "extra train" not in done.stdout, "its users have no use for it"
     monkeypatch.setattr(doctor, "is_frozen", lambda: True)
     names = [check.name for check in doctor.examine()]
     assert "extra all" in names
