@@ -24,7 +24,11 @@ def bench(
         int, typer.Option(min=0, help="Instead: so many plugin instances at once in real time.")
     ] = 0,
     osc: Annotated[
-        bool, typer.Option("--osc", help="Instead: what OSC costs beside live sound.")
+        bool,
+        typer.Option(
+            "--osc",
+            help="Instead: what OSC costs beside live sound; --seconds thrice, and 30 more.",
+        ),
     ] = False,
     panel: Annotated[
         bool, typer.Option("--panel", help="Instead: what the panel costs beside live sound.")

@@ -61,7 +61,8 @@ class OscBench:
 class PacedCard(threading.Thread):
     """Plays ones, or another `loop`, into a session at the pace of a card.
 
-    While `keeps`, the output is kept. `loop` is (2, whole blocks).
+    While `keeps`, the output is kept. `loop` is (2, whole blocks). `late_s` is how much later than
+    a card's the newest block was played.
     """
 
     def __init__(self, session: LiveSession) -> None:
@@ -69,6 +70,7 @@ class PacedCard(threading.Thread):
         self._session, self._quit = session, False
         self.loop = np.ones((2, BLOCK), np.float32)
         self.begun_s, self.keeps = time.perf_counter(), True
+        self.late_s = 0.0
         self.played: list[NDArray[np.float32]] = []
 
     def run(self) -> None:
@@ -76,6 +78,7 @@ class PacedCard(threading.Thread):
         while not self._quit:
             due_s = self.begun_s + number * BLOCK / RATE_HZ
             time.sleep(max(0.0, due_s - time.perf_counter()))
+            self.late_s = time.perf_counter() - due_s
             first = number * BLOCK % self.loop.shape[1]
             sound, number = (
                 self._session.process(self.loop[:, first : first + BLOCK])[0],
@@ -153,7 +156,7 @@ def delays_ms(
     sent = []
     for number in range(moves):
         time.sleep(SETTLED_S + random.uniform(0, 0.02))
-        sent.append(time.perf_counter() - card.begun_s)
+        sent.append(time.perf_counter() - card.begun_s - card.late_s)  # in the time of the sound
         send(-20.0 * (number % 2 == 0))
     while len(card.played) * BLOCK < (sent[-1] + SETTLED_S) * RATE_HZ:  # a card may be late
         time.sleep(0.01)

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import typer
 from pythonosc.udp_client import SimpleUDPClient
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 from plugin_bridge.cli.app import app
 from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.surface import MemorySurface
-from plugin_bridge.diagnostics.osc_load import bench_osc
+from plugin_bridge.diagnostics.osc_load import BLOCK, RATE_HZ, bench_osc, delays_ms
 from plugin_bridge.osc.packets import decode, encode, encode_bundle
 from plugin_bridge.osc.service import OscOptions
 from plugin_bridge.panel.client import PanelClient
@@ -263,3 +265,18 @@ def test_a_bench_tells_what_osc_costs_beside_live_sound():
     assert result.memory_after_mb > 20
     assert -50 < result.delay_median_ms <= result.delay_p99_ms < 200
     assert result.hop_ms == pytest.approx(5.8, abs=0.1)
+
+
+def test_no_message_is_early_where_the_card_is_late_itself():
+    late_s, delay_s = 0.008, 0.01
+    sound = np.zeros(1000 * BLOCK, np.float32)
+    session = SimpleNamespace(processor=SimpleNamespace(latency=0))
+    card = SimpleNamespace(
+        begun_s=time.perf_counter() - late_s, late_s=late_s, played=np.split(sound, 1000)
+    )
+
+    def send(gain_db):
+        now_s = time.perf_counter() - card.begun_s - card.late_s
+        sound[int((now_s + delay_s) * RATE_HZ) :] = gain_db
+
+    assert min(delays_ms(session, card, send, moves=2)) >= 1000 * delay_s - 0.1
