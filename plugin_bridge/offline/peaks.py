@@ -71,9 +71,10 @@ def find_peaks(over_time: Doubles, duration_s: float) -> list[Peak]:
     found = dict.fromkeys(_whole_maxima(whole), 0.0)
     least = SHORT_SCORE if len(grouped) < SHORT else LEAST_SCORE
     for index in _separate(scores):
-        if scores[index] >= least:
-            beside = [k for k in found if abs(k - index) <= APART_DEG / STEP_DEG]
-            found[beside[0] if beside else index] = float(scores[index])
+        beside = [k for k in found if abs(k - index) <= APART_DEG / STEP_DEG]
+        if beside or scores[index] >= least:  # what stands out over all time needs no least
+            place = beside[0] if beside else index
+            found[place] = max(found.get(place, 0.0), float(scores[index]))
     loudest = sorted(found, key=lambda k: (-found[k], -whole[k]))[:MAX_PEAKS]
     heard = {k: _heard(near_votes[:, k], column_s) for k in sorted(loudest)}
     return [

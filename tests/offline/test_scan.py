@@ -13,6 +13,7 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.cli.scan import when
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline import scan
+from plugin_bridge.offline.peaks import find_peaks
 from plugin_bridge.offline.stokes import AZIMUTH_DEG
 
 RATE_HZ = 44_100
@@ -80,6 +81,18 @@ def test_a_sound_shorter_than_a_window_is_seen(tmp_path):
 def test_sources_are_found_at_every_sample_rate(tmp_path, rate_hz):
     peaks = field_of(write(tmp_path / "a.wav", (-25, 15), rate_hz=rate_hz)).peaks()
     assert [round(p.target.azimuth_deg) for p in peaks] == pytest.approx([-25, 15], abs=2)
+
+
+def test_of_what_stands_out_over_all_time_few_votes_make_it_surer_too():
+    def sure(every):
+        level = np.zeros((15, AZIMUTH_DEG.size))
+        level[:, AZIMUTH_DEG == 0] = 1
+        level[::every, AZIMUTH_DEG == -30] = 0.9
+        left, _ = find_peaks(level, 15.0)
+        assert left.target.azimuth_deg == -30
+        return left.sure
+
+    assert 0.2 < sure(5) < sure(3) < sure(1)
 
 
 def test_neighbours_keep_out_of_each_others_way(tmp_path):
