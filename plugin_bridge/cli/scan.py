@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from plugin_bridge.offline.scan import StereoField
     from plugin_bridge.timbre.heard import Heard
 
+SILENCE = "there is nothing but silence: it may be a wrong export"
+NO_DIRECTION = "no direction stands out"
+NO_INSTRUMENT = "no instrument is heard surely enough to be named"
 THROUGHOUT = 0.95  # of the time
 MOST_STRETCHES = 4
 """More are counted, not printed."""
@@ -75,13 +78,17 @@ def scan(
     hears = instruments or (instruments is None and not as_json and can_hear())
     heard = heard_in(path) if hears else []
     if as_json:
-        typer.echo(_heard_as_json(heard) if instruments else _peaks_as_json(field))
+        entries = _heard_entries(heard) if instruments else _peak_entries(field)
+        typer.echo(json.dumps(entries, indent=2))
+        if not entries:  # a list as always; why nothing is in it goes to who runs the program
+            nothing = NO_INSTRUMENT if instruments else NO_DIRECTION
+            typer.echo(SILENCE if field.is_silent else nothing, err=True)
         return
     _print_field(field)
     if heard:
         _print_heard(heard, field.duration_s)
     elif hears:
-        typer.echo("no instrument is heard surely enough to be named")
+        typer.echo(NO_INSTRUMENT)
 
 
 def _check_plot(plot: Path, source: Path, force: bool) -> None:
@@ -93,10 +100,10 @@ def _check_plot(plot: Path, source: Path, force: bool) -> None:
         raise StemsteerError(f"{plot}: the picture is written as .png; give a name that ends so")
 
 
-def _peaks_as_json(field: StereoField) -> str:
+def _peak_entries(field: StereoField) -> list[dict[str, Any]]:
     from plugin_bridge.files.targets import target_fields
 
-    entries = [
+    return [
         {
             **target_fields(peak.target),
             "spread_deg": peak.spread_deg,
@@ -105,12 +112,11 @@ def _peaks_as_json(field: StereoField) -> str:
         }
         for peak in field.peaks()
     ]
-    return json.dumps(entries, indent=2)
 
 
 def _print_field(field: StereoField) -> None:
-    if not (field.level.any() or field.out_of_phase or field.diffuse):
-        typer.echo("there is nothing but silence: it may be a wrong export")
+    if field.is_silent:
+        typer.echo(SILENCE)
         return
     rows = [
         (
@@ -126,14 +132,14 @@ def _print_field(field: StereoField) -> None:
     if rows:
         print_table(("name", "azimuth", "width", "level dB", "sure", "heard"), rows)
     else:
-        typer.echo("no direction stands out")
+        typer.echo(NO_DIRECTION)
     typer.echo(
         f"{field.diffuse:.0%} of the energy is diffuse, {field.out_of_phase:.0%} out of phase"
     )
 
 
-def _heard_as_json(heard: Sequence[Heard]) -> str:
-    entries = [
+def _heard_entries(heard: Sequence[Heard]) -> list[dict[str, Any]]:
+    return [
         {
             "name": one.instrument,
             "instrument": [one.instrument],
@@ -142,7 +148,6 @@ def _heard_as_json(heard: Sequence[Heard]) -> str:
         }
         for one in heard
     ]
-    return json.dumps(entries, indent=2)
 
 
 def _print_heard(heard: Sequence[Heard], duration_s: float) -> None:

@@ -38,7 +38,11 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
         raise StemsteerError(
             f"{path} is not JSON ({error}); `stemsteer scan INPUT --json` writes such a file"
         ) from error
-    if not isinstance(entries, list) or not entries:
+    if entries == []:
+        raise StemsteerError(
+            f"{path}: the list has no targets; `stemsteer scan` says of a file why it finds none"
+        )
+    if not isinstance(entries, list):
         raise StemsteerError(
             f'{path}: expected a list of targets, as [{{"name": "guitar", "azimuth_deg": -30, '
             '"width_deg": 20}]'

@@ -50,6 +50,11 @@ class StereoField:
         """Return the level (directions,) over the whole duration."""
         return np.asarray(self.over_time.sum(0))
 
+    @property
+    def is_silent(self) -> bool:
+        """Return whether there is no sound at all."""
+        return not (self.over_time.any() or self.out_of_phase or self.diffuse)
+
     def peaks(self) -> list[Peak]:
         """Return the directions that stand out, from left to right."""
         return find_peaks(self.over_time, self.duration_s)

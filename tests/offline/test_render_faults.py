@@ -62,7 +62,7 @@ def test_wrong_options_are_refused(song, tmp_path, arguments, words):
     ("text", "words"),
     [
         ("{", "is not JSON"),
-        ("[]", "expected a list of targets"),
+        ("[]", "the list has no targets"),
         ('{"name": "a"}', "expected a list of targets"),
         ('[{"azimuth_deg": 0}]', "target 1 lacks 'name'"),
         ('[{"name": "a", "azimuth_deg": 0}, {"name": "b"}]', "target 2 lacks 'azimuth_deg'"),

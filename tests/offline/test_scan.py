@@ -211,6 +211,26 @@ def test_where_no_direction_stands_out_that_is_said(tmp_path):
     assert done.stdout.startswith("no direction stands out\n0% of the energy is diffuse, 100% out")
 
 
+@pytest.mark.parametrize(
+    ("sides", "options", "why"),
+    [
+        ((0, 0), [], "there is nothing but silence: it may be a wrong export"),
+        ((0, 0), ["--instruments"], "there is nothing but silence: it may be a wrong export"),
+        ((1, -1), [], "no direction stands out"),
+        ((1, -1), ["--instruments"], "no instrument is heard surely enough to be named"),
+    ],
+)
+def test_a_program_gets_a_list_without_entries_and_who_runs_it_the_reason(
+    tmp_path, sides, options, why
+):
+    click = np.zeros(44_100)
+    click[22_050] = 0.001
+    soundfile.write(tmp_path / "a.wav", np.outer(click, sides), RATE_HZ, "FLOAT")
+    done = CliRunner().invoke(cli.app, ["scan", str(tmp_path / "a.wav"), "--json", *options])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [])
+    assert done.stderr == f"{why}\n"
+
+
 def test_a_few_samples_have_a_direction_and_no_stretch(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full((10, 2), 0.1), RATE_HZ)
     (peak,) = field_of(tmp_path / "a.wav").peaks()
