@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -64,8 +66,11 @@ def install(prebuilt: Path | None = None) -> list[Path]:
 
     Raises
     ------
-    StemsteerError if it cannot be built, or there is no such folder, or it lacks a bundle.
+    StemsteerError if it cannot be built, or there is no such folder, or it lacks a bundle, or it
+    may not be written where it goes, which is found before anything is built.
     """
+    for place in [*bundles().values(), autostart_file(), unit_file()]:
+        _check_place(place)
     with tempfile.TemporaryDirectory(prefix="stemsteer-plugin-") as folder:
         if prebuilt and not prebuilt.is_dir():
             raise StemsteerError(f"there is no folder {prebuilt}; give one that holds the bundles")
@@ -151,6 +156,27 @@ def _build(folder: Path) -> Path:
     if done.returncode:
         raise StemsteerError(f"building the plugin failed: {done.stderr.strip()[-600:]}")
     return folder
+
+
+def _check_place(place: Path) -> None:
+    """Raise StemsteerError if a file or a bundle cannot be written, or take another one's place."""
+    above = next(folder for folder in place.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise StemsteerError(
+            f"{above} is no folder, but {place.name} goes there: move it away, and install again"
+        )
+    if place.is_dir() and not place.is_symlink():
+        written = [above, *(Path(folder) for folder, _, _ in os.walk(place))]
+    else:  # the starters are written anew where they are
+        is_kept = place in (autostart_file(), unit_file()) and place.exists()
+        written = [place if is_kept else above]
+    for path in written:
+        if not os.access(path, os.W_OK):
+            shown = shlex.quote(str(path))
+            raise StemsteerError(
+                f"you may not write to {path}, where {place.name} goes: see by `ls -ld {shown}` "
+                f"whose it is; what sudo has made is yours again by `sudo chown -R $USER {shown}`"
+            )
 
 
 def _replace(source: Path, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -139,6 +140,56 @@ def test_a_folder_that_lacks_a_bundle_is_refused_and_nothing_is_written(engine_s
     done = stemsteer("plugin", "install", "--prebuilt", tmp_path / "nofolder")
     assert done.returncode == 1
     assert "there is no folder" in done.stderr
+    assert files(engine_sandbox.folder) == before
+
+
+def in_bounds(*words):
+    """Run a command by permissions that hold for root, too."""
+    bounds = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
+    command = [*(bounds if os.geteuid() == 0 else []), sys.executable, "-m", "plugin_bridge.cli"]
+    return subprocess.run(
+        [*command, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "what"),
+    [
+        (".clap", "Stemsteer.clap"),
+        (".vst3/StemsteerSplit.vst3/Contents", "StemsteerSplit.vst3"),
+        ("XDG_CONFIG_HOME/stemsteer/autostart", "autostart"),
+        ("XDG_CONFIG_HOME", "autostart"),
+    ],
+)
+def test_where_the_plugin_may_not_be_written_that_is_said_before_it_is_built(
+    engine_sandbox, monkeypatch, tmp_path, kept, what
+):
+    make = tmp_path / "make"  # in place of the one that compiles for a minute
+    make.write_text(f"#!/bin/sh\ntouch {tmp_path}/built\nexit 1\n")
+    make.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    place = engine_sandbox.folder / kept
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch() if place.name == "autostart" else place.mkdir(exist_ok=True)
+    before = files(engine_sandbox.folder)
+    place.chmod(0o500)
+    done = in_bounds("plugin", "install")
+    place.chmod(0o700)
+    assert done.returncode == 1
+    assert f"you may not write to {place}, where {what} goes" in done.stderr
+    assert f"sudo chown -R $USER {place}" in done.stderr
+    assert not (tmp_path / "built").exists()
+    assert files(engine_sandbox.folder) == before
+
+
+def test_a_file_where_a_folder_of_plugins_is_to_be_is_said_before_anything_is_written(
+    engine_sandbox, bundles
+):
+    (engine_sandbox.folder / ".lv2").touch()
+    before = files(engine_sandbox.folder)
+    done = stemsteer("plugin", "install", "--prebuilt", bundles)
+    assert done.returncode == 1
+    assert f"{engine_sandbox.folder / '.lv2'} is no folder, but Stemsteer.lv2 goes" in done.stderr
     assert files(engine_sandbox.folder) == before
 
 
