@@ -61,6 +61,12 @@ def test_tracks_are_seen_as_they_come_and_go_and_moved(engine_sandbox):
         until(lambda: abs(play(track, 8, gain=-3.0)[-1] - 0.1) < 1e-5, "it has arrived")
         np.testing.assert_allclose(play(track, 8, gain=-3.0)[-256:], 0.1, atol=1e-5)
         assert engine.value("track_2", "gain") == 0
+        worker = engine.facts("guitar")["worker"]
+        track.rename(label="lead guitar")
+        attend(engine, lambda: engine.instances == ("lead guitar", "track_2"), "it is renamed")
+        assert engine.facts("lead guitar")["worker"] == worker != engine.facts("track_2")["worker"]
+        track.rename(label="guitar")
+        attend(engine, lambda: engine.instances == ("guitar", "track_2"), "it is renamed back")
         other.close()
         attend(engine, lambda: engine.instances == ("guitar",))
 

@@ -28,7 +28,7 @@ from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture.recognise import Recognised
 from plugin_bridge.timbre import Timbre, TimbreLibrary
 from plugin_bridge.timbre.service import TimbreService
-from tests.support.panel_page import ENCODER, Playing, handle, until
+from tests.support.panel_page import ENCODER, MIDI, Playing, handle, until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 
@@ -110,13 +110,6 @@ def test_why_a_sound_was_not_learned_is_said_in_the_page(panel, open_page):
         page.get_by_text("learn: nothing sounds here that could be learned").wait_for()
     finally:
         service.stop()
-
-
-MIDI = """
-const input = {};
-navigator.requestMIDIAccess = async () => ({ inputs: new Map([["one", input]]) });
-window.play = (...data) => input.onmidimessage?.({ data: Uint8Array.from(data) });
-"""
 
 
 def test_a_controller_is_learned_by_a_right_click_and_known_the_next_time(panel, open_page):

@@ -6,7 +6,7 @@ import pytest
 
 from plugin_bridge.control.servers import running
 from plugin_bridge.panel.server import PanelOptions
-from tests.support.panel_page import ENCODER, Playing, handle, shown_azimuth, until
+from tests.support.panel_page import ENCODER, MIDI, Playing, handle, shown_azimuth, until
 from tests.support.told_page import ToldPage
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
@@ -216,14 +216,44 @@ def test_the_sound_that_was_chosen_is_chosen_again_when_it_returns(told_page):
 
 
 def test_a_sound_that_is_renamed_stays_selected(told_page):
-    told = told_page(["guitar", "lead vocals", "bass"])
-    told.page.get_by_role("tab", name="lead vocals").click()
-    told.shows("lead vocals")
-    told.tell(instances=["guitar", "Lead Vox", "bass"])
-    told.shows("Lead Vox")
-    told.tell(instances=["guitar", "drums", "bass", "Lead Vox"])
-    told.tell(instances=["guitar", "bass", "piano"])  # this one is another
+    told = told_page(["guitar", "vocals", "bass"])
+    told.tell_tracks(guitar=1, vocals=2, bass=3)
+    told.page.get_by_role("tab", name="vocals").click()
+    told.shows("vocals")
+    told.tell_tracks(guitar=1, Vox=2, bass=3)
+    told.shows("Vox")
+    told.tell_tracks(Vox=1, guitar=2, bass=3)  # the tracks have changed their names with each other
     told.shows("guitar")
+    told.tell_tracks(Vox=1, drums=4, bass=3)  # this one is another
+    told.shows("Vox")
+
+
+def test_a_track_that_is_renamed_is_undone_and_keeps_its_controller(told_page):
+    told = told_page(["guitar", "vocals", "bass"])
+    page = told.page
+    told.tell_tracks(guitar=1, vocals=2, bass=3)
+    page.evaluate(f"() => {{ {MIDI} }}")
+    page.get_by_role("tab", name="vocals").click()
+    handle(page, "vocals").press("PageUp")
+    handle(page, "vocals").click(button="right")
+    page.get_by_role("button", name="Learn MIDI").click()
+    page.get_by_text("Move the controller that is to move azimuth of vocals.").wait_for()
+    told.tell_tracks(guitar=1, Vox=2, bass=3)  # while it is waited for
+    page.evaluate("play(0xb0, 7, 127)")
+    page.get_by_text("controller 7 of channel 1 moves azimuth of Vox.").wait_for()
+    told.tell_tracks(guitar=1, **{"Lead Vox": 2}, bass=3)
+    told.shows("Lead Vox")
+    page.get_by_text("controller 7 of channel 1 moves azimuth of Vox.").wait_for()
+    page.evaluate("play(0xb0, 7, 0)")
+    until(lambda: told.moves()[-1:] == [("Lead Vox", "azimuth", -45)])
+    page.get_by_role("button", name="Undo").click()
+    until(lambda: told.moves()[-1:] == [("Lead Vox", "azimuth", 0)])
+    told.tell_tracks(guitar=1, vocals=2, bass=3)  # the rename is undone in the host
+    page.get_by_role("button", name="Redo").click()
+    until(lambda: told.moves()[-1:] == [("vocals", "azimuth", 5)])
+    page.evaluate("play(0xb0, 7, 127)")
+    until(lambda: told.moves()[-1:] == [("vocals", "azimuth", 45)])
+    assert page.evaluate("localStorage['stemsteer-midi']") == '{"azimuth vocals":"1 7"}'
 
 
 def test_what_a_sound_no_longer_has_is_not_shown(panel, open_page):

@@ -44,10 +44,19 @@ class ToldPage:
         self.everything = {**FIXED, **shown(Playing(sounds))}
         script = _SOCKET % json.dumps({**self.everything, **(told or {})})
         self.page = open_page(server, script=script, **options)
+        self._names = list(sounds)
 
     def tell(self, **message: Any) -> None:
         """Let the page be told something."""
         self.page.evaluate("message => tell(message)", message)
+
+    def tell_tracks(self, **workers: int) -> None:
+        """Let the page be told which tracks there are, by the numbers of their processes."""
+        gone = dict.fromkeys(self._names)
+        self._names = list(workers)
+        facts = {name: {"worker": str(worker)} for name, worker in workers.items()}
+        values = dict.fromkeys(workers, self.everything["values"]["guitar"])
+        self.tell(instances=self._names, facts={**gone, **facts}, values={**gone, **values})
 
     def moves(self) -> list[tuple[str, str, float]]:
         """Return what the page has moved: sound, control and value."""

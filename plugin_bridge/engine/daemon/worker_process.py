@@ -38,7 +38,7 @@ FIGURES = (
     "model_faults",
 )
 
-FACTS = ("model", "tier", "rate_hz", "instruments", "host", "format", "block")
+FACTS = ("model", "tier", "rate_hz", "instruments", "host", "format", "block", "worker")
 
 log = logging.getLogger("stemsteer.engine")
 
@@ -203,8 +203,11 @@ class WorkerProcess:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Return what does not change of the instance, as text; see `ControlSurface.facts`."""
-        told = {**self.hello, **self._facts}
+        """Return what does not change of the instance, as text; see `ControlSurface.facts`.
+
+        By `worker` it is known again that is called otherwise.
+        """
+        told = {**self.hello, **self._facts, "worker": self.pid}
         return {name: str(told[name]) for name in FACTS if name in told}
 
     def read_only_fds(self) -> list[int]:

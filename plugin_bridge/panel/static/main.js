@@ -179,6 +179,11 @@ surface.addEventListener("picture", ({ detail }) => {
   due();
 });
 surface.addEventListener("answer", ({ detail }) => tell(detail.answer, false, detail.instance));
+surface.addEventListener("rename", ({ detail }) => {
+  const before = [...told];
+  told.clear();
+  for (const [name, said] of before) told.set(detail.get(name) ?? name, said);
+});
 undo.addEventListener("change", () => {
   at("undo").disabled = !undo.canUndo;
   at("redo").disabled = !undo.canRedo;

@@ -16,6 +16,7 @@ export class Midi {
     document.addEventListener("contextmenu", (event) => this.#open(event));
     this.learn.addEventListener("click", () => this.#learn());
     this.forget.addEventListener("click", () => this.#forget());
+    surface.addEventListener("rename", ({ detail }) => this.#rename(detail));
     if (Object.keys(this.known).length) this.#listen();
   }
 
@@ -24,8 +25,7 @@ export class Midi {
     if (!what) return;
     event.preventDefault();
     this.what = what;
-    const { instance, name } = what;
-    this.address.textContent = `/stemsteer/${instance.replace(NOT_IN_ADDRESS, "_")}/${name}`;
+    this.address.textContent = address(what);
     const controller = this.known[key(what)];
     this.forget.hidden = !controller;
     if (controller) this.forget.textContent = `Forget ${words(controller)}`;
@@ -50,6 +50,22 @@ export class Midi {
   #forget() {
     this.menu.hidePopover();
     delete this.known[key(this.what)];
+    this.#keep();
+  }
+
+  // Let what was learned for a track go on under its new name.
+  #rename(renamed) {
+    const called = ({ instance, name }) => ({ instance: renamed.get(instance) ?? instance, name });
+    if (this.#learning) this.#learning = called(this.#learning);
+    if (this.what) {
+      this.what = called(this.what);
+      this.address.textContent = address(this.what);
+    }
+    const entries = Object.entries(this.known);
+    const follows = ([moved]) => renamed.has(parts(moved).instance);
+    const carried = entries.filter(follows).map(([moved, by]) => [key(called(parts(moved))), by]);
+    if (!carried.length) return;
+    this.known = Object.fromEntries([...entries.filter((entry) => !follows(entry)), ...carried]);
     this.#keep();
   }
 
@@ -91,8 +107,7 @@ export class Midi {
       this.#learning = null;
     }
     for (const [moved, by] of Object.entries(this.known)) {
-      const name = moved.split(" ", 1)[0];
-      const instance = moved.slice(name.length + 1);
+      const { instance, name } = parts(moved);
       const control = this.surface.controls[name];
       if (by !== from || !control || !this.surface.instances.includes(instance)) continue;
       this.surface.set(name, scaled(control, value), instance);
@@ -127,6 +142,16 @@ function scaled({ low, high, default: usual }, value) {
 
 function key({ instance, name }) {
   return `${name} ${instance}`;
+}
+
+// The reverse of `key`.
+function parts(moved) {
+  const [name] = moved.split(" ", 1);
+  return { instance: moved.slice(name.length + 1), name };
+}
+
+function address({ instance, name }) {
+  return `/stemsteer/${instance.replace(NOT_IN_ADDRESS, "_")}/${name}`;
 }
 
 function words(controller) {

@@ -157,6 +157,7 @@ export class Surface extends EventTarget {
   #take(message) {
     const all = "controls" in message;
     const values = this.#believed(message.values ?? {}); // by what is here before it is forgotten
+    const { instances, facts } = this;
     if (all) {
       const { controls, bands_hz, azimuths, floor_db, top_db } = message;
       Object.assign(this, { controls, fixed: { bands_hz, azimuths, floor_db, top_db } });
@@ -168,7 +169,7 @@ export class Surface extends EventTarget {
       this.heard = table();
     }
     if ("connected" in message) this.engine = message.connected;
-    if (message.instances) this.#arrange(message.instances);
+    if (message.instances) this.instances = message.instances;
     this.savedTimbres = { ...this.savedTimbres, ...message.saved_timbres };
     this.#hear(message.answers ?? {});
     for (const [instance, pairs] of Object.entries(message.heard ?? {})) {
@@ -178,21 +179,25 @@ export class Surface extends EventTarget {
     if (message.player) this.player = { ...this.player, ...message.player };
     for (const part of ["meters", "facts", "timbres"]) this[part] = patched(this[part], message[part] ?? {});
     this.values = patched(this.values, values);
+    this.#follow(instances, facts);
     if (all) this.#show();
     this.#reselect();
     this.#changed();
   }
 
-  // Take which sounds there are. Where one has gone and another one has its place it is called
-  // otherwise now, and stays selected.
-  #arrange(instances) {
-    const { instances: before } = this;
-    const gone = before.filter((name) => !instances.includes(name));
-    const come = instances.filter((name) => !before.includes(name));
-    const isRenamed = gone.length === 1 && come.length === 1
-      && before.indexOf(gone[0]) === instances.indexOf(come[0]);
-    if (isRenamed && this.#wished === gone[0]) this.#wished = come[0];
-    this.instances = instances;
+  // A track that its process serves under another name than before is called otherwise now: it
+  // stays selected, and whoever keeps something by its name is told.
+  #follow(instances, facts) {
+    const before = new Map(instances.map((name) => [facts[name]?.worker, name]));
+    const renamed = new Map();
+    for (const name of this.instances) {
+      const { worker } = this.facts[name] ?? {};
+      const known = worker && before.get(worker);
+      if (known && known !== name) renamed.set(known, name);
+    }
+    if (!renamed.size) return;
+    this.#wished = renamed.get(this.#wished) ?? this.#wished;
+    this.dispatchEvent(new CustomEvent("rename", { detail: renamed }));
   }
 
   // Select what was selected last by a hand; while it is not there, the first sound.

@@ -10,6 +10,11 @@ export class Undo extends EventTarget {
   constructor(surface) {
     super();
     this.surface = surface;
+    surface.addEventListener("rename", ({ detail }) => {
+      for (const step of [...this.#done, ...this.#undone]) {
+        step.instance = detail.get(step.instance) ?? step.instance;
+      }
+    });
   }
 
   get canUndo() { return this.#done.length > 0; }
