@@ -230,7 +230,5 @@ def file_panel(settings: PanelOptions, open_it: bool, trial: FileTrial) -> Itera
 
 def _end(player: FilePlayer) -> None:
     """End a player, and say what became of stems that it was writing."""
-    was_writing = player.writing
-    player.close()
-    if was_writing:
-        warn(player.message)
+    if words := player.close():
+        warn(words)

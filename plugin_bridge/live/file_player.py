@@ -55,6 +55,7 @@ class FilePlayer:
         self._playing, self._position, self._sought = False, 0, 0  # samples
         self._moved = True  # the file is to be read from `_sought` on
         self._writer: threading.Thread | None = None
+        self._lock = threading.Lock()  # of the next two and `_ended`, which change together
         self._writing, self._message = False, ""
         self._thread = threading.Thread(target=self._run, name="stemsteer-player", daemon=True)
         self._thread.start()
@@ -72,9 +73,10 @@ class FilePlayer:
 
     def write(self) -> None:
         """Write the stems, on a thread of their own; one time after the other."""
-        if self._writing or self._ended:
-            return
-        self._writing, self._message = True, "writing the stems"
+        with self._lock:
+            if self._writing or self._ended:
+                return
+            self._writing, self._message = True, "writing the stems"
         # no daemon: whatever ends the process, what is half written is removed first
         self._writer = threading.Thread(target=self._run_write, name="stemsteer-write")
         self._writer.start()
@@ -96,24 +98,31 @@ class FilePlayer:
 
     def state(self) -> Mapping[str, object]:
         """Return what is shown of it."""
+        with self._lock:
+            writing, message = self._writing, self._message
         return {
             "file": self._path.name,
             "playing": self._playing,
             "position_s": round(self.position_s, 1),
             "duration_s": round(self.duration_s, 1),
             "rate_hz": self._rate_hz,
-            "writing": self._writing,
-            "message": self._message,
+            "writing": writing,
+            "message": message,
         }
 
-    def close(self) -> None:
-        """End it, and the writing of stems, of which nothing half done is left."""
-        self._ended = True
+    def close(self) -> str:
+        """End it, and the writing of stems, of which nothing half done is left.
+
+        Returns what became of stems that were being written; empty if none were.
+        """
+        with self._lock:
+            self._ended, was_writing = True, self._writing
         self._wake.set()
         self._thread.join()
         if self._writer is not None:
             self._writer.join()
         self._reader.close()
+        return self._message if was_writing else ""
 
     def _run(self) -> None:
         due_s, blocks = 0.0, iter(())  # type: float, Iterator[Audio]
@@ -135,7 +144,9 @@ class FilePlayer:
                     continue
                 stems = self._session.output_stage.process(block)
             except StemsteerError as error:
-                self._playing, self._moved, self._message = False, True, str(error)
+                self._playing, self._moved = False, True
+                with self._lock:
+                    self._message = str(error)
                 continue
             if not self._moved:
                 self._position += block.shape[1]
@@ -158,15 +169,17 @@ class FilePlayer:
         return not (self._moved or self._ended)
 
     def _run_write(self) -> None:
+        message = ""
         try:
-            self._message = self._write(self._check_ended)
+            message = self._write(self._check_ended)
         except (StemsteerError, ValueError, OSError) as error:
-            self._message = str(error)
+            message = str(error)
         except BaseException as error:
-            self._message = f"the stems are not written, by a fault of Stemsteer itself: {error!r}"
+            message = f"the stems are not written, by a fault of Stemsteer itself: {error!r}"
             raise
         finally:
-            self._writing = False
+            with self._lock:
+                self._writing, self._message = False, message
 
     def _check_ended(self, samples: int) -> None:
         """Raise StemsteerError if the stems are not to be written on."""

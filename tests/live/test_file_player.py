@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import soundfile
 
 from plugin_bridge.automation import Automation
 from plugin_bridge.automation.lane import Lane
+from plugin_bridge.cli.file_trial import _end
 from plugin_bridge.control.target import Target
 from plugin_bridge.files.decoders import LibsndfileDecoder
 from plugin_bridge.live.file_player import FilePlayer
@@ -202,6 +204,45 @@ def test_what_is_being_written_at_the_end_is_given_up(song):
     player.close()
     assert (left, player.writing) == (["nothing"], False)
     assert player.message.startswith("the stems are not written")
+
+
+def test_what_became_of_the_stems_is_told_with_the_end_of_writing(song):
+    told = set()
+
+    def look(frame, event, _):
+        if frame.f_code is FilePlayer._run_write.__code__:
+            with contextlib.suppress(futures.TimeoutError):  # in that line nobody is told anything
+                state = other.submit(made.state).result(timeout=0.2)
+                told.add((state["writing"], state["message"]))
+            return look
+        return None
+
+    with (
+        futures.ThreadPoolExecutor(1) as other,
+        contextlib.closing(FilePlayer(_session(), song, lambda _: None, lambda _: "done")) as made,
+    ):
+        other.submit(int).result()  # its thread is there, and not looked at
+        threading.settrace(look)
+        try:
+            made.write()
+        finally:
+            threading.settrace(None)
+        until(lambda: not made.writing)
+    assert told == {(True, "writing the stems"), (False, "done")}
+
+
+def test_stems_that_are_ordered_at_the_very_end_are_said_not_to_be_written(song, capsys):
+    class Ordered(FilePlayer):
+        def close(self):
+            self.write()  # by a browser, when it is about to end
+            return super().close()
+
+    def write(progress):
+        while True:
+            progress(1024)
+
+    _end(Ordered(_session(), song, lambda _: None, write))
+    assert "the stems are not written: this was ended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wait", [True, False])
