@@ -25,6 +25,10 @@ AZIMUTH_DEG = (-45.0, 45.0)
 WIDTH_DEG = (1.0, 90.0)
 DEFAULT_DIRECTION = (0.0, 20.0)
 SMOOTHING_S = 0.02
+FREE_WHERE_ZERO = ("timbre", "against")
+"""Conditions that say nothing where they are zeros, and may be left out."""
+BY_DIRECTION, BY_COUNTER_EXAMPLE, BY_TIMBRE, BY_TIMBRE_ALONE = range(4)
+"""What a frame asks for; of all its targets alike, the last of these that one of them is told."""
 _NEAR = 1e-3  # of a degree, or of a timbre component: no one hears the rest of the way
 
 
@@ -36,6 +40,26 @@ def check_direction(azimuth_deg: float, width_deg: float) -> None:
     ):
         if not low <= value <= high:  # also false for NaN
             raise ValueError(f"{name} is {value:g}°, expected {low:g} to {high:g}")
+
+
+def kinds_of(conditions: Conditions) -> NDArray[np.int8]:
+    """Return what each frame asks for, (frames,): a model may answer each in a way of its own.
+
+    By timbres alone is what may stand anywhere, with no counter-example, of all targets. Empty
+    where there are no conditions.
+    """
+    frames = len(next(iter(conditions.values()), ()))
+    kinds = np.full(frames, BY_DIRECTION, np.int8)
+    timbre, against = (
+        np.any(conditions[name], axis=(1, 2)) if name in conditions else np.zeros(frames, bool)
+        for name in FREE_WHERE_ZERO
+    )
+    kinds[against] = BY_COUNTER_EXAMPLE
+    kinds[timbre] = BY_TIMBRE
+    if "direction" in conditions:
+        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
+        kinds[timbre & anywhere & ~against] = BY_TIMBRE_ALONE
+    return kinds
 
 
 class HeldConditions:

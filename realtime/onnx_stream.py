@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import WIDTH_DEG, Conditions, Outputs
+from realtime.conditions import (
+    BY_TIMBRE_ALONE,
+    FREE_WHERE_ZERO,
+    Conditions,
+    Outputs,
+    kinds_of,
+)
 from realtime.errors import StemsteerError
 from realtime.spec import ALONE, MASK_AXES, ModelSpec
 from realtime.turns import cuts_between, in_parts, in_turns
 
-FREE_WHERE_ZERO = ("timbre", "against")
-"""Conditions that say nothing where they are zeros, and may be left out."""
 _KEPT_SIZES = 4  # frame counts whose buffers are kept
-_ALONE = 2  # of the kinds of what is asked, see `_kinds`
 
 States = dict[str, NDArray[np.float32]]
 
@@ -52,11 +55,11 @@ class OnnxStepper:
     def _step_many(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """Step by several frames, as if they had come one by one."""
         frames, turns = spectrum.shape[0], len(self._alone)
-        kinds = _kinds(conditions)
+        kinds = kinds_of(conditions)
         if cuts := cuts_between(kinds):
             return in_parts(self.step, spectrum, conditions, cuts)
         first, self._next = self._next, (self._next + frames) % turns
-        is_alone = "direction" not in self._spec.conditions or (kinds.size and kinds[0] == _ALONE)
+        is_alone = "direction" not in self._spec.conditions or kinds[0] == BY_TIMBRE_ALONE
         if is_alone and turns > 1:
             steps = [functools.partial(self._run, turn) for turn in range(turns)]
             return in_turns(steps, first, spectrum, conditions)
@@ -153,21 +156,6 @@ def cannot_run(spec: ModelSpec, error: Exception) -> StemsteerError:
         f"the model {spec.name!r} cannot be run: {reason}; its graph does not keep its spec: "
         "export it again, or take another with --model"
     )
-
-
-def _kinds(conditions: Conditions) -> NDArray[np.int8]:
-    """Of each frame what is asked: 0 directions, 1 timbres too, 2 timbres alone.
-
-    A graph may answer each in a way of its own. Empty where no timbre is told.
-    """
-    told = {n: np.any(conditions[n], axis=(1, 2)) for n in FREE_WHERE_ZERO if n in conditions}
-    if not told:
-        return np.zeros(0, np.int8)
-    kinds: NDArray[np.int8] = np.logical_or.reduce(list(told.values())).astype(np.int8)
-    if "direction" in conditions:
-        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
-        kinds += told.get("timbre", False) & anywhere & ~told.get("against", np.False_)
-    return kinds
 
 
 def _with_targets(shape: list[int | str], targets: int) -> tuple[int, ...]:

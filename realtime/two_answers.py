@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import WIDTH_DEG, Conditions, Outputs
+from realtime.conditions import (
+    BY_TIMBRE,
+    BY_TIMBRE_ALONE,
+    WIDTH_DEG,
+    Conditions,
+    Outputs,
+    kinds_of,
+)
 from realtime.joint import MEMORY_S
 from realtime.masks import apply_masks
 from realtime.spec import MASK_AXES
@@ -16,7 +23,6 @@ from realtime.turns import cuts_between, in_parts
 if TYPE_CHECKING:
     from realtime.model import ModelStream
 
-_BY_MORE, _BY_BOTH, _BY_TIMBRE = range(3)  # what answers a frame
 _TINY = np.float32(1e-12)
 
 Floats = NDArray[np.float32]
@@ -46,21 +52,21 @@ class TwoAnswers:
     def __init__(self, whole: ModelStream, alone: ModelStream, targets: int, hop_s: float) -> None:
         self._whole, self._alone, self._targets = whole, alone, targets
         self._keep = np.float32(np.exp(-hop_s / MEMORY_S))
-        self._last = _BY_BOTH  # what answered the last frame
+        self._last = BY_TIMBRE  # what the last frame asked for
         self.reset()
 
     def step(self, spectrum: Floats, conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
-        kinds = _kinds(conditions)
+        kinds = kinds_of(conditions)
         if cuts := cuts_between(kinds):
             return in_parts(self.step, spectrum, conditions, cuts)
         before, self._last = self._last, int(kinds[0])
-        if self._last == _BY_MORE:
-            if before != _BY_MORE:
+        if self._last < BY_TIMBRE:
+            if before >= BY_TIMBRE:
                 self._alone.reset()
             return self._whole.step(spectrum, conditions)
-        if self._last == _BY_TIMBRE:
-            if before != _BY_TIMBRE:
+        if self._last == BY_TIMBRE_ALONE:
+            if before != BY_TIMBRE_ALONE:
                 self._whole.reset()
             return self._alone.step(spectrum, conditions)
         return self._mean(spectrum, conditions)
@@ -69,7 +75,7 @@ class TwoAnswers:
         """Set every state to its start."""
         self._whole.reset()
         self._alone.reset()
-        self._last = _BY_BOTH
+        self._last = BY_TIMBRE
         self._heard = np.zeros((2, 2, self._targets), np.float32)  # sums of each answer's doubt
 
     def _mean(self, spectrum: Floats, conditions: Conditions) -> Outputs:
@@ -109,16 +115,3 @@ def _power(spectra: NDArray[np.complex64]) -> Floats:
     """Return the power (..., bins) of both sides (..., 2, bins)."""
     power: Floats = (np.square(spectra.real) + np.square(spectra.imag)).sum(-2)
     return power
-
-
-def _kinds(conditions: Conditions) -> NDArray[np.int8]:
-    """Return what answers each frame, all targets of it alike."""
-    direction = conditions["direction"]
-    nothing = np.zeros((*direction.shape[:2], 1), np.float32)
-    timbre, against = (
-        np.any(conditions.get(name, nothing), axis=(1, 2)) for name in ("timbre", "against")
-    )
-    anywhere = (direction[..., 1] >= WIDTH_DEG[1]).all(1)
-    alone = timbre & anywhere & ~against
-    kinds: NDArray[np.int8] = timbre.astype(np.int8) + alone
-    return kinds

@@ -3,7 +3,15 @@ import threading
 import numpy as np
 import pytest
 
-from realtime.conditions import HeldConditions
+from realtime.conditions import (
+    BY_COUNTER_EXAMPLE,
+    BY_DIRECTION,
+    BY_TIMBRE,
+    BY_TIMBRE_ALONE,
+    NO_CONDITIONS,
+    HeldConditions,
+    kinds_of,
+)
 
 FRAME_S = 256 / 44_100
 
@@ -78,3 +86,39 @@ def test_what_two_threads_set_is_kept_of_both():
     held.set("direction", 0, np.array([3, 30], np.float32).view(Slow))
     others[0].join()
     assert held.goal("direction").tolist() == [[3, 30], [5, 50]]
+
+
+ASIDE, ANYWHERE = (10, 20), (0, 90)
+FLUTE, NOTHING = (0.6, 0.8), (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind"),
+    [
+        ([(ASIDE, NOTHING, NOTHING)], BY_DIRECTION),
+        ([(ANYWHERE, NOTHING, NOTHING)], BY_DIRECTION),
+        ([(ASIDE, NOTHING, FLUTE)], BY_COUNTER_EXAMPLE),
+        ([(ANYWHERE, NOTHING, FLUTE)], BY_COUNTER_EXAMPLE),
+        ([(ASIDE, FLUTE, NOTHING)], BY_TIMBRE),
+        ([(ANYWHERE, FLUTE, FLUTE)], BY_TIMBRE),
+        ([(ANYWHERE, FLUTE, NOTHING)], BY_TIMBRE_ALONE),
+        ([(ANYWHERE, FLUTE, NOTHING), (ANYWHERE, NOTHING, NOTHING)], BY_TIMBRE_ALONE),
+        ([(ANYWHERE, FLUTE, NOTHING), (ASIDE, NOTHING, NOTHING)], BY_TIMBRE),
+        ([(ANYWHERE, FLUTE, NOTHING), (ANYWHERE, NOTHING, FLUTE)], BY_TIMBRE),
+    ],
+)
+def test_what_a_frame_asks_for_is_known_by_all_its_targets(targets, kind):
+    direction, timbre, against = (
+        np.array([each], np.float32) for each in zip(*targets, strict=True)
+    )
+    told = {"direction": direction, "timbre": timbre, "against": against}
+    assert kinds_of(told).tolist() == [kind]
+    free = {name: value for name, value in told.items() if name == "direction" or value.any()}
+    assert kinds_of(free).tolist() == [kind]  # what is zeros may be left out
+
+
+def test_where_no_direction_is_told_timbres_are_not_known_to_be_alone():
+    frames = np.array([[FLUTE], [NOTHING]], np.float32)
+    assert kinds_of({"timbre": frames}).tolist() == [BY_TIMBRE, BY_DIRECTION]
+    assert kinds_of({"sources": frames}).tolist() == [BY_DIRECTION, BY_DIRECTION]
+    assert kinds_of(NO_CONDITIONS).size == 0
