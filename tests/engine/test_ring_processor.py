@@ -7,13 +7,23 @@ import pytest
 
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.engine.shared.ring import CAPACITY, VALUES
+from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.engine.worker.segments import KEPT, Segments
+from realtime import load_model
 from tests.support.fakes import FakeModel, identity
-from tests.support.ring_rig import RingRig
+from tests.support.ring_rig import RATE_HZ, RingRig
 from tests.support.signals import noise
 
 GAIN, MIX = BY_NAME["gain"].id, BY_NAME["mix"].id
 HOP = 256
+
+
+def plugin_latency(mode, block):
+    """What the plugin tells a host of blocks that are heard, as `effect.cpp` has it."""
+    latency, synthesis = mode, 256 if mode == 512 else 512
+    while latency < synthesis + block:
+        latency *= 2
+    return latency
 
 
 def test_a_request_outlives_a_crash_of_the_model_in_its_hop():
@@ -127,3 +137,29 @@ def test_segments_are_found_by_position_also_after_their_newer_half_has_moved():
     assert (segments.position[segments.find(newest - 1)] < newest).all()
     segments.forget_before_last()
     assert (segments.find(positions[:5]) == segments.last).all()
+
+
+@pytest.mark.parametrize("mode", [512, 1024, 4096, 8192])
+@pytest.mark.parametrize("block", [16, 100, 333, 600, 768, 1000, 1537, 3585, 4097, 5000, 7680])
+def test_live_blocks_of_any_size_are_there_in_time_by_the_tier_that_is_chosen(mode, block):
+    model, latency = load_model("panorama"), plugin_latency(mode, block)
+    rig = RingRig(model, offline=False, tier=choose_tier(model.spec, RATE_HZ, latency, block))
+    rig.ring["latency"] = latency
+    x = noise(2, 3 * latency + 9 * block)
+    for first in range(0, x.shape[1] - block, block):
+        there = rig.ring["done"]  # of all blocks before, if the engine is quick
+        assert first == 0 or there - rig.start >= first + block - latency, first
+        rig.try_play(x[:, first : first + block])
+
+
+@pytest.mark.parametrize("name", ["panorama", "steer", "timbre-unet"])
+def test_the_tier_that_looks_furthest_ahead_and_is_in_time_is_chosen_for_any_block(name):
+    spec = load_model(name, "live").spec
+    tiers = [t for t in ("lookahead", "studio", "live", "direct") if t in spec.tiers]
+    needed = {t: spec.tier_at(t, RATE_HZ).latency + spec.tier_at(t, RATE_HZ).hop for t in tiers}
+    for mode in (512, 1024, 2048, 4096, 8192):
+        for block in {*range(16, 8193, 31), *(2**k + d for k in range(5, 13) for d in (-1, 0, 1))}:
+            latency = plugin_latency(mode, block)
+            in_time = [t for t in tiers if needed[t] + block <= latency]
+            if in_time:
+                assert choose_tier(spec, RATE_HZ, latency, block) == in_time[0], (mode, block)

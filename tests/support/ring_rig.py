@@ -31,6 +31,7 @@ class RingRig:
         lanes: Mapping[str, Lane] | None = None,
         offline: bool = True,
         rate_hz: int = RATE_HZ,
+        tier: str = "live",
     ) -> None:
         fd = make_ring(rate_hz, outputs)
         self.ring = SharedRing(fd)
@@ -41,7 +42,7 @@ class RingRig:
         self.timeline = ControlTimeline(
             self.ring, {BY_NAME[name].id: lane for name, lane in (lanes or {}).items()}
         )
-        self.processor = RingProcessor(self.ring, model, "live", self.timeline, self.page)
+        self.processor = RingProcessor(self.ring, model, tier, self.timeline, self.page)
         self.processor.take_over()
 
     def record(self, samples: int, song_position: int | None = None, **values: float) -> None:

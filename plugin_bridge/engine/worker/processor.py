@@ -41,8 +41,9 @@ _UNITY = OutputLevels(*UNITY)
 def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> str:
     """Return the tier with the longest look-ahead that a plugin's latency allows.
 
-    A block of the host and a hop of the model must fit beside the tier's own latency. A block
-    longer than both comes from a host that renders, and the plugin waits for it.
+    A block of the host and a hop of the model must fit beside the tier's own latency. Where they
+    do in no tier, the blocks come from a host that renders, for which the plugin waits, or no
+    latency would do: a block longer than hop and latency counts as long as these then.
 
     Raises
     ------
@@ -54,14 +55,16 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
             f"{spec.name} wants a direction for each of {', '.join(spec.targets)}, a plugin has "
             "one: use it with stemsteer render or live, or choose another model"
         )
-    needed = {}
+    owns = {}
     for name in ("lookahead", "studio", "live", "direct"):
         if name in spec.tiers:
-            own = spec.tier_at(name, rate_hz).latency + spec.tier_at(name, rate_hz).hop
-            needed[name] = own + min(block, own)
-            if needed[name] <= latency:
-                return name
-    least = min(needed.values(), default=0)
+            tier = spec.tier_at(name, rate_hz)
+            owns[name] = tier.latency + tier.hop
+    in_time = [name for name, own in owns.items() if own + block <= latency]
+    rendered = [name for name, own in owns.items() if own + min(block, own) <= latency]
+    if fitting := in_time or rendered:
+        return fitting[0]
+    least = min((own + min(block, own) for own in owns.values()), default=0)
     raise StemsteerError(
         f"{spec.name} needs a latency of {least} samples for blocks of {block}, the plugin has "
         f"{latency}: choose a larger Latency Mode, or a model that has the tier 'direct'"
