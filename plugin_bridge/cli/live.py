@@ -275,6 +275,7 @@ def _play_card(
     from rich.live import Live as Display
 
     from plugin_bridge.live import audio_device
+    from realtime.errors import StemsteerError
 
     with audio_device.stream(session.process, card, settings.sample_rate, settings.block) as (
         card_s,
@@ -293,6 +294,8 @@ def _play_card(
             if terminal is not None:
                 typer.echo(KEYS_HELP, err=True)
             while time.monotonic() < until_s:
+                if words := flags.ended():
+                    raise StemsteerError(words)
                 keys.attend(terminal)
                 if console.is_terminal:
                     display.update(table(session, flags))

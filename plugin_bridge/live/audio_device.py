@@ -6,7 +6,9 @@ Windows. (For ASIO the environment needs SD_ENABLE_ASIO=1 before it starts.)
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ Process = Callable[[Audio], Audio]
 PROBE_S, GAP_S = 0.1, 0.5  # of noise to measure by, and how long its echo is waited for
 TRIES = 6
 SPARE_S = 2.0  # beyond the time of all tries, for a card to start
+END_S = 5.0  # for a card to stop; PortAudio waits ten minutes for a JACK server that has gone
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,12 @@ class Device:
 
 @dataclass
 class Flags:
-    """Blocks that PortAudio says it lost since the start."""
+    """What PortAudio says: blocks that it lost since the start, and why no more will come."""
 
     input_lost: int = 0
     output_lost: int = 0
+    ended: Callable[[], str] = lambda: ""
+    """Returns what has become of the card, in words; empty while it runs."""
 
 
 def devices() -> list[Device]:
@@ -81,6 +86,8 @@ def stream(
 
     A mono input is taken as two equal channels.
 
+    A card that goes, as one that is unplugged or a JACK server that ends, is told by the flags.
+
     Raises StemsteerError if the card does not do what is asked.
     """
     sounddevice = _portaudio()
@@ -98,13 +105,43 @@ def stream(
         made = sounddevice.Stream(
             sample_rate, block, device, (inputs, 2), "float32", "low", callback=callback
         )
+        made.start()
     except (ValueError, sounddevice.PortAudioError) as error:
         raise StemsteerError(
             f"the sound card {device if device is not None else '(default)'} does not open at "
             f"{sample_rate:g} Hz: {error}; see `stemsteer live --devices`"
         ) from error
-    with made:
+    flags.ended = lambda: "" if made.active else _ended(sounddevice, device)
+    try:
         yield sum(made.latency), flags
+    finally:
+        _end(made, sounddevice)
+
+
+def _end(made: Any, sounddevice: Any) -> None:
+    """Stop and close a stream; one that does not stop is left to the end of the process."""
+    ending = threading.Thread(target=made.__exit__, name="stemsteer-card", daemon=True)
+    if made.active:
+        ending.start()
+        ending.join(END_S)
+        if not ending.is_alive():
+            return
+    # PortAudio stops all streams when the process ends, and would wait for this one
+    if at_exit := getattr(sounddevice, "_exit_handler", None):
+        atexit.unregister(at_exit)
+    _left.append(made)  # the card might still call it
+
+
+_left: list[Any] = []
+
+
+def _ended(sounddevice: Any, device: str | int | None) -> str:
+    """Return what has become of a card that gives no sound any more."""
+    with contextlib.suppress(ValueError, sounddevice.PortAudioError):
+        system = sounddevice.query_devices(device, "input")["hostapi"]
+        if "JACK" in sounddevice.query_hostapis(system)["name"]:
+            return "the JACK server has ended, or has shut us out: start it, then this again"
+    return "the sound card has stopped: plug it in, see `stemsteer live --devices`, and start again"
 
 
 def measure_latency(device: str | int | None, sample_rate: float, block: int) -> int:

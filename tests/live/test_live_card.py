@@ -18,9 +18,11 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.live import audio_device
 from realtime import StemsteerError
 from tests.support.engine_sandbox import need
+from tests.support.jack import jack_server
 from tests.support.livesound import RATE, start, until_recorded
 
 pytestmark = pytest.mark.realtime
+STEMS = ("input", "target", "residual")
 
 
 def test_an_echo_is_found_and_its_absence_said():
@@ -109,6 +111,57 @@ def test_ctrl_c_ends_it_in_order(jack, tmp_path):
     assert "recorded in" in words
     assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE // 2
     assert (tmp_path / "take" / "lanes.csv").read_text().startswith("seconds,")
+
+
+def last_words(process):
+    """What a program says until it ends, which it has to."""
+    try:
+        return process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_jack_server_is_told_and_what_was_recorded_is_whole(
+    monkeypatch, tmp_path, number
+):
+    with jack_server(monkeypatch, "-r", rate_hz=RATE, period=256) as server:
+        process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
+        while "latency" not in (line := process.stderr.readline()):
+            assert line, "it ended by itself"
+        until_recorded(tmp_path / "take", 0.5)
+        server.send_signal(number)
+        words = last_words(process)
+    assert process.returncode == 1
+    assert words.splitlines()[-1].startswith("stemsteer: the JACK server has ended"), words
+    assert "recorded in" in words
+    assert {path.suffix for path in (tmp_path / "take").iterdir()} == {".wav", ".csv"}
+    stems = [soundfile.read(tmp_path / "take" / f"{name}.wav")[0] for name in STEMS]
+    frames = len(stems[1])
+    assert RATE // 3 < frames <= len(stems[0])
+    np.testing.assert_allclose(stems[1] + stems[2], stems[0][:frames], atol=1e-6)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_session_ends_when_it_is_told_to_where_the_jack_server_hangs(
+    monkeypatch, tmp_path, number
+):
+    with jack_server(monkeypatch, "-r", rate_hz=RATE, period=256) as server:
+        process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
+        while "latency" not in (line := process.stderr.readline()):
+            assert line, "it ended by itself"
+        until_recorded(tmp_path / "take", 0.5)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        process.send_signal(number)
+        try:
+            words = last_words(process)
+        finally:
+            server.send_signal(signal.SIGCONT)
+    assert process.returncode == 0, words
+    assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE // 2
 
 
 @pytest.mark.host

@@ -15,7 +15,7 @@ from tests.support.engine_sandbox import need, until
 @contextlib.contextmanager
 def jack_server(
     monkeypatch: pytest.MonkeyPatch, *options: str, rate_hz: int, period: int
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server that answers, for all that the test starts meanwhile."""
     need("jackd", "jack_lsp")
     monkeypatch.setenv("JACK_DEFAULT_SERVER", f"stemsteer-{os.getpid()}")
@@ -25,7 +25,7 @@ def jack_server(
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: _answers(server), "the JACK server answers")
-        yield
+        yield server
     finally:
         server.terminate()
         try:
