@@ -1,4 +1,4 @@
-"""Audio files written block by block, their last sample read back before they count as whole.
+"""Audio files written block by block, their last samples read back before they count as whole.
 
 Samples are `(channels, samples)` with full scale at 1. Integer samples go through unchanged: what
 was read as k / 2^(bits − 1) is written as k again, of 32 bits if it comes in float64.
@@ -22,6 +22,8 @@ from realtime.errors import StemsteerError
 
 Samples = NDArray[np.floating]  # (channels, samples) of single or of double precision
 FORMATS = ("wav", "flac")
+_CHECKED = 2 * 4096
+"""Samples at the end that are read back: a FLAC decoder searches long within the last 4096."""
 _RF64_BYTES = 2**32 - 2**16  # a WAV file holds less than 4 GiB; RF64 is WAV without that limit
 
 
@@ -140,12 +142,14 @@ class AudioWriter:
         return standing
 
     def close(self) -> None:
-        """Finish the file, see that its last sample can be read, and have it on the disk."""
+        """Finish the file, see that its last samples can be read, and have it on the disk."""
         try:
             self._file.close()
             with soundfile.SoundFile(_name(self.path)) as written:
-                written.seek(max(0, self.n_samples - 1))
-                whole = written.frames == self.n_samples and len(written.read(1)) == 1
+                first = max(0, self.n_samples - _CHECKED)
+                written.seek(first)
+                left = self.n_samples - first
+                whole = written.frames == self.n_samples and len(written.read(left)) == left
                 with open(self.path, "rb+") as file:
                     os.fsync(file.fileno())
         except (soundfile.LibsndfileError, OSError) as error:
