@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_sandbox import ROOT, until
+from tests.support.engine_sandbox import ROOT
 from tests.support.tf_bundle import tensorflow_names, write_bundle
 from tests.support.unet import random_weights
+from tests.support.waiting import until
 
 VARIABLE = "STEMSTEER_FROZEN"
 """Names the folder of the application; .ci/run sets it."""

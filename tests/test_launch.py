@@ -15,7 +15,8 @@ from plugin_bridge import launch
 from plugin_bridge.cli.panel_options import announce
 from plugin_bridge.launch import own_process
 from plugin_bridge.panel.server import PanelOptions
-from tests.support.engine_sandbox import ROOT, runs, until
+from tests.support.engine_sandbox import ROOT, runs
+from tests.support.waiting import until
 
 MODULE = "plugin_bridge.controls"  # a small one that prints
 TRAPS = ("json", "runpy", "site", "numpy", "plugin_bridge", "sitecustomize", "ctypes")
@@ -97,7 +98,7 @@ def test_a_process_ends_with_its_parent_whatever_it_is_doing():
     program = """
 import subprocess, sys
 from plugin_bridge.launch import own_process
-from tests.support.engine_sandbox import ROOT, runs, until
+from tests.support.engine_sandbox import ROOT, runs
 command = own_process("tests.support.busy", ends_with_parent=True)
 print(subprocess.Popen(command).pid, flush=True)
 sys.stdin.read()

@@ -20,7 +20,8 @@ from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.paths import engine_socket
 from realtime import Separator, load_model
 from realtime.errors import StemsteerError
-from tests.support.engine_sandbox import ROOT, compiled, noise, until
+from tests.support.engine_sandbox import ROOT, compiled, noise
+from tests.support.waiting import until
 
 HOP = 256
 

@@ -13,8 +13,9 @@ import pytest
 
 from plugin_bridge.plugin.bounces import last_loss
 from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, Run, played, stalls
-from tests.support.engine_sandbox import noise, until
+from tests.support.engine_sandbox import noise
 from tests.support.soak import is_soak
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, BLOCK = 44_100, 512

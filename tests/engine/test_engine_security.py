@@ -19,8 +19,9 @@ from plugin_bridge.engine.shared.messages import MAX_TIMBRES, OWN_MESSAGE_BYTES,
 from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.launch import own_process
 from plugin_bridge.paths import engine_socket
-from tests.support.engine_sandbox import runs, until
+from tests.support.engine_sandbox import runs
 from tests.support.soak import rounds
+from tests.support.waiting import until
 
 N_MESSAGES = rounds(100_000)
 HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}

@@ -19,9 +19,10 @@ from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime import StemsteerError, load_model
 from realtime.encoder import load_encoder
-from tests.support.engine_sandbox import noise, until
+from tests.support.engine_sandbox import noise
 from tests.support.models import timbre_model
 from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+from tests.support.waiting import until
 
 ENCODER = load_encoder()
 SIZE = ENCODER.spec.size

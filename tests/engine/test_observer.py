@@ -23,8 +23,8 @@ from plugin_bridge.engine.observer import EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.messages import MAX_INSTANCES
 from plugin_bridge.paths import engine_socket
-from tests.support.engine_sandbox import until
 from tests.support.serve_process import play
+from tests.support.waiting import until
 
 
 @contextlib.contextmanager

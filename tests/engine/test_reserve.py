@@ -20,7 +20,8 @@ from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.reserve import RESERVE, WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from realtime.errors import StemsteerError
-from tests.support.engine_sandbox import runs, until
+from tests.support.engine_sandbox import runs
+from tests.support.waiting import until
 
 
 class Clock:

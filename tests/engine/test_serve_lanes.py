@@ -8,8 +8,9 @@ from plugin_bridge.automation import Lane, LaneConditions, Point, read_automatio
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.engine.client import PluginClient
 from realtime import Separator, load_model
-from tests.support.engine_sandbox import noise, until
+from tests.support.engine_sandbox import noise
 from tests.support.serve_process import BLOCK, HOP, RATE_HZ, ServeProcess, play
+from tests.support.waiting import until
 
 
 def lanes_file(folder, text):

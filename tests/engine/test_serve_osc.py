@@ -17,8 +17,9 @@ import pytest
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
-from tests.support.engine_sandbox import ROOT, until
+from tests.support.engine_sandbox import ROOT
 from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+from tests.support.waiting import until
 
 
 def test_a_message_moves_the_track_that_it_names_and_no_other(engine_sandbox):

@@ -17,7 +17,7 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.files.audio_writer import AudioWriter
 from plugin_bridge.files.recorder import StemRecorder
 from realtime.errors import StemsteerError
-from tests.support.engine_sandbox import until
+from tests.support.waiting import until
 
 RATE = 44_100
 TWICE_INVERTED = '[{"plugin": "Invert", "name": "a"}, {"plugin": "Invert", "name": "b"}]'

@@ -14,7 +14,8 @@ from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime.errors import StemsteerError
 from tests.support.chains import NOISE, RATE, conditions, run, write
-from tests.support.engine_sandbox import built_plugin, need, until
+from tests.support.engine_sandbox import built_plugin, need
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

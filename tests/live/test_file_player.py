@@ -21,15 +21,9 @@ from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import load_model
 from realtime.errors import StemsteerError
 from tests.support.fakes import slow_runs
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime  # it plays at the pace of the clock
-
-
-def until(condition, what="it"):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def _session(**lanes):

@@ -22,7 +22,7 @@ from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.live import midi_input
 from plugin_bridge.osc.packets import decode, encode
 from realtime import StemsteerError
-from tests.support.engine_sandbox import absent, until
+from tests.support.engine_sandbox import absent
 from tests.support.livesound import (
     RATE,
     panned,
@@ -31,6 +31,7 @@ from tests.support.livesound import (
     start,
     until_recorded,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime
 

@@ -32,10 +32,10 @@ from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import Separator
 from realtime.errors import StemsteerError
 from realtime.spec import Tier
-from tests.support.engine_sandbox import until
 from tests.support.fakes import FakeModel, fake_spec
 from tests.support.livesound import RATE, panned, play, start, until_recorded
 from tests.support.signals import noise
+from tests.support.waiting import until
 
 GUITAR = Target("guitar", -30.0)
 TIERS = {

@@ -27,6 +27,7 @@ from plugin_bridge.osc.service import OscOptions
 from plugin_bridge.panel.client import PanelClient
 from realtime import load_model
 from realtime.errors import StemsteerError
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime
 
@@ -43,13 +44,6 @@ def rig():
         yield surface, servers.ports[0]
 
 
-def until(condition, what):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.0002)
-
-
 def test_moves_arrive_soon(rig):
     surface, port = rig
     client = SimpleUDPClient("127.0.0.1", port)
@@ -57,7 +51,7 @@ def test_moves_arrive_soon(rig):
     def arrived_s(value):
         began = time.perf_counter()
         client.send_message("/stemsteer/guitar/azimuth", value)
-        until(lambda: surface.value("guitar", "azimuth") == value, "the move")
+        until(lambda: surface.value("guitar", "azimuth") == value, "the move", poll_s=0.0002)
         return time.perf_counter() - began
 
     for _ in range(10):  # a busy machine may be slow for some seconds
@@ -111,7 +105,9 @@ def test_bundles_keep_their_time(rig):
             due_s = time.time() + 0.3
             message = encode("/stemsteer/guitar/mix", (mix,))
             sender.sendto(encode_bundle([message], due_s), ("127.0.0.1", port))
-            until(lambda mix=mix: surface.value("guitar", "mix") == mix, "the bundle")
+            until(
+                lambda mix=mix: surface.value("guitar", "mix") == mix, "the bundle", poll_s=0.0002
+            )
             late_s = time.time() - due_s
             assert late_s > -0.05
             if late_s < 0.05:

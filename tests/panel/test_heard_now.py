@@ -15,6 +15,7 @@ from plugin_bridge.panel.timbre_list import TimbreList
 from plugin_bridge.timbre import Timbre, TimbreLibrary
 from realtime.encoder import load_encoder
 from tests.support.engine_sandbox import ROOT
+from tests.support.waiting import until
 
 STEP = 1470  # from picture to picture
 
@@ -32,13 +33,6 @@ def play(heard, song, encoder, name="guitar", first=0):
     for end in range(2048, song.shape[1], STEP):
         sound = Sound(first + end, 44_100, song[:, end - 2048 : end], nothing, nothing)
         heard.take(name, encoder, sound)
-
-
-def until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_song_is_put_together_of_its_pictures(listening, monkeypatch):

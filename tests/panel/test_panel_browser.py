@@ -21,8 +21,9 @@ from plugin_bridge.panel.server import PanelOptions
 from realtime.encoder import load_encoder
 from tests.support.engine_sandbox import noise
 from tests.support.models import timbre_model
-from tests.support.panel_page import handle, shown_azimuth, until
+from tests.support.panel_page import handle, shown_azimuth
 from tests.support.serve_process import BLOCK, HOP
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PHONE = {"width": 375, "height": 740}

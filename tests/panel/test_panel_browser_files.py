@@ -28,7 +28,8 @@ from plugin_bridge.panel.server import PanelOptions
 from plugin_bridge.picture.recognise import Recognised
 from plugin_bridge.timbre import Timbre, TimbreLibrary
 from plugin_bridge.timbre.service import TimbreService
-from tests.support.panel_page import ENCODER, MIDI, Playing, handle, until
+from tests.support.panel_page import ENCODER, MIDI, Playing, handle
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 

@@ -6,8 +6,9 @@ import pytest
 
 from plugin_bridge.control.servers import running
 from plugin_bridge.panel.server import PanelOptions
-from tests.support.panel_page import ENCODER, MIDI, Playing, handle, shown_azimuth, until
+from tests.support.panel_page import ENCODER, MIDI, Playing, handle, shown_azimuth
 from tests.support.told_page import ToldPage
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 PHONE = {"width": 740, "height": 375}  # it lies

@@ -26,6 +26,7 @@ from plugin_bridge.panel.picture import N_BANDS
 from plugin_bridge.panel.server import PanelOptions, _own_address
 from plugin_bridge.panel.shown import changes, shown
 from realtime.errors import StemsteerError
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 
@@ -67,13 +68,6 @@ def next_text(socket, wanted=lambda message: True):
         if isinstance(data, str) and wanted(json.loads(data)):
             return json.loads(data)
     raise AssertionError("no such message")
-
-
-def until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def request(server, path="/", **headers):

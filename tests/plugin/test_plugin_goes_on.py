@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.support.claphost import CONNECTED, HALF_DB, Run, played, stalls
-from tests.support.engine_sandbox import noise, until
+from tests.support.engine_sandbox import noise
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, BLOCK = 44_100, 256

@@ -24,11 +24,11 @@ from tests.support.engine_sandbox import (
     built_plugin,
     need,
     sandboxed_engine,
-    until,
 )
 from tests.support.jack import jack_server
 from tests.support.models import source_model
 from tests.support.soak import is_soak
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ, PERIOD = 44_100, 512

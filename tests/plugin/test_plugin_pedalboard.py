@@ -8,9 +8,10 @@ import pytest
 
 from realtime import Separator, load_model
 from realtime.spec import Tier
-from tests.support.engine_sandbox import built_plugin, level_db, noise, panned, until
+from tests.support.engine_sandbox import built_plugin, level_db, noise, panned
 from tests.support.models import LIVE, source_model
 from tests.support.serve_process import ServeProcess
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_sandbox import CPP, ROOT, compiled, until
+from tests.support.engine_sandbox import CPP, ROOT, compiled
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.host
 

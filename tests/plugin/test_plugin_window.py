@@ -21,8 +21,8 @@ from tests.support.engine_sandbox import (
     need,
     panned,
     sanitized_plugin,
-    until,
 )
+from tests.support.waiting import until
 from tests.support.window_host import (
     FIELD,
     HEIGHT,

@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +25,7 @@ from onnx import TensorProto, helper
 from plugin_bridge.engine.client import ask_status
 from realtime.errors import StemsteerError
 from realtime.spec import METADATA_KEY, ModelSpec, Tier
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CPP = ROOT / "plugin_bridge" / "plugin" / "cpp"
@@ -272,14 +272,6 @@ def sandboxed_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]
     finally:
         gc.collect()  # plugins that are left would greet the next engine
         own.close()
-
-
-def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
-    """Wait for a condition; fail if it does not come true."""
-    limit_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < limit_s, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.01)
 
 
 def runs(pid: int) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.engine_sandbox import need, until
+from tests.support.engine_sandbox import need
+from tests.support.waiting import until
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from plugin_bridge.control.target import Target
 from plugin_bridge.live.session import LiveSession
 from realtime import Separator, load_model
 from tests.support import signals
-from tests.support.engine_sandbox import until
+from tests.support.waiting import until
 
 Floats = NDArray[np.float32]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from plugin_bridge.control.actions import ACTIONS
@@ -41,13 +39,6 @@ class Playing(MemorySurface):
         wave = 0.1 * np.sin(2 * np.pi * 1000 * (self.end + np.arange(2048)) / 44_100)
         tone = np.outer([np.cos(np.radians(15)), np.sin(np.radians(15))], wave).astype(np.float32)
         return Sound(self.end, 44_100, tone, tone, 0 * tone)
-
-
-def until(condition, what="it"):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def handle(page, name="guitar"):

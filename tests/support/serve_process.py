@@ -11,7 +11,8 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
-from tests.support.engine_sandbox import EngineSandbox, until
+from tests.support.engine_sandbox import EngineSandbox
+from tests.support.waiting import until
 
 RATE_HZ, HOP, BLOCK = 44_100, 256, 512
 

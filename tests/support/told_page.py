@@ -8,7 +8,8 @@ from typing import Any
 
 from plugin_bridge.panel.server import FIXED
 from plugin_bridge.panel.shown import shown
-from tests.support.panel_page import Playing, until
+from tests.support.panel_page import Playing
+from tests.support.waiting import until
 
 _SOCKET = """
 window.sent = [];
