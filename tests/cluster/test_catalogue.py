@@ -27,7 +27,7 @@ from tests.support.catalogues import (
     write_long_song,
     write_song,
 )
-from tests.support.rendering import left_over, stemsteer
+from tests.support.rendering import left_over, render_song
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 
@@ -67,7 +67,7 @@ def test_every_good_song_is_done_once_and_as_render_does_it(workers, music, tmp_
     assert "breaks off" in summary.failed[0].error
     for name, record in done.items():
         alone = tmp_path / "alone" / name
-        rendered = stemsteer(
+        rendered = render_song(
             music / name, "--azimuth", AZIMUTH_DEG, "--model", "panorama", "--out", alone
         )
         assert rendered.exit_code == 0

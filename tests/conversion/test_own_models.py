@@ -12,7 +12,7 @@ from plugin_bridge.cli import app as cli
 from realtime.encoder import load_encoder
 from realtime.model import OnnxModel, load_model
 from tests.support.models import source_model, timbre_model
-from tests.support.rendering import noise_song, stemsteer
+from tests.support.rendering import noise_song, render_song
 from tests.support.unets import unet_file
 
 
@@ -46,7 +46,7 @@ def test_a_model_by_example_is_added_with_its_encoder_and_both_are_removed(
     assert done.exit_code == 0, done.output
     assert files(added) == [encoder, "mine.onnx"]
     song = noise_song(tmp_path)
-    taken = stemsteer(song, "--model", "mine", "--like", "song.wav@0-1", "--out", "out")
+    taken = render_song(song, "--model", "mine", "--like", "song.wav@0-1", "--out", "out")
     assert taken.exit_code == 0, taken.output
     assert models("add", trained, "--name", "other").exit_code == 0
     models("remove", "other")
@@ -78,7 +78,7 @@ def test_a_model_whose_encoder_comes_along_gets_no_second_one(added, tmp_path):
 def test_a_model_given_by_its_path_finds_the_encoder_beside_it(trained, tmp_path):
     song = noise_song(tmp_path)
     words = ("--model", str(trained), "--like", "song.wav@0-1", "--out", "out")
-    done = stemsteer(song, *words)
+    done = render_song(song, *words)
     assert done.exit_code == 0, done.output
     kept = CliRunner().invoke(
         cli.app, ["timbres", "add", "mine", "song.wav@0-1", "--model", str(trained)]
@@ -172,7 +172,7 @@ def test_a_model_of_another_rate_than_files_have_is_tried_at_the_nearest(added, 
     done = models("add", path)
     assert done.exit_code == 0, done.output
     song = noise_song(tmp_path)
-    taken = stemsteer(song, "--model", "mine", "--instrument", "vocals", "--out", "out")
+    taken = render_song(song, "--model", "mine", "--instrument", "vocals", "--out", "out")
     assert taken.exit_code == 0, taken.output
 
 

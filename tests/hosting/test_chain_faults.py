@@ -22,7 +22,7 @@ from realtime import StemsteerError, load_model
 from tests.support.chains import RATE, chain, conditions, run, write
 from tests.support.engine_sandbox import need
 from tests.support.livesound import GUITAR, panned, play
-from tests.support.rendering import stemsteer
+from tests.support.rendering import render_song
 
 
 def test_effects_are_moved_within_the_range_that_they_take():
@@ -91,7 +91,7 @@ def test_a_plugin_that_puts_out_no_sound_is_named_and_leaves_no_file(tmp_path):
     loud = {"plugin": "Gain", "name": "loud", "parameters": {"gain_db": 1e9}}
     path = write(tmp_path, [{"plugin": "Invert"}, loud, {"plugin": "Reverb"}])
     options = ("--azimuth", 0, "--chain", f"target={path}", "--out", tmp_path / "out")
-    done = stemsteer(tmp_path / "song.wav", *options)
+    done = render_song(tmp_path / "song.wav", *options)
     assert done.exit_code == 1
     assert "loud puts out what is no number" in " ".join(done.stderr.split())
     assert not list(tmp_path.glob("out/*"))

@@ -18,11 +18,11 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.stem_files import StemFiles
 from plugin_bridge.offline.render import RenderSettings, aligned_stems, render
 from realtime import Separator, load_model
-from tests.support.rendering import RATE_HZ, integers, left_over, panned, stemsteer
+from tests.support.rendering import RATE_HZ, integers, left_over, panned, render_song
 
 
 def test_a_direction_and_the_rest_come_out_as_files_like_the_input(song, tmp_path):
-    done = stemsteer(song, "--azimuth", -30, "--width", 15, "--out", tmp_path / "out", "--json")
+    done = render_song(song, "--azimuth", -30, "--width", 15, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     assert left_over(tmp_path / "out") == ["residual.wav", "target.wav"]
     for name in ("target", "residual"):
@@ -32,7 +32,7 @@ def test_a_direction_and_the_rest_come_out_as_files_like_the_input(song, tmp_pat
 
 
 def test_the_report_lists_what_was_done(song, tmp_path):
-    done = stemsteer(song, "--azimuth", -30, "--out", tmp_path / "out", "--json")
+    done = render_song(song, "--azimuth", -30, "--out", tmp_path / "out", "--json")
     report = json.loads(done.stdout)
     assert report["input"] == str(song)
     assert (report["sample_rate"], report["frames"]) == (RATE_HZ, 5 * RATE_HZ)
@@ -49,19 +49,19 @@ def test_the_report_lists_what_was_done(song, tmp_path):
 def test_a_target_that_is_hardly_there_is_said_and_no_other(tmp_path):
     soundfile.write(tmp_path / "a.wav", panned(-30, RATE_HZ, 1), RATE_HZ, subtype="FLOAT")
     arguments = (tmp_path / "a.wav", "--model", "panorama", "--out", tmp_path / "out", "--force")
-    assert stemsteer(*arguments, "--azimuth", -30).stderr == ""
-    said = stemsteer(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
+    assert render_song(*arguments, "--azimuth", -30).stderr == ""
+    said = render_song(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
     assert said.startswith("stemsteer: x: 40 dB or more below the rest, so there is little to take")
     assert said.count("\n") == 1
     soundfile.write(tmp_path / "a.wav", np.zeros((RATE_HZ, 2)), RATE_HZ)
-    said = stemsteer(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
+    said = render_song(*arguments, "--azimuth", "target=-30", "--azimuth", "x=40").stderr
     assert said.startswith("stemsteer: every stem is silent"), "and nothing is below the rest"
     assert said.count("\n") == 1
 
 
 def test_a_mono_file_by_direction_is_answered_with_what_it_can_give(tmp_path):
     soundfile.write(tmp_path / "a.wav", panned(0, RATE_HZ, 1)[:, :1], RATE_HZ)
-    done = stemsteer(tmp_path / "a.wav", "--azimuth", -30, "--out", tmp_path / "out")
+    done = render_song(tmp_path / "a.wav", "--azimuth", -30, "--out", tmp_path / "out")
     assert done.exit_code == 0
     expected = "a.wav is mono and has no directions: take a sound by --instrument\n"
     assert done.stderr == f"stemsteer: {tmp_path}/{expected}"
@@ -69,16 +69,18 @@ def test_a_mono_file_by_direction_is_answered_with_what_it_can_give(tmp_path):
 
 def test_sounds_of_before_beside_the_stems_are_named_and_stay(song, tmp_path):
     arguments = (song, "--model", "panorama", "--out", tmp_path / "out", "--force")
-    first = stemsteer(*arguments, "--azimuth", "left=-30", "--azimuth", "right=25")
+    first = render_song(*arguments, "--azimuth", "left=-30", "--azimuth", "right=25")
     assert first.stderr == ""
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    second = stemsteer(*arguments, "--azimuth", -30)
+    second = render_song(*arguments, "--azimuth", -30)
     assert second.stderr == (
         f"stemsteer: left.wav, right.wav in {tmp_path / 'out'} were there before and are no part "
         "of these stems, which add up to the mix without them\n"
     )
     assert "left.wav" in left_over(tmp_path / "out")
-    inside = stemsteer(song, "--model", "panorama", "--azimuth", -30, "--out", tmp_path, "--force")
+    inside = render_song(
+        song, "--model", "panorama", "--azimuth", -30, "--out", tmp_path, "--force"
+    )
     assert inside.stderr == "", "the song itself is no stem"
 
 
@@ -88,7 +90,7 @@ def test_integer_stems_sum_to_the_mix_to_the_last_bit(song, tmp_path, tier):
     targets.write_text(
         '[{"name": "left", "azimuth_deg": -30}, {"name": "right", "azimuth_deg": 25}]'
     )
-    done = stemsteer(song, "--targets", targets, "--out", tmp_path / "out", "--tier", tier)
+    done = render_song(song, "--targets", targets, "--out", tmp_path / "out", "--tier", tier)
     assert done.exit_code == 0, done.output
     stems = [integers(tmp_path / "out" / f"{n}.wav") for n in ("left", "right", "residual")]
     assert np.array_equal(sum(stems), integers(song))
@@ -99,7 +101,7 @@ def test_a_target_is_the_sound_of_its_direction_and_in_time_with_it(
     song, tmp_path, model, below_db
 ):
     out = tmp_path / "out"
-    assert stemsteer(song, "--azimuth", -30, "--model", model, "--out", out).exit_code == 0
+    assert render_song(song, "--azimuth", -30, "--model", model, "--out", out).exit_code == 0
     estimate, _ = soundfile.read(out / "target.wav")
     truth = panned(-30, 5 * RATE_HZ, 1)
     error = np.square(estimate - truth).sum() / np.square(truth).sum()
@@ -113,7 +115,7 @@ def test_the_separator_in_pieces_gives_what_render_writes(song, tmp_path):
     pairs = list(aligned_stems(iter(np.array_split(mixture, 57, axis=1)), separator))
     assert np.array_equal(np.concatenate([p[0] for p in pairs], axis=1), mixture)
     target = np.concatenate([p[1] for p in pairs], axis=2)[0]
-    done = stemsteer(
+    done = render_song(
         song, "--azimuth", -30, "--out", tmp_path, "--subtype", "FLOAT", "--model", "panorama"
     )
     assert done.exit_code == 0
@@ -123,7 +125,7 @@ def test_the_separator_in_pieces_gives_what_render_writes(song, tmp_path):
 
 def test_a_file_shorter_than_the_latency_keeps_its_length(tmp_path):
     soundfile.write(tmp_path / "a.wav", panned(0, 7, 0), RATE_HZ, subtype="PCM_16")
-    assert stemsteer(tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path).exit_code == 0
+    assert render_song(tmp_path / "a.wav", "--azimuth", 0, "--out", tmp_path).exit_code == 0
     total = integers(tmp_path / "target.wav") + integers(tmp_path / "residual.wav")
     assert np.array_equal(total, integers(tmp_path / "a.wav"))
 
@@ -132,7 +134,7 @@ def test_mono_and_other_rates_work(tmp_path):
     for rate_hz, channels in ((32_000, 2), (48_000, 1), (96_000, 2), (192_000, 1)):
         sound = panned(0, rate_hz, 0)[:, :channels]
         soundfile.write(tmp_path / "a.flac", sound, rate_hz, subtype="PCM_24")
-        done = stemsteer(tmp_path / "a.flac", "--azimuth", 0, "--out", tmp_path, "--force")
+        done = render_song(tmp_path / "a.flac", "--azimuth", 0, "--out", tmp_path, "--force")
         assert done.exit_code == 0, done.output
         info = soundfile.info(tmp_path / "residual.flac")
         assert (info.samplerate, info.channels, info.frames) == (rate_hz, channels, rate_hz)
@@ -141,15 +143,15 @@ def test_mono_and_other_rates_work(tmp_path):
 
 def test_remove_writes_only_what_is_left(song, tmp_path):
     where = tmp_path / "out"
-    assert stemsteer(song, "--azimuth", -30, "--mode", "remove", "--out", where).exit_code == 0
+    assert render_song(song, "--azimuth", -30, "--mode", "remove", "--out", where).exit_code == 0
     assert left_over(where) == ["residual.wav"]
-    assert stemsteer(song, "--azimuth", -30, "--out", tmp_path / "both").exit_code == 0
+    assert render_song(song, "--azimuth", -30, "--out", tmp_path / "both").exit_code == 0
     both = integers(tmp_path / "both" / "residual.wav")
     assert np.abs(both - integers(where / "residual.wav")).max() <= 1  # of 16 bits
 
 
 def test_format_and_subtype_are_as_asked(song, tmp_path):
-    done = stemsteer(
+    done = render_song(
         song, "--azimuth", 0, "--format", "flac", "--subtype", "pcm_24", "--out", tmp_path
     )
     assert done.exit_code == 0
@@ -158,7 +160,7 @@ def test_format_and_subtype_are_as_asked(song, tmp_path):
 
 def test_clipped_samples_are_counted_and_said(tmp_path):
     soundfile.write(tmp_path / "a.wav", 8 * panned(0, RATE_HZ, 0), RATE_HZ, subtype="FLOAT")
-    done = stemsteer(
+    done = render_song(
         tmp_path / "a.wav", "--azimuth", 0, "--subtype", "PCM_16", "--out", tmp_path, "--json"
     )
     clipped = json.loads(done.stdout)["stems"][0]["clipped"]
@@ -224,7 +226,7 @@ def test_what_ends_a_render_waits_for_the_block_that_is_being_written(song, tmp_
 
 def test_the_steepest_null_of_a_shipped_network_is_no_fault_of_it(tmp_path):
     song = Path(__file__).parents[2] / "build" / "demo" / "mix.flac"
-    done = stemsteer(
+    done = render_song(
         song, "--azimuth", "-30", "--width", "25", "--json", "--out", tmp_path / "stems"
     )
     report = json.loads(done.stdout)

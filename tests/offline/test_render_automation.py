@@ -9,7 +9,7 @@ import pytest
 
 from plugin_bridge.automation import LaneConditions, read_automation
 from realtime import Separator, load_model
-from tests.support.rendering import RATE_HZ, noise_song, sound, stemsteer
+from tests.support.rendering import RATE_HZ, noise_song, render_song, sound
 
 LANES = "seconds,guitar.azimuth,guitar.width\n0,-30,15\n1,-30,\n1.5,25,40\n"
 
@@ -22,7 +22,7 @@ def song(tmp_path):
 
 @pytest.mark.parametrize("tier", ["live", "offline"])
 def test_the_lanes_played_in_live_blocks_give_what_render_writes(song, tmp_path, tier):
-    done = stemsteer(
+    done = render_song(
         song, "--automation", tmp_path / "lanes.csv", "--out", tmp_path / "out", "--tier", tier,
         "--model", "panorama",
     )  # fmt: skip
@@ -43,10 +43,10 @@ def test_the_lanes_played_in_live_blocks_give_what_render_writes(song, tmp_path,
 
 def test_targets_come_from_the_lanes_or_from_options_beside_them(song, tmp_path):
     lanes = tmp_path / "lanes.csv"
-    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
+    done = render_song(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
     assert [stem["name"] for stem in json.loads(done.stdout)["stems"]] == ["guitar", "residual"]
     lanes.write_text("seconds,azimuth\n0,10\n")
-    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "b", "--json")
+    done = render_song(song, "--automation", lanes, "--out", tmp_path / "b", "--json")
     target, residual = json.loads(done.stdout)["stems"]
     assert (target["name"], residual["name"]) == ("target", "residual")
     assert (target["azimuth_deg"], target["width_deg"]) == (10, 20)
@@ -55,7 +55,7 @@ def test_targets_come_from_the_lanes_or_from_options_beside_them(song, tmp_path)
 def test_a_direction_that_moves_is_not_reported_as_one(song, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,guitar.azimuth\n0,-30\n1,10\n")
-    done = stemsteer(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
+    done = render_song(song, "--automation", lanes, "--out", tmp_path / "a", "--json")
     guitar = json.loads(done.stdout)["stems"][0]
     assert (guitar["azimuth_deg"], guitar["width_deg"]) == (None, 20)
 
@@ -63,9 +63,9 @@ def test_a_direction_that_moves_is_not_reported_as_one(song, tmp_path):
 def test_a_level_lane_makes_a_file_what_the_plugin_would_put_out(song, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,guitar.azimuth\n0,-30\n")
-    assert stemsteer(song, "--automation", lanes, "--out", tmp_path / "a").exit_code == 0
+    assert render_song(song, "--automation", lanes, "--out", tmp_path / "a").exit_code == 0
     lanes.write_text("seconds,guitar.azimuth,guitar.mode,guitar.gain\n0,-30,remove,-6\n")
-    assert stemsteer(song, "--automation", lanes, "--out", tmp_path / "b").exit_code == 0
+    assert render_song(song, "--automation", lanes, "--out", tmp_path / "b").exit_code == 0
     residual = sound(tmp_path / "a" / "residual.wav")
     removed = sound(tmp_path / "b" / "guitar.wav")
     assert np.abs(removed - 10 ** (-6 / 20) * residual).max() <= 1e-6
@@ -86,6 +86,6 @@ def test_automation_that_does_not_fit_is_refused(song, tmp_path, lanes, options,
     (tmp_path / "t.json").write_text('[{"name": "bass", "azimuth_deg": 0}]')
     options = [tmp_path / o if o.endswith(".json") else o for o in options]
     out = tmp_path / "out"
-    done = stemsteer(song, "--automation", tmp_path / "lanes.csv", *options, "--out", out)
+    done = render_song(song, "--automation", tmp_path / "lanes.csv", *options, "--out", out)
     assert (done.exit_code, out.exists()) == (code, False)
     assert words in done.stderr

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.rendering import RATE_HZ, left_over, panned, stemsteer
+from tests.support.rendering import RATE_HZ, left_over, panned, render_song
 
 
 def refused(words, folder, *arguments):
     """Run, expect one line on stderr with `words`, and no trace in `folder`."""
     before = left_over(folder)
-    done = stemsteer(*arguments)
+    done = render_song(*arguments)
     assert done.exit_code != 0
     assert words in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.output
@@ -115,7 +115,7 @@ def test_files_that_are_there_are_kept_unless_forced(song, tmp_path):
     (tmp_path / "residual.wav").write_text("precious")
     refused("replace it with --force", tmp_path, song, "--azimuth", 0, "--out", tmp_path)
     assert (tmp_path / "residual.wav").read_text() == "precious"
-    assert stemsteer(song, "--azimuth", 0, "--out", tmp_path, "--force").exit_code == 0
+    assert render_song(song, "--azimuth", 0, "--out", tmp_path, "--force").exit_code == 0
     assert soundfile.info(tmp_path / "residual.wav").frames == 5 * RATE_HZ
 
 

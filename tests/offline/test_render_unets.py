@@ -12,7 +12,7 @@ from plugin_bridge.cli import app as cli
 from plugin_bridge.model_library import choose_model
 from plugin_bridge.picture import recognise as pictures
 from realtime.model import WEIGHTS
-from tests.support.rendering import noise_song, stemsteer
+from tests.support.rendering import noise_song, render_song
 from tests.support.unets import unet_file
 
 
@@ -49,7 +49,7 @@ def level(path):
     ],
 )
 def test_each_system_takes_a_sound_in_its_own_way(song, words):
-    done = stemsteer(song, *words, "--out", "out")
+    done = render_song(song, *words, "--out", "out")
     assert done.exit_code == 0, done.output
     target = next(path for path in (song.parent / "out").iterdir() if path.stem != "residual")
     assert 0 < level(target) < 0.15
@@ -61,7 +61,7 @@ def test_each_system_takes_a_sound_in_its_own_way(song, words):
 def test_a_network_of_labels_is_told_which_others_play(song):
     folder, violin = song.parent, ("--model", "label-unet", "--instrument", "violin")
     for words, out in (((), "alone"), (("--instrument", "cello"), "both")):
-        done = stemsteer(song, *violin, *words, "--out", out)
+        done = render_song(song, *violin, *words, "--out", out)
         assert done.exit_code == 0, done.output
     alone, both = (soundfile.read(folder / out / "violin.wav")[0] for out in ("alone", "both"))
     assert np.abs(alone - both).max() > 1e-4
@@ -70,7 +70,7 @@ def test_a_network_of_labels_is_told_which_others_play(song):
 def test_when_an_instrument_plays_is_said_of_its_stem(song, monkeypatch):
     monkeypatch.delenv("STEMSTEER_MODELS")  # the shipped network: one of chance hears no change
     words = ("--model", "activity-unet", "--instrument", "drums", "--instrument", "bass")
-    done = stemsteer(song, *words, "--out", "out", "--json", "--report", "report.json")
+    done = render_song(song, *words, "--out", "out", "--json", "--report", "report.json")
     assert done.exit_code == 0, done.output
     *stems, residual = json.loads(done.stdout)["stems"]
     assert residual["activity"] is None
@@ -81,7 +81,7 @@ def test_when_an_instrument_plays_is_said_of_its_stem(song, monkeypatch):
         assert all(0 <= value <= 1 for value in activity["values"])
         assert np.ptp(activity["values"]) > 0
         assert again["activity"] == activity
-    other = stemsteer(song, "--model", "query-unet", "--instrument", "bass", "--json")
+    other = render_song(song, "--model", "query-unet", "--instrument", "bass", "--json")
     assert [stem["activity"] for stem in json.loads(other.stdout)["stems"]] == [None, None]
 
 
@@ -105,7 +105,7 @@ def test_what_a_system_cannot_do_is_said_in_a_line(song, words, reason):
     place = {"name": "left", "azimuth_deg": -30, "width_deg": 20}
     (song.parent / "targets.json").write_text(json.dumps([place]))
     (song.parent / "lanes.csv").write_text("seconds,drums.azimuth,drums.instrument\n0,-30,1\n")
-    done = stemsteer(song, *words, "--out", "out")
+    done = render_song(song, *words, "--out", "out")
     assert done.exit_code != 0
     assert reason in " ".join(done.output.split())
     assert not (song.parent / "out").exists()
@@ -116,9 +116,9 @@ def test_a_timbre_is_kept_for_a_model_that_hears_its_own_way(song):
         return CliRunner().invoke(cli.app, ["timbres", *words])
 
     assert timbres("add", "mine", "song.wav@0-1", "--model", "query-unet").exit_code == 0
-    done = stemsteer(song, "--model", "query-unet", "--like", "mine", "--out", "out")
+    done = render_song(song, "--model", "query-unet", "--like", "mine", "--out", "out")
     assert done.exit_code == 0, done.output
-    other = stemsteer(song, "--model", "fewshot-unet", "--like", "mine", "--out", "other")
+    other = render_song(song, "--model", "fewshot-unet", "--like", "mine", "--out", "other")
     assert "timbres add mine FILE --force`, with the model as --model" in other.output
     refused = timbres("add", "none", "song.wav@0-1", "--model", "activity-unet")
     assert "model 'activity-unet' takes no timbre" in " ".join(refused.output.split())
@@ -137,7 +137,7 @@ def seeing(monkeypatch, **by_name):
 
 def test_a_picture_names_the_instrument_and_says_how_sure_it_is(song, monkeypatch):
     seeing(monkeypatch, cello=0.8)
-    done = stemsteer(song, "--picture", "player.png", "--model", "label-unet", "--out", "out")
+    done = render_song(song, "--picture", "player.png", "--model", "label-unet", "--out", "out")
     assert done.exit_code == 0, done.output
     assert {path.stem for path in (song.parent / "out").iterdir()} == {"cello", "residual"}
     said = " ".join(done.stderr.split())
@@ -146,7 +146,7 @@ def test_a_picture_names_the_instrument_and_says_how_sure_it_is(song, monkeypatc
 
 def test_a_picture_without_an_instrument_writes_nothing(song, monkeypatch):
     seeing(monkeypatch, cello=0.05)
-    done = stemsteer(song, "--picture", "desk.png", "--out", "out")
+    done = render_song(song, "--picture", "desk.png", "--out", "out")
     assert done.exit_code == 1
     assert "shows no instrument that is known: cello is the likeliest, with 5%" in done.output
     assert not (song.parent / "out").exists()

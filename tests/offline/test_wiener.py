@@ -7,7 +7,7 @@ import soundfile
 
 from plugin_bridge.offline import wiener
 from plugin_bridge.offline.wiener import TIER, em_filter, filtered, wiener_filtered
-from tests.support.rendering import integers, stemsteer
+from tests.support.rendering import integers, render_song
 
 RATE_HZ = 44_100
 
@@ -91,17 +91,19 @@ def test_the_geometry_grows_with_the_sample_rate():
 
 def test_rendered_stems_still_sum_to_the_bit_after_a_pass(song, tmp_path):
     options = ("--azimuth", -30, "--model", "panorama", "--wiener", 1, "--out", tmp_path / "out")
-    assert stemsteer(song, *options).exit_code == 0
+    assert render_song(song, *options).exit_code == 0
     stems = sum(integers(tmp_path / "out" / f"{name}.wav") for name in ("target", "residual"))
     assert np.array_equal(stems, integers(song))
     plain = tmp_path / "plain"
-    assert stemsteer(song, *options[:4], "--out", plain).exit_code == 0
+    assert render_song(song, *options[:4], "--out", plain).exit_code == 0
     one, other = (soundfile.read(f / "target.wav")[0] for f in (plain, tmp_path / "out"))
     assert np.abs(one - other).max() > 1e-3
 
 
 def test_passes_are_for_the_offline_tier(song, tmp_path):
-    done = stemsteer(song, "--azimuth", 0, "--wiener", 1, "--tier", "live", "--out", tmp_path / "o")
+    done = render_song(
+        song, "--azimuth", 0, "--wiener", 1, "--tier", "live", "--out", tmp_path / "o"
+    )
     assert done.exit_code != 0
     assert "they need the tier offline" in str(done.exception) + done.output
 

@@ -29,7 +29,7 @@ def noise_song(folder: Path) -> Path:
     return folder / "song.wav"
 
 
-def stemsteer(*arguments: object) -> Result:
+def render_song(*arguments: object) -> Result:
     """`stemsteer render` with these words, in this process."""
     return CliRunner().invoke(cli.app, ["render", *map(str, arguments)])
 
