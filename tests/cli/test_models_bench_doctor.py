@@ -11,22 +11,17 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.diagnostics import doctor
 from plugin_bridge.diagnostics import model_speed as bench
 from plugin_bridge.model_library import PREFERRED, choose_model, found_models
 from realtime import StemsteerError, find_model, load_model
 from realtime.model import MODELS_VARIABLE, WEIGHTS
 from realtime.spec import METADATA_KEY
+from tests.support.commands import stemsteer
 from tests.support.models import source_model
 
 PROJECT = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-
-
-def stemsteer(*arguments):
-    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def write_model(path, spec=None, states=()):

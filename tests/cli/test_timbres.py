@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.timbre import Timbre, TimbreLibrary
+from tests.support.commands import stemsteer
 from tests.support.models import timbre_model
 from tests.support.signals import tone
 
@@ -36,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def timbres(*words):
-    done = CliRunner().invoke(cli.app, ["timbres", *words])
+    done = stemsteer("timbres", *words)
     return done.exit_code, done.output
 
 

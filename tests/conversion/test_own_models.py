@@ -6,11 +6,10 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from realtime.encoder import load_encoder
 from realtime.model import OnnxModel, load_model
+from tests.support.commands import stemsteer
 from tests.support.models import source_model, timbre_model
 from tests.support.rendering import noise_song, render_song
 from tests.support.unets import unet_file
@@ -31,7 +30,7 @@ def added(tmp_path, monkeypatch):
 
 
 def models(*words):
-    return CliRunner().invoke(cli.app, ["models", *map(str, words)])
+    return stemsteer("models", *words)
 
 
 def files(folder):
@@ -80,9 +79,7 @@ def test_a_model_given_by_its_path_finds_the_encoder_beside_it(trained, tmp_path
     words = ("--model", str(trained), "--like", "song.wav@0-1", "--out", "out")
     done = render_song(song, *words)
     assert done.exit_code == 0, done.output
-    kept = CliRunner().invoke(
-        cli.app, ["timbres", "add", "mine", "song.wav@0-1", "--model", str(trained)]
-    )
+    kept = stemsteer("timbres", "add", "mine", "song.wav@0-1", "--model", trained)
     assert kept.exit_code == 0, kept.output
 
 

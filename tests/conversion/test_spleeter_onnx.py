@@ -7,12 +7,11 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from plugin_bridge.conversion import spleeter
 from plugin_bridge.conversion.spleeter_onnx import read_network
 from realtime import StemsteerError, find_model, load_model
+from tests.support.commands import stemsteer
 from tests.support.unet import ReferenceUNet, random_weights
 
 
@@ -47,10 +46,6 @@ def models(tmp_path, monkeypatch):
     """A data folder of one's own; gives the folder of models."""
     monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
     return tmp_path / "data" / "models"
-
-
-def stemsteer(*arguments):
-    return CliRunner().invoke(cli.app, [str(word) for word in arguments])
 
 
 @pytest.mark.parametrize("channels_first", [True, False])

@@ -9,14 +9,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
 from plugin_bridge.automation.formats.midi import ControllerMap
 from plugin_bridge.claim import Claim
-from plugin_bridge.cli import app as cli
 from plugin_bridge.files.audio_writer import AudioWriter
 from plugin_bridge.files.recorder import StemRecorder
 from realtime.errors import StemsteerError
+from tests.support.commands import stemsteer
 from tests.support.waiting import until
 
 RATE = 44_100
@@ -34,7 +33,7 @@ def song(tmp_path):
 
 def live(song, take, *options, port=0):
     words = ("live", "--input-file", song, "--record", take, "--model", "panorama", "--port", port)
-    return CliRunner().invoke(cli.app, [str(word) for word in (*words, *options)])
+    return stemsteer(*words, *options)
 
 
 @pytest.fixture
@@ -291,7 +290,7 @@ def test_a_file_of_what_is_played_replaces_none_that_has_appeared(song, tmp_path
 
     monkeypatch.setattr(AudioWriter, "close", appear)
     words = ("live", "--input-file", song, "--output-file", out, "--model", "panorama")
-    done = CliRunner().invoke(cli.app, [*map(str, words), "--no-osc", "--seconds", "0.2"])
+    done = stemsteer(*words, "--no-osc", "--seconds", "0.2")
     assert done.exit_code == 1
     assert "o.wav has been made by another program" in done.stderr
     assert out.read_text() == "of another program"

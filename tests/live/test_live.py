@@ -12,10 +12,8 @@ import pytest
 import soundfile
 import typer
 from pythonosc.udp_client import SimpleUDPClient
-from typer.testing import CliRunner
 
 from plugin_bridge.automation import Automation, Lane, Point
-from plugin_bridge.cli import app as cli
 from plugin_bridge.cli.live_display import report_session, table
 from plugin_bridge.control.metering import direction_histogram
 from plugin_bridge.control.target import Target
@@ -27,6 +25,7 @@ from plugin_bridge.live.audio_device import Flags
 from plugin_bridge.live.file_device import play_file
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
+from tests.support.commands import stemsteer
 from tests.support.fakes import FakeModel, fake_spec, slow_runs
 from tests.support.livesound import GUITAR, RATE, offline, panned, play, start
 
@@ -176,7 +175,7 @@ def test_a_performance_recorded_live_renders_to_the_same_sound(tmp_path):
         "render", tmp_path / "take" / "input.wav", "--automation", tmp_path / "take" / "lanes.csv",
         *options, "--out", tmp_path / "again",
     ]  # fmt: skip
-    done = CliRunner().invoke(cli.app, [str(word) for word in arguments])
+    done = stemsteer(*arguments)
     assert done.exit_code == 0, done.output
     live = soundfile.read(tmp_path / "take" / "target.wav", dtype="float32")[0]
     again = soundfile.read(tmp_path / "again" / "target.wav", dtype="float32")[0]
@@ -208,7 +207,7 @@ def test_a_file_is_played_as_long_as_was_asked_and_none_is_replaced_unasked(tmp_
     )  # fmt: skip
 
     def run(*more):
-        return CliRunner().invoke(cli.app, [str(word) for word in (*options, *more)])
+        return stemsteer(*options, *more)
 
     assert run(tmp_path / "out.wav").exit_code == 0
     assert RATE / 2 < soundfile.info(tmp_path / "out.wav").frames < RATE
@@ -228,7 +227,7 @@ def test_an_interrupt_right_after_the_first_word_ends_it_as_later(song, tmp_path
 
     monkeypatch.setattr("plugin_bridge.cli.live.typer.echo", say_and_interrupt)
     words = ("live", "--input-file", song, "--model", "panorama", "--port", 0)
-    done = CliRunner().invoke(cli.app, [*map(str, words), "--record", str(tmp_path / "take")])
+    done = stemsteer(*words, "--record", tmp_path / "take")
     assert (done.exit_code, done.exception) == (0, None)
     assert not (tmp_path / "take").exists()
 
@@ -241,5 +240,5 @@ def test_an_interrupt_right_after_the_first_word_ends_it_as_later(song, tmp_path
     ],
 )
 def test_an_option_that_would_do_nothing_is_said(options, words):
-    done = CliRunner().invoke(cli.app, ["live", *options])
+    done = stemsteer("live", *options)
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr

@@ -2,15 +2,14 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from typer.testing import CliRunner, Result
 
-from models_onnx import commands
 from models_onnx.data.sets.shards import INDEX
 from models_onnx.data.stems import pan_gains
 from models_onnx.evaluation import timbre_scenes
@@ -26,6 +25,7 @@ from models_onnx.training.timbre_task import TimbreTask
 from realtime.encoder import LONGEST_S
 from realtime.errors import StemsteerError
 from realtime.model import load_model
+from tests.support.commands import onnx_command
 from tests.support.timbres import FAMILIES, RATE_HZ, Songs, sound
 from tests.support.unets import unet_file
 
@@ -60,7 +60,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     Run(TimbreTask(network, spec, "live"), Plan(steps=1), about).save(folder)
     command = ["timbre", "--checkpoint", str(folder), "--out", str(folder / "steer.onnx")]
-    assert CliRunner().invoke(commands.app(export_main), command).exit_code == 0
+    assert onnx_command(export_main, *command).exit_code == 0
     return folder / "steer.onnx"
 
 
@@ -214,7 +214,7 @@ def test_the_true_source_gains_what_the_mixture_lacks(songs: Path) -> None:
 def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
     command = ["--model", str(model), "--real", str(songs), "--out", str(out)]
-    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    result = asked(*command)
     assert result.exit_code == 0, result.output
     rows = json.loads(out.read_text())
     found = {row["system"] for row in rows}
@@ -237,17 +237,15 @@ def test_every_way_of_asking_is_in_the_table(songs: Path, model: Path, tmp_path:
 
 def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model: Path) -> None:
     command = ["--model", str(model), "--real", str(songs), "--by", "name"]
-    result = CliRunner().invoke(
-        commands.app(main), [*command, "--codec", "mp3"], env={"COLUMNS": "200"}
-    )
+    result = asked(*command, "--codec", "mp3")
     assert result.exit_code == 0, result.output
     assert "query" not in result.output
-    result = CliRunner().invoke(commands.app(main), [*command, "--codec", "wma"])
+    result = asked(*command, "--codec", "wma")
     assert "--codec wma: expected mp3 or ogg" in result.output
-    result = CliRunner().invoke(commands.app(main), [*command, "--by", "smell"])
+    result = asked(*command, "--by", "smell")
     assert result.exit_code == 1
     assert "--by smell" in result.output
-    result = CliRunner().invoke(commands.app(main), ["--model", "panorama", "--real", str(songs)])
+    result = asked("--model", "panorama", "--real", str(songs))
     assert "takes no timbre" in result.output
 
 
@@ -267,7 +265,7 @@ def test_a_model_without_an_encoder_is_asked_by_names(
     assert {r["system"] for r in rows} == {"name", "together", "mix", "mix/N", "panorama", "oracle"}
     by_name = [r for r in rows if r["system"] == "name" and not r["absent"]]
     assert {r["instrument"] for r in by_name} == {"drums", "bass", "vocals"}
-    found = CliRunner().invoke(commands.app(gains_main), [str(named), "--measured", str(out)])
+    found = onnx_command(gains_main, named, "--measured", out)
     assert found.exit_code == 0, found.output
     assert set(load_model(named).spec.gains_db["live"]) == {"drums", "bass", "vocals"}
 
@@ -313,9 +311,7 @@ def test_a_class_without_a_name_in_the_model_is_asked_for_in_other_ways(
     assert [q.way for q in found if q.index == 1] == ["direction", "name"]
 
 
-def asked(*words: str) -> Result:
-    """Give the command its words."""
-    return CliRunner().invoke(commands.app(main), words, env={"COLUMNS": "200"})
+asked = partial(onnx_command, main)
 
 
 def test_what_was_separated_is_heard_and_asked_for_again() -> None:
@@ -434,6 +430,6 @@ def test_a_direction_alone_is_answered_as_if_no_timbre_were_asked_beside_it(
 
 def test_the_table_has_directions_that_are_off(songs: Path, model: Path) -> None:
     command = ["--model", str(model), "--real", str(songs), "--by", "direction", "--off", "8"]
-    result = CliRunner().invoke(commands.app(main), command, env={"COLUMNS": "200"})
+    result = asked(*command)
     assert result.exit_code == 0, result.output
     assert "both, 8° off" in " ".join(result.output.replace("│", " ").split())

@@ -1,6 +1,7 @@
 """Sounds of others in the layout of recordings: Hydrogen's kits, named notes, sung syllables."""
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import SoundFont
 from models_onnx.data.sounds.speech import spoken_pitch, sung
 from realtime.errors import StemsteerError
+from tests.support.commands import onnx_command
 
 RATE_HZ = 44_100
 KIT = """<?xml version="1.0"?>
@@ -113,8 +115,7 @@ def test_noise_and_short_sounds_have_no_pitch():
     assert pitch_near(tone(60)[:1000], 60) is None
 
 
-def asked(*words):
-    return CliRunner().invoke(commands.app(gather_command), [str(word) for word in words])
+asked = partial(onnx_command, gather_command)
 
 
 def test_what_is_no_folder_of_sounds_is_explained_and_leaves_nothing(tmp_path, kits):

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from tests.support.engine_sandbox import absent, need
 
 pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
 
-from models_onnx import commands
+from functools import partial
+
 from models_onnx.data import draw
 from models_onnx.data.rendering import render as render_module
 from models_onnx.data.rendering.commands import render as render_command
@@ -21,6 +21,7 @@ from models_onnx.data.songs.scores import Scores, is_held_out
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont
 from models_onnx.data.stems import image
 from realtime.errors import StemsteerError
+from tests.support.commands import onnx_command
 
 SMALL = tuple(font for font in TRAINING if font.file == "TimGM6mb.sf2")
 RATE_HZ = 44_100
@@ -145,8 +146,7 @@ def test_a_shard_that_is_not_what_the_index_says_is_explained(folder):
         Shards(folder).song(0)
 
 
-def asked(*words):
-    return CliRunner().invoke(commands.app(render_command), words, catch_exceptions=False)
+asked = partial(onnx_command, render_command)
 
 
 def test_training_and_held_out_songs_do_not_mix(folder):

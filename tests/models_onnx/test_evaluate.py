@@ -9,9 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from models_onnx import commands
 from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.sources import Collection
@@ -39,6 +37,7 @@ from models_onnx.training.task import ACTIVE_DB
 from realtime import StemsteerError, Tier, load_model
 from realtime.model import WEIGHTS
 from realtime.stft import MAX_FRAMES
+from tests.support.commands import onnx_command
 from tests.support.engine_sandbox import absent
 from tests.support.fakes import FakeModel, fake_spec, identity
 from tests.support.tones import draw_scene, tones
@@ -371,8 +370,7 @@ def test_a_report_is_strict_json_whatever_songs_are_called(tmp_path: Path, monke
     assert {row["si_sdr_db"] for row in found["rows"]} == {None}
 
 
-def asked(*words):
-    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
+asked = partial(onnx_command, main)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +434,7 @@ def test_the_word_synthetic_renders_held_out_songs(tmp_path, monkeypatch) -> Non
     one = partial(render.render, workers=1)  # for one song two would each load the soundfont
     monkeypatch.setattr(render, "render", one)
     options = ["--data", "synthetic", "--scenes", "1", "--seconds", "1", "--error-scenes", "0"]
-    done = CliRunner().invoke(commands.app(main), [*options, "--out", "judged"])
+    done = asked(*options, "--out", "judged")
     assert done.exit_code == 0, done.output
     assert {"judged.json", "judged.png"} == {path.name for path in tmp_path.iterdir()}
     assert len(json.loads(Path("judged.json").read_text())["rows"]) >= 8  # 4 systems, 2 targets

@@ -1,13 +1,12 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from torch import nn
-from typer.testing import CliRunner
 
-from models_onnx import commands
 from models_onnx.export import ExportError, OneMixture, export, renewed, rounded
 from models_onnx.export.command import main
 from models_onnx.export.renewed import difference
@@ -19,6 +18,7 @@ from models_onnx.networks.steer import features
 from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import BINS, covariances, pool, radians
 from realtime import Separator, load_model
+from tests.support.commands import onnx_command
 from tests.support.contract import verify_streaming
 from tests.support.signals import noise
 
@@ -157,8 +157,7 @@ def test_large_weights_are_stored_in_half_the_bytes(tiny):
     assert path.stat().st_size < 3 * sum(w.numel() for w in network.parameters()) + 300_000
 
 
-def asked(*words):
-    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
+asked = partial(onnx_command, main)
 
 
 @pytest.fixture

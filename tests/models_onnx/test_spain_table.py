@@ -1,14 +1,15 @@
 """The table of SpaIn-Net: orders, floors and intervals."""
 
-import numpy as np
-from typer.testing import CliRunner
+from functools import partial
 
-from models_onnx import commands
+import numpy as np
+
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation.metrics import WORST_DB
 from models_onnx.evaluation.spain_table import best_order, judge, main, score, tables
 from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.spain.config import TASKS
+from tests.support.commands import onnx_command
 
 
 def scene(task="guitars"):
@@ -68,8 +69,7 @@ def test_only_what_is_told_directions_is_told_wrong_ones():
     assert "direction wrong by, 1 scenes" in text
 
 
-def asked(*words):
-    return CliRunner().invoke(commands.app(main), words, catch_exceptions=False)
+asked = partial(onnx_command, main)
 
 
 def test_folders_without_runs_or_with_foreign_ones_are_said(tmp_path):

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from typer.testing import CliRunner
 
-from models_onnx import commands
 from models_onnx.networks import checkpoints, registry
 from models_onnx.training import train_spain, train_timbre, train_unet, widen
 from models_onnx.training.batches import Aims, Batch, batches
@@ -24,6 +22,7 @@ from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import LOG, main, train, validate
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
+from tests.support.commands import onnx_command
 from tests.support.tones import SPEC, TinyNetwork, draw
 
 EXACT = Aims(exact=True)
@@ -269,7 +268,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(*words: str, command=main):
-    return CliRunner().invoke(commands.app(command), words, catch_exceptions=False)
+    return onnx_command(command, *words)
 
 
 TINY = ("--config", "tiny", "--scenes", "1", "--seconds", "0.5", "--threads", "1")

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from models_onnx import commands
 from models_onnx.data.classes import CLASSES, ORCHESTRA_13, UNSEEN
 from models_onnx.export.command import main as export_main
 from models_onnx.networks import registry
@@ -33,6 +31,7 @@ from models_onnx.training.unet_task import UNetTask, dominance
 from realtime import Separator, load_model
 from realtime.encoder import load_encoder
 from realtime.errors import StemsteerError
+from tests.support.commands import onnx_command
 from tests.support.contract import verify_streaming
 from tests.support.timbres import pool
 from tests.support.unets import tiny_system, unet_file
@@ -338,7 +337,7 @@ def test_songs_without_the_instruments_asked_for_are_refused_before_the_first_st
     songs = pool(1, 1.0, others=others)
     monkeypatch.setattr(train_unet, "open_pool", lambda folders: (songs, ["songs"]))
     words = [kind, "--data", "songs", "--steps", "1", "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(commands.app(train_unet.main), words)
+    result = onnx_command(train_unet.main, *words)
     assert result.exit_code == 1
     assert told in result.output
     assert result.output.count("\n") == 1
@@ -352,7 +351,7 @@ def test_a_curriculum_needs_ensembles_and_as_many_batches() -> None:
         ("label-none", ["--batches", "kept", "--distinct", "40"], "longer than the 40 batches"),
         ("flute", [], "no U-Net 'flute'"),
     ):
-        result = CliRunner().invoke(commands.app(train_unet.main), [kind, *words, *more])
+        result = onnx_command(train_unet.main, kind, *words, *more)
         assert result.exit_code == 1
         assert reason in " ".join(result.output.split())
 
@@ -431,7 +430,7 @@ def test_kept_batches_are_of_one_seed_and_origin(
 
     def told(*more: str) -> str:
         words_of_run = [*words, "--out", str(tmp_path / "run"), *more]
-        return CliRunner().invoke(commands.app(train_unet.main), words_of_run).output
+        return onnx_command(train_unet.main, *words_of_run).output
 
     for _ in range(2):
         assert told() == ""
@@ -462,6 +461,6 @@ def test_labels_that_are_told_differ_with_the_seed_of_the_run() -> None:
 
 def test_export_says_what_it_does_not_know(tmp_path: Path) -> None:
     arguments = ["unet", "--checkpoint", str(tmp_path), "--gate", "open"]
-    result = CliRunner().invoke(commands.app(export_main), arguments)
+    result = onnx_command(export_main, *arguments)
     assert result.exit_code == 1
     assert "no checkpoint at" in result.output or "--gate open" in result.output

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from plugin_bridge.cli import app as cli
 from realtime.model import WEIGHTS
+from tests.support.commands import stemsteer
 from tests.support.models import source_model, timbre_model
 
 SHARES = {"vocals": 0.5, "drums": 0.25}
@@ -27,10 +26,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr("realtime.model.WEIGHTS", tmp_path / "shipped")
     source_model(tmp_path / "models" / "halves.onnx", SHARES)
     return tmp_path
-
-
-def stemsteer(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def stems(folder):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from plugin_bridge.cli import app as cli
+from tests.support.commands import stemsteer
 
 RATE_HZ = 44_100
 
@@ -31,7 +31,7 @@ def noise_song(folder: Path) -> Path:
 
 def render_song(*arguments: object) -> Result:
     """`stemsteer render` with these words, in this process."""
-    return CliRunner().invoke(cli.app, ["render", *map(str, arguments)])
+    return stemsteer("render", *arguments)
 
 
 def integers(path: Path) -> NDArray[np.int32]:
