@@ -33,11 +33,6 @@ EVERY = TINY.bands.every
 ANYWHERE_DEG = 90.0
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def whole() -> TimbreBands:
     torch.manual_seed(0)

@@ -17,11 +17,6 @@ from tests.support.signals import noise
 SMALL = (4, 4, 8, 8, 8, 8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def drawn(name: str, channels: tuple[int, ...] = SMALL) -> PublishedUNet:
     """A published network with random weights, and norms that have seen something."""
     torch.manual_seed(0)

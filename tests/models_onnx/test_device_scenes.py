@@ -37,11 +37,6 @@ from tests.support.noises import (
 STEPS = 16
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def band() -> Sounds:
     return three_songs()

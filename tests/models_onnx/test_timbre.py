@@ -34,11 +34,6 @@ from tests.support.timbres import pool, sound
 LIVE = replace(steer.CONFIGS["timbre-tiny"], layers=3)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def conditions(size: int, timbres: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     nothing = torch.zeros(1, 6, 1, size)
     return {

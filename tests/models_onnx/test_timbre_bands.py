@@ -23,11 +23,6 @@ from tests.support.contract import verify_streaming
 from tests.support.timbres import pool
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def test_it_is_trained_on_the_device_by_command_and_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,11 +38,6 @@ from tests.support.timbres import pool
 TINY = CONFIGS["causal-tiny"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def run_of_query(folder: Path) -> UNetSystem:
     """Write a run of system 2 that has heard classes, of sizes like those of the live U-Net."""
     torch.manual_seed(5)

@@ -36,11 +36,6 @@ from tests.support.unet import ReferenceUNet, random_weights
 TINY_CONFIG = CONFIGS["unet-tiny"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def stirred(seed: int = 0) -> TimbreUNet:
     """A tiny network with weights that let sound through, and FiLM that changes it."""
     torch.manual_seed(seed)

@@ -41,11 +41,6 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("tier", ["live", "studio"])
 def test_a_short_training_lowers_the_loss_and_gains_decibels(tmp_path: Path, tier: str) -> None:
     run = new_run(60, tier, average=0.9, validate_every=60)

@@ -39,11 +39,6 @@ from tests.support.unets import tiny_system, unet_file
 KINDS = ("query", "fewshot", "activity", "label-encoder", "label-multiply", "label-none")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def count(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
