@@ -18,14 +18,8 @@ from tests.support.tf_bundle import tensorflow_names, write_bundle
 from tests.support.umx import XUMX, OpenUnmix
 from tests.support.unet import ReferenceUNet, random_weights
 
+pytestmark = pytest.mark.usefixtures("models")
 BINS = 2049
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """A data folder of one's own; gives the folder of models."""
-    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
-    return tmp_path / "data" / "models"
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from realtime import StemsteerError, find_model, load_model
 from tests.support.commands import stemsteer
 from tests.support.unet import ReferenceUNet, random_weights
 
+pytestmark = pytest.mark.usefixtures("models")
+
 
 class Exported(torch.nn.Module):
     """The network as exporters wrap it: pieces before or behind the channels, magnitudes out."""
@@ -39,13 +41,6 @@ def export(path, weights, *, channels_first=True, magnitudes=True, frames=64):
         torch.onnx.export(network, (example,), str(path), opset_version=17, dynamo=False,
                           input_names=["x"], output_names=["y"])  # fmt: skip
     return path
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """A data folder of one's own; gives the folder of models."""
-    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
-    return tmp_path / "data" / "models"
 
 
 @pytest.mark.parametrize("channels_first", [True, False])
