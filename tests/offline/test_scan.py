@@ -15,6 +15,7 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline import scan
 from plugin_bridge.offline.peaks import find_peaks
 from plugin_bridge.offline.stokes import AZIMUTH_DEG
+from tests.support.signals import pan
 
 RATE_HZ = 44_100
 
@@ -31,11 +32,6 @@ def melody(seed, seconds, level=0.1):
         partials = [np.sin(2 * np.pi * turn) / k for k, turn in enumerate(turns, 1)]
         notes.append(np.exp(-4 * time_s) * np.sum(partials, axis=0))
     return level * np.roll(np.concatenate(notes), rng.integers(time_s.size))
-
-
-def pan(sound, azimuth_deg):
-    theta = np.radians(azimuth_deg + 45)
-    return np.stack([np.cos(theta) * sound, np.sin(theta) * sound], axis=1)
 
 
 def write(path, azimuths_deg, seconds=8, rate_hz=RATE_HZ):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
 from plugin_bridge.offline.stem_quality import SURER_DB, judge_stems
+from tests.support.signals import pan
 
 RATE_HZ = 44_100
 
@@ -20,11 +21,6 @@ def noise(seed, low, high, seconds=4):
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(seconds * RATE_HZ))
     place = np.linspace(0, 1, spectrum.size)
     return 0.1 * np.fft.irfft(spectrum * ((place > low) & (place < high)), seconds * RATE_HZ)
-
-
-def pan(sound, azimuth_deg):
-    theta = np.radians(azimuth_deg + 45)
-    return np.stack([np.cos(theta) * sound, np.sin(theta) * sound], axis=1)
 
 
 def judge(folder, mixture, stem, azimuth_deg=-30.0, width_deg=20.0):

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from typer.testing import Result
 
 from tests.support.commands import stemsteer
+from tests.support.signals import pan
 
 RATE_HZ = 44_100
 
 
 def panned(azimuth_deg: float, samples: int, seed: int) -> NDArray[np.float64]:
     """A chord of its own for every seed, (samples, 2)."""
-    theta = np.radians(azimuth_deg + 45)
     chord_hz = np.random.default_rng(seed).uniform(100, 4000, 8)[:, None]
     sound = 0.06 * np.sin(2 * np.pi * chord_hz * np.arange(samples) / RATE_HZ).sum(0)
-    return np.stack([np.cos(theta) * sound, np.sin(theta) * sound], axis=1)
+    return pan(sound, azimuth_deg)
 
 
 def noise_song(folder: Path) -> Path:

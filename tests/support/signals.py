@@ -14,8 +14,13 @@ def noise(channels: int, samples: int, *, seed: int = 0, level: float = 0.1) -> 
 
 def panned(mono: NDArray[np.float32], azimuth_deg: float) -> NDArray[np.float32]:
     """Pan (samples,) by the constant-power law: (2, samples)."""
+    return np.ascontiguousarray(pan(mono, azimuth_deg).T, np.float32)
+
+
+def pan(mono: NDArray[np.floating], azimuth_deg: float) -> NDArray[np.float64]:
+    """Pan (samples,) as `panned` does, in the layout of files: (samples, 2)."""
     theta = np.deg2rad(azimuth_deg + 45)
-    return np.stack([np.cos(theta) * mono, np.sin(theta) * mono]).astype(np.float32)
+    return np.stack([np.cos(theta) * mono, np.sin(theta) * mono], axis=1)
 
 
 def tone(
