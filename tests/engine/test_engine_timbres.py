@@ -18,23 +18,17 @@ from plugin_bridge.engine.shared.messages import MAX_TIMBRES
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime import StemsteerError, load_model
-from realtime.encoder import load_encoder
 from tests.support.engine_sandbox import noise
-from tests.support.models import timbre_model
 from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+from tests.support.track_timbres import ENCODER, FIRST, SECOND, drums_model, kept
 from tests.support.waiting import until
 
-ENCODER = load_encoder()
 SIZE = ENCODER.spec.size
-FIRST = np.eye(1, SIZE, dtype=np.float32)[0]
-SECOND = np.eye(2, SIZE, dtype=np.float32)[1]
 
 
 @pytest.fixture
 def model(tmp_path):
-    """The target is the mixture, less the square of the first number of its timbre."""
-    drums = tuple(SECOND.tolist())
-    return timbre_model(tmp_path / "t.onnx", {"drums": drums}, encoder=ENCODER.spec.encoder)
+    return drums_model(tmp_path)
 
 
 @pytest.fixture
@@ -44,10 +38,6 @@ def library(monkeypatch, tmp_path):
     own.save("silence", Timbre(FIRST, ENCODER.spec.encoder))
     own.save("plain", Timbre(SECOND, ENCODER.spec.encoder))
     return own
-
-
-def kept(vector=FIRST, encoder=ENCODER.spec.encoder):
-    return KeptTimbres().changed(encoder, "like", vector, "mine").to_text()
 
 
 def say_hello_again(track):

@@ -7,33 +7,24 @@ import pytest
 
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.engine.shared.kept_timbres import KeptTimbres
-from realtime.encoder import load_encoder
 from tests.support.claphost import Run
 from tests.support.engine_sandbox import noise
-from tests.support.models import timbre_model
+from tests.support.track_timbres import ENCODER, FIRST, drums_model, kept
 
 pytestmark = [pytest.mark.host, pytest.mark.realtime]
 RATE_HZ = 44_100
-ENCODER = load_encoder()
-FIRST, SECOND = np.eye(2, ENCODER.spec.size, dtype=np.float32)
 LEARN = BY_NAME["learn"].id
 
 
 @pytest.fixture
 def model(tmp_path):
-    """The target is the mixture, less the square of the first number of its timbre."""
-    drums = tuple(SECOND.tolist())
-    return timbre_model(tmp_path / "t.onnx", {"drums": drums}, encoder=ENCODER.spec.encoder)
+    return drums_model(tmp_path)
 
 
 def text_of(state):
     """What a state keeps of timbres."""
     words = state.split(b"\0")
     return words[words.index(b"timbres") + 1].decode()
-
-
-def kept(vector, encoder=ENCODER.spec.encoder):
-    return KeptTimbres().changed(encoder, "like", vector, "mine").to_text()
 
 
 def test_what_the_switch_has_learned_is_in_the_state(engine_sandbox, model, tmp_path):
