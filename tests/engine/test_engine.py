@@ -21,24 +21,15 @@ from plugin_bridge.paths import engine_socket
 from realtime import Separator, load_model
 from realtime.errors import StemsteerError
 from tests.support.engine_sandbox import ROOT, compiled, noise
+from tests.support.tracks import HOP, through
 from tests.support.waiting import until
-
-HOP = 256
 
 
 def pass_through(
     track: PluginClient, x: np.ndarray, block: int = 512, **values: float
 ) -> np.ndarray:
     """Feed `x` block by block, waiting for the engine; what comes back, aligned with `x`."""
-    start, outs, read = track.position, [], 0
-    for at in range(0, x.shape[1], block):
-        track.push(x[:, at : at + block], **values)
-        due = (track.position - start) // HOP * HOP - HOP
-        if due > read:
-            assert track.wait(start + due), "the engine has stopped"
-            outs.append(track.read(start + read, due - read))
-            read = due
-    return np.concatenate(outs, axis=1)
+    return through(track, x, block, lambda _: values)
 
 
 def test_a_track_gets_its_sound_back_exactly_and_its_figures_are_told(engine_sandbox):

@@ -15,10 +15,11 @@ from plugin_bridge.engine.worker.timeline import SHORTEST_RAMP, ControlTimeline
 from realtime import load_model
 from tests.support.engine_sandbox import noise
 from tests.support.models import source_model
+from tests.support.tracks import through
 
 VOCALS, DRUMS = (INSTRUMENTS.index(name) for name in ("vocals", "drums"))
 AZIMUTH, INSTRUMENT = BY_NAME["azimuth"].id, BY_NAME["instrument"].id
-BLOCK, HOP = 512, 256
+BLOCK = 512
 SHARES = {"vocals": 0.5, "drums": 0.25}
 
 
@@ -29,15 +30,7 @@ def model(tmp_path):
 
 def played(track, x, instrument_of):
     """Feed `x` with an instrument for each block; return what comes back, aligned with it."""
-    start, outs, read = track.position, [], 0
-    for at in range(0, x.shape[1], BLOCK):
-        track.push(x[:, at : at + BLOCK], instrument=instrument_of(at), width=90)
-        due = (track.position - start) // HOP * HOP - HOP
-        if due > read:
-            assert track.wait(start + due), "the engine has stopped"
-            outs.append(track.read(start + read, due - read))
-            read = due
-    return np.concatenate(outs, axis=1)
+    return through(track, x, BLOCK, lambda at: {"instrument": instrument_of(at), "width": 90})
 
 
 def test_the_instrument_of_a_track_is_taken_and_a_switch_crosses_over(engine_sandbox, model):
