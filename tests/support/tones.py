@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor, nn
 
+from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Scene
+from models_onnx.data.sources import Collection
 from models_onnx.data.stems import Label
 from models_onnx.networks.output import NetworkOutput
 from models_onnx.networks.stft import steer
@@ -84,3 +89,22 @@ class TinyNetwork(nn.Module):
         ratio = levels[..., 0, :] - levels[..., 1, :]
         along = torch.sigmoid(self.bend[0] * x + self.bend[1] * ratio - self.bend[2])
         return NetworkOutput(torch.stack([along, *[torch.zeros_like(along)] * 3], 3))
+
+
+def write_songs(folder: Path) -> Path:
+    """Write two songs: one of three stems, mono and stereo, beside their mix, one of two stems."""
+    rng = np.random.default_rng(0)
+    for song, count in (("first", 3), ("second", 2)):
+        (folder / song).mkdir()
+        for k in range(count):
+            stem = tones(rng, RATE_HZ)
+            audio = stem if k == 0 else np.stack([stem, 0.8 * stem], 1)
+            soundfile.write(folder / song / f"stem_{k}.wav", audio, RATE_HZ)
+        soundfile.write(folder / song / "mix.wav", np.ones((RATE_HZ, 2)), RATE_HZ)
+        (folder / song / "notes.txt").write_text("not audio")
+    return folder
+
+
+def opened(folder: Path) -> Collection:
+    """Return the songs of a folder as the evaluation opens them."""
+    return open_collection(folder, part="test", as_recorded=True)
