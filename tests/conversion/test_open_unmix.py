@@ -1,121 +1,21 @@
-"""Weights that a user has become models that give what their networks give."""
-
-import tarfile
+"""Weights of Open-Unmix and X-UMX become models that give what their networks give."""
 
 import numpy as np
 import pytest
 import torch
 
-from plugin_bridge.conversion import budget, install, open_unmix, spleeter, spleeter_files
+from plugin_bridge.conversion import install, open_unmix
 from plugin_bridge.conversion.archive import read_arrays
-from plugin_bridge.conversion.bundle import read_bundle
 from plugin_bridge.conversion.files import writers_of
 from realtime import Separator, StemsteerError, load_model
 from tests.support.commands import stemsteer
 from tests.support.contract import verify_streaming
 from tests.support.signals import noise
-from tests.support.tf_bundle import tensorflow_names, write_bundle
+from tests.support.spectra import magnitude, spectrum
 from tests.support.umx import XUMX, OpenUnmix
-from tests.support.unet import ReferenceUNet, random_weights
 
 pytestmark = pytest.mark.usefixtures("models")
 BINS = 2049
-
-
-@pytest.fixture(scope="module")
-def networks():
-    return [random_weights(seed) for seed in range(5)]
-
-
-def spectrum(bins=1024, frames=64):
-    drawn = np.random.default_rng(0).standard_normal((frames, 2, bins, 2))
-    return (1e-3 * drawn).astype(np.float32)
-
-
-def magnitude(spectra):
-    return 2048 * np.sqrt((spectra.astype(np.float64) ** 2).sum(-1)).astype(np.float32)
-
-
-def test_a_checkpoint_of_tensorflow_is_read_to_the_bit(tmp_path):
-    arrays = {f"layer_{k}/kernel": np.random.default_rng(k).standard_normal((k, 2, 3))
-              for k in range(1, 40)}  # fmt: skip
-    found = read_bundle(write_bundle(tmp_path, arrays))
-    assert found.keys() == arrays.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array.astype(np.float32))
-
-
-@pytest.mark.parametrize("change", ["cut", "bits", "no data", "short data", "nonsense", "long"])
-def test_a_broken_checkpoint_of_tensorflow_is_refused_by_name(tmp_path, change):
-    index = write_bundle(tmp_path, {"a/kernel": np.ones((3, 4)), "b/bias": np.ones(5)})
-    data, whole = tmp_path / "model.data-00000-of-00001", index.read_bytes()
-    if change == "no data":
-        data.unlink()
-    elif change == "short data":
-        data.write_bytes(data.read_bytes()[:-4])
-    else:
-        found = {"cut": whole[:-60] + whole[-48:], "nonsense": b"nonsense" * 20,
-                 "long": whole.replace(b"\x12\x02\x08\x03", b"\x12\x02\x08\x7f"),
-                 "bits": bytes(255 - byte for byte in whole[:-48]) + whole[-48:]}  # fmt: skip
-        index.write_bytes(found[change])
-    with pytest.raises(StemsteerError, match=r"model\.index"):
-        read_bundle(index)
-
-
-def test_the_arrays_of_tensorflow_have_a_bound_together(tmp_path, monkeypatch):
-    index = write_bundle(tmp_path, {"a": np.ones(1000), "b": np.ones(1000)})
-    monkeypatch.setattr(budget, "MAX_BYTES", 9000)
-    assert len(read_bundle(index)) == 2
-    monkeypatch.setattr(budget, "MAX_BYTES", 7000)
-    with pytest.raises(StemsteerError, match="more than"):
-        read_bundle(index)
-
-
-def test_every_single_byte_of_an_index_may_be_wrong(tmp_path):
-    index = write_bundle(tmp_path, {"a/kernel": np.ones((3, 4)), "b/bias": np.ones(5)})
-    whole = index.read_bytes()
-    for place in range(len(whole)):
-        for value in (0, 127, 128, 255):
-            index.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
-            try:
-                read_bundle(index)
-            except StemsteerError:
-                continue
-
-
-@pytest.mark.parametrize("stems", [2, 5])
-def test_spleeters_stems_are_those_of_the_networks(tmp_path, networks, stems):
-    index = write_bundle(tmp_path / "own", tensorflow_names(networks[:stems]))
-    with writers_of(index.parent, None) as writers:
-        names = {2: ["spleeter-own", "spleeter-own-offline"]}.get(stems, ["spleeter-own"])
-        assert list(writers) == names
-        writers[names[-1]](tmp_path / "made.onnx")
-    model = load_model(tmp_path / "made.onnx")
-    assert model.spec.targets == spleeter_files.SOURCES[stems][:-1]
-    seen = torch.from_numpy(magnitude(spectrum())).transpose(0, 1)[None]
-    with torch.no_grad():
-        units = [ReferenceUNet(w, elu=stems > 2, logits=stems == 5)(seen)[0]
-                 for w in networks[:stems]]  # fmt: skip
-    factors = torch.stack(units).transpose(1, 2)  # (stems, frames, 2, bins)
-    squares = (torch.softmax(factors, 0) if stems == 5 else factors) ** 2
-    expected = (squares / squares.sum(0)).transpose(0, 1)[:, :-1].numpy()
-    masks = model.run(spectrum(), 64)
-    assert expected.std() > 0.05
-    np.testing.assert_allclose(masks, expected, atol=0.02)  # weights in float16
-
-
-def test_an_archive_as_it_is_published_is_added_listed_and_removed(tmp_path, networks, models):
-    index = write_bundle(tmp_path / "in", tensorflow_names(networks[:2]))
-    with tarfile.open(tmp_path / "2stems.tar.gz", "w:gz") as archive:
-        for file in sorted(index.parent.iterdir()):
-            archive.add(file, f"./{file.name}")
-    done = stemsteer("models", "add", str(tmp_path / "2stems.tar.gz"))
-    assert done.exit_code == 0, done.output
-    assert sorted(file.name for file in models.iterdir()) == [
-        "spleeter-2stems-offline.onnx", "spleeter-2stems.onnx"]  # fmt: skip
-    assert load_model("spleeter-2stems").spec.targets == ("vocals",)
-    assert stemsteer("models", "remove", "spleeter-2stems").exit_code == 0
-    assert list(models.iterdir()) == []
 
 
 def umx(seed=0, *, unidirectional=False, **sizes):
@@ -333,38 +233,6 @@ def umx_of_bins(bins):
     return OpenUnmix(nb_bins=bins, hidden_size=32, max_bin=500)
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "networks", "archive"])
-def test_what_is_no_checkpoint_is_refused_with_what_is_expected(tmp_path, networks, kind):
-    path = tmp_path / "x"
-    if kind == "file":
-        (tmp_path / "x.flac").write_bytes(b"fLaC")
-        path = tmp_path / "x.flac"
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "networks":
-        path = write_bundle(path, tensorflow_names(networks[:3]))
-    else:
-        path = tmp_path / "2stems.tar.gz"
-        with tarfile.open(path, "w:gz"):
-            pass
-    with pytest.raises(StemsteerError, match=r"expected (a checkpoint|2, 4 or 5|model\.index)"):
-        install.add_file(path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"not a tar at all" * 100, b"\x1f\x8b\x08\x08", b"BZh9", b"\xfd7zXZ\0"],
-    ids=["text", "gzip", "bzip2", "xz"],
-)
-def test_a_damaged_archive_is_told_in_a_line(tmp_path, models, content):
-    (tmp_path / "4stems.tar.gz").write_bytes(content)
-    done = stemsteer("models", "add", str(tmp_path / "4stems.tar.gz"))
-    assert done.exit_code == 1
-    assert done.stderr.count("\n") == 1
-    assert "4stems.tar.gz cannot be unpacked" in done.stderr
-    assert "download it again" in done.stderr
-
-
 def test_a_name_that_is_a_path_is_refused(tmp_path):
     folder = save_umx(tmp_path / "w", vocals=umx())
     for name in ("../up", "a/b", "", ".hidden"):
@@ -388,11 +256,3 @@ def test_the_networks_of_the_package_openunmix_agree(tmp_path):
     open_unmix.convert(made, tmp_path / "u.onnx", open_unmix.spec_of(made, "umx"), half=False)
     found = load_model(tmp_path / "u.onnx").run(spectrum(BINS), 64)[:, 0]
     np.testing.assert_allclose(found, np.minimum(factors(network, spectrum(BINS)), 1), atol=1e-4)
-
-
-def test_the_tiers_of_several_networks_have_time_to_run():
-    for count in (4, 5):
-        tier = spleeter_files.tiers_of(count)["studio"]
-        assert tier.runs.age + tier.lookahead == 2 * count
-        assert tier.latency + tier.hop + 512 <= 8192, "as on a track"
-    assert spleeter.LIVE_TIERS.keys().isdisjoint(spleeter.OFFLINE_TIERS)
