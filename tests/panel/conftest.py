@@ -10,6 +10,7 @@ from plugin_bridge.control.servers import running
 from plugin_bridge.panel.server import PanelOptions
 from tests.support.engine_sandbox import need
 from tests.support.panel_page import Playing
+from tests.support.told_page import ToldPage
 
 CHROMIUM = "/usr/bin/chromium"
 WINDOW = {"width": 1280, "height": 800}
@@ -53,3 +54,9 @@ def open_page(chromium):
 
         yield opened
         assert complaints == []
+
+
+@pytest.fixture
+def told_page(panel, open_page):
+    """Open pages that are told all by the test."""
+    return lambda *sounds, **options: ToldPage(open_page, panel[0], *sounds, **options)

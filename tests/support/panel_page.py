@@ -47,3 +47,13 @@ def handle(page, name="guitar"):
 
 def shown_azimuth(page, name="guitar"):
     return float(handle(page, name).get_attribute("aria-valuenow"))
+
+
+def touches(page):
+    """Return a function that touches a page: what happens, and where all fingers are then."""
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, points):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    return touch
