@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tests.support.display import Display
 from tests.support.engine_sandbox import CPP, binary, compiled
+from tests.support.waiting import until
 
 WIDTH, HEIGHT = 560, 420
 FIELD = (10, 44, 550, 322)
 """Left, top, right and bottom of the field at that size."""
 TAKEN = (255, 180, 84)
 """Colour of the handle, and of what is heard."""
+KINDS = ["clap", "vst3", "lv2"]
+MIDDLE = 200
+"""A row within the field, beside the handle's name."""
 CAIRO = ("-I/usr/include/cairo",)
 Picture = np.ndarray
 
@@ -111,4 +115,35 @@ def resources(host: WindowHost) -> tuple[int, int, float]:
         len(list((place / "task").iterdir())),
         len(list((place / "fd").iterdir())),
         pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+    )
+
+
+def drag(host: WindowHost, *xs: float, key: str | None = None) -> None:
+    """Press at the first place, go to the others, let go."""
+    steps = [word for x in xs[1:] for word in ("mousemove", round(x), MIDDLE)]
+    keys = (["keydown", key], ["keyup", key]) if key else ([], [])
+    host.display.hand(
+        *keys[0], "mousemove", round(xs[0]), MIDDLE, "mousedown", 1, *steps, "mouseup", 1, *keys[1]
+    )
+
+
+def moves_until(host: WindowHost, end: str, look: Callable[[], object] = lambda: None) -> list[str]:
+    """Return what the window has moved, as soon as it ends so; `look` is called meanwhile."""
+    told = ""
+
+    def ended():
+        nonlocal told
+        look()
+        told += host.ask("moves")
+        return told.endswith(end)
+
+    until(ended, f"the host is told '{end}'; it was told '{told}'")
+    return told.rstrip(";").split(";")
+
+
+def near(host: WindowHost, control: str, value: float, tolerance: float = 0.06) -> None:
+    """Wait until a control of the plugin has a value."""
+    until(
+        lambda: abs(host.value(control) - value) < tolerance,
+        f"{control} is {value}; it is {host.value(control)}",
     )
