@@ -1,44 +1,23 @@
-"""The band-split network: its streams, what it is told, its filters, and its file."""
+"""The band-split network: its streams, what it is told, and its filters."""
 
 from itertools import accumulate
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models_onnx.export.separators import OneStream, export
 from models_onnx.networks import registry
-from models_onnx.networks.band_split import (
-    BINS,
-    GIVEN,
-    HEARD,
-    BandSplit,
-    filtered,
-    looked,
-    turned,
-)
+from models_onnx.networks.band_split import BINS, GIVEN, HEARD, BandSplit, filtered, looked, turned
 from models_onnx.networks.stft import steered
-from models_onnx.networks.timbre_bands import CONFIGS, TimbreBands, spec
-from realtime import Separator, load_model
-from tests.support.contract import verify_streaming
-from tests.support.networks import stirred
-
-TINY = CONFIGS["bands-tiny"]
-SIZE = TINY.bands.timbre
-EVERY = TINY.bands.every
-ANYWHERE_DEG = 90.0
+from models_onnx.networks.timbre_bands import TimbreBands
+from tests.support.bands import ANYWHERE_DEG, EVERY, SIZE, TINY, spectra, timbre, tiny_bands, told
 
 
 @pytest.fixture(scope="module")
 def whole() -> TimbreBands:
-    torch.manual_seed(0)
-    made = TimbreBands(TINY).requires_grad_(False).eval()
-    stirred(made)
-    return made
+    return tiny_bands()
 
 
 @pytest.fixture(scope="module")
@@ -46,37 +25,10 @@ def network(whole: TimbreBands) -> BandSplit:
     return whole.bands
 
 
-def spectra(frames: int, seed: int = 2) -> Tensor:
-    """Spectra (1, frames, 2, bins, 2) of noise that is not alike in both channels."""
-    random = torch.Generator().manual_seed(seed)
-    left, right = torch.randn(2, frames, BINS, 2, generator=random)
-    return torch.stack([left, 0.6 * left + 0.5 * right], 1)[None]
-
-
 def steady(frames: int) -> Tensor:
-    """Spectra as above, whose power is the same in every frame."""
+    """Spectra of noise, whose power is the same in every frame."""
     found = spectra(frames)
     return found / found.square().mean((2, 3, 4), keepdim=True).sqrt()
-
-
-def timbre(seed: int, length: float = 1.0) -> Tensor:
-    random = torch.Generator().manual_seed(seed)
-    return length * torch.nn.functional.normalize(torch.randn(SIZE, generator=random), dim=0)
-
-
-def told(
-    frames: int,
-    direction: tuple[float, float] = (10.0, ANYWHERE_DEG),
-    of: Tensor | None = None,
-    against: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Conditions of one stream that stay the same."""
-    values = {
-        "direction": torch.tensor(direction),
-        "timbre": timbre(3) if of is None else of,
-        "against": torch.zeros(SIZE) if against is None else against,
-    }
-    return {name: value.expand(1, frames, 1, -1) for name, value in values.items()}
 
 
 def given_out(network: BandSplit, spectrum: Tensor, conditions: dict[str, Tensor]) -> Tensor:
@@ -321,65 +273,6 @@ def test_what_is_turned_is_a_rotation_to_the_direction() -> None:
     along, across = turned(placed, azimuth_deg).unbind(2)
     assert torch.allclose(along, alone, atol=1e-5)
     assert across.abs().max() < 1e-5
-
-
-@pytest.fixture(scope="module")
-def file(whole: TimbreBands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    about = spec(TINY)
-    stream = OneStream(whole.bands, list(about.conditions))
-    path = tmp_path_factory.mktemp("models") / "timbre-bands.onnx"
-    return export(stream, about, path, states=whole.bands.states(), steps=12)
-
-
-def streamed(path: Path, told_: dict[str, np.ndarray], cuts: list[int]) -> np.ndarray:
-    """Return the masks (frames, targets, 4, bins) of frames that come in calls of so many."""
-    targets = told_["timbre"].shape[1]
-    stream, spectrum, out = load_model(path).stream(targets), spectra(sum(cuts))[0].numpy(), []
-    for end, count in zip(accumulate(cuts), cuts, strict=True):
-        part = {name: value[end - count : end] for name, value in told_.items()}
-        out.append(stream.step(spectrum[end - count : end], part)["masks"].copy())
-    return np.concatenate(out)
-
-
-def three_targets(frames: int) -> dict[str, np.ndarray]:
-    """A class from anywhere, half of one, and one in a direction with a counter-example."""
-    targets = [
-        told(frames, (10.0, ANYWHERE_DEG)),
-        told(frames, (-20.0, ANYWHERE_DEG), timbre(5, 0.5)),
-        told(frames, (-30.0, 15.0), timbre(6), timbre(7)),
-    ]
-    return {name: torch.cat([t[name][0] for t in targets], 1).numpy() for name in targets[0]}
-
-
-def test_targets_of_a_file_are_those_of_streams_of_their_own(
-    network: BandSplit, file: Path
-) -> None:
-    conditions = three_targets(13)
-    together = streamed(file, conditions, [13])
-    assert together.shape == (13, 3, 4, BINS)
-    for k in range(3):
-        own = {
-            name: np.ascontiguousarray(value[:, k : k + 1]) for name, value in conditions.items()
-        }
-        assert np.allclose(together[:, k : k + 1], streamed(file, own, [13]), atol=1e-5), k
-        in_torch = {name: torch.from_numpy(value)[None] for name, value in own.items()}
-        masks = network(spectra(13), in_torch).masks[0].numpy()
-        assert np.allclose(together[:, k : k + 1], masks, atol=2e-3), k  # in float16 in the file
-
-
-@pytest.mark.parametrize("cuts", [[1] * 13, [4, 9], [5, 1, 7], [3, 3, 3, 4]])
-def test_a_file_gives_the_same_however_its_frames_are_cut(file: Path, cuts: list[int]) -> None:
-    conditions = three_targets(13)
-    wanted = streamed(file, conditions, [13])
-    assert np.allclose(streamed(file, conditions, cuts), wanted, atol=1e-5)
-
-
-def test_a_file_keeps_the_streaming_contract(file: Path) -> None:
-    model = load_model(file)
-    assert model.spec == spec(TINY)
-    assert set(model.spec.tiers) == {"live", "studio", "offline"}
-    verify_streaming(lambda: Separator(model, 44_100, targets=2), samples=9000, tolerance=1e-5)
 
 
 def test_the_network_is_built_by_name() -> None:
