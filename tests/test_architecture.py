@@ -1,10 +1,10 @@
-"""The table of ARCHITECTURE.md, held: who may import whom, and where each library is imported."""
+"""The tables of IMPORTS.md, held: who may import whom, and where each library is imported."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,23 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("realtime", "plugin_bridge", "models_onnx")
 FOR_EVERYONE = {"realtime.errors", "realtime.atomic"}
 ROW = re.compile(r"^\| `([a-z_/]+?)(?:\.py|/)` \|.*\|([^|]*)\|$", re.MULTILINE)
-LIBRARIES = {
-    "onnxruntime": ("realtime.model",),
-    "onnx": ("plugin_bridge.conversion", "models_onnx"),
-    "pedalboard": ("plugin_bridge.hosting", "plugin_bridge.files", "models_onnx.data"),
-    "pythonosc": ("plugin_bridge.osc",),
-    "sounddevice": ("plugin_bridge.live",),
-    "rtmidi": ("plugin_bridge.live",),
-    "defusedxml": ("plugin_bridge.automation",),
-    "mido": ("plugin_bridge.automation", "plugin_bridge.live", "models_onnx.data.songs"),
-    "starlette": ("plugin_bridge.panel",),
-    "uvicorn": ("plugin_bridge.panel",),
-    "websockets": ("plugin_bridge.panel",),
-    "PIL": ("plugin_bridge.picture",),
-    "dask": ("plugin_bridge.cluster",),
-    "distributed": ("plugin_bridge.cluster",),
-    "torch": ("models_onnx",),
-}
+LIBRARY = re.compile(r"^\| `(\w+)` \|([^|]*)\|$", re.MULTILINE)
+PAGE = (ROOT / "tests" / "IMPORTS.md").read_text(encoding="utf-8")
 
 
 def room_of(module: str) -> str:
@@ -43,15 +28,22 @@ def room_of(module: str) -> str:
 @cache
 def rooms() -> dict[str, set[str]]:
     """Rooms and files of the table, and which ones each may import."""
-    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    found = {place.replace("/", "."): cells for place, cells in ROW.findall(page)}
-    return {
-        place: {full_name(word, found) for word in re.findall(r"`([a-z_./]+)`", cells)}
-        for place, cells in found.items()
-    }
+    found = {place.replace("/", "."): cells for place, cells in ROW.findall(PAGE)}
+    return {place: full_names(cells, found) for place, cells in found.items()}
 
 
-def full_name(word: str, known: dict[str, str]) -> str:
+@cache
+def libraries() -> dict[str, set[str]]:
+    """Libraries of others, by the name in their import, and which places may import each."""
+    return {library: full_names(cells, rooms()) for library, cells in LIBRARY.findall(PAGE)}
+
+
+def full_names(cells: str, known: Container[str]) -> set[str]:
+    """The modules that cells of a table name."""
+    return {full_name(word, known) for word in re.findall(r"`([a-z_./]+)`", cells)}
+
+
+def full_name(word: str, known: Container[str]) -> str:
     """A word of the last column as a module: `osc` stands for plugin_bridge.osc."""
     word = word.strip("/").removesuffix(".py").replace("/", ".")
     names = (word, *(f"{package}.{word}" for package in PACKAGES))
@@ -93,7 +85,7 @@ def test_every_folder_of_code_has_its_row():
     folders = {str(file.parent.relative_to(ROOT)) for _, file in modules()}
     rows = {room.replace(".", "/") for room in rooms()}
     missing = {f for f in folders if not any(f == r or f.startswith(f"{r}/") for r in rows)}
-    assert missing <= {"plugin_bridge", "models_onnx"}, "rows of ARCHITECTURE.md are missing"
+    assert missing <= {"plugin_bridge", "models_onnx"}, "rows of IMPORTS.md are missing"
     assert len(rows) > 15, "the table is found"
 
 
@@ -120,9 +112,15 @@ def test_no_rooms_import_each_other_in_a_circle():
     assert done == set(arrows), f"in a circle: {', '.join(sorted(set(arrows) - done))}"
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", libraries())
 def test_a_library_is_imported_only_where_it_belongs(library):
     users = {m for m, file in modules() if library in {n.split(".")[0] for n in imports_of(file)}}
-    places = LIBRARIES[library]
+    places = libraries()[library]
+    assert users, "a row of which nobody imports the library"
+    assert all(exists(place) for place in places)
     strangers = {m for m in users if not any(m == p or m.startswith(f"{p}.") for p in places)}
     assert not strangers
+
+
+def test_the_table_of_libraries_is_found():
+    assert len(libraries()) >= 15
