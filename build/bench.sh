@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures the models on this machine and puts the tables into README.md. With --peers: speed and
-# memory beside published networks of others, which are installed for that.
+# Measures the models on this machine and puts the tables into models_onnx/SPEED.md. With --peers:
+# speed and memory beside published networks of others, which are installed for that.
 set -eu
 cd "$(dirname "$0")/.."
 . build/environment.sh
@@ -26,9 +26,9 @@ import re
 import sys
 
 name = sys.argv[1]
-readme, part = pathlib.Path("README.md"), pathlib.Path(f".work/{name}.md")
+page, part = pathlib.Path("models_onnx/SPEED.md"), pathlib.Path(f".work/{name}.md")
 tables = "\n".join(line.rstrip() for line in part.read_text().splitlines()).strip()
 pattern = rf"(?<=<!-- {name} -->\n).*?(?=\n<!-- /{name} -->)"
-readme.write_text(re.sub(pattern, lambda _: tables, readme.read_text(), flags=re.DOTALL))
+page.write_text(re.sub(pattern, lambda _: tables, page.read_text(), flags=re.DOTALL))
 PYTHON
-say "README.md has the figures of this machine now"
+say "models_onnx/SPEED.md has the figures of this machine now"
