@@ -115,8 +115,8 @@ def masked_in_pieces(
     """Yield some frames and some targets at a time, with what `apply_masks` makes of them.
 
     At most `most` pairs of spectra, so that they stay in the cache; of each target the frames come
-    in order. What is the same for all targets is made once. Real numbers times real and imaginary
-    parts take a fraction of the time of complex products.
+    in order, and any cut gives the same bits. What is the same for all targets is made once. Real
+    numbers times real and imaginary parts take a fraction of the time of complex products.
     """
     matrices = None if azimuth_deg is None else _channel_matrices(azimuth_deg)
     frames, targets = masks.shape[:2]

@@ -2,7 +2,9 @@
 
 A model that knows sources by name (voice, drums …) gives a mask of each. A target of the user is a
 weighted sum of them, taken from a direction or from anywhere, so a target may change from one
-source to another while the stream goes on.
+source to another while the stream goes on. All of it happens in the same spectra, so an instrument
+from a direction is no later than the instrument alone. A direction beside a timbre, of a model that
+is told timbres and no directions, is met here as well, behind the graph.
 """
 
 from __future__ import annotations

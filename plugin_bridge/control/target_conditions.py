@@ -1,8 +1,11 @@
 """What a model is told of its targets, made of the values of their controls.
 
-The one place where azimuth, width, instrument, timbre morph and strength become the conditions of
-a model, whoever has the values: a lane, the plugin or a user. A switch of instrument arrives as
-shares of two instruments over the smoothing time, so it crosses over.
+The one place where azimuth, width, instrument, timbre morph and strength become the conditions of a
+model, whoever has the values: a lane, the plugin or a user. A switch of instrument arrives as
+shares of two instruments over the smoothing time, so it crosses over: a choice has no values
+between its numbers. A model that takes a timbre gets the unit vector of an instrument
+(`ModelSpec.classes`) or of an example (`plugin_bridge.timbre`); from one that names its sources
+(`ModelSpec.targets`) and takes no condition they are selected, see `realtime.selection`.
 """
 
 from __future__ import annotations

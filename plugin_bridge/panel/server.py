@@ -1,4 +1,11 @@
-"""The panel as a server beside others: its web server on a thread, its surface in `attend`."""
+"""The panel as a server beside others: its web server on a thread, its surface in `attend`.
+
+A process that wakes thirty times a second costs by what it has to call and to fetch from memory. So
+values go over only where they have changed, meters and what is measured of the sound with every
+third picture, and where the sound is in another process it comes in a stream, whose arrival wakes
+the panel (`ControlSurface.refresh`): nobody wakes to ask. Of an engine the panel sees memory that
+it can read and not write (`engine.observer`), so being looked at costs the daemon nothing.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,12 @@
 
 It works in a thread of its own, beside the audio: in the process of the servers of `live`, or in
 the engine's daemon. What is wrong with a request is told in a line, and the sound goes on as it is.
+
+The way of a request: an action (`control.actions`) on the surface; here the file is read, or the
+sound that a `SoundCapture` has kept is taken, and encoded; the surface gets a vector, and the audio
+crosses over to it (`control.target_timbres`) in the same stream. On a track both go with the
+messages of the audio process (`engine.worker.timbres`), and what was learned on to the plugin, as a
+text that the project keeps and the next hello brings back (`engine.shared.kept_timbres`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""A recurrent layer that runs at a fraction of the frame rate, on every frame."""
+"""A recurrent layer that runs at a fraction of the frame rate, on every frame.
+
+Trained on frames 1024 samples apart and run on frames 256 apart, in four turns, it costs a quarter
+in training, and its latency stays that of the short hop.
+"""
 
 from __future__ import annotations
 

@@ -186,8 +186,11 @@ uint32_t Effect::least_latency(uint32_t block) const {
     return rate_scale(rate_hz_) * synthesis + block;
 }
 
-// The least latency, of those the mode allows, that pays the engine's and the block of a host
-// that is not offline.
+// The least latency, of those the mode allows, that pays the engine's and the block of a host that
+// is not offline. With latency L, block b, hop h and synthesis window s, output [w - L, w - L + b)
+// is due when w + b frames are written, and the engine has finished floor(w / h) h - (s - h) of
+// what was written a block before: L >= b + s. What is left, L - b - s and one block's time, pays
+// the model and the machine's jitter.
 uint32_t Effect::wanted_latency(uint32_t block) const {
     uint32_t latency = rate_scale(rate_hz_) * latency_mode();
     while (latency < least_latency(block) && latency < kMostLatency)

@@ -42,7 +42,10 @@ struct Presence {
 // Says from the clock alone how far the host is ahead of real time: time of the samples processed -
 // time passed, without the time that its thread has waited in instances of ours. A live host is
 // never ahead by more than a few blocks; one that catches up after a pause is, but soon runs at the
-// speed of the clock again.
+// speed of the clock again. Ahead means by more than 50 ms and four blocks; of large blocks 0.25 s,
+// or two blocks if these are longer, instead of the four. With the host's flag (VST3's process
+// mode, at setup or, as Ardour has it, with each block; LV2's freeWheeling; CLAP's render) this is
+// how a render is known. Blocks that were dry until then are counted as lost.
 class Lead {
 public:
     // How long waiting cannot hurt, seconds; 0: the host may be live. Call it once a block.

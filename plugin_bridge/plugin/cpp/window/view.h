@@ -1,4 +1,13 @@
-// The plugin's window. It has no thread: its host calls `tick` thirty times a second or more.
+// The plugin's window, one for all formats: clap_gui.cpp, vst3_view.cpp and lv2_ui.cpp hand it to
+// hosts. It has no thread: its host calls `tick` thirty times a second or more. That takes what X
+// has sent (x11_window.h), moves controls through the format's ControlSurface (gestures.h) and
+// draws if something has changed (picture.h). Moves go to a CLAP host as events, by a queue of one
+// writer and one reader, to the others at once. The sound costs the audio thread nothing:
+// Link::copy_sound reads the ring under the link's lock, which that thread never takes.
+//
+// It is XCB and cairo, by dlopen (libraries.h), so the plugin is linked to neither and stays one
+// file a format. DPF's own windows (DGL, on pugl) would have served LV2 alone, and bring Xlib,
+// whose errors end the host.
 #pragma once
 
 #include "field.h"
