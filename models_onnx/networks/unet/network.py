@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -174,11 +174,3 @@ def powers(spectrum: Tensor) -> Tensor:
     """Give the powers of mid and side (B, F, 2, bins) of a spectrum (B, F, 2, bins, 2)."""
     left, right = spectrum.split(1, 2)
     return torch.cat([left + right, left - right], 2).square().sum(-1)
-
-
-def merged(conditions: Mapping[str, Tensor], config: UNetConfig) -> Tensor | None:
-    """Return what a network is told (..., size) of the conditions of a target."""
-    if not config.condition:
-        return None
-    timbre = conditions["timbre"]
-    return torch.cat([timbre, conditions["against"]], -1) if config.against else timbre
