@@ -97,16 +97,14 @@ def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxMod
     return OnnxModel(find_model(os.fspath(name), tier))
 
 
-def open_session(path: Path, *, threads: int = 1) -> Any:
-    """Open an ONNX file in a session of ONNX Runtime. Raises StemsteerError if it cannot be."""
+def open_session(path: Path) -> Any:
+    """Open an ONNX file in a single-threaded session. Raises StemsteerError if it cannot be."""
     # Imported here, since everything that needs an exception of this package imports this file.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else an id is left in ~/.cache
     import onnxruntime as ort
 
     try:
-        return ort.InferenceSession(
-            str(path), _options(ort, threads), providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(str(path), _options(ort), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen classes of its own
         raise StemsteerError(f"{path} is not a model that can be loaded: {error}") from error
 
@@ -120,10 +118,10 @@ class OnnxModel:
     keep what the spec promises.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.spec = self._read_spec()
-        self._session = open_session(self.path, threads=threads)
+        self._session = open_session(self.path)
         self._inputs = {i.name: i for i in self._session.get_inputs()}
         outputs = {o.name: o for o in self._session.get_outputs()}
         if problems := problems_of(self.spec, self._inputs, outputs):
@@ -169,16 +167,16 @@ class OnnxModel:
                 return ModelSpec.from_json(text)
         except ValueError as error:
             raise StemsteerError(f"{self.path}: {error}") from error
-        open_session(self.path, threads=1)  # says it if the file is no model at all
+        open_session(self.path)  # says it if the file is no model at all
         raise StemsteerError(
             f"{self.path} carries no Stemsteer spec: it is an ONNX file, but was "
             "not exported by Stemsteer; export it with `python -m models_onnx export`"
         )
 
 
-def _options(ort: Any, threads: int) -> Any:
+def _options(ort: Any) -> Any:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
