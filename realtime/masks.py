@@ -63,6 +63,19 @@ def bounded_masks(masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool
     return (wide * scale).astype(np.float32), bool((gain <= MAX_GAIN).all())
 
 
+def checked_masks(masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """Return masks (..., axes, bins) that can be applied, and whether the model's are returned.
+
+    Masks with a number that is not finite are replaced by dry ones, and others are bounded by
+    `bounded_masks`.
+    """
+    if are_plain(masks):
+        return masks, True
+    if not np.isfinite(masks).all():
+        return dry_masks(masks.shape), False
+    return bounded_masks(masks)
+
+
 def are_plain(masks: NDArray[np.float32]) -> bool:
     """Return whether masks (..., axes, bins) are finite, and too small for a gain to matter."""
     peak = max(float(masks.max(initial=0)), -float(masks.min(initial=0)))  # NaN if there is one

@@ -14,10 +14,8 @@ from realtime.joint import JointFilter
 from realtime.masks import (
     apply_masks,
     are_gains,
-    are_plain,
     as_gains,
-    bounded_masks,
-    dry_masks,
+    checked_masks,
     masked_in_pieces,
     to_bins,
 )
@@ -315,19 +313,16 @@ class Separator:
         return np.pad(real, ((0, 0), (0, 0), (0, wanted - bins), (0, 0)))
 
     def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the masks for all bins; start a model that gives nonsense anew, its targets dry.
+        """Return the masks for all bins; count a fault where the model gave invalid ones.
 
-        Masks that are finite and absurd are bounded; both are counted as faults of the model.
+        A model that gives numbers that are not finite is started anew.
         """
-        if are_plain(masks):
-            return to_bins(masks, self.tier.bins)
-        if not np.isfinite(masks).all():
+        checked, are_valid = checked_masks(masks)
+        if not are_valid:
             self.model_faults += 1
-            self._stream.reset()
-            masks = dry_masks(masks.shape)
-        masks, sound = bounded_masks(masks)
-        self.model_faults += not sound
-        return to_bins(masks, self.tier.bins)
+            if not np.isfinite(masks).all():
+                self._stream.reset()
+        return to_bins(checked, self.tier.bins)
 
     def _sane_activity(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return activity from 0 to 1; a model that gives other numbers is counted as at fault."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import NO_CONDITIONS, Conditions
-from realtime.masks import bounded_masks, dry_masks
+from realtime.masks import checked_masks, dry_masks
 from realtime.model import Model
 from realtime.moving_masks import Floats, MovingMasks
 from realtime.spec import MASK_AXES, Tier
@@ -176,12 +176,9 @@ class SlidingMasks:
         self._masks, self._serving = self._of_targets(masks, told), run
 
     def _checked(self, masks: Masks) -> Masks:
-        """Return masks; those of a model that gives nonsense are dry or bounded, and counted."""
-        if not np.isfinite(masks).all():
-            self.faults += 1
-            masks = dry_masks(masks.shape)
-        masks, sound = bounded_masks(masks)
-        self.faults += not sound
+        """Return masks that can be applied; count a fault where the model gave others."""
+        masks, are_valid = checked_masks(masks)
+        self.faults += not are_valid
         return masks
 
     def _of_targets(self, masks: Masks, told: Conditions) -> list[MovingMasks]:
