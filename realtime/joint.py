@@ -12,10 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Spectra
+from realtime.fading_sum import FadingSum
+from realtime.stft import Spectra, powers
 
-MEMORY_S = 2.0
-"""For how long it is remembered where a target stands."""
 SPREAD = 0.01
 """Of what is known of a place, how much is anywhere: a null is never deeper than that."""
 _TINY = 1e-12
@@ -27,7 +26,8 @@ class JointFilter:
     """Filters of targets that are told timbres, in the order of the frames of a stream.
 
     With the masks m_k of the targets, the 2 × 2 covariances C_k of what each has claimed in the
-    last `MEMORY_S`, brought to a trace of two, and r = max(0, 1 − Σ_k w_jk m_k), what none claims::
+    last two seconds (a `FadingSum`), brought to a trace of two, and r = max(0, 1 − Σ_k w_jk m_k),
+    what none claims::
 
         filter of j = m_j C_j (Σ_k w_jk m_k C_k + r C_r)⁻¹
 
@@ -42,12 +42,11 @@ class JointFilter:
     """
 
     def __init__(self, targets: int, hop_s: float) -> None:
-        self._targets, self._keep = targets, np.float32(np.exp(-hop_s / MEMORY_S))
-        self.reset()
+        self._moments = FadingSum((2, targets, 3), hop_s)  # of targets and of the rest of each
 
     def reset(self) -> None:
-        """Forget where targets and the rest of each have been: (2, targets, 3)."""
-        self._seen = np.zeros((2, self._targets, 3), np.float32)
+        """Forget where targets and the rest of each have been."""
+        self._moments.reset()
 
     def filters(self, masks: Floats, spectra: Spectra, timbres: Floats) -> Floats:
         """Return filters (frames, targets, 4, bins) of left and right.
@@ -78,17 +77,13 @@ class JointFilter:
         """Return what is known at each frame of the covariances (frames, 2, targets, 3) of what
         targets claim (frames, targets, bins), and of what is the rest for each.
         """
-        power = np.square(spectra.real) + np.square(spectra.imag)
+        power = powers(spectra)
         left, right = spectra[:, 0], spectra[:, 1]
         across = left.real * right.real + left.imag * right.imag
         level = np.sqrt(power.sum(1, keepdims=True) + np.float32(_TINY))
         moments = np.concatenate([power, across[:, None]], 1) / level
-        heard = (1 - self._keep) * (np.concatenate([claims, rest], 1) @ moments.mT)
-        new = heard.reshape(len(heard), *self._seen.shape)
-        places: Floats = np.empty_like(new)
-        for frame, of_frame in enumerate(new):
-            self._seen = self._keep * self._seen + of_frame
-            places[frame] = self._seen
+        heard = (1 - self._moments.keep) * (np.concatenate([claims, rest], 1) @ moments.mT)
+        places = self._moments.add(heard.reshape(len(heard), 2, -1, 3))
         places[..., :2] += np.float32(_TINY)  # of nobody who was heard: anywhere
         half = places[..., :2].sum(-1, keepdims=True) * np.float32(0.5)
         places *= np.float32(1 - SPREAD) / half

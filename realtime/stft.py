@@ -65,6 +65,12 @@ def analyse_roughly(signal: Audio, window: NDArray[np.float32], hop: int) -> Spe
     return np.fft.rfft(frames, norm="forward").astype(np.complex64, copy=False)
 
 
+def powers(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the squared magnitudes of spectra of any shape."""
+    found: NDArray[np.float32] = np.square(spectra.real) + np.square(spectra.imag)
+    return found
+
+
 def _frames_of(signal: Audio, size: int, hop: int) -> Audio:
     """Return the frames (frames, channels, size) of a signal (channels, samples), not copied."""
     signal = np.ascontiguousarray(signal, np.float32)

@@ -15,9 +15,10 @@ from realtime.conditions import (
     Outputs,
     kinds_of,
 )
-from realtime.joint import MEMORY_S
+from realtime.fading_sum import FadingSum
 from realtime.masks import apply_masks
 from realtime.spec import MASK_AXES
+from realtime.stft import powers
 from realtime.turns import cuts_between, in_parts
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TwoAnswers:
 
         masks = (1 − w) · masks by all that is told + w · masks by t alone
         w = d / (d + e) · min(|t|, 1)
-        d = Σ g (1 − g) |x|² / Σ g² |x|²    over bins and the last `MEMORY_S`
+        d = Σ g (1 − g) |x|² / Σ g² |x|²    over bins and the last two seconds (a `FadingSum`)
 
     of the mixture x and the gains g of the answer. The mask of a bin in which one sound dominates
     is near 0 or 1. Frames in which only directions are told, or only timbres, are answered once.
@@ -50,8 +51,9 @@ class TwoAnswers:
     """
 
     def __init__(self, whole: ModelStream, alone: ModelStream, targets: int, hop_s: float) -> None:
-        self._whole, self._alone, self._targets = whole, alone, targets
-        self._keep = np.float32(np.exp(-hop_s / MEMORY_S))
+        self._whole, self._alone = whole, alone
+        # of each answer the two sums of its doubt
+        self._doubt_sums = FadingSum((2, 2, targets), hop_s)
         self._last = BY_TIMBRE  # what the last frame asked for
         self.reset()
 
@@ -76,7 +78,7 @@ class TwoAnswers:
         self._whole.reset()
         self._alone.reset()
         self._last = BY_TIMBRE
-        self._heard = np.zeros((2, 2, self._targets), np.float32)  # sums of each answer's doubt
+        self._doubt_sums.reset()
 
     def _mean(self, spectrum: Floats, conditions: Conditions) -> Outputs:
         timbre, azimuth_deg = conditions["timbre"], conditions["direction"][..., 0]
@@ -95,23 +97,15 @@ class TwoAnswers:
     def _doubts(self, spectrum: Floats, answers: list[Floats], azimuth_deg: Floats) -> Floats:
         """Return the share of the first answer in the doubts of both, (frames, targets)."""
         spectra = np.ascontiguousarray(spectrum).view(np.complex64)[..., 0]
-        mixture = _power(spectra)[:, None]
-        sums = np.empty((len(spectrum), *self._heard.shape), np.float32)
+        mixture = powers(spectra).sum(-2)[:, None]
+        new = np.empty((len(spectrum), 2, 2, azimuth_deg.shape[1]), np.float32)
         for k, masks in enumerate(answers):
             steered = masks.shape[2] == MASK_AXES["steered"]
-            taken = _power(apply_masks(masks, spectra, azimuth_deg if steered else None))
-            taken = np.minimum(taken, mixture)
-            sums[:, k, 0] = (np.sqrt(taken * mixture) - taken).sum(-1)
-            sums[:, k, 1] = taken.sum(-1)
-        for frame, new in enumerate(sums):
-            self._heard = self._keep * self._heard + new
-            sums[frame] = self._heard
+            targets = apply_masks(masks, spectra, azimuth_deg if steered else None)
+            taken = np.minimum(powers(targets).sum(-2), mixture)
+            new[:, k, 0] = (np.sqrt(taken * mixture) - taken).sum(-1)
+            new[:, k, 1] = taken.sum(-1)
+        sums = self._doubt_sums.add(new)
         doubts = (sums[:, :, 0] + _TINY) / (sums[:, :, 1] + _TINY)
         share: Floats = doubts[:, 0] / doubts.sum(1)
         return share
-
-
-def _power(spectra: NDArray[np.complex64]) -> Floats:
-    """Return the power (..., bins) of both sides (..., 2, bins)."""
-    power: Floats = (np.square(spectra.real) + np.square(spectra.imag)).sum(-2)
-    return power
