@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block, sane
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
-from realtime.joint import JointFilter
-from realtime.masks import (
-    apply_masks,
-    are_gains,
-    as_gains,
-    checked_masks,
-    masked_in_pieces,
-    to_bins,
-)
-from realtime.model import Model, ModelStream
-from realtime.selection import SourceSelection, from_anywhere, from_directions
+from realtime.estimates import Piece, TargetEstimates
+from realtime.masks import to_bins
+from realtime.model import Model
+from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
-from realtime.stft import AT_ONCE, MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
-from realtime.turns import TakingTurns, cuts_between
-from realtime.two_answers import TwoAnswers
+from realtime.stepped import SteppedMasks
+from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
 
 RESIDUAL = "residual"
-TWICE_TIER = "offline"
-"""Where there is time for two answers; see `TwoAnswers`."""
 
 
 class Separator:
@@ -56,8 +45,8 @@ class Separator:
 
     Attributes
     ----------
-    invalid_samples, model_faults : how many samples, and how often masks or activity, were none,
-        since it was made.
+    invalid_samples : how many samples were not finite or out of range, since it was made.
+    frame : the number of the next frame, which is that of frames since the stream began.
     activity : (frames, targets) of the newest frames, 0 to 1; None if the model does not tell it.
     on_activity : told the number of a first frame and the activity of it and those after it, which
         holds until the call returns; None: nothing is.
@@ -89,16 +78,19 @@ class Separator:
         self.tier = model.spec.tier_at(tier, sample_rate)
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
-        self._stream = self._begin(model, len(model.spec.targets) if select else len(names), tier)
+        hop_s = self.tier.hop / sample_rate
+        told = len(model.spec.targets) if select else len(names)
         self._sliding = SlidingMasks(model, self.tier, len(names)) if self.tier.runs else None
+        self._stepped = None if self.tier.runs else SteppedMasks(model, tier, told, hop_s)
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
-        hop_s = self.tier.hop / sample_rate
         self._held = HeldConditions(self._sizes, len(names), hop_s)
         self._conditions: ConditionSource = conditions or self._held
         self._windows = windows(self.tier)
-        self._joint = JointFilter(len(names), hop_s) if model.spec.joint else None
-        self.invalid_samples = self.model_faults = 0
+        self._estimates = TargetEstimates(
+            model.spec, self.tier, sample_rate, len(names), self._selection
+        )
+        self.invalid_samples = 0
         self.on_activity: Callable[[int, NDArray[np.float32]], None] | None = None
         self.reset()
 
@@ -106,6 +98,11 @@ class Separator:
     def latency(self) -> int:
         """Return by how many samples the output lags behind the input."""
         return self.tier.latency + adapter_delay(self.tier.hop, self.block_multiple)
+
+    @property
+    def model_faults(self) -> int:
+        """Return how often masks or activity were not finite or out of range, since it was made."""
+        return sum(part.faults for part in (self._sliding, self._stepped) if part)
 
     @property
     def late_runs(self) -> int:
@@ -182,11 +179,9 @@ class Separator:
         tier, stems = self.tier, len(self.stems)
         self.frame = 0
         self.activity: NDArray[np.float32] | None = None
-        self._stream.reset()
-        if self._sliding:
-            self._sliding.reset()
-        if self._joint:
-            self._joint.reset()
+        for part in (self._sliding, self._stepped, self._estimates):
+            if part:
+                part.reset()
         self._held.reset()
         self._input = Fifo((2,))
         self._output = Fifo((stems, 2), zeros=adapter_delay(tier.hop, self.block_multiple))
@@ -194,20 +189,6 @@ class Separator:
         self._ahead = FrameDelay(tier.lookahead, (2, tier.bins))
         self._delayed = Fifo((2,), zeros=tier.latency)
         self._carry = np.zeros((stems - 1, 2, tier.synthesis - tier.hop), np.float32)
-
-    def _begin(self, model: Model, targets: int, tier: str) -> ModelStream:
-        twice = model.spec.two_answers and tier == TWICE_TIER
-
-        def stream() -> ModelStream:
-            whole = model.stream(targets)
-            if not twice:
-                return whole
-            hop_s = self.tier.turns * self.tier.hop / self.sample_rate
-            return TwoAnswers(whole, model.stream(targets), targets, hop_s)
-
-        if self.tier.turns == 1:
-            return stream()
-        return TakingTurns([stream() for _ in range(self.tier.turns)])
 
     def _feed(self, samples: Audio) -> None:
         """Separate as many whole hops as there are with these samples (2, n)."""
@@ -218,121 +199,57 @@ class Separator:
 
     def _separate(self, samples: Audio) -> NDArray[np.float32]:
         """Separate whole hops (2, frames · hop) into as much of every stem: the model's path."""
-        hop, targets = self.tier.hop, len(self.targets)
-        frames = samples.shape[1] // hop
-        analysis_window, synthesis_window = self._windows
-
-        signal = np.concatenate([self._history, samples], axis=1)
-        self._history = signal[:, frames * hop :]
-        spectra = analyse(signal, analysis_window, hop)
-
-        conditions = self._conditions(self.frame, frames)
+        first, frames = self.frame, samples.shape[1] // self.tier.hop
+        spectra = self._analysed(samples)
+        conditions = self._conditions(first, frames)
         self.frame += frames
-        told = {} if self._selection else conditions
-        masks = self._masks(samples, spectra, told)
-        spectra = self._ahead.exchange(spectra)
-        pieces: Iterable[tuple[slice, slice, Spectra]]
-        if self._selection:
-            estimates = self._selection.estimates(masks, spectra, conditions)
-            self.activity = self._selection.activity(self.activity, conditions)
-            pieces = [(slice(0, frames), slice(0, targets), estimates)]
-        elif self._sliding and "direction" in conditions:
-            estimates = self._from_directions(masks, spectra, conditions)
-            pieces = [(slice(0, frames), slice(0, targets), estimates)]
-        else:
-            pieces = self._masked(masks, spectra, conditions)
+        masks = self._masks(samples, spectra, conditions)
         if self.activity is not None and self.on_activity is not None:
-            self.on_activity(self.frame - frames, self.activity)
-        out = np.empty((targets + 1, 2, frames * hop), np.float32)
-        for when, group, estimates in pieces:
-            flat = estimates.reshape(len(estimates), -1, estimates.shape[-1])
-            carry = self._carry[group].reshape(flat.shape[1], -1)
-            signals = synthesise(flat, synthesis_window, hop, carry)
-            place = slice(when.start * hop, when.stop * hop)
-            out[:-1][group][:, :, place] = signals.reshape(-1, 2, signals.shape[1])
+            self.on_activity(first, self.activity)
+        pieces = self._estimates.of(masks, self._ahead.exchange(spectra), conditions)
+        return self._synthesised(pieces, samples)
 
-        self._delayed.push(samples)
-        np.subtract(self._delayed.pop(frames * hop), out[:-1].sum(0), out=out[-1])
-        return out
-
-    def _masked(
-        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
-    ) -> Iterator[tuple[slice, slice, Spectra]]:
-        """Apply the masks, those of frames in which all are gains by one filter for all targets.
-
-        Yields as `masked_in_pieces` does.
-        """
-        azimuth_deg = self._azimuth_deg(conditions)
-        joint = are_gains(masks) if self._joint else np.zeros(len(masks), np.bool_)
-        for first, last in itertools.pairwise([0, *cuts_between(joint), len(joint)]):
-            part = slice(first, last)
-            filters, where = masks[part], None if azimuth_deg is None else azimuth_deg[part]
-            if self._joint and joint[first]:
-                gains, where = as_gains(filters), None
-                filters = self._joint.filters(gains, spectra[part], conditions["timbre"][part])
-            for when, group, estimates in masked_in_pieces(filters, spectra[part], where, AT_ONCE):
-                yield slice(first + when.start, first + when.stop), group, estimates
-
-    def _from_directions(
-        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
-    ) -> Spectra:
-        """Take targets from their directions; where none has one, by one filter for all."""
-        direction = conditions["direction"]
-        if self._joint is None:
-            return from_directions(masks, spectra, direction)
-        free = from_anywhere(direction)
-        estimates = np.empty((*masks.shape[:2], *spectra.shape[1:]), np.complex64)
-        if free.any():
-            filters = self._joint.filters(masks[free], spectra[free], conditions["timbre"][free])
-            estimates[free] = apply_masks(filters, spectra[free], None)
-        if not free.all():
-            estimates[~free] = from_directions(masks[~free], spectra[~free], direction[~free])
-        return estimates
+    def _analysed(self, samples: Audio) -> Spectra:
+        """Return the spectra (frames, 2, bins) of the frames that end with these hops."""
+        signal = np.concatenate([self._history, samples], axis=1)
+        self._history = signal[:, samples.shape[1] :]
+        return analyse(signal, self._windows[0], self.tier.hop)
 
     def _masks(
         self, samples: Audio, spectra: Spectra, conditions: Conditions
     ) -> NDArray[np.float32]:
-        """Run the model: masks (frames, targets, axes, bins), finite and of all bins."""
+        """Run the model: masks (frames, targets or sources, axes, bins), finite and of all bins."""
+        told = {} if self._selection else conditions
         if self._sliding:
             self._sliding.wait = self.wait
-            masks = self._sliding.step(samples, conditions)
-            self.model_faults = self._sliding.faults
-            return to_bins(masks, self.tier.bins)
-        outputs = self._stream.step(self._seen(spectra), conditions)
-        if "activity" in outputs:
-            self.activity = self._sane_activity(outputs["activity"])
-        return self._sane_masks(outputs["masks"])
+            masks = self._sliding.step(samples, told)
+        else:
+            assert self._stepped
+            masks = self._stepped.step(spectra, told)
+            self.activity = self._stepped.activity
+        if self._selection:
+            self.activity = self._selection.activity(self.activity, conditions)
+        return to_bins(masks, self.tier.bins)
 
-    def _seen(self, spectra: Spectra) -> NDArray[np.float32]:
-        """Return the bins that the model sees, as real numbers (frames, 2, bins, 2)."""
-        frames, channels, bins = spectra.shape
-        real = spectra.view(np.float32).reshape(frames, channels, bins, 2)
-        wanted = self.spec.bins or bins
-        if wanted <= bins:
-            return real[:, :, :wanted]
-        return np.pad(real, ((0, 0), (0, 0), (0, wanted - bins), (0, 0)))
+    def _synthesised(self, pieces: Iterable[Piece], samples: Audio) -> NDArray[np.float32]:
+        """Return the stems (stems, 2, frames · hop): the targets, and what is left of the mixture.
 
-    def _sane_masks(self, masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the masks for all bins; count a fault where the model gave invalid ones.
-
-        A model that gives numbers that are not finite is started anew.
+        Parameters
+        ----------
+        samples : (2, frames · hop) of the mixture, that have come in.
         """
-        checked, are_valid = checked_masks(masks)
-        if not are_valid:
-            self.model_faults += 1
-            if not np.isfinite(masks).all():
-                self._stream.reset()
-        return to_bins(checked, self.tier.bins)
+        hop, size = self.tier.hop, samples.shape[1]
+        out = np.empty((len(self.stems), 2, size), np.float32)
+        for when, group, estimates in pieces:
+            flat = estimates.reshape(len(estimates), -1, estimates.shape[-1])
+            carry = self._carry[group].reshape(flat.shape[1], -1)
+            signals = synthesise(flat, self._windows[1], hop, carry)
+            place = slice(when.start * hop, when.stop * hop)
+            out[:-1][group][:, :, place] = signals.reshape(-1, 2, signals.shape[1])
 
-    def _sane_activity(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return activity from 0 to 1; a model that gives other numbers is counted as at fault."""
-        if activity.min(initial=0) >= 0 and activity.max(initial=0) <= 1:
-            return activity  # of NaN neither is true
-        self.model_faults += 1
-        return np.nan_to_num(activity).clip(0, 1)
-
-    def _azimuth_deg(self, conditions: Conditions) -> NDArray[np.float32] | None:
-        return conditions["direction"][..., 0] if self.spec.mask_axes == "steered" else None
+        self._delayed.push(samples)
+        np.subtract(self._delayed.pop(size), out[:-1].sum(0), out=out[-1])
+        return out
 
     def _index_of(self, target: str | int) -> int:
         if target in self.targets:

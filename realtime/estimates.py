@@ -1,0 +1,106 @@
+"""From a model's masks to the spectra of the targets, by what the targets are told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.conditions import Conditions
+from realtime.joint import JointFilter
+from realtime.masks import apply_masks, are_gains, as_gains, masked_in_pieces
+from realtime.selection import SourceSelection, from_anywhere, from_directions
+from realtime.spec import ModelSpec, Tier
+from realtime.stft import AT_ONCE, Spectra
+from realtime.turns import cuts_between
+
+Piece = tuple[slice, slice, Spectra]
+"""Some frames, some targets, and the spectra (frames, targets, 2, bins) of these."""
+
+
+class TargetEstimates:
+    """Apply masks to a mixture: to what is asked of a model's own sources, to what comes from the
+    directions that a model with `runs` is not told, or as they are.
+
+    Targets that are told timbres and no directions share one filter, if the model is `joint`.
+
+    Parameters
+    ----------
+    tier : of the model, at the sample rate.
+    targets : how many.
+    selection : of the model's own sources; None: its masks are of the targets.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        tier: Tier,
+        sample_rate: float,
+        targets: int,
+        selection: SourceSelection | None = None,
+    ) -> None:
+        self._targets, self._selection = targets, selection
+        self._is_steered = spec.mask_axes == "steered"
+        self._is_told_no_direction = tier.runs is not None
+        self._joint = JointFilter(targets, tier.hop / sample_rate) if spec.joint else None
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        if self._joint:
+            self._joint.reset()
+
+    def of(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> Iterable[Piece]:
+        """Return the targets' spectra, of each target frame by frame in order.
+
+        Parameters
+        ----------
+        masks : (frames, targets or sources, axes, bins).
+        spectra : (frames, 2, bins) of the mixture.
+        conditions : (frames, targets, size) by name.
+        """
+        if self._selection:
+            whole = self._selection.estimates(masks, spectra, conditions)
+        elif self._is_told_no_direction and "direction" in conditions:
+            whole = self._from_directions(masks, spectra, conditions)
+        else:
+            return self._masked(masks, spectra, conditions)
+        return [(slice(0, len(spectra)), slice(0, self._targets), whole)]
+
+    def _masked(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> Iterator[Piece]:
+        """Apply the masks, those of frames in which all are gains by one filter for all targets."""
+        azimuth_deg = conditions["direction"][..., 0] if self._is_steered else None
+        joint = are_gains(masks) if self._joint else np.zeros(len(masks), np.bool_)
+        for first, last in itertools.pairwise([0, *cuts_between(joint), len(joint)]):
+            part = slice(first, last)
+            filters, where = masks[part], None if azimuth_deg is None else azimuth_deg[part]
+            if self._joint and joint[first]:
+                gains, where = as_gains(filters), None
+                filters = self._joint.filters(gains, spectra[part], conditions["timbre"][part])
+            for when, group, estimates in masked_in_pieces(filters, spectra[part], where, AT_ONCE):
+                yield slice(first + when.start, first + when.stop), group, estimates
+
+    def _from_directions(
+        self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
+    ) -> Spectra:
+        """Take targets from their directions; where none has one, by one filter for all."""
+        direction = conditions["direction"]
+        if self._joint is None:
+            return from_directions(masks, spectra, direction)
+        anywhere = from_anywhere(direction)
+        steered = ~anywhere
+        estimates = np.empty((*masks.shape[:2], *spectra.shape[1:]), np.complex64)
+        if anywhere.any():
+            timbre = conditions["timbre"][anywhere]
+            filters = self._joint.filters(masks[anywhere], spectra[anywhere], timbre)
+            estimates[anywhere] = apply_masks(filters, spectra[anywhere], None)
+        if steered.any():
+            estimates[steered] = from_directions(
+                masks[steered], spectra[steered], direction[steered]
+            )
+        return estimates
