@@ -25,6 +25,7 @@ from rich.progress import track
 from models_onnx import commands
 from models_onnx.evaluation import metrics, systems
 from models_onnx.evaluation.coded import CODECS, coded
+from models_onnx.evaluation.streaming import streamed
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes, real_songs
 from models_onnx.evaluation.timbre_tables import Row, tables
 from models_onnx.evaluation.timbre_ways import (
@@ -40,13 +41,11 @@ from models_onnx.evaluation.timbre_ways import (
 )
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
-from realtime.conditions import WIDTH_DEG, Conditions
+from realtime.conditions import WIDTH_DEG
 from realtime.encoder import OnnxEncoder, load_encoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
-from realtime.separator import Separator
 from realtime.spec import ModelSpec
-from realtime.stft import MAX_FRAMES
 
 Floats = NDArray[np.float32]
 PEER_WIDTH_DEG = 30.0
@@ -88,21 +87,7 @@ def _streamed(model: Model, tier: str, mixture: Floats, asked: Sequence[Question
         "timbre": np.stack([q.timbre for q in asked]),
         "against": np.stack([q.against for q in asked]),
     }
-
-    def conditions(first_frame: int, frames: int) -> Conditions:
-        return {
-            name: np.broadcast_to(values[name], (frames, *values[name].shape))
-            for name in model.spec.conditions
-        }
-
-    separator = Separator(model, RATE_HZ, targets=len(asked), tier=tier, conditions=conditions)
-    latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
-    stems = [
-        separator.process(mixture[:, start : start + piece])
-        for start in range(0, mixture.shape[1], piece)
-    ]
-    stems.append(separator.flush())
-    return np.concatenate(stems, axis=2)[:-1, :, latency:]
+    return streamed(model, tier, mixture, values)[0]
 
 
 def measure(system: str, scene: TimbreScene, index: int, instrument: str, estimate: Floats) -> Row:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.data.scenes import EvaluationScene
+from models_onnx.evaluation.streaming import streamed
 from realtime.model import Model
-from realtime.separator import Separator
 from realtime.spec import Tier
-from realtime.stft import MAX_FRAMES, analyse, synthesise, windows
+from realtime.stft import analyse, synthesise, windows
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
@@ -96,26 +96,9 @@ def separate(
 def separate_with_activity(
     model: Model, tier: str, mixture: Floats, azimuth_deg: Sequence[float], width_deg: float
 ) -> tuple[Floats, Floats | None]:
-    """Separate as `separate` does; return also the activity (targets, hops) if the model tells it.
-
-    Activity k is of the frame that ends with hop k of the mixture, the look-ahead taken out.
-    """
-    targets = model.spec.targets or len(azimuth_deg)
-    separator = Separator(model, RATE_HZ, targets=targets, tier=tier)
-    directions = azimuth_deg if "direction" in model.spec.conditions else ()
-    for target, azimuth in enumerate(directions):
-        separator.set(target, azimuth_deg=float(azimuth), width_deg=width_deg)
-    latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
-    stems, activity = [], []
-    for start in range(0, mixture.shape[1], piece):
-        block = mixture[:, start : start + piece]
-        stems.append(separator.process(block))
-        whole = block.shape[1] >= separator.tier.hop  # else what is told is of the block before
-        if separator.activity is not None and whole:
-            activity.append(separator.activity.copy())
-    stems.append(separator.flush())
-    told = np.concatenate(activity)[separator.tier.lookahead :].T if activity else None
-    return np.concatenate(stems, axis=2)[:-1, :, latency:], told
+    """Separate as `separate` does; return also the activity as `streamed` does."""
+    direction = np.array([(azimuth, width_deg) for azimuth in azimuth_deg], np.float32)
+    return streamed(model, tier, mixture, {"direction": direction})
 
 
 def sounding(scene: Mixed, tier: Tier, level_db: float) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models_onnx.data.classes import FAMILIES, FAMILY_OF, ORCHESTRA_13, UNSEEN
 from models_onnx.evaluation import metrics
+from models_onnx.evaluation.streaming import streamed
 from models_onnx.evaluation.systems import sounding
 from models_onnx.evaluation.timbre_scenes import TimbreScene
 from models_onnx.export import OneStream, export
@@ -19,12 +20,9 @@ from models_onnx.networks import checkpoints, registry
 from models_onnx.networks.unet.system import UNetSystem
 from models_onnx.training.task import ACTIVE_DB
 from plugin_bridge.offline.wiener import filtered
-from realtime.conditions import Conditions
 from realtime.encoder import FOLDER, LONGEST_S, OnnxEncoder
 from realtime.errors import StemsteerError
 from realtime.model import Model, OnnxModel
-from realtime.separator import Separator
-from realtime.stft import MAX_FRAMES
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
@@ -114,30 +112,14 @@ def exported_run(runs: Path, config: str, folder: Path, gate: str = "none") -> J
 def separated(
     model: Model, mixture: Floats, asked: Sequence[Ask]
 ) -> tuple[Floats, NDArray[np.float32] | None]:
-    """Stream a mixture (2, n): estimates (questions, 2, n), and the activity (questions, hops)."""
-    tier = next(iter(model.spec.tiers))
-    sizes = model.spec.conditions
-    nothing = np.zeros(sizes["timbre"], np.float32)
+    """Stream a mixture (2, n): estimates (questions, 2, n), and the activity as `streamed` does."""
+    nothing = np.zeros(model.spec.conditions["timbre"], np.float32)
     values = {
         "direction": np.array([(0.0, 90.0)] * len(asked), np.float32),
         "timbre": np.stack([ask.timbre for ask in asked]),
         "against": np.stack([nothing if a.against is None else a.against for a in asked]),
     }
-
-    def conditions(first_frame: int, frames: int) -> Conditions:
-        return {n: np.broadcast_to(values[n], (frames, *values[n].shape)) for n in sizes}
-
-    separator = Separator(model, RATE_HZ, targets=len(asked), tier=tier, conditions=conditions)
-    latency, piece = separator.latency, MAX_FRAMES * separator.tier.hop
-    stems, activity = [], []
-    for start in range(0, mixture.shape[1], piece):
-        block = mixture[:, start : start + piece]
-        stems.append(separator.process(block))
-        if separator.activity is not None and block.shape[1] >= separator.tier.hop:
-            activity.append(separator.activity.copy())
-    stems.append(separator.flush())
-    told = np.concatenate(activity).T if activity else None
-    return np.concatenate(stems, axis=2)[:-1, :, latency:], told
+    return streamed(model, next(iter(model.spec.tiers)), mixture, values)
 
 
 def measure(

@@ -16,12 +16,12 @@ import typer
 from numpy.typing import NDArray
 
 from models_onnx.evaluation import metrics, systems
+from models_onnx.evaluation.streaming import streamed
 from models_onnx.evaluation.timbre_scenes import TimbreScene, real_songs
 from plugin_bridge.conversion.sources import spleeter_networks, spleeter_spec
 from plugin_bridge.conversion.spleeter import BINS, STEP, WINDOW, convert
 from realtime.errors import StemsteerError
 from realtime.model import Model, OnnxModel, load_model
-from realtime.separator import Separator
 from realtime.sliding import hann
 from realtime.spec import TIERS, Tier
 from realtime.stft import analyse, synthesise
@@ -91,11 +91,9 @@ def _by_direction(song: TimbreScene, voice: int) -> Floats:
 
 def _by_name(song: TimbreScene, voice: int) -> Floats:
     model = load_model("steer", "live")
-    separator = Separator(model, RATE_HZ, tier="live")
-    timbre = np.array(model.spec.classes[VOICE], np.float32)
-    separator.set(0, azimuth_deg=0.0, width_deg=90.0, timbre=timbre)
-    stems = np.concatenate([separator.process(song.mixture), separator.flush()], axis=2)
-    return stems[0, :, separator.latency :]
+    timbre = np.array([model.spec.classes[VOICE]], np.float32)
+    values = {"direction": np.array([(0.0, 90.0)], np.float32), "timbre": timbre}
+    return streamed(model, "live", song.mixture, values)[0][0]
 
 
 def judged(estimates: Mapping[str, Estimate], songs: list[TimbreScene]) -> str:
