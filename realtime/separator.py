@@ -47,7 +47,8 @@ class Separator:
     ----------
     invalid_samples : how many samples were not finite or out of range, since it was made.
     frame : the number of the next frame, which is that of frames since the stream began.
-    activity : (frames, targets) of the newest frames, 0 to 1; None if the model does not tell it.
+    activity : (frames, targets), 0 to 1, of the newest frames of the output; None if the model does
+        not tell it. That of frame k is at `position_of(k)` of the input, as the masks are.
     on_activity : told the number of a first frame and the activity of it and those after it, which
         holds until the call returns; None: nothing is.
     """

@@ -142,8 +142,11 @@ class ModelSpec:
         <condition>  (frames, targets, size)        float32, one value a frame
         state_<name> (targets, ...)                 float32, zeros at the start
         -> masks     (frames, targets, axes, bins)  float32; axes by `mask_axes`
-        -> activity  (frames, targets)              float32 in [0, 1]; only some models
+        -> activity  (frames, targets)              float32 in [0, 1], how surely the target sounds;
+                                                    only some models
         -> next_<name>                              the state to feed back
+
+    Masks and activity of step k are of frame k − `Tier.lookahead` of the spectrum.
 
     A model whose tiers have `runs` has no states. Its spectrum (frames, 2, bins, 2) is that of
     Hann frames scaled so that the window sums to one, and it may ask how many masks are wanted::

@@ -34,9 +34,6 @@ class Activity:
 class ActivityLog:
     """Keeps what a separator's model tells of its targets, from now on.
 
-    The activity of a frame is of the newest sound that the model has seen; where it looks ahead,
-    that is before the masks which leave with it.
-
     Parameters
     ----------
     stems : name of the stem that each target of the separator belongs to.
@@ -62,12 +59,15 @@ class ActivityLog:
         return Activity(EVERY_S, tuple(np.round(values, 2).tolist()), _stretches(values))
 
     def _take(self, first_frame: int, activity: NDArray[np.float32]) -> None:
-        """Add the activity (frames, targets) of frames to the pieces of time that they lie in."""
-        frames = first_frame + self._tier.lookahead + np.arange(len(activity))
-        start = self._tier.position_of(0)
-        times_s = (start + frames * self._tier.hop) / self._rate_hz
-        pieces = np.maximum(np.floor(times_s / EVERY_S).astype(int), 0)
-        more = pieces[-1] + 1 - self._counts.size
+        """Add the activity (frames, targets) of frames to the pieces of time that they lie in.
+
+        What lies before the start of the file is left out.
+        """
+        start, hops = self._tier.position_of(first_frame), np.arange(len(activity))
+        times_s = (start + hops * self._tier.hop) / self._rate_hz
+        activity, times_s = activity[times_s >= 0], times_s[times_s >= 0]
+        pieces = np.floor(times_s / EVERY_S).astype(int)
+        more = pieces.max(initial=-1) + 1 - self._counts.size
         if more > 0:
             self._sums = np.pad(self._sums, ((0, more), (0, 0)))
             self._counts = np.pad(self._counts, (0, more))

@@ -88,31 +88,37 @@ def test_what_plays_besides_is_told_and_not_taken() -> None:
     assert not torch.allclose(*found, atol=1e-4)
 
 
-def run_in_parts(gate: Hold | Median, activity: list[float], sizes: list[int]) -> list[float]:
-    """Return the weights that a gate gives, in calls of some sizes."""
+def run_in_parts(
+    gate: Hold | Median, activity: list[float], sizes: list[int]
+) -> tuple[list[float], list[float]]:
+    """Return the weights and the activity that a gate gives, in calls of some sizes."""
     states = [torch.zeros(1, *shape) for shape in gate.states().values()]
-    out, first = [], 0
+    weights, told, first = [], list[float](), 0
     for size in sizes:
-        now = torch.tensor([activity[first : first + size]])
-        masks, more = gate(torch.ones(1, size, 2), now, states)
+        now = torch.logit(torch.tensor([activity[first : first + size]]))
+        masks, logit, more = gate(torch.ones(1, size, 2), now, states)
         states, first = list(more), first + size
-        out += masks[0, :, 0].tolist()
-    return out
+        weights += masks[0, :, 0].tolist()
+        told += torch.sigmoid(logit)[0].tolist()
+    return weights, told
 
 
 def test_a_gate_holds_and_has_hysteresis() -> None:
     activity = [0.1, 0.6, 0.4, 0.4, 0.2, 0.4, 0.4, 0.4, 0.9, 0.1]
     expected = [0, 1, 1, 1, 1, 1, 0, 0, 1, 1]  # open until 0.2, then held for two more frames
     for sizes in ([10], [1] * 10, [4, 1, 5]):
-        assert run_in_parts(Hold(3), activity, sizes) == expected
+        weights, told = run_in_parts(Hold(3), activity, sizes)
+        assert weights == expected
+        assert told == pytest.approx(activity)
 
 
 def test_a_median_drops_what_is_short_and_comes_later() -> None:
     activity = [0.9] * 5 + [0.1] + [0.9] * 4 + [0.1] * 5 + [0.9] + [0.1] * 4
     for sizes in ([20], [1] * 20, [3, 9, 8]):
-        found = run_in_parts(Median(2, 2), activity, sizes)
+        weights, told = run_in_parts(Median(2, 2), activity, sizes)
         # two frames late: the hole is filled, the blip is gone
-        assert found[2:] == [1.0] * 10 + [0.0] * 8
+        assert weights[2:] == [1.0] * 10 + [0.0] * 8
+        assert told[2:] == pytest.approx(activity[:-2])
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,21 @@ def test_activity_is_judged_in_the_frames_in_which_it_sounds(tmp_path: Path) -> 
     assert found[0].silence_db > -80  # its first half is silent
 
 
+def test_the_activity_of_a_median_that_comes_later_is_of_the_same_frames(tmp_path: Path) -> None:
+    mixture = scene(("vocals", "drums"), ("vocals", "drums")).mixture
+    told = []
+    for gate in ("none", "median"):
+        run = judged(tmp_path / gate, "activity", gate)
+        vector = run.named("drums")
+        assert vector is not None
+        activity = unets.separated(run.model, mixture, [unets.Ask(gate, 0, "drums", vector)])[1]
+        assert activity is not None
+        told.append(activity)
+    frames = told[1].shape[1]
+    assert frames == told[0].shape[1] - run.model.spec.tier("offline").lookahead
+    np.testing.assert_allclose(told[1], told[0][:, :frames], atol=1e-5)
+
+
 def test_half_of_the_scenes_of_examples_have_what_no_training_met() -> None:
     known, unseen = (scene((name, "drums"), ("guitar", "drums")) for name in ("piano", "harp"))
     scenes = [known] * 6 + [unseen] * 3

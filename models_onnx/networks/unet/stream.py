@@ -30,7 +30,8 @@ class Stream(nn.Module):
     ----------
     gate : how the activity weighs on the mask. ``none``: not at all; ``hold``: it closes the mask
         once the instrument has been silent for `HOLD_S`, with hysteresis, so nothing waits;
-        ``median``: a median over `MEDIAN_S` around, for which the masks come later by half of it.
+        ``median``: a median over `MEDIAN_S` around, for which masks and activity come later by half
+        of it.
     """
 
     def __init__(self, system: UNetSystem, gate: str = "none") -> None:
@@ -46,7 +47,7 @@ class Stream(nn.Module):
 
     @property
     def lookahead(self) -> int:
-        """Frames by which the masks come later."""
+        """Frames by which masks and activity come later."""
         return self.gate.side if isinstance(self.gate, Median) else 0
 
     def tier(self) -> Tier:
@@ -68,7 +69,7 @@ class Stream(nn.Module):
         asked = timbre.norm(dim=-1)[..., None].clamp(max=1.0)
         masks = masks * asked + (1 - asked)  # (B, F, bins)
         if self.gate is not None and logit is not None:
-            masks, more = self.gate(masks, torch.sigmoid(logit), states[count:])
+            masks, logit, more = self.gate(masks, logit, states[count:])
             carried = (*carried, *more)
         return NetworkOutput(
             masks[:, :, None, None], carried, None if logit is None else logit[..., None]
@@ -110,9 +111,16 @@ class Hold(nn.Module):
         return {"gate": (self.frames,)}
 
     def forward(
-        self, masks: Tensor, activity: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Give the masks (B, F, bins) under the weight, and the next state: the gates before."""
+        self, masks: Tensor, logit: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Give the masks (B, F, bins) under the weight, the logit, and the next state.
+
+        Parameters
+        ----------
+        logit : (B, F), its sigmoid is the activity.
+        states : the gates before.
+        """
+        activity = torch.sigmoid(logit)
         before = states[0] if states else activity.new_zeros(len(activity), self.frames)
         said = (activity > ON).float() - (activity < OFF).float()  # (B, F): 1, −1, or 0 for nothing
         steps = torch.cumsum(torch.ones_like(said), 1)
@@ -124,7 +132,7 @@ class Hold(nn.Module):
         gate = torch.where(last > 0, opened, before[:, -1:].expand_as(opened))
         long = torch.cat([before, gate], 1)  # (B, frames + F)
         held = nn.functional.max_pool1d(long[:, None, 1:], self.frames, 1)[:, 0]
-        return masks * held[..., None], (long[:, -self.frames :],)
+        return masks * held[..., None], logit, (long[:, -self.frames :],)
 
 
 class Median(nn.Module):
@@ -138,18 +146,26 @@ class Median(nn.Module):
         self.side, self.bins = side, bins
 
     def states(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the states: what was said, and the masks that wait."""
-        return {"said": (2 * self.side,), "waiting": (self.side, self.bins)}
+        """Return the shapes of the states: the logits before, and the masks that wait."""
+        return {"logits": (2 * self.side,), "waiting": (self.side, self.bins)}
 
     def forward(
-        self, masks: Tensor, activity: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Give the masks (B, F, bins) of `side` frames ago, weighted, and the next states."""
-        said = activity.new_zeros(len(activity), 2 * self.side)
+        self, masks: Tensor, logit: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Give the masks of `side` frames ago, weighted, their logit, and the next states.
+
+        Parameters
+        ----------
+        masks : (B, F, bins).
+        logit : (B, F), its sigmoid is the activity.
+        """
+        before = logit.new_zeros(len(logit), 2 * self.side)
         waiting = masks.new_zeros(len(masks), self.side, self.bins)
-        said, waiting = states if states else (said, waiting)
-        long = torch.cat([said, (activity > ON).float()], 1)
-        share = nn.functional.avg_pool1d(long[:, None], 2 * self.side + 1, 1)[:, 0]
+        before, waiting = states if states else (before, waiting)
+        long = torch.cat([before, logit], 1)  # (B, 2 side + F)
+        sounds = (torch.sigmoid(long) > ON).float()
+        share = nn.functional.avg_pool1d(sounds[:, None], 2 * self.side + 1, 1)[:, 0]
         queue = torch.cat([waiting, masks], 1)
         out = queue[:, : masks.shape[1]] * (share > 0.5)[..., None]
-        return out, (long[:, -2 * self.side :], queue[:, -self.side :])
+        own = long[:, self.side : -self.side]  # of the frames whose masks are given
+        return out, own, (long[:, -2 * self.side :], queue[:, -self.side :])
