@@ -43,6 +43,11 @@ class EncoderSpec:
     ----------
     encoder : identity; vectors of another encoder have nothing in common with these. A model says
         in its own spec which encoder it was trained with.
+    window : a multiple of two hops.
+
+    Raises
+    ------
+    ValueError if the window is no such multiple.
     """
 
     encoder: str
@@ -53,6 +58,13 @@ class EncoderSpec:
     bins: int = 1024
     description: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.hop < 1 or self.window % (2 * self.hop):
+            raise ValueError(
+                f"window of the spec is {self.window}, expected a multiple of two hops, each of "
+                f"{self.hop}"
+            )
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)

@@ -17,6 +17,7 @@ from realtime.encoder import (
     OnnxEncoder,
     dominated,
     encoder_of,
+    has_encoder,
     load_encoder,
 )
 from realtime.errors import StemsteerError
@@ -94,7 +95,16 @@ def test_a_spec_comes_back_from_its_text_and_a_strange_one_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("size", "4"), ("size", 10**9), ("hop", 0), ("window", 1.5), ("encoder", 3), ("bins", None)],
+    [
+        ("size", "4"),
+        ("size", 10**9),
+        ("hop", 0),
+        ("window", 1.5),
+        ("encoder", 3),
+        ("bins", None),
+        ("hop", 1500),
+        ("window", 1024),
+    ],
 )
 def test_a_field_of_a_wrong_type_or_out_of_range_is_named(field: str, value: object) -> None:
     fields = {"schema": 1, "encoder": "e", "size": 4, field: value}
@@ -120,7 +130,10 @@ def test_a_broken_encoder_keeps_none_of_the_others_away(
     monkeypatch.setenv(model.MODELS_VARIABLE, str(tmp_path))
     write_encoder(tmp_path / FOLDER / "powers.onnx")
     (tmp_path / FOLDER / "a.onnx").write_bytes(b"no model")
+    odd = SPEC.to_json().replace('"hop": 1024', '"hop": 1500')
+    write_encoder(tmp_path / FOLDER / "b.onnx", text=odd)
     assert load_encoder("powers-1").path.stem == "powers"
+    assert not has_encoder("b")
 
 
 def test_a_file_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
