@@ -20,7 +20,7 @@ from realtime.errors import StemsteerError
 from realtime.spec import ALONE, MASK_AXES, ModelSpec
 from realtime.turns import cuts_between, in_parts, in_turns
 
-_KEPT_SIZES = 4  # frame counts whose buffers are kept
+_KEPT_SIZES = 6  # frame counts whose buffers are kept
 
 States = dict[str, NDArray[np.float32]]
 

@@ -10,6 +10,7 @@ from plugin_bridge.engine.shared.ring import CAPACITY, VALUES
 from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.engine.worker.segments import KEPT, Segments
 from realtime import load_model
+from realtime.onnx_stream import OnnxStepper
 from tests.support.fakes import FakeModel, identity
 from tests.support.ring_rig import RATE_HZ, RingRig
 from tests.support.signals import noise
@@ -121,6 +122,29 @@ def test_live_blocks_that_the_largest_latency_allows_are_not_given_up(block):
     played = rig.play(sound[:, 100:], block=block)
     assert rig.ring["jumps"] == 0
     np.testing.assert_allclose(played, sound[:, : played.shape[1]], atol=1e-5)
+
+
+@pytest.mark.parametrize(("tier", "hop"), [("live", HOP), ("direct", HOP // 2)])
+@pytest.mark.parametrize("instrument", [0, 1])
+def test_a_backlog_of_any_size_is_made_up_for_with_buffers_that_are_there(
+    tier, hop, instrument, monkeypatch
+):
+    def counted(stepper, frames, bins):
+        bound.append(frames)
+        return bind(stepper, frames, bins)
+
+    bind, bound = OnnxStepper._bind, []
+    monkeypatch.setattr(OnnxStepper, "_bind", counted)
+    rig = RingRig(load_model("steer", "live"), offline=False, tier=tier)
+    rig.record(512, instrument=instrument, width=90)
+    rig.processor.warm_up()
+    assert bound, "the first calls bind"
+    bound.clear()
+    for hops in (3, 5, 1, *range(17), 1, 16, 15, 1):
+        rig.try_play(noise(2, hops * hop))
+        assert rig.ring["written"] - rig.processor.position < hop
+    assert rig.ring["jumps"] == 0
+    assert bound == []
 
 
 def test_segments_are_found_by_position_also_after_their_newer_half_has_moved():

@@ -31,7 +31,8 @@ TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", 
 LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for, or the plugin's latency
 MAX_BEHIND_SAMPLES = 24_576  # of the ring that are surely there; with them a late render begins
-MAX_HOPS = 16  # in one call of the model
+HOPS_AT_ONCE = (16, 8, 4, 2, 1)
+"""In one call of the model: a few sizes, for all of which the model has buffers from the start."""
 CATCH_UP_CALLS = 8  # at most, before a ring is taken that another process has
 PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
 _LOAD_SMOOTHING = 0.05
@@ -147,10 +148,10 @@ class RingProcessor:
         elif written - self.position > self._most_late(offline):
             ring["jumps"] = ring["jumps"] + self._holds_ring
             self._jump(written, offline)
-        hops = min((written - self.position) // self.hop, MAX_HOPS)
-        if hops <= 0:
+        due = (written - self.position) // self.hop
+        if due <= 0:
             return False
-        self._process(hops)
+        self._process(next(hops for hops in HOPS_AT_ONCE if hops <= due))
         return True
 
     def _most_late(self, offline: bool) -> int:
@@ -183,8 +184,8 @@ class RingProcessor:
                 break
 
     def warm_up(self) -> None:
-        """Run the model once, so that its first hop is not its slowest."""
-        for hops in (1, 2, 4):
+        """Run the model with each number of hops, so that the first of these is not its slowest."""
+        for hops in HOPS_AT_ONCE:
             self._separator.process(np.zeros((2, hops * self.hop), np.float32))
         self._separator.reset()
 
