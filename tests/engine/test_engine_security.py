@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import socket
 import stat
@@ -14,6 +15,8 @@ import time
 import pytest
 
 from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.daemon.daemon import EngineDaemon
+from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 from plugin_bridge.engine.shared.messages import MAX_TIMBRES, OWN_MESSAGE_BYTES, parse_hello
 from plugin_bridge.engine.shared.ring import make_ring
@@ -89,6 +92,44 @@ def test_no_message_ends_the_engine(engine_sandbox, fds):
 def test_deep_json_is_refused_by_that_name(engine_sandbox, message):
     engine_sandbox.start(engine_sandbox.identity)
     assert "nested" in send(message) or "not JSON" in send(message)
+
+
+def test_a_process_that_tells_something_while_its_ring_comes_again_is_no_fault(
+    engine_sandbox, caplog
+):
+    def ready():
+        return [key.fileobj for key, _ in daemon._selector.select(0.2)]
+
+    def hello():
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        peer.connect(str(engine_socket()))
+        socket.send_fds(peer, [json.dumps(HELLO).encode()], [ring_fd])
+        daemon._accept()
+        return peer
+
+    daemon, ring_fd = (
+        EngineDaemon(str(engine_sandbox.identity), InstanceSurface()),
+        make_ring(44_100),
+    )
+    try:
+        with hello():
+            for peer in ready():
+                daemon._handle(peer)
+            (old,) = daemon._workers
+            until(
+                lambda: select.select([old], [], [], 0)[0], "its process tells that it has loaded"
+            )
+            with hello():
+                both = ready()
+                assert len(both) == 2, "the hello and the process come at once"
+                for peer in sorted(both, key=lambda peer: peer is old):
+                    daemon._handle(peer)
+                assert old not in daemon._workers
+                assert len(daemon._workers) == 1
+    finally:
+        daemon._close()
+        os.close(ring_fd)
+    assert "a fault of the engine" not in caplog.text
 
 
 def test_a_text_of_another_project_never_fills_what_an_audio_process_reads():

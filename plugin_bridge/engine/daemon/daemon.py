@@ -114,10 +114,11 @@ class EngineDaemon:
             elif peer in self._observers:
                 if not self._observers.read(peer):
                     self._drop_observer(peer)
-            elif (worker := self._workers[peer]).read_message():
-                self._attend(worker)
-            else:
-                self._release(worker)
+            elif worker := self._workers.get(peer):  # else one that was replaced since `select`
+                if worker.read_message():
+                    self._attend(worker)
+                else:
+                    self._release(worker)
         except Exception:
             log.exception("a fault of the engine itself, which goes on")
 
