@@ -29,6 +29,7 @@ MAX_MESSAGES = 400
 """From one browser in a second: a hand moves a control at most at the rate of the screen."""
 TOKEN_S = 5.0
 POLICY, LATER = 1008, 1013  # codes of the protocol (RFC 6455, section 7.4)
+MAX_REASON_BYTES = 123  # of the protocol (section 5.5)
 MAX_SOUNDS = 64
 """Blocks that wait for a listener; of one that is slower, the rest is left out."""
 Move = tuple[str, str, float]
@@ -160,10 +161,9 @@ class Hub:
             return True
         try:
             text = await asyncio.wait_for(socket.receive_text(), TOKEN_S)
-            token = str(_read(text).get("token", ""))
+            return self.knows(str(_read(text).get("token", "")))
         except (asyncio.TimeoutError, WebSocketDisconnect, ValueError, KeyError):
-            return False
-        return self.knows(token)
+            return False  # also for a token of half a character, which has no bytes
 
     async def _listen(self, client: Client) -> None:
         with contextlib.suppress(WebSocketDisconnect):
@@ -174,7 +174,7 @@ class Hub:
                     self._take(client, _read(text))
                 except (ValueError, TypeError) as error:
                     self.n_refused += 1
-                    await client.socket.close(POLICY, str(error)[:100])
+                    await client.socket.close(POLICY, _reason(error))
                     return
                 except KeyError:  # bytes in place of text
                     return
@@ -234,6 +234,11 @@ def _request(asked: Any) -> Request:
     if not isinstance(name, str) or name not in ACTIONS:
         raise ValueError(f"ask: expected one of {', '.join(ACTIONS)}")
     return Request(instance, name, ACTIONS[name].check(arguments), names_files=False)
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, as far as the reason for the end of a connection holds it."""
+    return str(error).encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _read(text: str) -> dict[str, Any]:

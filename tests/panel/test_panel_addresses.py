@@ -35,7 +35,9 @@ def test_a_token_opens_where_others_can_reach():
     assert all(each.endswith(f":9980/#{options.token}") for each in options.addresses(9980))
     surface = MemorySurface(["guitar"])
     with running(options.open(surface, print), print) as server:
-        for first in ({"set": {"guitar": {"mix": 0}}}, {"token": "guess"}, {"token": 1}):
+        for first in (
+            {"set": {"guitar": {"mix": 0}}}, {"token": "guess"}, {"token": 1}, {"token": "\ud800"}
+        ):  # fmt: skip
             with browser(server) as socket:
                 socket.send(json.dumps(first))
                 assert code_of_the_end(socket) == 1008

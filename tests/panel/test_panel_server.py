@@ -144,7 +144,9 @@ def test_a_timbre_is_asked_for_by_names_of_the_library_alone(panel):
      '{"set": {"guitar": {"mix": "1"}}}', '{"set": {"guitar": {"mix": NaN}}}',
      '{"set": {"guitar": {"mix": 1e999}}}', '{"set": {"guitar": {"mix": ' + "9" * 400 + "}}}",
      '{"player": {"seek": ' + "9" * 400 + "}}",
-     '{"set": {"guitar": {"mix": true}}}', '{"a": [[[[[[]]]]]]}', '{"show": "' + 5000 * "x" + '"}'],
+     '{"set": {"guitar": {"mix": true}}}', '{"set": {"guitar": {"' + 40 * "ギ" + '": "1"}}}',
+     '{"set": {"\\ud800": {"mix": 1e999}}}',
+     '{"a": [[[[[[]]]]]]}', '{"show": "' + 5000 * "x" + '"}'],
 )  # fmt: skip
 def test_nonsense_ends_the_connection_and_nothing_else(panel, message):
     server, surface = panel
