@@ -279,7 +279,7 @@ def _missing(
     known = (*known_instruments(spec), *own_names(spec))
     if unknown := [name for name in instruments if name not in known]:
         return f"does not know {', '.join(unknown)}; it knows {', '.join(known) or 'none by name'}"
-    if timbre and not ("timbre" in spec.conditions and spec.encoder):
+    if timbre and not spec.timbre_encoder:
         return "takes no timbre: leave --like and --unlike out, or name another model"
     if against and "against" not in spec.conditions:
         return (

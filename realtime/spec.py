@@ -247,6 +247,11 @@ class ModelSpec:
         return next(name for name, tier in self.tiers.items() if tier.turns == 1)
 
     @property
+    def timbre_encoder(self) -> str:
+        """Return the identity of the encoder whose timbres it may be told; empty: of none."""
+        return self.encoder if "timbre" in self.conditions else ""
+
+    @property
     def inputs(self) -> dict[str, int]:
         """Return the sizes of the conditions that the graph itself is told."""
         return {

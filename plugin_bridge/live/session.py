@@ -82,7 +82,7 @@ class LiveSession:
         timbres = LiveTimbres(
             names,
             settings.sample_rate,
-            model.spec.encoder if "timbre" in model.spec.conditions else "",
+            model.spec.timbre_encoder,
             {target.name: target.example_words for target in settings.targets},
         )
         self.surface = LiveLanes(

@@ -15,6 +15,12 @@ def test_a_spec_survives_its_json():
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
+def test_a_model_that_is_told_no_timbre_needs_no_encoder():
+    assert fake_spec(conditions={"timbre": 4}, encoder="ear").timbre_encoder == "ear"
+    assert fake_spec(conditions={"timbre": 4}).timbre_encoder == ""
+    assert fake_spec(encoder="ear").timbre_encoder == ""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

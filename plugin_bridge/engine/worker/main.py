@@ -78,8 +78,7 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             _send(daemon, f"error {error}")
             return
         facts = {"model": name, "tier": tier, "hop": processor.hop}
-        instruments = ",".join(known_instruments(model.spec))
-        encoder = model.spec.encoder if "timbre" in model.spec.conditions else ""
+        instruments, encoder = ",".join(known_instruments(model.spec)), model.spec.timbre_encoder
         told = {"instruments": instruments, "encoder": encoder, "timbre_fault": timbres.fault}
         _send(daemon, json.dumps({**facts, **told}))
         _send(plugin, f"ok {hello['uuid']}")
