@@ -2,6 +2,7 @@
 // See checks.h.
 #define CHECKS_MAIN
 #include "lv2_checks.h"
+#include "shared_checks.h"
 
 using namespace checks;
 
@@ -38,11 +39,6 @@ void load(Plugin& plugin, const Properties& properties) {
 }
 
 }  // namespace
-
-CHECK(scan_takes_less_than_100_ms) {
-    const double took_s = quickest_s([] { Plugin plugin; });
-    REQUIRE(took_s < 0.1, "%.0f ms", 1e3 * took_s);
-}
 
 CHECK(one_plugin_is_described_and_none_is_beyond_it) {
     REQUIRE(!std::strncmp(descriptor()->URI, "urn:stemsteer:", 14), "%s", descriptor()->URI);
