@@ -7,11 +7,9 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
-#include <mutex>
 #include <sched.h>
 #include <string>
 #include <vector>
@@ -23,133 +21,11 @@
 #include <clap/ext/state.h>
 #include <clap/plugin-factory.h>
 #include "clap_extensions.h"
+#include "clap_player.h"
+
+using namespace player;
 
 namespace {
-
-struct Change {
-    unsigned parameter;
-    double value;
-    size_t frame;
-};
-
-struct Options {
-    std::string plugin, id, in, out, load, save;
-    double rate_hz = 44100;
-    std::vector<unsigned> blocks = {512};
-    std::vector<Change> changes;
-    std::vector<size_t> restarts;
-    bool offline = false, paced = false;
-    size_t rename_at = 0, reload_at = 0;  // when the track gets another name, and a state is loaded
-    std::string new_name, reload;
-    double song_s = -1;  // where the song is at the first frame; < 0: the host has none
-};
-
-bool restart_wanted = false;
-std::string track_name, logged;  // what the host knows of the track, and was told to show
-volatile std::sig_atomic_t ended = 0;
-
-void nothing(const clap_host_t*) {}
-void want_restart(const clap_host_t*) { restart_wanted = true; }
-void flagged(const clap_host_t*, uint32_t) {}
-
-bool track_info(const clap_host_t*, clap_track_info_t* info) {
-    info->flags = CLAP_TRACK_INFO_HAS_TRACK_NAME;
-    std::snprintf(info->name, sizeof info->name, "%s", track_name.c_str());
-    return !track_name.empty();
-}
-
-void log_text(const clap_host_t*, int32_t severity, const char* text) {
-    static std::mutex mutex;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (severity >= CLAP_LOG_ERROR)
-        logged = text;
-}
-
-const void* host_extension(const clap_host_t*, const char* id) {
-    static const clap_host_latency_t latency = {nothing};
-    static const clap_host_state_t state = {nothing};
-    static const clap_host_params_t params = {
-        flagged, [](const clap_host_t*, clap_id, clap_param_clear_flags) {}, nothing};
-    static const clap_host_track_info_t track = {track_info};
-    static const clap_host_log_t log = {log_text};
-    if (!std::strcmp(id, CLAP_EXT_TRACK_INFO))
-        return &track;
-    if (!std::strcmp(id, CLAP_EXT_LOG))
-        return &log;
-    if (!std::strcmp(id, CLAP_EXT_LATENCY))
-        return &latency;
-    if (!std::strcmp(id, CLAP_EXT_STATE))
-        return &state;
-    return std::strcmp(id, CLAP_EXT_PARAMS) ? nullptr : &params;
-}
-
-const clap_host_t host = {CLAP_VERSION, nullptr, "clap_player", "Stemsteer", "", "1", host_extension,
-                          want_restart, nothing, nothing};
-
-[[noreturn]] void fail(const std::string& what) {
-    std::fprintf(stderr, "clap_player: %s\n", what.c_str());
-    std::exit(2);
-}
-
-std::vector<char> read_file(const std::string& path) {
-    std::FILE* const file = std::fopen(path.c_str(), "rb");
-    if (!file)
-        fail("cannot read " + path);
-    std::vector<char> bytes;
-    char part[65536];
-    for (size_t n; (n = std::fread(part, 1, sizeof part, file)) > 0;)
-        bytes.insert(bytes.end(), part, part + n);
-    std::fclose(file);
-    return bytes;
-}
-
-void write_file(const std::string& path, const void* data, size_t bytes) {
-    std::FILE* const file = std::fopen(path.c_str(), "wb");
-    if (!file || std::fwrite(data, 1, bytes, file) != bytes || std::fclose(file) != 0)
-        fail("cannot write " + path);
-}
-
-Options parse(int count, char** words) {
-    Options options;
-    for (int i = 1; i < count; ++i) {
-        const std::string word = words[i];
-        const size_t at = word.find('=');
-        const std::string key = word.substr(0, at), value = word.substr(at + 1);
-        if (key == "plugin") options.plugin = value;
-        else if (key == "id") options.id = value;
-        else if (key == "in") options.in = value;
-        else if (key == "out") options.out = value;
-        else if (key == "load") options.load = value;
-        else if (key == "save") options.save = value;
-        else if (key == "rate") options.rate_hz = std::atof(value.c_str());
-        else if (key == "offline") options.offline = value == "1";
-        else if (key == "paced") options.paced = value == "1";
-        else if (key == "track") track_name = value;
-        else if (key == "song") options.song_s = std::atof(value.c_str());
-        else if (key == "rename") {
-            options.rename_at = std::stoul(value);
-            options.new_name = value.substr(value.find(':') + 1);
-        } else if (key == "reload") {
-            options.reload_at = std::stoul(value);
-            options.reload = value.substr(value.find(':') + 1);
-        } else if (key == "restart") options.restarts.push_back(std::stoul(value));
-        else if (key == "set") {
-            Change change;
-            if (std::sscanf(value.c_str(), "%u:%lf:%zu", &change.parameter, &change.value,
-                            &change.frame) != 3)
-                fail("set=" + value);
-            options.changes.push_back(change);
-        } else if (key == "blocks") {
-            options.blocks.clear();
-            for (size_t begin = 0; begin < value.size(); begin = value.find(',', begin) + 1) {
-                options.blocks.push_back(unsigned(std::stoul(value.substr(begin))));
-                if (value.find(',', begin) == std::string::npos)
-                    break;
-            }
-        } else fail("unknown option " + word);
-    }
-    return options;
-}
 
 struct Events {
     std::vector<clap_event_param_value_t> list;
