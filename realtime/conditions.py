@@ -28,7 +28,7 @@ SMOOTHING_S = 0.02
 FREE_WHERE_ZERO = ("timbre", "against")
 """Conditions that say nothing where they are zeros, and may be left out."""
 BY_DIRECTION, BY_COUNTER_EXAMPLE, BY_TIMBRE, BY_TIMBRE_ALONE = range(4)
-"""What a frame asks for; of all its targets alike, the last of these that one of them is told."""
+"""What a target asks for in a frame: the last of these that it is told."""
 _NEAR = 1e-3  # of a degree, or of a timbre component: no one hears the rest of the way
 
 
@@ -43,21 +43,21 @@ def check_direction(azimuth_deg: float, width_deg: float) -> None:
 
 
 def kinds_of(conditions: Conditions) -> NDArray[np.int8]:
-    """Return what each frame asks for, (frames,): a model may answer each in a way of its own.
+    """Return what each target asks for, (frames, targets): a model may answer each in its own way.
 
-    By timbres alone is what may stand anywhere, with no counter-example, of all targets. Empty
-    where there are no conditions.
+    By a timbre alone is what may stand anywhere, with no counter-example. Empty where there are no
+    conditions.
     """
-    frames = len(next(iter(conditions.values()), ()))
-    kinds = np.full(frames, BY_DIRECTION, np.int8)
+    shape = next((values.shape[:2] for values in conditions.values()), (0, 0))
+    kinds = np.full(shape, BY_DIRECTION, np.int8)
     timbre, against = (
-        np.any(conditions[name], axis=(1, 2)) if name in conditions else np.zeros(frames, bool)
+        conditions[name].any(2) if name in conditions else np.zeros(shape, bool)
         for name in FREE_WHERE_ZERO
     )
     kinds[against] = BY_COUNTER_EXAMPLE
     kinds[timbre] = BY_TIMBRE
     if "direction" in conditions:
-        anywhere = (conditions["direction"][..., 1] >= WIDTH_DEG[1]).all(1)
+        anywhere = conditions["direction"][..., 1] >= WIDTH_DEG[1]
         kinds[timbre & anywhere & ~against] = BY_TIMBRE_ALONE
     return kinds
 

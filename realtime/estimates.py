@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.conditions import Conditions
+from realtime.conditions import BY_TIMBRE_ALONE, Conditions, kinds_of
 from realtime.joint import JointFilter
 from realtime.masks import apply_masks, are_gains, as_gains, masked_in_pieces
 from realtime.selection import SourceSelection, from_anywhere, from_directions
@@ -73,17 +73,35 @@ class TargetEstimates:
     def _masked(
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions
     ) -> Iterator[Piece]:
-        """Apply the masks, those of frames in which all are gains by one filter for all targets."""
+        """Apply the masks; targets by a timbre alone share one filter, others have their own."""
         azimuth_deg = conditions["direction"][..., 0] if self._is_steered else None
-        joint = are_gains(masks) if self._joint else np.zeros(len(masks), np.bool_)
+        joint = self._are_joint(masks, conditions)
         for first, last in itertools.pairwise([0, *cuts_between(joint), len(joint)]):
-            part = slice(first, last)
-            filters, where = masks[part], None if azimuth_deg is None else azimuth_deg[part]
-            if self._joint and joint[first]:
-                gains, where = as_gains(filters), None
-                filters = self._joint.filters(gains, spectra[part], conditions["timbre"][part])
-            for when, group, estimates in masked_in_pieces(filters, spectra[part], where, AT_ONCE):
-                yield slice(first + when.start, first + when.stop), group, estimates
+            part, shared = slice(first, last), joint[first]
+            filters = masks[part]
+            if self._joint and shared.any():
+                gains = np.where(shared[:, None, None], as_gains(filters), np.float32(0))
+                timbres = np.where(shared[:, None], conditions["timbre"][part], np.float32(0))
+                joined = self._joint.filters(gains, spectra[part], timbres)
+            ends = [*cuts_between(shared), len(shared)]
+            for start, end in itertools.pairwise([0, *ends]):
+                group = slice(start, end)
+                where = None if azimuth_deg is None else azimuth_deg[part, group]
+                own = filters[:, group]
+                if shared[start]:
+                    own, where = joined[:, group], None
+                for when, some, estimates in masked_in_pieces(own, spectra[part], where, AT_ONCE):
+                    frames = slice(first + when.start, first + when.stop)
+                    yield frames, slice(start + some.start, min(start + some.stop, end)), estimates
+
+    def _are_joint(self, masks: NDArray[np.float32], conditions: Conditions) -> NDArray[np.bool_]:
+        """Return which targets (frames, targets) have gains by a timbre alone, to be joined."""
+        if not self._joint:
+            return np.zeros(masks.shape[:2], np.bool_)
+        if not self._is_steered:
+            return np.ones(masks.shape[:2], np.bool_)
+        alone: NDArray[np.bool_] = kinds_of(conditions) == BY_TIMBRE_ALONE
+        return alone & are_gains(masks)
 
     def _from_directions(
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions

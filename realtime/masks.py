@@ -84,13 +84,13 @@ def are_plain(masks: NDArray[np.float32]) -> bool:
 
 
 def are_gains(masks: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return of each frame (frames,) whether its masks are gains of the mixture or of its sides.
+    """Return whether each mask is a gain of the mixture or of its sides: (frames, targets).
 
-    Filters in a direction are, where all of them are the same gain in every direction.
+    A filter in a direction is, where it is the same gain in every direction.
     """
     if masks.shape[2] != _STEERED_AXES:
-        return np.ones(len(masks), np.bool_)
-    return np.logical_not(masks[:, :, 1:3].any((1, 2, 3)))
+        return np.ones(masks.shape[:2], np.bool_)
+    return np.logical_not(masks[:, :, 1:3].any((2, 3)))
 
 
 def as_gains(masks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.conditions import (
+    BY_COUNTER_EXAMPLE,
+    BY_TIMBRE,
     BY_TIMBRE_ALONE,
     FREE_WHERE_ZERO,
     Conditions,
@@ -23,6 +25,9 @@ from realtime.turns import cuts_between, in_parts, in_turns
 _KEPT_SIZES = 6  # frame counts whose buffers are kept
 
 States = dict[str, NDArray[np.float32]]
+Targets = slice | NDArray[np.intp]
+"""Some targets of a stream; a slice is all of them."""
+_ALL = slice(None)
 
 
 class OnnxStepper:
@@ -30,6 +35,10 @@ class OnnxStepper:
 
     States are double-buffered: each step reads one set and writes the other. Those for timbres
     alone are there `ModelSpec.alone_turns` times, and frame k has those of number k mod turns.
+
+    A graph may hold several networks and answer all of its targets by one of them, the one for what
+    any of them is told. So targets that ask for different things are asked for apart, and none is
+    another for what is told of those beside it.
     """
 
     def __init__(self, session: Any, spec: ModelSpec, targets: int) -> None:
@@ -42,33 +51,84 @@ class OnnxStepper:
         alone = {name: shape for name, shape in shapes.items() if name.startswith(ALONE)}
         self._states = _Pair({n: s for n, s in shapes.items() if n not in alone})
         self._alone = [_Pair(alone) for _ in range(spec.alone_turns)]
+        self._made = [output.name for output in session.get_outputs()]
         self._buffers: dict[tuple[int, int], _Buffers] = {}
         self._next = 0
 
     def step(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """See `ModelStream.step`."""
-        if spectrum.shape[0] > 1:
-            return self._step_many(spectrum, conditions)
-        turn, self._next = self._next, (self._next + 1) % len(self._alone)
-        return self._run(turn, spectrum, conditions)
-
-    def _step_many(self, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
-        """Step by several frames, as if they had come one by one."""
-        frames, turns = spectrum.shape[0], len(self._alone)
-        kinds = kinds_of(conditions)
-        if cuts := cuts_between(kinds):
+        frames = len(spectrum)
+        networks = self._networks(conditions, frames)
+        if cuts := cuts_between(networks):
             return in_parts(self.step, spectrum, conditions, cuts)
-        first, self._next = self._next, (self._next + frames) % turns
-        is_alone = "direction" not in self._spec.conditions or kinds[0] == BY_TIMBRE_ALONE
-        if is_alone and turns > 1:
-            steps = [functools.partial(self._run, turn) for turn in range(turns)]
-            return in_turns(steps, first, spectrum, conditions)
-        for k in range(1, min(frames, turns)):  # the graph clears those of its turn
-            self._alone[(first + k) % turns].clear()
-        return self._run(first, spectrum, conditions)
+        first, self._next = self._next, (self._next + frames) % len(self._alone)
+        wanted = sorted(set(networks[0].tolist()))
+        if len(wanted) == 1:
+            return self._step_alike(_ALL, first, spectrum, conditions, wanted[0])
+        found: dict[str, NDArray[np.float32]] = {}
+        for network in wanted:
+            group = np.flatnonzero(networks[0] == network)
+            told = {name: value[:, group] for name, value in conditions.items()}
+            part = self._step_alike(group, first, spectrum, told, network)
+            for name, array in part.items():
+                if name not in found:
+                    shape = (frames, self._targets, *array.shape[2:])
+                    found[name] = np.empty(shape, np.float32)
+                found[name][:, group] = array
+        return found
 
-    def _run(self, turn: int, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
-        """Run the session once, with the states for timbres alone of this turn."""
+    def _networks(self, conditions: Conditions, frames: int) -> NDArray[np.int8]:
+        """Return which of its networks the graph takes: (frames, targets), or (frames, 1) for all.
+
+        Each by the kind of what it answers; a counter-example is answered by that for timbres.
+        """
+        if not {"direction", "timbre"} <= self._spec.conditions.keys():
+            return np.full((frames, 1), BY_TIMBRE_ALONE, np.int8)
+        kinds = kinds_of(conditions)
+        kinds[kinds == BY_COUNTER_EXAMPLE] = BY_TIMBRE
+        return kinds
+
+    def _step_alike(
+        self,
+        group: Targets,
+        first: int,
+        spectrum: NDArray[np.float32],
+        conditions: Conditions,
+        network: int,
+    ) -> Outputs:
+        """Step targets that one network answers by several frames, as if they came one by one.
+
+        Parameters
+        ----------
+        group : the numbers of these targets, whose conditions (frames, group, size) are told.
+        first : the turn of the first frame.
+        """
+        frames, turns = len(spectrum), len(self._alone)
+        if frames > 1 and turns > 1:
+            if network == BY_TIMBRE_ALONE:
+                steps = [functools.partial(self._run, group, turn) for turn in range(turns)]
+                return in_turns(steps, first, spectrum, conditions)
+            for k in range(1, min(frames, turns)):  # the graph clears those of its turn
+                self._alone[(first + k) % turns].clear(group)
+        return self._run(group, first, spectrum, conditions)
+
+    def _run(
+        self,
+        group: Targets,
+        turn: int,
+        spectrum: NDArray[np.float32],
+        conditions: Conditions,
+    ) -> Outputs:
+        """Run the session once for some targets, with the states for timbres alone of this turn."""
+        try:
+            if isinstance(group, slice):
+                return self._run_all(turn, spectrum, conditions)
+            return self._run_some(group, turn, spectrum, conditions)
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise cannot_run(self._spec, error) from error
+
+    def _run_all(self, turn: int, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
+        """Run the session on its buffers."""
         frames, _, bins, _ = spectrum.shape
         buffers = self._buffers.get((frames, bins)) or self._bind(frames, bins)
         buffers.inputs["spectrum"][:] = spectrum
@@ -76,15 +136,30 @@ class OnnxStepper:
             free = name in FREE_WHERE_ZERO and name not in conditions
             buffers.inputs[name][:] = 0 if free else conditions[name]
         alone = self._alone[turn]
-        try:
-            self._session.run_with_iobinding(
-                buffers.bindings[turn, self._states.newest, alone.newest]
-            )
-        except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise cannot_run(self._spec, error) from error
+        self._session.run_with_iobinding(buffers.bindings[turn, self._states.newest, alone.newest])
         self._states.newest ^= 1
         alone.newest ^= 1
         return buffers.outputs
+
+    def _run_some(
+        self,
+        group: NDArray[np.intp],
+        turn: int,
+        spectrum: NDArray[np.float32],
+        conditions: Conditions,
+    ) -> Outputs:
+        """Run the session on copies of the states of some targets, and put the new ones back."""
+        given = {"spectrum": np.ascontiguousarray(spectrum)}
+        for name, size in self._spec.conditions.items():
+            free = name in FREE_WHERE_ZERO and name not in conditions
+            shape = (len(spectrum), len(group), size)
+            given[name] = np.zeros(shape, np.float32) if free else conditions[name]
+        states = self._states.read | self._alone[turn].read
+        given |= {f"state_{name}": state[group] for name, state in states.items()}
+        found = dict(zip(self._made, self._session.run(self._made, given), strict=True))
+        for name, state in states.items():
+            state[group] = found.pop(f"next_{name}")
+        return found
 
     def reset(self) -> None:
         """Set every state to zero."""
@@ -102,7 +177,7 @@ class OnnxStepper:
         outputs = {
             "masks": np.zeros((frames, targets, MASK_AXES[spec.mask_axes], bins), np.float32)
         }
-        if any(o.name == "activity" for o in self._session.get_outputs()):
+        if "activity" in self._made:
             outputs["activity"] = np.zeros((frames, targets), np.float32)
         buffers = _Buffers(inputs, outputs)
         for key in itertools.product(range(len(self._alone)), (0, 1), (0, 1)):
@@ -133,12 +208,16 @@ class _Pair:
         ]
         self.newest = 0
 
-    def clear(self) -> None:
-        """Set every state to zero."""
+    @property
+    def read(self) -> States:
+        """Return the states that are read next."""
+        return self.of[self.newest]
+
+    def clear(self, group: Targets = _ALL) -> None:
+        """Set every state of some targets to zero."""
         for states in self.of:
             for state in states.values():
-                state[:] = 0
-        self.newest = 0
+                state[group] = 0
 
 
 class _Buffers:

@@ -67,8 +67,12 @@ def in_turns(
 
 
 def cuts_between(kinds: NDArray[Any]) -> list[int]:
-    """Return the frames whose kind is another than that of the frame before."""
-    return [int(k) + 1 for k in np.flatnonzero(kinds[1:] != kinds[:-1])]
+    """Return the frames of which something is of another kind than in the frame before.
+
+    kinds (frames, ...), of a frame as a whole or of each of its targets.
+    """
+    changes = kinds[1:] != kinds[:-1]
+    return [int(k) + 1 for k in np.flatnonzero(changes.any(tuple(range(1, changes.ndim))))]
 
 
 def in_parts(

@@ -41,7 +41,7 @@ class TwoAnswers:
         d = Σ g (1 − g) |x|² / Σ g² |x|²    over bins and the last two seconds (a `FadingSum`)
 
     of the mixture x and the gains g of the answer. The mask of a bin in which one sound dominates
-    is near 0 or 1. Frames in which only directions are told, or only timbres, are answered once.
+    is near 0 or 1. Targets that are told only a direction, or only a timbre, are answered once.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ class TwoAnswers:
     """
 
     def __init__(self, whole: ModelStream, alone: ModelStream, targets: int, hop_s: float) -> None:
-        self._whole, self._alone = whole, alone
+        self._whole, self._alone = self._streams = whole, alone
+        self._asked = (True, True)  # whether the last frame asked for the answer of each
         # of each answer the two sums of its doubt
         self._doubt_sums = FadingSum((2, 2, targets), hop_s)
-        self._last = BY_TIMBRE  # what the last frame asked for
         self.reset()
 
     def step(self, spectrum: Floats, conditions: Conditions) -> Outputs:
@@ -62,33 +62,42 @@ class TwoAnswers:
         kinds = kinds_of(conditions)
         if cuts := cuts_between(kinds):
             return in_parts(self.step, spectrum, conditions, cuts)
-        before, self._last = self._last, int(kinds[0])
-        if self._last < BY_TIMBRE:
-            if before >= BY_TIMBRE:
-                self._alone.reset()
+        by_timbre, alone = kinds[0] >= BY_TIMBRE, kinds[0] == BY_TIMBRE_ALONE
+        before, self._asked = self._asked, (not alone.all(), bool(by_timbre.any()))
+        for stream, was_asked, is_asked in zip(self._streams, before, self._asked, strict=True):
+            if is_asked and not was_asked:
+                stream.reset()
+        if not by_timbre.any():
             return self._whole.step(spectrum, conditions)
-        if self._last == BY_TIMBRE_ALONE:
-            if before != BY_TIMBRE_ALONE:
-                self._whole.reset()
+        if alone.all():
             return self._alone.step(spectrum, conditions)
-        return self._mean(spectrum, conditions)
+        return self._mean(spectrum, conditions, alone, by_timbre)
 
     def reset(self) -> None:
         """Set every state to its start."""
         self._whole.reset()
         self._alone.reset()
-        self._last = BY_TIMBRE
+        self._asked = (True, True)
         self._doubt_sums.reset()
 
-    def _mean(self, spectrum: Floats, conditions: Conditions) -> Outputs:
-        timbre, azimuth_deg = conditions["timbre"], conditions["direction"][..., 0]
-        anywhere = np.zeros((*timbre.shape[:2], 2), np.float32)
+    def _mean(
+        self,
+        spectrum: Floats,
+        conditions: Conditions,
+        alone: NDArray[np.bool_],
+        by_timbre: NDArray[np.bool_],
+    ) -> Outputs:
+        """Return what both answer; targets of a timbre alone, or of none, have one answer."""
+        timbre, direction = conditions["timbre"], conditions["direction"]
+        anywhere = np.zeros_like(direction)
         anywhere[..., 1] = WIDTH_DEG[1]
-        found = dict(self._whole.step(spectrum, conditions))
+        told = {**conditions, "timbre": np.where(alone[:, None], np.float32(0), timbre)}
+        found = dict(self._whole.step(spectrum, told))
         other = self._alone.step(spectrum, {"direction": anywhere, "timbre": timbre})
-        doubts = self._doubts(spectrum, [found["masks"], other["masks"]], azimuth_deg)
+        doubts = self._doubts(spectrum, [found["masks"], other["masks"]], direction[..., 0])
         length = np.sqrt(np.square(timbre).sum(-1))
         weight = np.minimum(length, np.float32(1)) * doubts
+        weight = np.where(alone, np.float32(1), weight * by_timbre)
         for name, array in found.items():
             own = weight.reshape(*weight.shape, *[1] * (array.ndim - 2))
             found[name] = array + own * (other[name] - array)

@@ -175,7 +175,9 @@ def timbre_separator(mask_axes: str, joint: bool, masks: Floats, targets: int = 
     model = FakeModel(lambda frames, spectrum, told: masks[None], spec)
     separator = Separator(model, 44_100, targets=targets)
     for target in range(targets):
-        separator.set(target, timbre=APART[target])
+        separator.set(target, timbre=APART[target % 2])
+        if mask_axes == "steered":
+            separator.set(target, azimuth_deg=0.0, width_deg=90.0)
     return separator
 
 
@@ -204,7 +206,7 @@ def test_targets_of_a_stream_share_what_both_claim() -> None:
 
 
 def test_a_filter_in_a_direction_stays_as_it_is() -> None:
-    masks = np.array([[0.9, -0.2, 0, 0.9], [0.6, 0, 0, 0.6]], np.float32)
+    masks = np.array([[0.9, -0.2, 0, 0.9], [0.6, 0, 0.1, 0.6]], np.float32)
     signal = noise(2, 20_000)
     stems = timbre_separator("steered", True, masks).process(signal)
     apart = timbre_separator("steered", False, masks).process(signal)
@@ -249,6 +251,20 @@ def test_gains_of_a_filter_in_a_direction_are_taken_as_those_of_the_mixture() ->
     separator.set(0, azimuth_deg=30.0)
     expected = timbre_separator("mixture", True, gains).process(signal)
     np.testing.assert_allclose(separator.process(signal), expected, atol=1e-6)
+
+
+def test_a_target_in_a_direction_has_no_part_in_the_filter_of_those_by_a_timbre_alone() -> None:
+    gains = np.array([[0.9, 0, 0, 0.9], [0.5, 0, 0, 0.8], [0.6, 0, 0, 0.6]], np.float32)
+    separator = timbre_separator("steered", True, gains, targets=3)
+    separator.set(1, azimuth_deg=20.0, width_deg=20.0)
+    signal = noise(2, 20_000)
+    stems = separator.process(signal)
+    others = timbre_separator("steered", True, gains[[0, 2]])
+    others.set(1, timbre=APART[0])
+    np.testing.assert_allclose(stems[[0, 2]], others.process(signal)[:2], atol=1e-6)
+    own = timbre_separator("steered", False, gains[[1]], targets=1)
+    own.set(0, azimuth_deg=20.0)
+    np.testing.assert_allclose(stems[1], own.process(signal)[0], atol=1e-6)
 
 
 def test_where_a_target_stood_is_forgotten() -> None:

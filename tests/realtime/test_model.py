@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from realtime import Separator, StemsteerError, find_model, load_model
@@ -11,6 +13,7 @@ from realtime.model import MODELS_VARIABLE, WEIGHTS, OnnxModel
 from realtime.spec import METADATA_KEY
 from tests.support.contract import verify_streaming
 from tests.support.fakes import fake_spec
+from tests.support.signals import noise
 
 BINS = 513
 
@@ -149,6 +152,50 @@ def test_the_shipped_network_of_timbres_alone_keeps_the_streaming_contract(tier)
         return separator
 
     verify_streaming(vocals, samples=9000, tolerance=2e-6)
+
+
+ASKED = ("direction", "timbre", "both", "against")
+
+
+def lane_of(way: str, frames: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    """Return what a target is told in frames (F,), by names; from frame 37 to 60 its timbre."""
+    classes = load_model("steer", "live").spec.classes
+    guitar, vocals = (np.array(classes[name], np.float32) for name in ("guitar", "vocals"))
+    told = {
+        "direction": np.tile(
+            np.float32([0, 90] if way == "timbre" else [-20, 30]), (len(frames), 1)
+        ),
+        "timbre": np.tile(vocals * (way != "direction"), (len(frames), 1)),
+        "against": np.tile(guitar * (way == "against"), (len(frames), 1)),
+    }
+    if way == "direction":
+        told["timbre"][(frames >= 37) & (frames < 60)] = vocals
+    return told
+
+
+def separator_of(tier: str, ways: Sequence[str]) -> Separator:
+    def conditions(first: int, frames: int) -> dict[str, NDArray[np.float32]]:
+        lanes = [lane_of(way, np.arange(first, first + frames)) for way in ways]
+        return {name: np.stack([lane[name] for lane in lanes], 1) for name in lanes[0]}
+
+    model = load_model("steer", tier)
+    return Separator(model, 44_100, tier=tier, targets=list(ways), conditions=conditions)
+
+
+@pytest.mark.parametrize("way", ASKED)
+def test_a_target_is_the_same_whatever_is_told_of_those_beside_it(way):
+    sound = noise(2, 80 * 256)
+    alone = separator_of("live", [way]).process(sound)[0]
+    beside = separator_of("live", ASKED).process(sound)[ASKED.index(way)]
+    np.testing.assert_allclose(beside, alone, atol=2e-6)
+
+
+@pytest.mark.parametrize("tier", ["live", "offline"])
+def test_targets_that_ask_for_different_things_keep_the_streaming_contract(tier):
+    model = load_model("steer", tier)
+    if not {"direction", "timbre"} <= model.spec.conditions.keys():
+        model = load_model("steer")
+    verify_streaming(lambda: separator_of(tier, ASKED), samples=80 * 256, tolerance=2e-6)
 
 
 def test_buffers_are_kept_for_few_sizes_only():

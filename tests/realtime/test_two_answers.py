@@ -90,6 +90,15 @@ def test_a_target_without_a_timbre_has_one_answer_beside_one_that_has_two():
     assert masks[0, 1] == pytest.approx((20 / 90 + 0.14 + 1.14) / 2)
 
 
+def test_each_target_is_answered_by_what_it_is_told_itself():
+    whole, alone = (FakeModel(lambda *_, m=m: np.full((1, 1, 1, 1), m), SPEC) for m in (0.5, 0.9))
+    stream = TwoAnswers(whole.stream(3), alone.stream(3), 3, HOP_S)
+    targets = (ASIDE, NOBODY, NOBODY), (ANYWHERE, FLUTE, NOBODY), (ASIDE, FLUTE, NOBODY)
+    masks = step(stream, conditions(*targets))[0]
+    assert masks[:2] == pytest.approx([0.5, 0.9])
+    assert 0.5 < masks[2] < 0.9
+
+
 @pytest.mark.parametrize("cuts", [(8,), (1,) * 8, (3, 5), (2, 1, 5)])
 def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
     told = frames_of(BOTH, BOTH, TIMBRE, BOTH, DIRECTION, DIRECTION, BOTH, TIMBRE)
