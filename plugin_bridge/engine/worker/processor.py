@@ -26,7 +26,6 @@ from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
 from realtime.stft import Audio
 
 ID = {control.name: control.id for control in CONTROLS}
-DIRECTION_IDS = [ID["azimuth"], ID["width"]]
 TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", "strength")]
 LEVEL_IDS = [ID[name] for name in LEVELS]
 MAX_LATE_SAMPLES = 8192  # at 44.1 kHz, that live sound makes up for, or the plugin's latency
@@ -36,6 +35,9 @@ HOPS_AT_ONCE = (16, 8, 4, 2, 1)
 CATCH_UP_CALLS = 8  # at most, before a ring is taken that another process has
 PUBLISH_S = 0.02  # between two looks at lanes for feedback, which comes at 60 Hz at most
 _LOAD_SMOOTHING = 0.05
+_TARGET_LEAST, _TARGET_MOST = np.array(
+    [AZIMUTH_DEG, WIDTH_DEG, (-np.inf, np.inf), (0, 1), (0, 1)], np.float32
+).T
 _UNITY = OutputLevels(*UNITY)
 
 
@@ -104,9 +106,7 @@ class RingProcessor:
         self.hop = model.spec.tier_at(tier, ring.rate_hz).hop
         self._scale = max(1, round(ring.rate_hz / 44_100))
         select = has_own_sources(model.spec)
-        by_name = select or "timbre" in model.spec.conditions
-        self._told = TargetConditions(model.spec, self._timbres.conditions) if by_name else None
-        self._sizes = model.spec.conditions
+        self._target_conditions = TargetConditions(model.spec, self._timbres.conditions)
         self._separator = Separator(
             model,
             ring.rate_hz,
@@ -260,45 +260,25 @@ class RingProcessor:
 
     def _conditions(self, first_frame: int, frames: int) -> Conditions:
         """Return the model's conditions: the controls where each frame lies in the input."""
-        positions = np.array(
-            [self._separator.position_of(k) for k in range(first_frame, first_frame + frames)]
+        origin = self._from + self._separator.position_of(first_frame)
+        positions = (origin + self.hop * np.arange(frames)).astype(np.int64)
+        return self._target_conditions(
+            self._target_values(positions), positions / self.ring.rate_hz
         )
-        positions = positions.astype(np.int64) + self._from
-        if self._told is not None:
-            return self._told(self._target_values(positions), positions / self.ring.rate_hz)
-        ends = int(positions[0]), int(positions[-1])
-        constant = self._timeline.constant_between(*ends, DIRECTION_IDS)
-        values = (
-            self._timeline.values_at(positions, DIRECTION_IDS)
-            if constant is None
-            else np.array([constant], np.float32)
-        )
-        conditions: dict[str, NDArray[np.float32]] = {}
-        for name, size in self._sizes.items():
-            conditions[name] = np.zeros((frames, 1, size), np.float32)
-        if "direction" in conditions:
-            conditions["direction"][:, 0, 0] = np.clip(values[:, 0], *AZIMUTH_DEG)
-            conditions["direction"][:, 0, 1] = np.clip(values[:, 1], *WIDTH_DEG)
-        return conditions
 
     def _target_values(self, positions: NDArray[np.int64]) -> TargetValues:
-        """Return the controls of the one target at positions, for a model that knows timbres."""
+        """Return the values of the controls of the one target at positions in the input."""
         ends = int(positions[0]), int(positions[-1])
         constant = self._timeline.constant_between(*ends, TARGET_IDS)
         if constant is None:
             values = self._timeline.values_at(positions, TARGET_IDS)
             shares = self._timeline.instrument_shares(positions)[:, None]
         else:
-            values = np.tile(np.array(constant, np.float32), (positions.size, 1))
+            values = np.full((positions.size, len(TARGET_IDS)), constant, np.float32)
             shares = one_instrument(round(constant[2]), positions.size, 1)
-        azimuth_deg, width_deg, _, morph, strength = values.T[..., None]
-        return TargetValues(
-            azimuth_deg=np.clip(azimuth_deg, *AZIMUTH_DEG),
-            width_deg=np.clip(width_deg, *WIDTH_DEG),
-            instruments=shares,
-            morph=np.clip(morph, 0, 1),
-            strength=np.clip(strength, 0, 1),
-        )
+        bounded = np.minimum(np.maximum(values, _TARGET_LEAST), _TARGET_MOST)
+        azimuth_deg, width_deg, _, morph, strength = bounded.T[..., None]
+        return TargetValues(azimuth_deg, width_deg, shares, morph, strength)
 
     def _publish(self, stems: NDArray[np.float32]) -> None:
         """Put the meters on the page, and the controls' values when they have moved."""
