@@ -29,7 +29,8 @@ from plugin_bridge.offline.render import RenderSettings, Report, render
 from plugin_bridge.offline.scan import scan
 from plugin_bridge.offline.scan_plot import plot
 from realtime import OnnxModel, StemsteerError, load_model
-from realtime.stft import Audio, analyse, synthesise, windows
+from realtime.arrays import Audio
+from realtime.stft import analyse, synthesise, windows
 
 SONG = Path(__file__).parent / "demo"
 SINGER = Path(__file__).parent / "singer"

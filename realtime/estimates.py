@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Spectra
 from realtime.conditions import BY_TIMBRE_ALONE, Conditions, kinds_of
 from realtime.joint import JointFilter
 from realtime.masks import apply_masks, are_gains, as_gains, masked_in_pieces
 from realtime.selection import SourceSelection, from_anywhere, from_directions
 from realtime.spec import ModelSpec, Tier
-from realtime.stft import AT_ONCE, Spectra
+from realtime.stft import AT_ONCE
 from realtime.turns import cuts_between
 
 Piece = tuple[slice, slice, Spectra]

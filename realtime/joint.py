@@ -10,16 +10,14 @@ is a ratio of magnitudes) gives each target its own.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from realtime.arrays import Floats, Spectra
 from realtime.fading_sum import FadingSum
-from realtime.stft import Spectra, powers
+from realtime.stft import powers
 
 SPREAD = 0.01
 """Of what is known of a place, how much is anywhere: a null is never deeper than that."""
 _TINY = 1e-12
-
-Floats = NDArray[np.float32]
 
 
 class JointFilter:

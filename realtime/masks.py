@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Spectra
+from realtime.arrays import Spectra
 
 MAX_GAIN = 16.0
 """What a target may be louder than the mixture in a bin: 24 dB. `steer-studio` nulls a neighbour

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from realtime.arrays import Floats
+
 Place = tuple[int, int, float]
 """From which answer to which, and how far on the way."""
 SAME, NEAR, FAR = 0.01, 0.02, 0.3

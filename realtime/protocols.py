@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio
 from realtime.spec import Tier
-from realtime.stft import Audio
 
 
 class StemProcessor(Protocol):

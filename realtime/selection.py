@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Spectra
 from realtime.conditions import WIDTH_DEG, Conditions
 from realtime.masks import apply_masks
 from realtime.spec import MASK_AXES, ModelSpec
-from realtime.stft import Spectra
 
 SOURCES, DIRECTION = "sources", "direction"
 POINT_DEG = 40.0

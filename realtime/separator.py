@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio, Spectra
 from realtime.blocks import Fifo, FrameDelay, adapter_delay, check_block, sane
 from realtime.conditions import Conditions, ConditionSource, HeldConditions, check_direction
 from realtime.estimates import Piece, TargetEstimates
@@ -15,7 +16,7 @@ from realtime.model import Model
 from realtime.selection import SourceSelection
 from realtime.sliding import SlidingMasks
 from realtime.stepped import SteppedMasks
-from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse, synthesise, windows
+from realtime.stft import MAX_FRAMES, analyse, synthesise, windows
 
 RESIDUAL = "residual"
 

@@ -9,12 +9,13 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio, Floats, Spectra
 from realtime.conditions import NO_CONDITIONS, Conditions
 from realtime.masks import checked_masks, dry_masks
 from realtime.model import Model
-from realtime.moving_masks import Floats, MovingMasks
+from realtime.moving_masks import MovingMasks
 from realtime.spec import MASK_AXES, Tier
-from realtime.stft import MAX_FRAMES, Audio, Spectra, analyse_roughly
+from realtime.stft import MAX_FRAMES, analyse_roughly
 
 Masks = NDArray[np.float32]  # ([frames,] targets, axes, bins)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Spectra
 from realtime.conditions import Conditions
 from realtime.masks import checked_masks
 from realtime.model import Model, ModelStream
-from realtime.stft import Spectra
 from realtime.turns import TakingTurns
 from realtime.two_answers import TwoAnswers
 

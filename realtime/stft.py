@@ -11,10 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio, Spectra
 from realtime.spec import Tier
 
-Audio = NDArray[np.float32]  # (channels, samples)
-Spectra = NDArray[np.complex64]  # (frames, channels, bins)
 MAX_FRAMES = 24  # at once, at most: what a call touches stays in the cache
 AT_ONCE = 8  # pairs of spectra that are transformed at once, for the same reason
 

@@ -16,9 +16,9 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio
 from realtime.blocks import read_ring, sane, write_ring
 from realtime.protocols import StemProcessor
-from realtime.stft import Audio
 
 FADE = 64  # samples from wet to dry and back
 PATIENCE_S = 1.0

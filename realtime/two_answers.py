@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from realtime.arrays import Floats
 from realtime.conditions import (
     BY_TIMBRE,
     BY_TIMBRE_ALONE,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from realtime.model import ModelStream
 
 _TINY = np.float32(1e-12)
-
-Floats = NDArray[np.float32]
 
 
 class TwoAnswers:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.sources import Collection
+from realtime.arrays import Floats
 
-Floats = NDArray[np.float32]
 AUDIBLE_DB = -20.0
 """A target is judged when it is louder than this against its mixture."""
 ALONE_DB = -60.0

@@ -20,7 +20,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -36,7 +35,6 @@ from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 
-Floats = NDArray[np.float32]
 PEER = "panorama"
 PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)

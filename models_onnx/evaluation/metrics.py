@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from realtime.spec import Tier
 from realtime.stft import analyse, windows
 
-Floats = NDArray[np.floating]
+Reals = NDArray[np.floating]
 Complexes = NDArray[np.complexfloating]
 TINY = 1e-12
 FRAME = 1024
@@ -33,7 +33,7 @@ def db(ratio: float) -> float:
     return float(10 * np.log10(max(ratio, TINY)))
 
 
-def si_sdr_db(estimate: Floats, reference: Floats) -> float:
+def si_sdr_db(estimate: Reals, reference: Reals) -> float:
     """Return the scale-invariant SDR (Le Roux et al., "SDR: half-baked or well done?", 2019), dB.
 
     One scale serves all channels. Between −30 dB, which a silent estimate has, so that it counts in
@@ -53,7 +53,7 @@ def si_sdr_db(estimate: Floats, reference: Floats) -> float:
     return max(WORST_DB, found)
 
 
-def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
+def sd_sdr_db(estimate: Reals, reference: Reals) -> float:
     """Return the scale-dependent SDR (the same paper): SI-SDR that also pays for a wrong level.
 
     No lower than −30 dB. NaN for a silent reference.
@@ -66,7 +66,7 @@ def sd_sdr_db(estimate: Floats, reference: Floats) -> float:
     return max(WORST_DB, db(energy / (error + TINY)))
 
 
-def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.float64]]:
+def bss_eval_db(estimates: Reals, references: Reals) -> dict[str, NDArray[np.float64]]:
     """Return SDR, ISR, SIR and SAR of all sources of a scene (sources, channels, samples), dB.
 
     One window over the whole length. Each value is an array (sources,), NaN where silent.
@@ -82,14 +82,14 @@ def bss_eval_db(estimates: Floats, references: Floats) -> dict[str, NDArray[np.f
     return {name: values[:, 0] for name, values in zip(names, scores[:4], strict=True)}
 
 
-def frame_energy(audio: Floats, frame: int = FRAME) -> NDArray[np.float64]:
+def frame_energy(audio: Reals, frame: int = FRAME) -> NDArray[np.float64]:
     """Return the energy of every whole frame over all channels, (frames,)."""
     whole = audio.shape[-1] // frame * frame
     frames = audio[..., :whole].reshape(-1, whole // frame, frame)
     return np.sum(np.square(frames, dtype=np.float64), axis=(0, 2))
 
 
-def silence_db(estimate: Floats, reference: Floats, quiet_db: float = -60.0) -> float:
+def silence_db(estimate: Reals, reference: Reals, quiet_db: float = -60.0) -> float:
     """Return the predicted energy at silence (PES), that of the estimate where the reference rests.
 
     The mean over frames in dB, floor −80 dB (Schulze-Forster et al., "Weakly informed audio source
@@ -102,14 +102,14 @@ def silence_db(estimate: Floats, reference: Floats, quiet_db: float = -60.0) -> 
     return float(np.mean(10 * np.log10(frame_energy(estimate)[silent] + 1e-8)))
 
 
-def level_difference_db(audio: Floats) -> float:
+def level_difference_db(audio: Reals) -> float:
     """Return the level of left over right, dB, limited to ±30 dB."""
     left, right = np.sum(np.square(audio, dtype=np.float64), axis=1)
     found = 10 * np.log10((left + TINY) / (right + TINY))
     return float(np.clip(found, -LEVEL_DIFFERENCE_LIMIT_DB, LEVEL_DIFFERENCE_LIMIT_DB))
 
 
-def level_difference_error_db(estimate: Floats, reference: Floats) -> float:
+def level_difference_error_db(estimate: Reals, reference: Reals) -> float:
     """Return how far the stereo image has moved: the absolute error of the level difference, dB."""
     return abs(level_difference_db(estimate) - level_difference_db(reference))
 
@@ -121,7 +121,7 @@ def activity_f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     return 2 * hits / (2 * hits + wrong) if hits or wrong else float("nan")
 
 
-def leakage_db(remainder: Floats, target: Floats, rest: Floats) -> tuple[float, float]:
+def leakage_db(remainder: Reals, target: Reals, rest: Reals) -> tuple[float, float]:
     """Return how much of the target and of the rest remains after removing the target.
 
     In cells of 8 bins × 8 frames the remainder is fitted as a · target + b · rest (complex
@@ -173,8 +173,8 @@ FEWEST_GROUPS = 8
 
 
 def interval(
-    values: Floats,
-    statistic: Callable[..., Floats] = np.mean,
+    values: Reals,
+    statistic: Callable[..., Reals] = np.mean,
     resamples: int = 2000,
     groups: Sequence[Hashable] | None = None,
 ) -> Interval:
@@ -219,7 +219,7 @@ class OfSong(Protocol):
 
 
 def interval_over_songs(
-    rows: Sequence[OfSong], name: str, statistic: Callable[..., Floats] = np.mean
+    rows: Sequence[OfSong], name: str, statistic: Callable[..., Reals] = np.mean
 ) -> Interval:
     """Return a statistic of what is measured under a name, its interval that over songs."""
     values = np.array([getattr(row, name) for row in rows])

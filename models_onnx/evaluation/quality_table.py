@@ -25,9 +25,10 @@ from models_onnx.data.stems import RATE_HZ
 from models_onnx.evaluation.by_timbre import separated
 from models_onnx.evaluation.metrics import si_sdr_db
 from models_onnx.evaluation.systems import separate
-from models_onnx.evaluation.timbre_scenes import Floats, TimbreScene, made_scenes
+from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes
 from models_onnx.evaluation.timbre_ways import FREE, Question
 from plugin_bridge.offline.stem_quality import GRADES, StemQuality, judge_stems
+from realtime.arrays import Floats
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 

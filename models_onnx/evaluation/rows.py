@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation import metrics, spatial
+from realtime.arrays import Floats
 
-Floats = NDArray[np.float32]
 NAN = float("nan")
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from models_onnx.data import production
 from models_onnx.data.sources import Collection, Source
 from models_onnx.data.stems import RATE_HZ, image, recentred, split, width_deg
+from realtime.arrays import Floats
 
-Floats = NDArray[np.float32]
 Stretch = tuple[float, float]
 """Start and end, seconds."""
 KINDS = ("steady", "weak", "brief", "wide")

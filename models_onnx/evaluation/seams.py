@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from models_onnx.data import audiofiles
 from models_onnx.evaluation import systems
+from realtime.arrays import Floats
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 from realtime.spec import Tier
 
-Floats = NDArray[np.float32]
 TIER = "offline"
 AUDIBLE_DB = -40.0
 """Frames are looked at where the stem is louder than this against its mean."""

@@ -19,7 +19,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 
 from models_onnx import commands
 from models_onnx.data.scenes import EvaluationScene
@@ -33,11 +32,11 @@ from models_onnx.networks.spain.config import TASKS
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.strict_json import to_json
 from models_onnx.training.spain_batches import Stems, evaluation_scenes, instrument
+from realtime.arrays import Floats
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.model import load_model
 
-Floats = NDArray[np.float32]
 System = Callable[[EvaluationScene, Floats], Floats]
 """A scene and the directions that are told, to the estimates (sources, 2, n)."""
 STEER_WIDTH_DEG = 8.0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from realtime.spec import Tier
 from realtime.stft import analyse, windows
 
-Floats = NDArray[np.floating]
+Reals = NDArray[np.floating]
 Doubles = NDArray[np.float64]
 TINY = 1e-12
 RATE_HZ = 44_100
@@ -31,7 +31,7 @@ MAX_DELAY_S = 1e-3
 """Delays looked for between channels: 0.7 ms is the largest between the ears."""
 
 
-def coherence_error(estimate: Floats, reference: Floats) -> float:
+def coherence_error(estimate: Reals, reference: Reals) -> float:
     """Return by how much the inter-channel coherence is wrong, 0 … 1: the width of the image.
 
     The coherence |E[L R*]| / √(E[|L|²] E[|R|²]) of cells of 8 frames × 8 bins, as in parametric
@@ -46,7 +46,7 @@ def coherence_error(estimate: Floats, reference: Floats) -> float:
     return float((weight * np.abs(found - own)).sum() / total) if total > 0 else float("nan")
 
 
-def _coherence(audio: Floats) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
+def _coherence(audio: Reals) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
     """Return of each cell the coherence, the energy, and whether both sides sound."""
     spectra = analyse(audio, windows(TIER)[0], TIER.hop)  # (frames, 2, bins)
     times, bands = spectra.shape[0] // CELL_FRAMES, spectra.shape[2] // CELL_BINS
@@ -66,7 +66,7 @@ class Distortion(NamedTuple):
     srr_db: float
 
 
-def distortion(estimate: Floats, reference: Floats) -> Distortion:
+def distortion(estimate: Reals, reference: Reals) -> Distortion:
     """Measure SSR and SRR of an estimate.
 
     In frames of 2 s, a second apart, each channel of the estimate is modelled as the sum of both
@@ -91,7 +91,7 @@ def distortion(estimate: Floats, reference: Floats) -> Distortion:
     return Distortion(_ratio_db(own, spatial), _ratio_db(model, residual))
 
 
-def _energies(reference: Floats, estimate: Floats) -> tuple[float, float, float, float]:
+def _energies(reference: Reals, estimate: Reals) -> tuple[float, float, float, float]:
     """Return the energies of s, s̃ − s, s̃ and ŝ − s̃ in one frame."""
     own, found = reference.astype(np.float64), estimate.astype(np.float64)
     model = np.stack([_projected(own, channel) for channel in found])

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import yaml
-from numpy.typing import NDArray
 
 from models_onnx.data import production
 from models_onnx.data.collections import open_collection
@@ -18,9 +17,9 @@ from models_onnx.data.naming import label_of
 from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, image, principal_deg
+from realtime.arrays import Floats
 from realtime.errors import StemsteerError
 
-Floats = NDArray[np.float32]
 CLIP_S = 3.0
 AUDIBLE_DB, ALONE_DB = -20.0, -60.0
 TRIES = 12

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.evaluation.systems import directions_off
 from models_onnx.evaluation.timbre_scenes import TimbreScene
+from realtime.arrays import Floats
 from realtime.encoder import LONGEST_S, OnnxEncoder
 from realtime.model import Model
 from realtime.spec import ModelSpec
 
-Floats = NDArray[np.float32]
 FREE, WIDTH_DEG = (0.0, 90.0), 20.0
 TOGETHER = "together"
 """By name, in one stream with all other classes of the scene."""

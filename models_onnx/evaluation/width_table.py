@@ -17,7 +17,6 @@ import numpy as np
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -29,11 +28,11 @@ from models_onnx.data.stems import pan_gains, width_deg
 from models_onnx.evaluation.metrics import interval_over_songs, leakage_db, si_sdr_db
 from models_onnx.evaluation.systems import separate
 from models_onnx.strict_json import to_json
+from realtime.arrays import Floats
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 
-Floats = NDArray[np.float32]
 WIDTHS_DEG = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 FILLED_DEG = (10.0, 30.0)
 """Edges of the groups: what a source itself fills around its direction."""

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models_onnx.data.mixer import Scene
-
-Floats = NDArray[np.float32]
+from realtime.arrays import Floats
 
 POINT_WIDTHS_DEG = (3.0, 30.0)
 OPENING_WIDTHS_DEG = (30.0, 90.0)

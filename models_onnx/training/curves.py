@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from realtime.atomic import atomic_write
 
-Floats = NDArray[np.floating]
+Reals = NDArray[np.floating]
 SMOOTHED_STEPS = 50
 TERMS = (("loss", "loss"), ("snr_db", "training, SNR"))
 CHECKS = (("valid_db", "validation, SI-SDR"), ("valid_gain_db", "validation, above the mix"))
@@ -58,7 +58,7 @@ def plot(log: Path, picture: Path) -> None:
         figure.savefig(part, dpi=100, format="png")
 
 
-def _smoothed(values: Floats) -> Floats:
+def _smoothed(values: Reals) -> Reals:
     """Return the mean over up to SMOOTHED_STEPS values so far, of those that are finite."""
     finite = np.isfinite(values)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])

@@ -8,10 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models_onnx.networks import checkpoints, registry
@@ -31,8 +29,6 @@ from models_onnx.training.spain_losses import (
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.train import check_device, keep_memory, train
 from realtime.spec import ModelSpec
-
-Floats = NDArray[np.float32]
 
 
 class SpainTask(SeparationTask):

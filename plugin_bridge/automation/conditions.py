@@ -20,9 +20,9 @@ from plugin_bridge.control.target_conditions import (
     numbers_of,
 )
 from plugin_bridge.control.target_timbres import TargetTimbres
+from realtime.arrays import Audio
 from realtime.conditions import Conditions
 from realtime.spec import ModelSpec, Tier
-from realtime.stft import Audio
 
 Values = Mapping[str, float]  # control -> value
 _DEFAULTS = {name: Lane.level(control.default) for name, control in BY_NAME.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 LEVELS = ("mix", "mode", "gain", "bypass")
 """The controls of the law, in the order of the parameters of `OutputLevels`."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import DIRECTIONS
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 AVERAGE_S = 0.1
 """Time over which levels are averaged, seconds."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.control.surface import Sound
+from realtime.arrays import Audio
 from realtime.blocks import read_ring, write_ring
-from realtime.stft import Audio
 
 SHOWN_S = 2048 / 44_100
 """Length of a `Sound`: as long as the analysis window of most models."""

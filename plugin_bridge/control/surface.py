@@ -14,7 +14,7 @@ import numpy as np
 from plugin_bridge.control.actions import Action
 from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
 from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 Move = tuple[str, str, float]  # instance, control, value
 Meters = Mapping[str, Sequence[float]]

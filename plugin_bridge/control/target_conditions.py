@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import INSTRUMENTS, MAX_INSTRUMENTS
 from plugin_bridge.control.target_timbres import TargetTimbres
+from realtime.arrays import Floats
 from realtime.conditions import Conditions
 from realtime.spec import ModelSpec
 
-Floats = NDArray[np.float32]
 ANY_INSTRUMENT = 0
 """Number of the instrument that leaves the timbre free."""
 _TINY = 1e-6

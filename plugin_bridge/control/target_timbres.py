@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME
 from plugin_bridge.control.timbre_requests import SLOTS, Slot
+from realtime.arrays import Floats
 
-Floats = NDArray[np.float32]
 CROSSING_S = BY_NAME["instrument"].smoothing_s
 """Time in which a timbre crosses over to another, as one instrument does to another."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 Slot = Literal["like", "unlike"]
 SLOTS: tuple[Slot, ...] = ("like", "unlike")

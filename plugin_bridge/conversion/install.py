@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.control.names import RULE, is_usable
 from plugin_bridge.conversion.efficientnet import SIZE
@@ -21,6 +20,7 @@ from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.model_library import tier_files
 from plugin_bridge.picture.spec import PICTURE_KEY
 from realtime import OnnxModel, Separator
+from realtime.arrays import Floats
 from realtime.atomic import atomic_write
 from realtime.conditions import NO_CONDITIONS, Conditions, Outputs
 from realtime.encoder import ENCODER_KEY, OnnxEncoder
@@ -31,7 +31,6 @@ from realtime.model import WEIGHTS, Model, ModelStream, open_session, weights_fo
 from realtime.onnx_file import metadata_text
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ, TIERS
 
-Floats = NDArray[np.float32]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME_RULE = "letters, digits, dots, dashes, underscores, and first a letter or a digit"
 

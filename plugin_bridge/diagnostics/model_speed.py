@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime import OnnxModel, Separator
+from realtime.arrays import Audio
 from realtime.conditions import NO_CONDITIONS, Conditions, Outputs
 from realtime.masks import apply_masks
 from realtime.model import Model, ModelStream
 from realtime.spec import MASK_AXES, ModelSpec, Tier
-from realtime.stft import Audio, analyse, synthesise, windows
+from realtime.stft import analyse, synthesise, windows
 
 RATE_HZ = 44_100
 WARM_UP = 50

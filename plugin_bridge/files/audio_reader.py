@@ -22,10 +22,10 @@ from plugin_bridge.files.decoders import (
     LibsndfileDecoder,
     open_decoder,
 )
+from realtime.arrays import Audio
 from realtime.blocks import MAX_SAMPLE
 from realtime.errors import StemsteerError
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
-from realtime.stft import Audio
 
 Dtype = Literal["float32", "float64"]
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "DWVW_24": 24}

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from plugin_bridge.files.audio_reader import AudioReader
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 BLOCK = 1 << 16
 _STRETCH = re.compile(r"(?P<file>.+)@(?P<start>\d+(?:\.\d+)?)-(?P<end>\d+(?:\.\d+)?)")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from plugin_bridge.claim import Claim
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
+from realtime.arrays import Audio
 from realtime.atomic import name_anew
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 QUEUED_S = 10.0  # of sound that may wait for the disk: more than a busy one takes
 INPUT = "input"  # name of the file of what came in

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import BITS, AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
+from realtime.arrays import Audio
 from realtime.atomic import leftovers, name_anew, remove_leftovers
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 
 class StemFiles:

@@ -11,8 +11,8 @@ import pedalboard
 from plugin_bridge.control.controls import Control
 from plugin_bridge.hosting.parameters import make_control, numeric_parameters, set_parameter
 from plugin_bridge.hosting.stem_mixer import CHUNK
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 MAX_LATENCY_S = 4.0
 _STEADY_S = 0.3  # a measured latency counts once it has not grown for so long

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.controls import Control
+from realtime.arrays import Audio
 from realtime.blocks import Fifo, adapter_delay
 from realtime.errors import StemsteerError
 from realtime.separator import RESIDUAL
-from realtime.stft import Audio
 
 LEFT_OUT = ("mix", "mode", "bypass")
 """Controls that do nothing here: they choose what of a target is heard."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 Process = Callable[[Audio], Audio]
 PROBE_S, GAP_S = 0.1, 0.5  # of noise to measure by, and how long its echo is waited for

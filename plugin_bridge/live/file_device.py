@@ -16,9 +16,9 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.live.session import LiveSession
+from realtime.arrays import Audio
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 
 def play_file(

@@ -14,8 +14,8 @@ import numpy as np
 
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.live.session import LiveSession
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 LEAD_S = 0.15
 """By so much sound is made before it is due: what the way to a browser and its buffer take."""

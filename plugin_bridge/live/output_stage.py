@@ -14,7 +14,7 @@ from plugin_bridge.control.surface import Meters, Sound
 from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.hosting.stem_mixer import StemMixer
 from realtime import Separator
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 Tap = Callable[[Audio, NDArray[np.float32]], bool]
 """Called with every hop of the mixture (channels, n) and its stems (stems, channels, n).

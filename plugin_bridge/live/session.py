@@ -23,10 +23,10 @@ from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
 from plugin_bridge.hosting.stem_mixer import LEFT_OUT, StemMixer
 from plugin_bridge.live.output_stage import OutputStage
 from realtime import Separator
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
 from realtime.model import Model
 from realtime.separator import RESIDUAL
-from realtime.stft import Audio
 from realtime.threaded import ThreadedProcessor
 
 if TYPE_CHECKING:

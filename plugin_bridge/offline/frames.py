@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 BLOCK_S = 4.0
 

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.automation import Automation
 from plugin_bridge.automation.conditions import LaneConditions
 from plugin_bridge.control.instruments import FAMILIES
 from plugin_bridge.control.target import Target
+from realtime.arrays import Floats
 from realtime.conditions import Conditions
 from realtime.spec import ModelSpec
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Audio
+from realtime.arrays import Audio
 
 Pairs = Iterator[tuple[Audio, NDArray[np.float32]]]
 """Mixture (channels, n) and stems (stems, channels, n), in step with each other."""

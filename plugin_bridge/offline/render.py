@@ -32,9 +32,9 @@ from plugin_bridge.offline.presence import Pairs, within_stretches
 from plugin_bridge.offline.report import Report, StemReport
 from plugin_bridge.offline.wiener import wiener_filtered
 from realtime import Separator
+from realtime.arrays import Audio
 from realtime.model import Model
 from realtime.separator import RESIDUAL
-from realtime.stft import Audio
 
 MODES = ("isolate", "remove")
 BLOCK_S = 4.0  # long enough for the separator to work on many frames at once

@@ -17,7 +17,8 @@ from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline.frames import BLOCK_S, hann, overlapping, stereo
 from plugin_bridge.offline.peaks import Peak, find_peaks
 from plugin_bridge.offline.stokes import AZIMUTH_DEG, BEYOND, STEP_DEG, Stokes
-from realtime.stft import Audio, analyse
+from realtime.arrays import Audio
+from realtime.stft import analyse
 
 WINDOW_S, HOP_S = 0.093, 0.0465
 WINDOW_STEP = 256  # 4096 takes half the time of 4102, a prime of whose factors is 293

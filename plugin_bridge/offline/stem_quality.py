@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.offline.frames import BLOCK_S, hann, overlapping, stereo
 from plugin_bridge.offline.stokes import AZIMUTH_DEG, BEYOND, Stokes
-from realtime.stft import Audio, Spectra, analyse
+from realtime.arrays import Audio, Spectra
+from realtime.stft import analyse
 
 WINDOW_S, HOP_S = 0.093, 0.0465
 MARGIN_DEG = 4.0  # beside the opening, before it counts as leakage

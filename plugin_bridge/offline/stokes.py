@@ -18,9 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Spectra
+from realtime.arrays import Floats, Spectra
 
-Floats = NDArray[np.float32]
 STEP_DEG = 0.5
 AZIMUTH_DEG = np.arange(-45, 45 + STEP_DEG, STEP_DEG)
 BEYOND = -1

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.arrays import Audio, Spectra
 from realtime.spec import Tier, rate_factor
-from realtime.stft import Audio, Spectra, analyse, synthesise, windows
+from realtime.stft import analyse, synthesise, windows
 
 TIER = Tier(window=4096, synthesis=4096, hop=1024)
 STRETCH_S = 10.0

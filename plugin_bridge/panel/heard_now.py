@@ -15,10 +15,10 @@ import numpy as np
 from plugin_bridge.control.surface import Sound
 from plugin_bridge.files.clip import resampled
 from plugin_bridge.timbre.heard import PIECE_S, Classifier, load_classifier
+from realtime.arrays import Audio
 from realtime.blocks import read_ring, write_ring
 from realtime.encoder import OnnxEncoder, encoder_of
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 EVERY_S = 3.0
 LEAST = 0.1

@@ -43,8 +43,8 @@ from plugin_bridge.panel.player import Player, give_order
 from plugin_bridge.panel.shown import Shown, changes, controls_table, shown
 from plugin_bridge.panel.timbre_list import TimbreList
 from plugin_bridge.panel.web import make_app
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 DEFAULT_PORT = 9980
 LOOPBACK = "127.0.0.1"

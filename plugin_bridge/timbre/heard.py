@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from plugin_bridge.files.clip import resampled
 from plugin_bridge.small_files import read_small_file
 from plugin_bridge.timbre.encoders import Encoder
+from realtime.arrays import Audio, Floats
 from realtime.encoder import FOLDER, EncoderSpec
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
 from realtime.model import weights_folders
-from realtime.stft import Audio
 
-Floats = NDArray[np.float32]
 FORMAT = "stemsteer-heard-1"
 SUFFIX = ".heard.json"
 MAX_BYTES = 1 << 20

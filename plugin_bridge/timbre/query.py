@@ -13,9 +13,9 @@ from plugin_bridge.files.clip import Clip
 from plugin_bridge.timbre.encoders import Encoder
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, mean
+from realtime.arrays import Audio
 from realtime.encoder import LONGEST_S, SHORTEST_S
 from realtime.errors import StemsteerError
-from realtime.stft import Audio
 
 GOOD_S = 2.0
 """Length of a good example; the encoder hears little more in a longer one."""

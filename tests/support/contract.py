@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.stft import Audio
+from realtime.arrays import Audio
 from tests.support.signals import noise
 
 AWKWARD = (0, 1, 7, 255, 256, 257, 441, 8193)  # around a hop of 256, and a long block at last

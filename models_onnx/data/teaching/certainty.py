@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from realtime.arrays import Floats
 from realtime.sliding import hann
 from realtime.stft import analyse
 
-Floats = NDArray[np.float32]
 WINDOW, HOP = 4096, 2048
 LOOK = 22 * HOP
 """Samples that are looked at together, about a second."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.data import audiofiles
 from models_onnx.data.classes import ACCOMPANIMENT, VOICE
@@ -14,10 +13,10 @@ from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.teaching.certainty import LOOK, SURE, Look, look_at
 from plugin_bridge.offline.render import aligned_stems
 from realtime import OnnxModel, Separator, load_model
+from realtime.arrays import Floats
 from realtime.errors import StemsteerError
 from realtime.model import Model
 
-Floats = NDArray[np.float32]
 FEWEST, MOST = 4, 20  # looks in a stretch
 LEAST_WEIGHT = 0.05
 SUM_ERROR = 1e-5

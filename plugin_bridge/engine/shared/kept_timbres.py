@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_bridge.control.timbre_requests import SLOTS, Slot
 from plugin_bridge.engine.shared.messages import MAX_TIMBRES, shown_name
+from realtime.arrays import Floats
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
 from realtime.spec import ModelSpec
 
-Floats = NDArray[np.float32]
 KEEP, LISTEN = b"keep ", b"listen "
 """Begin messages: to the plugin, with the text that its project is to keep; to an audio process,
 with the seconds that it is to listen."""

@@ -22,8 +22,8 @@ from plugin_bridge.engine.shared.ring import CAPACITY, SharedRing
 from plugin_bridge.engine.worker.timbres import InstanceTimbres
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import ModelSpec, OnnxModel, Separator, StemsteerError
+from realtime.arrays import Audio
 from realtime.conditions import AZIMUTH_DEG, WIDTH_DEG, Conditions
-from realtime.stft import Audio
 
 ID = {control.name: control.id for control in CONTROLS}
 TARGET_IDS = [ID[n] for n in ("azimuth", "width", "instrument", "timbre_morph", "strength")]

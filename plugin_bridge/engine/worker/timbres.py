@@ -15,9 +15,9 @@ from plugin_bridge.control.target_timbres import TargetTimbres
 from plugin_bridge.control.timbre_requests import SLOTS, SoundCapture
 from plugin_bridge.engine.shared.heard_memory import shared_rows
 from plugin_bridge.engine.shared.kept_timbres import KEEP, LISTEN, KeptTimbres
+from realtime.arrays import Audio
 from realtime.errors import StemsteerError
 from realtime.spec import ModelSpec
-from realtime.stft import Audio
 
 
 class InstanceTimbres:
