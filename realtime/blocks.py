@@ -103,6 +103,10 @@ class FrameDelay:
     """Spectra that wait for the masks of a model that looks ahead.
 
     Equation: what comes out is what went in `frames` frames before, zeros at first.
+
+    Parameters
+    ----------
+    shape : of one frame, (channels, bins).
     """
 
     def __init__(self, frames: int, shape: tuple[int, ...]) -> None:

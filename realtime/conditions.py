@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Conditions = Mapping[str, NDArray[np.float32]]  # name -> (frames, targets, size)
 Outputs = Mapping[str, NDArray[np.float32]]  # name -> (frames, targets, ...)
 ConditionSource = Callable[[int, int], Conditions]
-"""``source(first_frame, frames)`` gives the conditions of these frames.
+"""``source(first_frame, frames)`` gives the conditions (frames, targets, size) of these frames.
 
 It must be a function of the frame alone for the output not to depend on the blocks; frame k
 belongs to the input around ``Separator.position_of(k)``.
@@ -96,7 +96,7 @@ class HeldConditions:
             self._goals[name] = goals  # replaced as a whole: a reader sees the old or the new one
 
     def goal(self, name: str) -> NDArray[np.float32]:
-        """Goals (targets, size) of a condition."""
+        """Return the goals (targets, size) of a condition."""
         return self._goals[name]
 
     def reset(self) -> None:

@@ -77,7 +77,10 @@ def checked_masks(masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool
 
 
 def are_plain(masks: NDArray[np.float32]) -> bool:
-    """Return whether masks (..., axes, bins) are finite, and too small for a gain to matter."""
+    """Return whether masks (..., axes, bins) are finite, and no gain exceeds `MAX_GAIN`.
+
+    False may also be a filter in a direction whose gain does not: that takes longer to tell.
+    """
     peak = max(float(masks.max(initial=0)), -float(masks.min(initial=0)))  # NaN if there is one
     steered = masks.shape[-2] == _STEERED_AXES
     return peak <= (MAX_GAIN / 2 if steered else MAX_GAIN)  # four times (8)² is 16²

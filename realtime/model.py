@@ -42,7 +42,11 @@ class Model(Protocol):
     def spec(self) -> ModelSpec: ...
 
     def stream(self, targets: int) -> ModelStream:
-        """Begin a stream of `targets` targets."""
+        """Begin a stream of `targets` targets, its states zeros.
+
+        For models whose tiers have no `runs`. Raises ValueError for another number of targets than
+        that of a model whose targets are fixed.
+        """
 
     def run(
         self,
@@ -61,7 +65,7 @@ class Model(Protocol):
 
 
 def weights_folders() -> list[Path]:
-    """Folders searched for models: those in STEMSTEER_MODELS, the user's, then the shipped one."""
+    """Return where models are searched: in STEMSTEER_MODELS, at the user's, then as shipped."""
     extra = os.environ.get(MODELS_VARIABLE, "")
     return [*(Path(p) for p in extra.split(os.pathsep) if p), user_models_folder(), WEIGHTS]
 
@@ -128,7 +132,7 @@ class OnnxModel:
             raise StemsteerError(f"{self.path} does not keep its spec: it {'; '.join(problems)}")
 
     def stream(self, targets: int) -> OnnxStepper:
-        """Begin a stream of `targets` targets."""
+        """See `Model.stream`."""
         fixed = len(self.spec.targets)
         if fixed and targets != fixed:
             raise ValueError(f"model {self.spec.name!r} has {fixed} targets, not {targets}")

@@ -108,7 +108,8 @@ class OnnxStepper:
             if network == BY_TIMBRE_ALONE:
                 steps = [functools.partial(self._run, group, turn) for turn in range(turns)]
                 return in_turns(steps, first, spectrum, conditions)
-            for k in range(1, min(frames, turns)):  # the graph clears those of its turn
+            # the graph itself zeroes the states of the turn that it runs
+            for k in range(1, min(frames, turns)):
                 self._alone[(first + k) % turns].clear(group)
         return self._run(group, first, spectrum, conditions)
 

@@ -44,14 +44,21 @@ class Separator:
     wait : whether to wait for a run of the model that works beside the stream, so that the output
         depends on the input alone. Real time does not: it counts `late_runs`.
 
+    Raises
+    ------
+    TypeError if `targets` is a single text. ValueError for another number of channels, a
+    `block_multiple` below 1, a sample rate out of range, a tier that the model does not have, names
+    that are not distinct or one of which is ``residual``, and for `select` with a model that has no
+    sources of its own.
+
     Attributes
     ----------
     invalid_samples : how many samples were not finite or out of range, since it was made.
     frame : the number of the next frame, which is that of frames since the stream began.
-    activity : (frames, targets), 0 to 1, of the newest frames of the output; None if the model does
-        not tell it. That of frame k is at `position_of(k)` of the input, as the masks are.
-    on_activity : told the number of a first frame and the activity of it and those after it, which
-        holds until the call returns; None: nothing is.
+    activity : (frames, targets), 0 to 1, of the newest frames of the output; None if the model
+        gives none. That of frame k is at `position_of(k)` of the input, as the masks are.
+    on_activity : called with the number of a first frame and the activity (frames, targets) of it
+        and of those after it, which holds until the call returns; None: nothing is called.
     """
 
     def __init__(
@@ -112,7 +119,7 @@ class Separator:
         return self._sliding.late_runs if self._sliding else 0
 
     def position_of(self, frame: int) -> float:
-        """Sample of the input at the centre of what frame `frame` makes of the output."""
+        """See `Tier.position_of`."""
         return self.tier.position_of(frame)
 
     def set(

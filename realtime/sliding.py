@@ -33,8 +33,8 @@ class SlidingMasks:
     A run that works beside the hops is told the conditions of the hop with which it begins, so the
     masks of a frame are told those of age + look-ahead to age + look-ahead + every − 1 hops before.
     One whose masks are needed at once may serve for seconds: where conditions change meanwhile, the
-    masks of each frame are those of its own, see `realtime.moving_masks`. The overlapping windows
-    of the frames cross over from masks to masks.
+    masks of each frame are those of its own, see `realtime.moving_masks`. The overlap of the
+    frames cross-fades between them.
 
     Parameters
     ----------

@@ -46,10 +46,10 @@ class Runs:
     every : hops between runs.
     age : hops between the newest sound that a run saw and the first frame that its masks serve;
         where it is negative they serve frames that the tier's look-ahead holds back.
-    partial : how many of the frames reach beyond the newest sound: the masks at their centres are
-        better than older ones.
-    fade : frames over which the masks of the run before go over into its own.
-    mirrored : whether partial frames see the newest sound backwards, beyond it, instead of silence.
+    partial : how many of the frames at the end reach past the newest sample. They are completed by
+        zeros or, if `mirrored`, by the sound reversed.
+    fade : frames over which the masks of the run before are cross-faded into its own.
+    mirrored : whether the partial frames are completed by the newest sound reversed.
     """
 
     frames: int
@@ -105,6 +105,7 @@ class Tier:
 
     @property
     def bins(self) -> int:
+        """Return the bins of a frame, from 0 Hz to half of the sample rate."""
         return self.window // 2 + 1
 
     @property
@@ -113,7 +114,10 @@ class Tier:
         return self.synthesis - self.hop + self.lookahead * self.hop
 
     def position_of(self, frame: int) -> float:
-        """Sample of the input at the centre of what frame `frame` makes of the output."""
+        """Return the sample of the input at the centre of what frame `frame` makes of the output.
+
+        Counted from the first sample of the stream; it may be half a sample, and negative.
+        """
         return (frame + 1 - self.lookahead) * self.hop - self.synthesis / 2
 
     def scaled(self, factor: float) -> Tier:
@@ -295,10 +299,14 @@ class ModelSpec:
 
 
 def rate_factor(rate_hz: float, model_rate_hz: float) -> float:
-    """Factor by which windows grow at `rate_hz` so that a bin keeps its width within ±9 %.
+    """Return the factor by which windows grow at `rate_hz`, so that bins are within 9 % as wide.
 
     Of the multiples of 1, 1/2, 1/4 and 1/8 the coarsest that is near enough: whole powers of two
     suit the blocks of hosts, and 48 kHz is then 44.1 kHz with bins 8.8 % wider.
+
+    Raises
+    ------
+    ValueError for a rate beyond `MIN_RATE_HZ` and `MAX_RATE_HZ`.
     """
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise ValueError(

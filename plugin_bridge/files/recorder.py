@@ -85,7 +85,8 @@ class StemRecorder:
     def put(self, mixture: Audio, stems: NDArray[np.float32]) -> bool:
         """Queue a hop: mixture (channels, n) and stems (stems, channels, n). Never wait.
 
-        Return whether it is kept; if not, the files go on with the next hop.
+        Both are float32 at the sample rate of the files. Return whether it is kept; if not, the
+        files go on with the next hop.
         """
         size = mixture.shape[1]
         if self._n_put + size - self._n_taken > self._most_queued:

@@ -46,7 +46,11 @@ def choose_tier(spec: ModelSpec, rate_hz: float, latency: int, block: int) -> st
 
     A block of the host and a hop of the model must fit beside the tier's own latency. Where they
     do in no tier, the blocks come from a host that renders, for which the plugin waits, or no
-    latency would do: a block longer than hop and latency counts as long as these then.
+    latency would do: then min(block, hop + latency of the tier) counts for the block.
+
+    Parameters
+    ----------
+    latency, block : samples at `rate_hz`, of the plugin and of the host.
 
     Raises
     ------
@@ -90,6 +94,11 @@ class RingProcessor:
     timeline : of the instance's controls.
     page : where controls are requested from outside, and meters are published.
     timbres : of the target; None: none.
+
+    Attributes
+    ----------
+    position : of the next sample that is read from the ring, as the ring counts them; −1 before
+        the first.
     """
 
     def __init__(
