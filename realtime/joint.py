@@ -65,13 +65,13 @@ class JointFilter:
         weights = competition(timbres)
         taken = (weights @ claims.reshape(frames, targets, -1)).reshape(claims.shape)
         rest = np.maximum(np.float32(1) - taken, np.float32(0))
-        places = self._places(_of_both_sides(claims), _of_both_sides(rest), spectra)
-        own = _covariances(claims, places[:, 0])
+        covariances = self._covariances(_of_both_sides(claims), _of_both_sides(rest), spectra)
+        own = _weighted(claims, covariances[:, 0])
         total = (weights @ own.reshape(frames, targets, -1)).reshape(own.shape)
-        total += _covariances(rest, places[:, 1])
+        total += _weighted(rest, covariances[:, 1])
         return _ratios(own, total)
 
-    def _places(self, claims: Floats, rest: Floats, spectra: Spectra) -> Floats:
+    def _covariances(self, claims: Floats, rest: Floats, spectra: Spectra) -> Floats:
         """Return what is known at each frame of the covariances (frames, 2, targets, 3) of what
         targets claim (frames, targets, bins), and of what is the rest for each.
         """
@@ -80,13 +80,13 @@ class JointFilter:
         across = left.real * right.real + left.imag * right.imag
         level = np.sqrt(power.sum(1, keepdims=True) + np.float32(_TINY))
         moments = np.concatenate([power, across[:, None]], 1) / level
-        heard = (1 - self._moments.keep) * (np.concatenate([claims, rest], 1) @ moments.mT)
-        places = self._moments.add(heard.reshape(len(heard), 2, -1, 3))
-        places[..., :2] += np.float32(_TINY)  # of nobody who was heard: anywhere
-        half = places[..., :2].sum(-1, keepdims=True) * np.float32(0.5)
-        places *= np.float32(1 - SPREAD) / half
-        places[..., :2] += np.float32(SPREAD)
-        return places
+        new = (1 - self._moments.keep) * (np.concatenate([claims, rest], 1) @ moments.mT)
+        covariances = self._moments.add(new.reshape(len(new), 2, -1, 3))
+        covariances[..., :2] += np.float32(_TINY)  # of what was never claimed: anywhere
+        half = covariances[..., :2].sum(-1, keepdims=True) * np.float32(0.5)
+        covariances *= np.float32(1 - SPREAD) / half
+        covariances[..., :2] += np.float32(SPREAD)
+        return covariances
 
 
 def competition(timbres: Floats) -> Floats:
@@ -101,8 +101,8 @@ def competition(timbres: Floats) -> Floats:
     length = np.sqrt(np.square(timbres).sum(-1, keepdims=True))
     unit = timbres / np.maximum(length, np.float32(_TINY))
     alike = np.maximum(unit @ unit.mT, np.float32(0))
-    told = np.minimum(length, np.float32(1)).mT
-    weights: Floats = told * (np.float32(1) - np.minimum(np.square(alike), np.float32(1)))
+    strength = np.minimum(length, np.float32(1)).mT
+    weights: Floats = strength * (np.float32(1) - np.minimum(np.square(alike), np.float32(1)))
     own = np.arange(timbres.shape[1])
     weights[:, own, own] = 1
     return weights
@@ -113,13 +113,13 @@ def _of_both_sides(claims: Floats) -> Floats:
     return claims[:, :, 0] if claims.shape[2] == 1 else claims.mean(2)
 
 
-def _covariances(claims: Floats, places: Floats) -> Floats:
+def _weighted(claims: Floats, covariances: Floats) -> Floats:
     """Return left, right and across (frames, targets, 3, bins) of claims (frames, targets, axes,
-    bins) at places (frames, targets, 3).
+    bins) with these covariances (frames, targets, 3).
     """
     left, right = claims[:, :, 0], claims[:, :, -1]
     both = left if claims.shape[2] == 1 else np.sqrt(left * right)
-    return np.stack([left, right, both], 2) * places[..., None]
+    return np.stack([left, right, both], 2) * covariances[..., None]
 
 
 def _ratios(own: Floats, total: Floats) -> Floats:

@@ -148,13 +148,13 @@ class OnnxModel:
         inputs = {"spectrum": spectrum}
         if "newest" in self._inputs:
             inputs["newest"] = np.array([newest], np.float32)
-        told = {name: np.ascontiguousarray(conditions[name]) for name in self.spec.inputs}
+        values = {name: np.ascontiguousarray(conditions[name]) for name in self.spec.inputs}
         # Target by target: all at once would take as long, and memory for each of them.
-        targets = range(max(map(len, told.values()), default=1))
+        targets = range(max(map(len, values.values()), default=1))
         try:
             masks = [
                 self._session.run(
-                    ["masks"], inputs | {name: told[name][k : k + 1] for name in told}
+                    ["masks"], inputs | {name: values[name][k : k + 1] for name in values}
                 )[0][-newest:]
                 for k in targets
             ]

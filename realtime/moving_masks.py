@@ -33,24 +33,24 @@ class MovingMasks:
     Parameters
     ----------
     ask : gives the masks (rows, axes, bins) of the stretch, told a point (size,).
-    told : the first point.
+    point : the first point.
     masks : its answer.
     """
 
-    def __init__(self, ask: Callable[[Floats], Floats], told: Floats, masks: Floats) -> None:
-        self._ask, self._told = ask, told
-        self._points, self._answers = told[None], [masks]
+    def __init__(self, ask: Callable[[Floats], Floats], point: Floats, masks: Floats) -> None:
+        self._ask, self._point = ask, point
+        self._points, self._answers = point[None], [masks]
         self._place: Place = (0, 0, 0.0)
         self._is_own = True  # whether the point that holds has an answer
 
-    def tell(self, told: Floats) -> None:
+    def tell(self, point: Floats) -> None:
         """Let a point (size,) hold from now on. Raises what `ask` raises."""
-        step, self._told = told - self._told, told
+        step, self._point = point - self._point, point
         if step.any():
-            place = self._between(told) or self._ahead(told, step)
-            self._place, self._is_own = place or self._own(told), place is None
+            place = self._between(point) or self._ahead(point, step)
+            self._place, self._is_own = place or self._own(point), place is None
         elif not self._is_own:
-            self._place, self._is_own = self._own(told), True
+            self._place, self._is_own = self._own(point), True
 
     def rows(self, first: int, end: int) -> Floats:
         """Return the masks (rows, axes, bins) of some rows at the point that holds."""
@@ -63,15 +63,15 @@ class MovingMasks:
     def _coarser(self, distance: float) -> float:
         return distance * 2.0 ** (len(self._answers) // FEW)
 
-    def _between(self, told: Floats) -> Place | None:
+    def _between(self, point: Floats) -> Place | None:
         """Return the place of a point on a line near it, None if there is none."""
         starts, goals = np.triu_indices(len(self._points))  # from an answer to itself, too
-        line, way, away = _nearest(told, self._points[starts], self._points[goals])
+        line, way, away = _nearest(point, self._points[starts], self._points[goals])
         if away <= min(FAR, self._coarser(NEAR)):
             return int(starts[line]), int(goals[line]), way
         return None
 
-    def _ahead(self, told: Floats, step: Floats) -> Place | None:
+    def _ahead(self, point: Floats, step: Floats) -> Place | None:
         """Ask about a point ahead of one that has come there by a small step.
 
         It is not beyond zeros, and no longer than a timbre. Returns None as `_between` does.
@@ -79,17 +79,17 @@ class MovingMasks:
         length, reach = float(np.linalg.norm(step)), self._coarser(AHEAD)
         if length > reach:
             return None
-        ahead = told + step * np.float32(reach / length)
-        longest = max(1.0, float(np.linalg.norm(told)))
+        ahead = point + step * np.float32(reach / length)
+        longest = max(1.0, float(np.linalg.norm(point)))
         ahead *= np.float32(min(1.0, longest / max(float(np.linalg.norm(ahead)), _TINY)))
-        self._add(ahead if ahead @ told > 0 else np.zeros_like(told))
-        return self._between(told)
+        self._add(ahead if ahead @ point > 0 else np.zeros_like(point))
+        return self._between(point)
 
-    def _own(self, told: Floats) -> Place:
+    def _own(self, point: Floats) -> Place:
         """Return the place of the answer to a point, which is asked about if it has none."""
-        own, _, away = _nearest(told, self._points, self._points)
+        own, _, away = _nearest(point, self._points, self._points)
         if not away <= min(FAR, self._coarser(SAME)):
-            own = self._add(told)
+            own = self._add(point)
         return own, own, 0.0
 
     def _add(self, point: Floats) -> int:
@@ -99,7 +99,7 @@ class MovingMasks:
         return len(self._answers) - 1
 
 
-def _nearest(told: Floats, starts: Floats, goals: Floats) -> tuple[int, float, float]:
+def _nearest(point: Floats, starts: Floats, goals: Floats) -> tuple[int, float, float]:
     """Return which of some lines comes nearest to a point, how far along it, and how far away.
 
     Parameters
@@ -108,7 +108,7 @@ def _nearest(told: Floats, starts: Floats, goals: Floats) -> tuple[int, float, f
     """
     ahead = goals - starts
     squares = np.maximum(np.square(ahead).sum(1), _TINY)
-    ways = np.clip(((told - starts) * ahead).sum(1) / squares, 0, 1)
-    away = np.linalg.norm(starts + ways[:, None] * ahead - told, axis=1)
+    ways = np.clip(((point - starts) * ahead).sum(1) / squares, 0, 1)
+    away = np.linalg.norm(starts + ways[:, None] * ahead - point, axis=1)
     nearest = int(np.argmin(away))
     return nearest, float(ways[nearest]), float(away[nearest])

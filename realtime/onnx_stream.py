@@ -49,8 +49,8 @@ class OnnxStepper:
             if i.name.startswith("state_")
         }
         alone = {name: shape for name, shape in shapes.items() if name.startswith(ALONE)}
-        self._states = _Pair({n: s for n, s in shapes.items() if n not in alone})
-        self._alone = [_Pair(alone) for _ in range(spec.alone_turns)]
+        self._states = _DoubleBufferedStates({n: s for n, s in shapes.items() if n not in alone})
+        self._alone = [_DoubleBufferedStates(alone) for _ in range(spec.alone_turns)]
         self._made = [output.name for output in session.get_outputs()]
         self._buffers: dict[tuple[int, int], _Buffers] = {}
         self._next = 0
@@ -164,8 +164,8 @@ class OnnxStepper:
 
     def reset(self) -> None:
         """Set every state to zero."""
-        for pair in (self._states, *self._alone):
-            pair.clear()
+        for states in (self._states, *self._alone):
+            states.clear()
         self._next = 0
 
     def _bind(self, frames: int, bins: int) -> _Buffers:
@@ -200,7 +200,7 @@ class OnnxStepper:
         return binding
 
 
-class _Pair:
+class _DoubleBufferedStates:
     """States twice: those of number `newest` are read, the others written."""
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:

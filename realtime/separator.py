@@ -88,9 +88,9 @@ class Separator:
         self.targets: tuple[str, ...] = names
         self.stems: tuple[str, ...] = (*names, RESIDUAL)
         hop_s = self.tier.hop / sample_rate
-        told = len(model.spec.targets) if select else len(names)
+        streamed = len(model.spec.targets) if select else len(names)
         self._sliding = SlidingMasks(model, self.tier, len(names)) if self.tier.runs else None
-        self._stepped = None if self.tier.runs else SteppedMasks(model, tier, told, hop_s)
+        self._stepped = None if self.tier.runs else SteppedMasks(model, tier, streamed, hop_s)
         self.wait = wait
         self._sizes = self._selection.conditions if self._selection else dict(model.spec.conditions)
         self._held = HeldConditions(self._sizes, len(names), hop_s)
@@ -228,13 +228,13 @@ class Separator:
         self, samples: Audio, spectra: Spectra, conditions: Conditions
     ) -> NDArray[np.float32]:
         """Run the model: masks (frames, targets or sources, axes, bins), finite and of all bins."""
-        told = {} if self._selection else conditions
+        inputs = {} if self._selection else conditions
         if self._sliding:
             self._sliding.wait = self.wait
-            masks = self._sliding.step(samples, told)
+            masks = self._sliding.step(samples, inputs)
         else:
             assert self._stepped
-            masks = self._stepped.step(spectra, told)
+            masks = self._stepped.step(spectra, inputs)
             self.activity = self._stepped.activity
         if self._selection:
             self.activity = self._selection.activity(self.activity, conditions)

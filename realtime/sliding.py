@@ -30,8 +30,8 @@ class SlidingMasks:
     the run that a frame needs, unless `wait` is False: then a run that is late is counted, the last
     masks go on, and no other begins until it has ended.
 
-    A run that works beside the hops is told the conditions of the hop with which it begins, so the
-    masks of a frame are told those of age + look-ahead to age + look-ahead + every − 1 hops before.
+    A run that works beside the hops has the conditions of the hop with which it begins, so the
+    masks of a frame have those of age + look-ahead to age + look-ahead + every − 1 hops before.
     One whose masks are needed at once may serve for seconds: where conditions change meanwhile, the
     masks of each frame are those of its own, see `realtime.moving_masks`. The overlap of the
     frames cross-fades between them.
@@ -49,7 +49,7 @@ class SlidingMasks:
         targets = len(spec.targets) or targets
         self._free = {n: np.zeros((targets, size), np.float32) for n, size in spec.inputs.items()}
         self._spectra = _StretchSpectra(tier, bins)
-        self._places = _places(tier)
+        self._frame_positions = _frame_positions(tier)
         self._stretch = self._spectra.samples
         self._sound = np.zeros((2, 2 * self._stretch + tier.hop), np.float32)
         shape = (
@@ -58,7 +58,7 @@ class SlidingMasks:
             MASK_AXES[spec.mask_axes],
             bins,
         )
-        self._dry = dry_masks(shape)
+        self._dry_masks = dry_masks(shape)
         fade = tier.runs.fade
         self._ramp = np.linspace(1, 0, fade, endpoint=False, dtype=np.float32)[:, None, None, None]
         self.late_runs = self.faults = 0
@@ -76,7 +76,7 @@ class SlidingMasks:
         self._streams += 1
         self._begun: deque[tuple[int, Future[Masks]]] = deque()
         self._serving = self._missed = -1  # runs: whose masks serve, and the last one that was late
-        self._masks = self._of_targets(self._dry, self._free)
+        self._masks = self._of_targets(self._dry_masks, self._free)
         self._before: Masks | None = None  # what the run before gives the frames that fade
 
     def step(self, samples: Audio, conditions: Conditions = NO_CONDITIONS) -> Masks:
@@ -90,14 +90,14 @@ class SlidingMasks:
             is left out is zeros.
         """
         hops = np.split(samples, samples.shape[1] // self._tier.hop, axis=1)
-        masks = np.empty((len(hops), *self._dry.shape[1:]), np.float32)
+        masks = np.empty((len(hops), *self._dry_masks.shape[1:]), np.float32)
         for k, hop in enumerate(hops):
             self._keep(hop)
-            told = self._free | {n: conditions[n][k] for n in self._free if n in conditions}
+            now = self._free | {n: conditions[n][k] for n in self._free if n in conditions}
             if (self._hop + 1) % self._runs.every == 0:
-                self._begin((self._hop + 1) // self._runs.every - 1, told)
-            elif told and self._thread is None and self._serving >= 0:
-                for target, point in zip(self._masks, _points(told), strict=True):
+                self._begin((self._hop + 1) // self._runs.every - 1, now)
+            elif now and self._thread is None and self._serving >= 0:
+                for target, point in zip(self._masks, _joined(now), strict=True):
                     target.tell(point)
             masks[k] = self._masks_of(self._hop - self._tier.lookahead)
             self._hop += 1
@@ -115,24 +115,24 @@ class SlidingMasks:
     def _newest(self) -> Audio:
         return self._sound[:, self._end - self._stretch : self._end].copy()
 
-    def _begin(self, run: int, told: Conditions) -> None:
-        told = {name: value.copy() for name, value in told.items()}  # it is the caller's
+    def _begin(self, run: int, conditions: Conditions) -> None:
+        conditions = {name: value.copy() for name, value in conditions.items()}  # the caller's
         if self._thread is None:
-            self._take(run, self._run(self._streams, run, self._newest(), told), told)
+            self._take(run, self._run(self._streams, run, self._newest(), conditions), conditions)
         elif self.wait or not self._begun or self._begun[0][0] > self._missed:
-            masks = self._thread.submit(self._run, self._streams, run, self._newest(), told)
+            masks = self._thread.submit(self._run, self._streams, run, self._newest(), conditions)
             self._begun.append((run, masks))
 
-    def _run(self, stream: int, run: int, sound: Audio, told: Conditions) -> Masks:
+    def _run(self, stream: int, run: int, sound: Audio, conditions: Conditions) -> Masks:
         """Return masks (every + fade, targets, axes, bins) that a run serves and fades."""
         self._spectrum = self._spectra.of(stream, run, sound)
-        return self._answer(told)
+        return self._answer(conditions)
 
-    def _answer(self, told: Conditions) -> Masks:
-        """Return the masks of the stretch that the last run has seen, told these conditions."""
-        first, share = self._places
+    def _answer(self, conditions: Conditions) -> Masks:
+        """Return the masks of the stretch that the last run has seen, under these conditions."""
+        first, share = self._frame_positions
         newest = self._runs.frames - int(first.min())
-        masks = self._model.run(self._spectrum, newest, told)
+        masks = self._model.run(self._spectrum, newest, conditions)
         rows = first - int(first.min())
         if not share.any():  # frames of the tier stand where those of the run do
             return masks[rows]
@@ -168,13 +168,13 @@ class SlidingMasks:
             self._missed = wanted
             self.late_runs += 1
 
-    def _take(self, run: int, masks: Masks, told: Conditions = NO_CONDITIONS) -> None:
-        """Let the masks (every + fade, targets, axes, bins) of a run, told this, serve."""
+    def _take(self, run: int, masks: Masks, conditions: Conditions = NO_CONDITIONS) -> None:
+        """Let the masks (every + fade, targets, axes, bins) of a run, under these, serve."""
         masks = self._checked(masks)
         every, fade = self._runs.every, self._runs.fade
         follows = fade > 0 and self._serving == run - 1 >= 0
         self._before = self._rows(every, every + fade) if follows else None
-        self._masks, self._serving = self._of_targets(masks, told), run
+        self._masks, self._serving = self._of_targets(masks, conditions), run
 
     def _checked(self, masks: Masks) -> Masks:
         """Return masks that can be applied; count a fault where the model gave others."""
@@ -182,13 +182,13 @@ class SlidingMasks:
         self.faults += not are_valid
         return masks
 
-    def _of_targets(self, masks: Masks, told: Conditions) -> list[MovingMasks]:
+    def _of_targets(self, masks: Masks, conditions: Conditions) -> list[MovingMasks]:
         """Return the masks (every + fade, targets, axes, bins) of a run as those of each target."""
-        points = _points(told) if told else np.zeros((masks.shape[1], 0), np.float32)
+        points = _joined(conditions) if conditions else np.zeros((masks.shape[1], 0), np.float32)
         return [MovingMasks(self._ask, point, masks[:, k]) for k, point in enumerate(points)]
 
     def _ask(self, point: Floats) -> Masks:
-        """Return the masks (every + fade, axes, bins) of the last run for one target, told this."""
+        """Return the masks (every + fade, axes, bins) of the last run for one target at a point."""
         sizes = self._model.spec.inputs
         parts = np.split(point[None], np.cumsum(list(sizes.values()))[:-1], axis=1)
         masks: Masks = self._checked(self._answer(dict(zip(sizes, parts, strict=True))))[:, 0]
@@ -238,9 +238,9 @@ class _StretchSpectra:
             part[..., : found.shape[2]] = found
 
 
-def _points(told: Conditions) -> Floats:
-    """Return all that each target is told as one point, (targets, sizes): a copy."""
-    return np.concatenate(list(told.values()), axis=1)
+def _joined(conditions: Conditions) -> Floats:
+    """Return the conditions of each target as a point, (targets, sizes): a copy."""
+    return np.concatenate(list(conditions.values()), axis=1)
 
 
 def hann(size: int) -> NDArray[np.float32]:
@@ -249,11 +249,11 @@ def hann(size: int) -> NDArray[np.float32]:
     return window.astype(np.float32)
 
 
-def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Tell where in the masks of a run each frame that it serves has its own.
+def _frame_positions(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return where in the masks of a run each frame that it serves has its own.
 
-    Returns the row before its place in time (every + fade,) and how far it is on the way to the
-    next (every + fade, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis
+    The row before its place in time (every + fade,), and how far it is on the way to the next
+    (every + fade, 1, 1, 1). The place of a frame of the tier is the centre of its synthesis
     window, that of a Hann frame its centre.
     """
     runs = tier.runs
@@ -262,6 +262,6 @@ def _places(tier: Tier) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     ends = (runs.age + np.arange(runs.every + runs.fade)) * tier.hop
     centres = ends - tier.synthesis / 2
     newest = runs.partial * runs.step - tier.window / 2
-    places = np.clip(runs.frames - 1 + (centres - newest) / runs.step, 0, runs.frames - 1)
-    first = np.floor(places).astype(np.intp)
-    return first, (places - first).astype(np.float32)[:, None, None, None]
+    positions = np.clip(runs.frames - 1 + (centres - newest) / runs.step, 0, runs.frames - 1)
+    first = np.floor(positions).astype(np.intp)
+    return first, (positions - first).astype(np.float32)[:, None, None, None]

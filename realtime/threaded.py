@@ -89,7 +89,7 @@ class ThreadedProcessor:
         self.fault = ""
         """Reason of the first fault, empty without one."""
         self._last = np.zeros((stems, separator.channels), np.float32)
-        self._dry = False
+        self._was_dry = False
         self._ramp = np.linspace(1, 0, FADE, endpoint=False, dtype=np.float32)
         self._step = np.zeros((stems, separator.channels), np.float32)
         self._n_faded = FADE  # samples of the ramp that have been played since the last step
@@ -159,10 +159,10 @@ class ThreadedProcessor:
             out[:-1] = read_ring(self._input, end - self.separator.latency, size) / (stems - 1)
         else:
             out = read_ring(self._output, end, size)
-        if late is not self._dry:
+        if late is not self._was_dry:
             self._step, self._n_faded = self._last - out[..., 0], 0
         self._smooth(out)
-        self._dry = late
+        self._was_dry = late
         self._last = out[..., -1].copy()
         self._n_blocks += 1
         self._n_late += late

@@ -57,8 +57,8 @@ def in_turns(
     found: dict[str, NDArray[np.float32]] = {}
     for start in range(min(turns, frames)):
         every = slice(start, None, turns)
-        told = {name: value[every] for name, value in conditions.items()}
-        part = steps[(first + start) % turns](np.ascontiguousarray(spectrum[every]), told)
+        own = {name: value[every] for name, value in conditions.items()}
+        part = steps[(first + start) % turns](np.ascontiguousarray(spectrum[every]), own)
         for name, array in part.items():
             if name not in found:
                 found[name] = np.empty((frames, *array.shape[1:]), np.float32)
@@ -81,7 +81,7 @@ def in_parts(
     """Step from cut to cut, so that how frames come in calls changes nothing."""
     parts: list[Outputs] = []
     for first, last in itertools.pairwise([0, *cuts, spectrum.shape[0]]):
-        told = {name: value[first:last] for name, value in conditions.items()}
-        found = step(spectrum[first:last], told)
+        own = {name: value[first:last] for name, value in conditions.items()}
+        found = step(spectrum[first:last], own)
         parts.append({name: array.copy() for name, array in found.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
