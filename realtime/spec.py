@@ -6,14 +6,11 @@ take (direction, timbre), a *target* is one sound it takes, a *state* is what it
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from realtime.json_reader import read_json
-from realtime.spec_fields import MAX_SPEC_BYTES, check_fields
+from realtime.spec_fields import check_fields, fields_of, spec_text
 
 SCHEMA = 1
 METADATA_KEY = "stemsteer"
@@ -277,17 +274,13 @@ class ModelSpec:
         return self.tier(name).scaled(rate_factor(rate_hz, self.sample_rate))
 
     def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, ensure_ascii=False)
+        """Return what an ONNX file carries under `METADATA_KEY`."""
+        return spec_text(self, SCHEMA)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read a spec. Raises ValueError that says which field is wrong."""
-        try:
-            fields = read_json(text, max_bytes=MAX_SPEC_BYTES)
-        except ValueError as error:
-            raise ValueError(f"the spec is not JSON: {error}") from error
-        if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
-            raise ValueError(f"the spec is not of schema {SCHEMA}")
+        fields = fields_of(text, SCHEMA)
         check_fields(fields)
         try:
             tiers = fields["tiers"].items()

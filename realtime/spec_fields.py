@@ -1,10 +1,20 @@
-"""What the fields of a spec may be: a model file comes from anywhere, its spec is read first."""
+"""The JSON of a spec, and what its fields may be.
+
+A model file comes from anywhere, and its spec is read first.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from realtime.json_reader import read_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_SPEC_BYTES = 4_000_000
 MIN_MODEL_RATE_HZ, MAX_MODEL_RATE_HZ = 1000, 768_000
@@ -16,6 +26,27 @@ MAX_TARGETS = 256
 _TEXT = ("name", "mask_axes", "description", "licence", "encoder")
 _MAPPINGS = ("tiers", "conditions", "training", "classes", "gains_db")
 _LONGEST_TEXT, _MOST_ENTRIES = 20_000, 4096
+
+
+def spec_text(spec: DataclassInstance, schema: int) -> str:
+    """Return the JSON of a spec, with the number of its schema."""
+    return json.dumps({"schema": schema, **dataclasses.asdict(spec)}, ensure_ascii=False)
+
+
+def fields_of(text: str, schema: int) -> dict[str, Any]:
+    """Return the fields of a spec, by name.
+
+    Raises
+    ------
+    ValueError for what is not JSON, or not of this schema.
+    """
+    try:
+        fields = read_json(text, max_bytes=MAX_SPEC_BYTES)
+    except ValueError as error:
+        raise ValueError(f"the spec is not JSON: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("schema", None) != schema:
+        raise ValueError(f"the spec is not of schema {schema}")
+    return fields
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ to the centre by the constant-power law, direct plus wide is the sound again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,24 @@ def frame_energy(audio: np.ndarray, hop: int) -> np.ndarray:
     return square.reshape(frames, hop).mean(1) / channels
 
 
+def cubic_weights(t: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the weights of the samples at −1, 0, 1 and 2 for one at t, 0 to 1.
+
+    By the cubic through the middle two with the slopes of their neighbours (Catmull & Rom, "A class
+    of local interpolating splines", 1974).
+
+    Parameters
+    ----------
+    t : an array or a tensor of any shape, that of each weight.
+    """
+    return (
+        ((-0.5 * t + 1.0) * t - 0.5) * t,
+        (1.5 * t - 2.5) * t * t + 1.0,
+        ((-1.5 * t + 2.0) * t + 0.5) * t,
+        (0.5 * t - 0.5) * t * t,
+    )
+
+
 def resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
     """Play (channels, n) at another speed by cubic (Catmull-Rom) interpolation.
 
@@ -82,15 +101,9 @@ def resample(audio: np.ndarray, samples: int, rate: float) -> np.ndarray:
     whole = position.astype(np.int64)
     t = (position - whole).astype(np.float32)
     before = np.maximum(whole - 1, 0)
-    weights = (
-        ((-0.5 * t + 1.0) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1.0,
-        ((-1.5 * t + 2.0) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    )
     taps = (before, whole, whole + 1, whole + 2)
     out = np.zeros((audio.shape[0], samples), np.float32)
-    for weight, tap in zip(weights, taps, strict=True):
+    for weight, tap in zip(cubic_weights(t), taps, strict=True):
         out += weight * audio.take(tap, axis=1)
     return out
 

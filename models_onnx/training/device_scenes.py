@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from models_onnx.data.production import STEP
 from models_onnx.data.sources import Pool
-from models_onnx.data.stems import RATE_HZ
+from models_onnx.data.stems import RATE_HZ, cubic_weights
 from models_onnx.data.variation import POINTS_HZ
 from models_onnx.training.casting import Casting
 from models_onnx.training.casts import Cast
@@ -76,14 +76,8 @@ class DeviceScenes:
         whole = whole + self._on(start)[..., None]
         ends = self._on(length)[..., None]
         begins = self._on(first)[..., None]
-        weights = (
-            ((-0.5 * t + 1.0) * t - 0.5) * t,
-            (1.5 * t - 2.5) * t * t + 1.0,
-            ((-1.5 * t + 2.0) * t + 0.5) * t,
-            (0.5 * t - 0.5) * t * t,
-        )
         out = torch.zeros(*at.shape, 2, device=self.device)
-        for shift, weight in zip((-1, 0, 1, 2), weights, strict=True):
+        for shift, weight in zip((-1, 0, 1, 2), cubic_weights(t), strict=True):
             tap = whole + shift
             inside = (tap >= 0) & (tap < ends)
             tap = torch.where(inside, tap + begins, torch.zeros_like(tap))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
-from realtime.json_reader import read_json_object
 from realtime.onnx_file import metadata_text
-from realtime.spec_fields import MAX_SPEC_BYTES
+from realtime.spec_fields import fields_of, spec_text
 
 SCHEMA = 1
 PICTURE_KEY = "stemsteer-picture"
@@ -32,16 +30,14 @@ class PictureSpec:
     credit: str = ""
 
     def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)
+        """Return what an ONNX file carries under `PICTURE_KEY`."""
+        return spec_text(self, SCHEMA)
 
     @classmethod
     def from_json(cls, text: str) -> PictureSpec:
         """Read a spec. Raises ValueError if it is none."""
         try:
-            fields = read_json_object(text, max_bytes=MAX_SPEC_BYTES)
-            if fields.pop("schema", None) != SCHEMA:
-                raise ValueError(f"the spec is not of schema {SCHEMA}")
-            spec = cls(**fields)
+            spec = cls(**fields_of(text, SCHEMA))
         except TypeError as error:
             raise ValueError(f"the spec lacks a field or has one too many: {error}") from error
         if not isinstance(spec.size, int) or not 32 <= spec.size <= 1024:
