@@ -24,7 +24,7 @@ from plugin_bridge.control.target_conditions import known_instruments
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from plugin_bridge.files.targets import write_targets
-from plugin_bridge.model_library import PREFERRED, choose_model
+from plugin_bridge.model_choice import PREFERRED, choose_model
 from plugin_bridge.offline.render import RenderSettings, Report, render
 from plugin_bridge.offline.scan import scan
 from plugin_bridge.offline.scan_plot import plot

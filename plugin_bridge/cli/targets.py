@@ -194,7 +194,7 @@ def chosen(
     from plugin_bridge.control.target import ANYWHERE, Target
     from plugin_bridge.control.target_conditions import has_own_sources
     from plugin_bridge.files.targets import read_targets
-    from plugin_bridge.model_library import choose_model
+    from plugin_bridge.model_choice import choose_model
 
     wanted.check(sounds)
     meanings, names, timbre = sounds.needed(lanes)

@@ -131,7 +131,8 @@ def _formats() -> Check:
 
 
 def _models() -> Check:
-    from plugin_bridge.model_library import PREFERRED, found_models
+    from plugin_bridge.model_choice import PREFERRED
+    from plugin_bridge.model_library import found_models
 
     found = found_models()
     usable = sorted(one.path.stem for one in found if one.spec)

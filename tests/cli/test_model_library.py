@@ -5,9 +5,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from plugin_bridge import model_library
+from plugin_bridge import model_choice
 from plugin_bridge.cli.app import app
-from plugin_bridge.model_library import choose_model
+from plugin_bridge.model_choice import choose_model
 from realtime.errors import StemsteerError
 from tests.support import signals
 from tests.support.models import LIVE, source_model, timbre_model
@@ -64,8 +64,8 @@ def test_render_says_where_no_model_gains_anything_on_an_instrument(folder):
 
 def test_no_model_is_loaded_but_the_one_that_is_taken(folder, monkeypatch):
     loaded = []
-    load = model_library.load_model
-    monkeypatch.setattr(model_library, "load_model", lambda path: loaded.append(path) or load(path))
+    load = model_choice.load_model
+    monkeypatch.setattr(model_choice, "load_model", lambda path: loaded.append(path) or load(path))
     for name, gain_db in (("better", 6.0), ("best", 9.0), ("good", 4.0)):
         gains = {"live": {"vocals": gain_db}}
         source_model(folder / f"{name}.onnx", {"vocals": 0.5}, gains_db=gains)

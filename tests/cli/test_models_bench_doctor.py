@@ -14,7 +14,8 @@ from onnx import TensorProto, helper
 
 from plugin_bridge.diagnostics import doctor
 from plugin_bridge.diagnostics import model_speed as bench
-from plugin_bridge.model_library import PREFERRED, choose_model, found_models
+from plugin_bridge.model_choice import PREFERRED, choose_model
+from plugin_bridge.model_library import found_models
 from realtime import StemsteerError, find_model, load_model
 from realtime.model import MODELS_VARIABLE, WEIGHTS
 from realtime.spec import METADATA_KEY
@@ -127,7 +128,7 @@ def test_the_preferred_model_that_has_the_tier_is_taken():
 
 
 def test_without_any_preferred_model_one_is_told_where_they_were_looked_for(monkeypatch):
-    monkeypatch.setattr("plugin_bridge.model_library.PREFERRED", ("nought",))
+    monkeypatch.setattr("plugin_bridge.model_choice.PREFERRED", ("nought",))
     with pytest.raises(StemsteerError, match="expected one of nought in"):
         choose_model(None, "live")
 

@@ -9,7 +9,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from plugin_bridge.cli import app as cli
-from plugin_bridge.model_library import choose_model
+from plugin_bridge.model_choice import choose_model
 from plugin_bridge.picture import recognise as pictures
 from realtime.model import WEIGHTS
 from tests.support.rendering import noise_song, render_song
