@@ -14,31 +14,25 @@ from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
-from models_onnx.export.separators import (
-    OneMixture,
-    OneStream,
-    export,
-    with_directions_alone,
-    with_timbres_alone,
-)
+from models_onnx.export.separators import export, with_directions_alone, with_timbres_alone
+from models_onnx.export.streams import stream_of
 from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
-from models_onnx.networks.band_split import BandSplit
 from models_onnx.networks.encoders.listen import LISTEN
 from models_onnx.networks.panorama import SPEC as PANORAMA
 from models_onnx.networks.panorama import Panorama
 from models_onnx.networks.registry import NETWORKS, restore
-from models_onnx.networks.spain.network import SpainXumx
-from models_onnx.networks.steer.network import Steer
-from models_onnx.networks.timbre import TimbreSpace, TimbreSteer
-from models_onnx.networks.timbre_bands import TimbreBands
-from models_onnx.networks.timbre_live import TimbreLive, TimbreLiveStream
+from models_onnx.networks.timbre import TimbreSpace
 from models_onnx.networks.timbre_unet import TimbreUNet
-from models_onnx.networks.unet.stream import GATES, Stream
+from models_onnx.networks.unet.stream import GATES
 from models_onnx.networks.unet.system import LICENCE, UNetSystem
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS, OnnxModel
+from realtime.spec import ModelSpec
+
+OWN_NAMES = ("unet", "timbre-unet", "timbre-live", "timbre-bands")
+"""Networks whose file is called by the name in the spec; that of others by the network's."""
 
 
 def main(
@@ -90,48 +84,38 @@ def main(
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
     if gate not in GATES:
         raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
-    stem = (
-        spec.name
-        if model in ("unet", "timbre-unet", "timbre-live", "timbre-bands")
-        else f"{model}-{spec.trained_tier}"
-    )
+    stem = spec.name if model in OWN_NAMES else f"{model}-{spec.trained_tier}"
     out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)
+    encoders = out.parent / FOLDER
     if isinstance(network, TimbreSpace):
-        # the licence of the encoder is that of the network that it was trained with
-        encoder = encoder_spec(network.listen, network.names().shape[-1], LICENCE)
-        export_encoder(network.listen, encoder, out.parent / FOLDER / f"{LISTEN}.onnx", force=force)
-        spec = with_classes(spec, encoder, network.names(), CLASSES)
+        spec = _with_encoder(network, spec, encoders, force=force)
     if by_direction is not None:
         spec = with_directions_alone(spec, OnnxModel(by_direction).spec)
     if by_timbre is not None:
         spec = with_timbres_alone(spec, OnnxModel(by_timbre).spec)
-    if isinstance(network, TimbreSteer):
-        network = network.steer
-    elif isinstance(network, TimbreLive):
-        network = TimbreLiveStream(network)
-    elif isinstance(network, TimbreBands):
-        network = network.bands
-    elif isinstance(network, UNetSystem):
-        spec, network = unet_stream(network, spec, out.parent / FOLDER, gate=gate, force=force)
     if isinstance(network, TimbreUNet):
         print(export_timbre_unet(network, spec, out))
         return
-    assert isinstance(network, Steer | SpainXumx | Stream | TimbreLiveStream | BandSplit)
-    if isinstance(network, SpainXumx):  # it separates sources of its own, all at once
-        stream = network.streaming()
-    elif isinstance(network, Steer):
-        stream = OneMixture(network, list(spec.conditions))
-    else:
-        stream = OneStream(network, list(spec.conditions))
+    if isinstance(network, UNetSystem):
+        spec, network = unet_stream(network, spec, encoders, gate=gate, force=force)
+    stream, states = stream_of(network, list(spec.conditions))
     print(
         export(
             stream,
             spec,
             out,
-            states=network.states(),
+            states=states,
             by_direction=by_direction,
             by_timbre=by_timbre,
             eight_bits=eight_bits,
         )
     )
+
+
+def _with_encoder(network: TimbreSpace, spec: ModelSpec, folder: Path, *, force: bool) -> ModelSpec:
+    """Export the encoder of a network into a folder; return the spec that names it."""
+    # the licence of the encoder is that of the network that it was trained with
+    encoder = encoder_spec(network.listen, network.names().shape[-1], LICENCE)
+    export_encoder(network.listen, encoder, folder / f"{LISTEN}.onnx", force=force)
+    return with_classes(spec, encoder, network.names(), CLASSES)
