@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,25 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import warn
-from plugin_bridge.cli.keys import HELP as KEYS_HELP
-from plugin_bridge.cli.keys import KeyActions, single_keys
-from plugin_bridge.cli.live_display import (
-    print_devices,
-    print_midi_inputs,
-    report_session,
-    table,
-)
+from plugin_bridge.cli.live_again import render_command
+from plugin_bridge.cli.live_card import play_card
+from plugin_bridge.cli.live_display import print_devices, print_midi_inputs, report_session
 from plugin_bridge.cli.options import Force, ListenOptions
 from plugin_bridge.cli.osc import ended_by_interrupt
 from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
-from plugin_bridge.cli.sounds import PlayedSoundOptions, SoundOptions, timbres_of
+from plugin_bridge.cli.sounds import PlayedSoundOptions, timbres_of
 from plugin_bridge.cli.targets import TargetOptions, chosen
 from plugin_bridge.control.actions import ACTIONS
 
 if TYPE_CHECKING:
     from plugin_bridge.control.servers import ServerSettings
-    from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live.session import LiveSession, LiveSettings
     from realtime.model import Model
 
@@ -138,6 +130,7 @@ def live(
     from plugin_bridge.control.timbre_requests import Request
     from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.live import audio_device
+    from plugin_bridge.live.file_device import play_file
     from plugin_bridge.live.session import LiveSettings
 
     if card.devices:
@@ -175,8 +168,19 @@ def live(
                 session.surface.requests.put(Request(target.name, "learn", (learn_s,)))
         if midi.midi is not None:
             stack.enter_context(_midi_input(session, midi.midi, midi.midi_map))
-        again = _again(files.record, model, tier, wanted, sounds) if files.record else ""
-        _run(session, settings, card, files, reader, seconds, again)
+        again = render_command(files.record, model, tier, wanted, sounds) if files.record else ""
+        with _reported(session, files.record, again), session:
+            if reader:
+                play_file(
+                    session,
+                    reader,
+                    files.output_file,
+                    block=card.block,
+                    seconds=seconds,
+                    force=files.force,
+                )
+            else:
+                play_card(session, card.card, settings, seconds)
     if session.processor.counters.faults:
         raise typer.Exit(1)
 
@@ -188,28 +192,6 @@ def _session(model: Model, settings: LiveSettings, files: FileOptions) -> LiveSe
     if files.output_file and files.input_file:
         check_output_file(files.output_file, files.input_file, files.force)
     return session
-
-
-def _again(
-    folder: Path, model: Model, tier: str, wanted: TargetOptions, sounds: SoundOptions
-) -> str:
-    """Return the command that makes what is recorded again: the lanes, and what is not in them."""
-    from plugin_bridge.files.recorder import INPUT, LANES_FILE
-
-    words: list[object] = ["stemsteer", "render", folder / f"{INPUT}.wav"]
-    words += ["--automation", folder / LANES_FILE, "--tier", tier]
-    words += ["--model", wanted.model or model.spec.name]
-    for option, values in {
-        "--targets": [wanted.targets] if wanted.targets else None,
-        "--azimuth": wanted.azimuths,
-        "--instrument": sounds.words,
-        "--picture": sounds.pictures,
-        "--like": sounds.like,
-        "--unlike": sounds.unlike,
-        "--chain": wanted.chain,
-    }.items():
-        words += [word for value in values or () for word in (option, value)]
-    return shlex.join([*map(str, words), *(["--all"] if sounds.all_sources else [])])
 
 
 @contextlib.contextmanager
@@ -237,69 +219,20 @@ def _servers(
         yield
 
 
-def _run(
-    session: LiveSession,
-    settings: LiveSettings,
-    card: CardOptions,
-    files: FileOptions,
-    reader: AudioReader | None,
-    seconds: float | None,
-    again: str,
-) -> None:
-    """Play until the file, the time or the user ends it; then say how it went."""
-    from plugin_bridge.live.file_device import play_file
+@contextlib.contextmanager
+def _reported(session: LiveSession, record: Path | None, again: str) -> Iterator[None]:
+    """Say at the end of a session, which may be an interrupt by the user, how it went.
 
+    Parameters
+    ----------
+    again : the command that makes what is recorded again.
+    """
     try:
-        with session:
-            if reader:
-                play_file(
-                    session,
-                    reader,
-                    files.output_file,
-                    block=card.block,
-                    seconds=seconds,
-                    force=files.force,
-                )
-            else:
-                _play_card(session, card.card, settings, seconds)
+        yield
     except KeyboardInterrupt:
         pass  # that is how a session ends
     finally:
-        report_session(session, files.record, again)
-
-
-def _play_card(
-    session: LiveSession, card: str | int | None, settings: LiveSettings, seconds: float | None
-) -> None:
-    from rich.console import Console
-    from rich.live import Live as Display
-
-    from plugin_bridge.live import audio_device
-    from realtime.errors import StemsteerError
-
-    with audio_device.stream(session.process, card, settings.sample_rate, settings.block) as (
-        card_s,
-        flags,
-    ):
-        total_ms = 1000 * (session.latency_s + card_s)
-        typer.echo(
-            f"latency {total_ms:.1f} ms: engine {1000 * session.latency_s:.1f}, "
-            f"sound card {1000 * card_s:.1f}; Ctrl-C ends",
-            err=True,
-        )
-        console = Console(stderr=True)
-        until_s = time.monotonic() + (seconds if seconds is not None else 1e9)
-        keys = KeyActions(session.surface)
-        with single_keys() as terminal, Display(console=console, transient=True) as display:
-            if terminal is not None:
-                typer.echo(KEYS_HELP, err=True)
-            while time.monotonic() < until_s:
-                if words := flags.ended():
-                    raise StemsteerError(words)
-                keys.attend(terminal)
-                if console.is_terminal:
-                    display.update(table(session, flags))
-                time.sleep(0.1)
+        report_session(session, record, again)
 
 
 @contextlib.contextmanager
