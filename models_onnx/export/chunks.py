@@ -1,4 +1,7 @@
-"""Published networks as ONNX files that run over stretches of a stream."""
+"""Published networks as ONNX files that run over stretches of a stream.
+
+No command exports them, since none is trained; tests hold by it that they would run live.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 Shapes are those of the papers: magnitudes (B, channels, bins, frames). Where a paper does not say a
 size, that of system 4 is taken. None of these is trained here; the small ones in `network.py` are.
+
+No command builds or exports these networks. Tests do, to hold that their sizes are those of the
+papers and that they run in a stream. Of this module other networks take `Modulation` alone.
 """
 
 from __future__ import annotations
