@@ -21,7 +21,8 @@ from plugin_bridge.control.sound_history import shown_samples
 from plugin_bridge.control.surface import Facts, MemorySurface, Sound
 from plugin_bridge.control.target_conditions import facts_of
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.panel.server import PICTURES_HZ, PanelOptions
+from plugin_bridge.panel.pace import PICTURES_HZ
+from plugin_bridge.panel.server import PanelOptions
 from realtime import Separator, load_model
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -31,6 +31,7 @@ from plugin_bridge.panel.examples import Examples
 from plugin_bridge.panel.heard_now import HeardNow
 from plugin_bridge.panel.hub import Hub, Item, Record
 from plugin_bridge.panel.listening import WebServer, listen, uvicorn_config
+from plugin_bridge.panel.pace import Pace
 from plugin_bridge.panel.performance import Performance
 from plugin_bridge.panel.picture import (
     FLOOR_DB,
@@ -48,16 +49,12 @@ from realtime.errors import StemsteerError
 
 DEFAULT_PORT = 9980
 LOOPBACK = "127.0.0.1"
-PICTURES_HZ, STILL_HZ = 30.0, 10.0
-"""Looks at the surface while something sounds or moves, and after a second in which nothing did."""
 LEAST_TOKEN = 8  # characters
 TOKEN = re.compile(r"[A-Za-z0-9._~-]*")
 """What an address carries behind its # without being changed (RFC 3986, unreserved characters)."""
 START_S, STOP_S = 10.0, 3.0
 METERS_EVERY = 3
 """Pictures from one look at meters, and all else that nobody moves, to the next."""
-ANSWER_S, EARLY_S = 0.02, 0.5 / PICTURES_HZ
-"""What comes from another process may be so much late, then what is known is told; or early."""
 FIXED = {
     "controls": controls_table(),
     "bands_hz": band_edges_hz(),
@@ -147,8 +144,8 @@ def _own_address(everywhere: str) -> str:
 class PanelServer:
     """Shows a surface to browsers and moves it for them.
 
-    `attend` does all that concerns the surface: it applies what browsers have moved, and at
-    `PICTURES_HZ` looks at it and tells what has changed. The web server's thread only carries that.
+    `attend` does all that concerns the surface: it applies what browsers have moved, and at its
+    `Pace` looks at it and tells what has changed. The web server's thread only carries that.
     """
 
     name = "panel"
@@ -169,7 +166,7 @@ class PanelServer:
         self._server = WebServer(uvicorn_config(app))
         self._thread = threading.Thread(target=self._run, name="stemsteer-web", daemon=True)
         self._told: Shown = {}
-        self._next_s, self._is_remote, self._n_told, self._n_still = 0.0, False, 0, 0
+        self._pace, self._n_told = Pace(), 0
         self._drawn: dict[str, int] = {}  # position of the last picture of an instance
         self._heard, self._library = HeardNow(), TimbreList()
         self._makers: dict[str, PictureMaker] = {}
@@ -188,7 +185,7 @@ class PanelServer:
         """Return the time until the next picture; infinite while nobody looks."""
         if self._is_idle():
             return math.inf
-        return self._next_s + (ANSWER_S if self._is_remote else 0.0) - time.monotonic()
+        return self._pace.due_in_s(time.monotonic())
 
     def attend(self) -> None:
         """Apply what has been moved, and tell what has changed."""
@@ -197,19 +194,13 @@ class PanelServer:
             self._is_rung = False  # before the inbox is read: what comes after it rings again
         while not self._hub.inbox.empty():
             self._take(self._hub.inbox.get_nowait())
-            self._n_still = 0
+            self._pace.saw(is_news=True)
         now_s = time.monotonic()
-        if self._is_idle() or now_s < self._next_s - EARLY_S:
+        if self._is_idle() or not self._pace.is_due(now_s):
             return
         wanted = self._hub.wanted & set(self._surface.instances)
-        period_s = 1 / (PICTURES_HZ if self._n_still < PICTURES_HZ else STILL_HZ)
-        if not self._surface.refresh(wanted, period_s):
-            self._is_remote = True
-            if now_s < self._next_s + ANSWER_S:
-                return
-        # what is late is left out; another process has its own pace
-        self._next_s = now_s + period_s if self._is_remote else max(self._next_s + period_s, now_s)
-        self._tell(wanted)
+        if self._pace.looks(self._surface.refresh(wanted, self._pace.period_s), now_s):
+            self._tell(wanted)
 
     def hear(self, sound: Audio) -> None:
         """Let browsers hear a block (2, n); from any thread."""
@@ -277,7 +268,7 @@ class PanelServer:
         everything = json.dumps({**FIXED, **now}) if needs_all else ""
         text = json.dumps(news) if news else ""
         pictures = {i: p for i in wanted if (p := self._picture(i))}
-        self._n_still = 0 if news or pictures else self._n_still + 1
+        self._pace.saw(is_news=bool(news or pictures))
         if not (news or everything or pictures):
             return
         assert self._loop is not None
