@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -75,17 +75,25 @@ def check(task: Judge, network: nn.Module, batches: Sequence[TimbreBatch]) -> di
     """
     gains: dict[str, list[float]] = defaultdict(list)
     for batch in batches:
-        found = task.judged(network, batch)
-        for s, q in torch.cartesian_prod(*map(torch.arange, found.counts.shape)).tolist():
-            kind, asked = KINDS[int(batch.kinds[s, q])], int(batch.asked[s, q])
-            if kind == "absent":
-                gains[kind].append(found.level_db[s, q].item())
-            elif found.counts[s, q]:
-                gain_db = found.gain_db[s, q].item()
-                gains[kind].append(gain_db)
-                if kind == "name" and CLASSES[asked] in SHOWN:
-                    gains[CLASSES[asked]].append(gain_db)
+        for name, gain_db in _gains_db(batch, task.judged(network, batch)):
+            gains[name].append(gain_db)
     means = {k: sum(v) / len(v) for k, v in gains.items()}
     if "absent" in gains:
         means["absent"] = torch.tensor(gains["absent"]).median().item()
     return {f"valid_{kind}": value for kind, value in sorted(means.items())}
+
+
+def _gains_db(batch: TimbreBatch, found: Judged) -> Iterator[tuple[str, float]]:
+    """Yield each gain, or the level where the class is absent, with what it counts for.
+
+    That is the kind of its question, and for a name the class as well.
+    """
+    for s, q in torch.cartesian_prod(*map(torch.arange, found.counts.shape)).tolist():
+        kind, asked = KINDS[int(batch.kinds[s, q])], CLASSES[int(batch.asked[s, q])]
+        if kind == "absent":
+            yield kind, found.level_db[s, q].item()
+        elif found.counts[s, q]:
+            gain_db = found.gain_db[s, q].item()
+            yield kind, gain_db
+            if kind == "name" and asked in SHOWN:
+                yield asked, gain_db

@@ -77,16 +77,24 @@ def begin_with_narrower(network: TimbreLive, given: Mapping[str, Tensor]) -> Non
             elif learned.shape == weight.shape:
                 weight.copy_(learned)
             else:
-                axes = list(zip(learned.shape, weight.shape, strict=True))
-                if any(old > new for old, new in axes):
-                    raise checkpoints.CheckpointError(
-                        f"{name} is {tuple(learned.shape)}, more than {tuple(weight.shape)}: take "
-                        "a configuration that is as wide"
-                    )
-                at = [_places(name, k, *sizes, spectrum) for k, sizes in enumerate(axes[:2])]
-                weight[at[0]] = 0
-                weight[at[0] if len(at) == 1 else (at[0][:, None], at[1])] = learned
+                _put_narrower(name, weight, learned, spectrum)
     network.load_state_dict(own)
+
+
+def _put_narrower(name: str, weight: Tensor, learned: Tensor, spectrum: int) -> None:
+    """Put a weight of a narrower network where its channels are in the wider one.
+
+    Raises CheckpointError if it is of a wider one.
+    """
+    axes = list(zip(learned.shape, weight.shape, strict=True))
+    if any(old > new for old, new in axes):
+        raise checkpoints.CheckpointError(
+            f"{name} is {tuple(learned.shape)}, more than {tuple(weight.shape)}: take "
+            "a configuration that is as wide"
+        )
+    at = [_places(name, k, *sizes, spectrum) for k, sizes in enumerate(axes[:2])]
+    weight[at[0]] = 0
+    weight[at[0] if len(at) == 1 else (at[0][:, None], at[1])] = learned
 
 
 def _places(name: str, axis: int, old: int, new: int, spectrum: int) -> Tensor:

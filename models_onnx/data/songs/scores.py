@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -158,27 +158,39 @@ def read_parts(path: Path) -> dict[tuple[int, int], list[Note]]:
         file = mido.MidiFile(path, clip=True)
     except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
         raise StemsteerError(f"cannot read {path}: {error!r}; remove it from the index") from error
-    ticks, seconds = _tempo_map(file)
+    tempo_map = _tempo_map(file)
     parts: dict[tuple[int, int], list[Note]] = {}
     for number, track in enumerate(file.tracks):
-        now, programs = 0, dict[int, int]()
-        held: dict[tuple[int, int], tuple[float, int, int]] = {}  # start_s, velocity, program
-        for message in track:
-            now += message.time
-            if message.type == "program_change":
-                programs[message.channel] = message.program
-            elif message.type in ("note_on", "note_off"):
-                key = message.channel, message.note
-                at_s = float(np.interp(now, ticks, seconds))
-                if key in held:
-                    start_s, velocity, program = held.pop(key)
-                    note = Note(start_s, max(at_s, start_s + 0.03), message.note, velocity)
-                    parts.setdefault((number, program), []).append(note)
-                if message.type == "note_on" and message.velocity:
-                    drum = message.channel == DRUM_CHANNEL
-                    program = DRUM_KIT if drum else programs.get(message.channel, 0)
-                    held[key] = at_s, message.velocity, program
+        for program, note in _notes_of(track, *tempo_map):
+            parts.setdefault((number, program), []).append(note)
     return parts
+
+
+def _notes_of(
+    track: mido.MidiTrack, ticks: Sequence[float], seconds: Sequence[float]
+) -> Iterator[tuple[int, Note]]:
+    """Yield the notes of a track with their programs, in the order of their ends.
+
+    Parameters
+    ----------
+    ticks, seconds : of `_tempo_map`.
+    """
+    now, programs = 0, dict[int, int]()
+    held: dict[tuple[int, int], tuple[float, int, int]] = {}  # start_s, velocity, program
+    for message in track:
+        now += message.time
+        if message.type == "program_change":
+            programs[message.channel] = message.program
+        elif message.type in ("note_on", "note_off"):
+            key = message.channel, message.note
+            at_s = float(np.interp(now, ticks, seconds))
+            if key in held:
+                start_s, velocity, program = held.pop(key)
+                yield program, Note(start_s, max(at_s, start_s + 0.03), message.note, velocity)
+            if message.type == "note_on" and message.velocity:
+                drum = message.channel == DRUM_CHANNEL
+                program = DRUM_KIT if drum else programs.get(message.channel, 0)
+                held[key] = at_s, message.velocity, program
 
 
 def _tempo_map(file: mido.MidiFile) -> tuple[list[float], list[float]]:

@@ -116,6 +116,22 @@ def _project(content: bytes) -> Element:
 def _parameters(structure: Element) -> dict[str, _Parameter]:
     """Return the parameters that lanes move, by id."""
     found: dict[str, _Parameter] = {}
+    for target, pan, device in _targets(structure):
+        if pan is not None:
+            _add(found, pan, (target, "azimuth"))
+        for parameter in device.findall("Parameters/*") if device is not None else ():
+            title = parameter.get("name", "").partition(" (")[0].strip().casefold()
+            for control in REMOTE_CONTROLS.values():
+                if title == control.title.casefold():
+                    _add(found, parameter, (target, control.name))
+    return found
+
+
+def _targets(structure: Element) -> Iterator[tuple[str, Element | None, Element | None]]:
+    """Yield the name of each target, the pan that moves it and its device.
+
+    A track is a target for each Stemsteer on it, of which the first has its pan, or for its pan.
+    """
     taken: set[str] = set()
     for number, track in enumerate(structure.iter("Track"), 1):
         channel = track.find("Channel")
@@ -125,15 +141,7 @@ def _parameters(structure: Element) -> dict[str, _Parameter]:
         for index, device in enumerate(devices or [None]):
             target = usable_name(track.get("name", ""), taken, f"track_{number}")
             taken.add(name_key(target))
-            pan = channel.find("Pan") if index == 0 else None
-            if pan is not None:
-                _add(found, pan, (target, "azimuth"))
-            for parameter in device.findall("Parameters/*") if device is not None else ():
-                title = parameter.get("name", "").partition(" (")[0].strip().casefold()
-                for control in REMOTE_CONTROLS.values():
-                    if title == control.title.casefold():
-                        _add(found, parameter, (target, control.name))
-    return found
+            yield target, channel.find("Pan") if index == 0 else None, device
 
 
 def _is_ours(device: Element) -> bool:
