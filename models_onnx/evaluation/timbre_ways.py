@@ -87,20 +87,12 @@ def questions(
         unlike = [_heard(encoder, c) for c in others]
         for called in ways:
             way, off_deg = off.get(called, (called, 0.0))
-            where, timbre, against = FREE, nothing, nothing
+            where = FREE
             if way in ("direction", "both"):
                 side = 1 if k % 2 else -1  # to the left or to the right by turns
                 where = (float(directions_off([direction_deg], off_deg, [side])[0]), WIDTH_DEG)
-            if way in ("name", TOGETHER, "both"):
-                timbre = names.get(name, nothing)
-            elif way == "query":
-                timbre = _mean(clips[:1])
-            elif way.startswith("few"):
-                timbre = _mean(clips)
-            elif way == "true":
-                timbre = _mean([_heard(encoder, scene.images[k])])
-            if way.endswith("against"):
-                against = _mean(unlike)
+            timbre = _timbre(way, names.get(name, nothing), clips, encoder, scene.images[k])
+            against = _mean(unlike) if way.endswith("against") else nothing
             told = way == "direction" or np.any(timbre)
             if told and (np.any(against) or not way.endswith("against")):
                 asked.append(Question(called, k, name, where, timbre, against))
@@ -109,6 +101,32 @@ def questions(
             if name in names and name not in scene.classes:
                 asked.append(Question("name", -1, name, FREE, names[name], nothing))
     return asked
+
+
+def _timbre(
+    way: str,
+    named: Floats,
+    clips: Sequence[Floats | None],
+    encoder: OnnxEncoder | None,
+    image: Floats,
+) -> Floats:
+    """Return the timbre that a way of asking tells of a class; zeros if it tells none.
+
+    Parameters
+    ----------
+    named : the timbre of the class.
+    clips : those of its examples.
+    image : of the source itself in the scene (2, samples).
+    """
+    if way in ("name", TOGETHER, "both"):
+        return named
+    if way == "query":
+        return _mean(clips[:1])
+    if way.startswith("few"):
+        return _mean(clips)
+    if way == "true":
+        return _mean([_heard(encoder, image)])
+    return np.zeros_like(named)
 
 
 def again(

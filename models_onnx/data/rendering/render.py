@@ -6,11 +6,11 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -65,13 +65,7 @@ def render(
     if min(kinds) < 0 or abs(sum(kinds) - 1) > 1e-6:
         raise StemsteerError(f"the chances of songs are {kinds}, expected to sum to 1")
     out.mkdir(parents=True, exist_ok=True)
-    index = out / INDEX
-    done = entries(index, whole_lines(index))
-    if any("seed" not in entry for entry in done):
-        raise StemsteerError(f"{out} has songs taken out of finished mixes: give another --out")
-    if any((entry["seed"] >= HELD_OUT_SEED) != held_out for entry in done):
-        kind = "training" if held_out else "held-out"
-        raise StemsteerError(f"{out} has {kind} songs, which must not mix: give another --out")
+    done = _songs_in(out, held_out)
     held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
     base = first_seed + (HELD_OUT_SEED if held_out else 0)
     seeds = _missing_seeds(base, {entry["seed"] for entry in done})
@@ -82,12 +76,12 @@ def render(
     for font in fonts:
         _ = font.path  # what is not installed is said here, not by every worker
     try:
-        with _pool(workers, fonts, recordings, written, kinds) as pool, index.open("a") as lines:
+        with (
+            _pool(workers, fonts, recordings, written, kinds) as pool,
+            (out / INDEX).open("a") as lines,
+        ):
             for entry in pool.imap(partial(_write_song, out), seeds):
-                os.replace(out / (entry["file"] + PART), out / entry["file"])
-                lines.write(json.dumps(entry) + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
+                _enter(entry, out, lines)
                 held += entry["samples"] / RATE_HZ / 3600
                 yield held
                 if held >= hours:
@@ -95,6 +89,29 @@ def render(
     finally:  # songs that were begun ahead
         for left in out.glob(f"*{PART}"):
             left.unlink()
+
+
+def _songs_in(out: Path, held_out: bool) -> list[dict[str, Any]]:
+    """Return the entries of the songs that a folder has.
+
+    Raises StemsteerError if songs like these must not be among them.
+    """
+    index = out / INDEX
+    done = entries(index, whole_lines(index))
+    if any("seed" not in entry for entry in done):
+        raise StemsteerError(f"{out} has songs taken out of finished mixes: give another --out")
+    if any((entry["seed"] >= HELD_OUT_SEED) != held_out for entry in done):
+        kind = "training" if held_out else "held-out"
+        raise StemsteerError(f"{out} has {kind} songs, which must not mix: give another --out")
+    return done
+
+
+def _enter(entry: Mapping[str, Any], out: Path, lines: TextIO) -> None:
+    """Give a song that is written its name, then enter it in the index."""
+    os.replace(out / (entry["file"] + PART), out / entry["file"])
+    lines.write(json.dumps(entry) + "\n")
+    lines.flush()
+    os.fsync(lines.fileno())
 
 
 def _pool(workers: int, *about: object) -> Pool:
