@@ -1,9 +1,9 @@
 """The streaming engine: separate targets from a stream of blocks. Needs numpy and onnxruntime only.
 
-In reading order: `separator` (the main path) and what it calls, `blocks`, `stft`, `conditions`,
-`masks`, `joint` and `selection`; `model` and `spec`, what a model is, and `onnx_stream`, how it
-runs, with `turns` and `sliding` where it does not run frame by frame; `threaded`, the same on a
-thread of its own.
+In reading order: `separator` (the main path) and what it calls, `arrays`, `blocks`, `stft`,
+`conditions`, `masks`, and `estimates` with `joint` and `selection`; `model` and `spec`, what a
+model is; `stepped` and `sliding`, how it runs frame by frame and over stretches, on `onnx_stream`,
+`turns` and `two_answers`; `threaded`, the same on a thread of its own.
 """
 
 from realtime.errors import StemsteerError
