@@ -17,6 +17,8 @@ MAX_TIME_S = 1e9
 """Thirty years, before and after the beginning: there a double is exact to 0.1 µs."""
 MAX_VALUE = 1e9
 """Of no control or plugin is a value further from 0; areas and rises of all lanes are finite."""
+ROUNDING = 1e-8
+"""Of the largest value of a lane, a mean below it is rounding: up to 100 h it is smaller."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Lane:
             moving = np.array([shape != "step" for shape in shapes[:-1]], np.bool_)
             self._rises[:-1] = np.diff(values) * moving
             self._smooth[:-1] = [shape == "smooth" for shape in shapes[:-1]]
+        self._rounding = ROUNDING * float(np.abs(values).max())
         areas = self._lengths * (values + self._rises / 2)  # both curves halve their box
         self._areas = np.cumsum(areas) - areas
 
@@ -104,11 +107,14 @@ class Lane:
 
         A mean turns a jump into a ramp without lag or memory: being a function of time alone, it
         is the same in whatever blocks it is asked for. With no length it is the value itself.
+        A stretch that ends where the curve leaves 0 has a mean of exactly 0, since a model may
+        ask whether there is anything; so has one in which positive and negative cancel.
         """
         start = np.asarray(start_s, np.float64)
         if length_s == 0 or self._times.size == 1:
             return self.at(start)
-        return (self._area(start + length_s) - self._area(start)) / length_s
+        means = (self._area(start + length_s) - self._area(start)) / length_s
+        return np.where(np.abs(means) < self._rounding, 0.0, means)
 
     def shares(self, start_s: ArrayLike, length_s: float) -> dict[float, Times]:
         """Return for each value of a lane of steps the share of each stretch that it has.

@@ -25,6 +25,7 @@ from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.automation.move_recorder import MoveRecorder
 from plugin_bridge.cli import app as cli
+from plugin_bridge.control.controls import control
 from plugin_bridge.control.servers import running
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.packets import encode
@@ -74,6 +75,31 @@ def test_a_recorded_performance_renders_as_it_sounded(noise, tmp_path):
     assert np.abs(live - offline).max() <= 1e-6
     untouched, _ = stream(CURVE, [], noise)
     assert np.abs(live - untouched).max() > 0.01
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000, 96_000])
+@pytest.mark.parametrize(("name", "value"), [("instrument", 8.0), ("strength", 1.0)])
+def test_a_recorded_move_acts_on_no_frame_before_the_one_that_it_acted_on(
+    rate_hz, name, value, tmp_path
+):
+    """A share of 1e-15 would count: it is not 0, and a model may ask whether there is a timbre."""
+    tier = load_model("panorama").spec.tier_at("live", rate_hz)
+    frame_s = tier.hop / rate_hz
+    smoothing_s = control(name).smoothing_s
+    for frame in range(9, 100_009, 97):
+        lanes = LiveLanes(Automation(), ["guitar"], {"guitar": {name: 0.0}}, frame_s)
+        time_s = tier.position_of(frame) / rate_hz
+        lanes.set_value("guitar", name, value)
+        lanes.commit_moves(time_s)
+        recorded = LaneConditions(lanes, ["guitar"], tier, rate_hz)
+        times_s = (tier.position_of(frame - 1) + tier.hop * np.arange(12.0)) / rate_hz
+        if name == "instrument":
+            share = recorded.instrument_shares("guitar", times_s)[:, int(value)]
+        else:
+            share = recorded.values("guitar", name, times_s)
+        assert share[0] == 0, frame
+        assert share[1] == pytest.approx(frame_s / smoothing_s, rel=1e-4)
+        assert share[-1] == pytest.approx(1)
 
 
 def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise):
