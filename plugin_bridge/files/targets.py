@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ from realtime.errors import StemsteerError
 from realtime.json_reader import read_json
 
 MAX_BYTES = 4_000_000
+READ = ("name", "azimuth_deg", "width_deg", "instrument", "strength", "morph", "like", "unlike",
+        "stretches_s")  # fmt: skip
+ALSO_WRITTEN = ("spread_deg", "level_db", "sure")
+"""Fields that `scan` adds for who reads the file; nothing is done with them."""
 
 
 def read_targets(path: str | os.PathLike[str]) -> list[Target]:
@@ -26,7 +31,7 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
     Fields are those of `Target`: azimuth_deg and width_deg, which may be left out beside an
     instrument or an example, since the sound may then be anywhere; instrument, a word or a list
     of them; like and unlike, examples; strength and morph; stretches_s, pairs of start and end
-    outside of which it is silent. Other fields are left aside.
+    outside of which it is silent. What else `scan` writes, `ALSO_WRITTEN`, is left aside.
 
     Raises
     ------
@@ -81,6 +86,11 @@ def _target(path: str | os.PathLike[str], number: int, entry: object) -> Target:
 
 
 def _parsed(fields: dict[str, Any]) -> Target:
+    for field in fields:
+        if field not in (*READ, *ALSO_WRITTEN):
+            near = difflib.get_close_matches(field, READ, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(READ)}"
+            raise ValueError(f"{field!r:.80} is none of its fields; {hint}")
     meanings = [resolve(word) for word in _words(fields, "instrument")]
     like, unlike = _words(fields, "like"), _words(fields, "unlike")
     azimuth_deg, width_deg = ANYWHERE
@@ -104,6 +114,11 @@ def _parsed(fields: dict[str, Any]) -> Target:
 def _stretches(fields: dict[str, Any]) -> tuple[tuple[float, float], ...]:
     """Return the stretches of a target. Raises ValueError if they are not pairs of numbers."""
     given = fields.get("stretches_s", [])
+    if given == [] and "stretches_s" in fields:
+        raise ValueError(
+            "stretches_s is empty: leave the field out to take the whole song, or the target out "
+            "if it never sounds"
+        )
     pairs = given if isinstance(given, list) else [given]
     if not all(isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in pairs):
         raise ValueError(f"stretches_s is {given!r:.80}, expected pairs as [[12.5, 20], [60, 75]]")

@@ -49,3 +49,24 @@ def test_as_many_targets_as_a_model_may_have_are_taken_and_no_more(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps(entries))
     with pytest.raises(StemsteerError, match="there are 257 targets, expected at most 256"):
         read_targets(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"wdith_deg": 60}, "target 1: 'wdith_deg' is none of its fields; did you mean width_deg"),
+        ({"stretch_s": [[1, 2]]}, "did you mean stretches_s"),
+        ({"colour": "red"}, "'colour' is none of its fields; there are name, azimuth_deg"),
+        ({"stretches_s": []}, "stretches_s is empty: leave the field out to take the whole song"),
+    ],
+)
+def test_a_field_that_would_say_nothing_is_refused(tmp_path, wrong, words):
+    (tmp_path / "t.json").write_text(json.dumps([{"name": "a", "azimuth_deg": -30, **wrong}]))
+    with pytest.raises(StemsteerError, match=words):
+        read_targets(tmp_path / "t.json")
+
+
+def test_what_scan_writes_beside_the_target_is_left_aside(tmp_path):
+    entry = {"name": "a", "azimuth_deg": -30, "spread_deg": 3, "level_db": -20, "sure": 0.9}
+    (tmp_path / "t.json").write_text(json.dumps([entry]))
+    assert read_targets(tmp_path / "t.json") == [Target("a", -30)]
