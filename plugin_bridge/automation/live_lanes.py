@@ -9,8 +9,8 @@ from plugin_bridge.automation.automation import Automation, Key
 from plugin_bridge.automation.lane import Lane, Point
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.actions import ACTIONS, Action
-from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import INPUTS_BY_NAME, Facts, Meters, Sound
+from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.surface import Facts, Meters, Sound
 from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector
 from plugin_bridge.control.timbres_live import LiveTimbres
 
@@ -61,7 +61,7 @@ class LiveLanes:
     ) -> None:
         self.instances = tuple(instances)
         self._automation, self._rest, self._frame_s = automation, rest, frame_s
-        self._inputs = {n: row for n, row in INPUTS_BY_NAME.items() if n not in left_out}
+        self._inputs = {n: row for n, row in REMOTE_CONTROLS.items() if n not in left_out}
         self._parameters, self._meters, self._log = parameters or {}, meters, log
         self._sound, self._facts = sound, facts or {}
         self._timbres = timbres or LiveTimbres(())

@@ -12,14 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from plugin_bridge.control.actions import Action
-from plugin_bridge.control.controls import BY_NAME, INPUTS, Control
+from plugin_bridge.control.controls import BY_NAME, REMOTE_CONTROLS, Control
 from plugin_bridge.control.timbre_requests import RequestQueue, Slot, TimbreChange, Vector
 from realtime.arrays import Audio
 
 Move = tuple[str, str, float]  # instance, control, value
 Meters = Mapping[str, Sequence[float]]
 Facts = Mapping[str, str]
-INPUTS_BY_NAME = {control.name: control for control in INPUTS}
 _NOT_IN_ADDRESS = re.compile(r"[\s#*,/?\[\]{}]|[^\x21-\x7e]")
 
 
@@ -149,7 +148,7 @@ class MemorySurface(WithoutTimbres):
         self._values: dict[tuple[str, str], float] = {}
 
     def controls(self, instance: str) -> Mapping[str, Control]:
-        return INPUTS_BY_NAME
+        return REMOTE_CONTROLS
 
     def value(self, instance: str, name: str) -> float:
         return self._values.get((instance, name), BY_NAME[name].default)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plugin_bridge.control.controls import Control
-from plugin_bridge.control.surface import INPUTS_BY_NAME, ControlSurface
+from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.surface import ControlSurface
 
 DECIMALS = {"level_target": 1, "level_residual": 1, "activity": 2, "load": 2}
 """Digits of meters that are worth a message; others are whole numbers."""
@@ -18,7 +18,7 @@ Table = dict[str, dict[str, Any]]
 
 def controls_table() -> Table:
     """Return the table of controls as the page needs it."""
-    return {name: _row(control) for name, control in INPUTS_BY_NAME.items()}
+    return {name: _row(control) for name, control in REMOTE_CONTROLS.items()}
 
 
 def shown(surface: ControlSurface, before: Shown | None = None) -> Shown:
@@ -71,7 +71,7 @@ def _row(control: Control) -> dict[str, Any]:
 
 
 def _values(surface: ControlSurface, instance: str) -> dict[str, float]:
-    names = [name for name in surface.controls(instance) if name in INPUTS_BY_NAME]
+    names = [name for name in surface.controls(instance) if name in REMOTE_CONTROLS]
     return {name: round(surface.value(instance, name), 3) for name in names}
 
 

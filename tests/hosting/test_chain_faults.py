@@ -12,7 +12,7 @@ import soundfile
 from plugin_bridge.automation import Automation, Lane, Point
 from plugin_bridge.automation.automation import ALL
 from plugin_bridge.automation.formats.midi import ControllerMap
-from plugin_bridge.control.surface import INPUTS_BY_NAME as CONTROLS
+from plugin_bridge.control.controls import REMOTE_CONTROLS as CONTROLS
 from plugin_bridge.hosting import parameters
 from plugin_bridge.hosting.chain_file import read_chain
 from plugin_bridge.hosting.stem_mixer import StemMixer

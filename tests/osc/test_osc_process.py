@@ -19,6 +19,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from typer.testing import CliRunner
 
 from plugin_bridge.cli.app import app
+from plugin_bridge.control.controls import REMOTE_CONTROLS
 from plugin_bridge.control.server_process import ServerProcess
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.diagnostics.osc_load import BLOCK, RATE_HZ, bench_osc, delays_ms
@@ -88,7 +89,7 @@ def test_what_moves_here_is_shown_there(rig):
         ear.sendto(encode("/stemsteer/subscribe", (60.0,)), ("127.0.0.1", port))
         heard = {}
         deadline = time.monotonic() + 60
-        while heard.get("/stemsteer/guitar/gain") != (-7,) or len(heard) < 12:
+        while heard.get("/stemsteer/guitar/gain") != (-7,) or len(heard) <= len(REMOTE_CONTROLS):
             heard |= {m.address: m.arguments for m in decode(ear.recv(65_536))}
             assert time.monotonic() < deadline, heard
         assert heard["/stemsteer/guitar/level_target"] == (-12,)

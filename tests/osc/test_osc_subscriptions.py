@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugin_bridge.control.controls import INPUTS
+from plugin_bridge.control.controls import REMOTE_CONTROLS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer, subscriptions
 from plugin_bridge.osc.oscquery import QueryServer, host_info
@@ -33,7 +33,7 @@ def test_a_subscriber_hears_values_when_they_move_and_meters(monkeypatch):
     with rig:
         rig.send("/stemsteer/subscribe", 60.0)
         heard = {}
-        while len(heard) < len(INPUTS) + 2:
+        while len(heard) < len(REMOTE_CONTROLS) + 2:
             heard |= {m.address: m.arguments for m in decode(rig.socket.recv(65_536))}
         assert heard["/stemsteer/guitar/width"] == (20,)
         assert heard["/stemsteer/guitar/level_target"] == (-12,)
@@ -82,7 +82,7 @@ def test_news_that_a_busy_socket_refuses_is_told_the_next_time():
     time.sleep(0.001)
     subscriptions.send(busy)
     told = [m.address for packet in busy.sent for m in decode(packet)]
-    assert len(told) == len(set(told)) == 20 * (len(INPUTS) + 2)
+    assert len(told) == len(set(told)) == 20 * (len(REMOTE_CONTROLS) + 2)
 
 
 def test_one_subscriber_too_many_is_refused_and_said(rig):
@@ -117,7 +117,7 @@ def test_a_subscriber_with_a_tiny_rate_is_told_every_ten_seconds(rig):
 
 def test_values_and_answers_are_floats_before_anything_has_moved(rig):
     rig.send("/stemsteer/get", "/stemsteer/guitar/*")
-    for _ in INPUTS:
+    for _ in REMOTE_CONTROLS:
         assert b",f\0\0" in rig.socket.recv(1000)
     rig.send("/stemsteer/subscribe", 60.0)
     for message in decode(rig.socket.recv(65_536)):
@@ -136,7 +136,7 @@ def test_oscquery_describes_every_control_and_where_to_send(rig):
         assert info["OSC_IP"] == "127.0.0.1"
         _, whole = fetch(query.port, "/")
         guitar = whole["CONTENTS"]["stemsteer"]["CONTENTS"]["guitar"]["CONTENTS"]
-        assert list(guitar) == [*(control.name for control in INPUTS), "morph"]
+        assert list(guitar) == [*REMOTE_CONTROLS, "morph"]
         azimuth = guitar["azimuth"]
         assert azimuth["RANGE"] == [{"MIN": -45, "MAX": 45}]
         assert (azimuth["TYPE"], azimuth["ACCESS"]) == ("f", 3)

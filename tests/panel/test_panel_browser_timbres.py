@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from plugin_bridge.control.controls import REMOTE_CONTROLS
 from plugin_bridge.control.servers import running
-from plugin_bridge.control.surface import INPUTS_BY_NAME
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.observer import EngineObserver
 from plugin_bridge.panel.server import PanelOptions
@@ -45,7 +45,8 @@ def test_an_instrument_that_the_model_does_not_know_is_told_and_another_one_is_r
 ):
     server, surface = panel
     page = open_page(server)
-    surface.set_value("guitar", "instrument", INPUTS_BY_NAME["instrument"].choices.index("flute"))
+    instrument = REMOTE_CONTROLS["instrument"]
+    surface.set_value("guitar", "instrument", instrument.choices.index("flute"))
     words = page.get_by_text("This model does not know the instrument flute: it takes any.")
     words.wait_for()
     choices = page.get_by_role("radiogroup", name="Instrument").get_by_role("radio")
