@@ -22,6 +22,7 @@ class Counters:
     malformed: int = 0
     unknown_type: int = 0
     flooded: int = 0
+    muted: int = 0
     too_costly: int = 0
     unknown_address: int = 0
     wrong_type: int = 0

@@ -204,6 +204,9 @@ class RateLimiter:
             sender.mute_s = min(2 * sender.mute_s, LONGEST_MUTE_S) if again else MUTE_S
             sender.muted_until_s = self._muted[address] = now_s + sender.mute_s
             sender.bucket.units, sender.bucket.filled_s = 0.0, sender.muted_until_s
+            words = f"{address[0]} sends far too much and is not listened to for"
+            lost = "what it sends until then is lost, the last of an address too"
+            self._counters.count_fault("muted", f"{words} {sender.mute_s:g} s: {lost}")
 
     def _hold_back(self, address: Address, sender: _Sender, packet: bytes) -> None:
         key = _key(packet)

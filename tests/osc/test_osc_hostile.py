@@ -173,8 +173,9 @@ def test_large_packets_take_more_of_the_rate():
 
 
 def test_a_very_loud_sender_is_muted_for_longer_each_time_and_then_heard_again():
-    now_s = 0.0
-    limiter = RateLimiter(AllowList([]), Counters(), clock=lambda: now_s)
+    now_s, told = 0.0, []
+    counters = Counters(report=told.append)
+    limiter = RateLimiter(AllowList([]), counters, clock=lambda: now_s)
     packet = encode("/a", (1.0,))
     muted_s = []
     for _ in range(3):
@@ -185,6 +186,8 @@ def test_a_very_loud_sender_is_muted_for_longer_each_time_and_then_heard_again()
             now_s += 0.01
         muted_s.append(now_s - began_s)
     assert muted_s == pytest.approx([1, 2, 4], abs=0.02)
+    assert counters.muted == 3
+    assert f"{FLOOD[0]} sends far too much and is not listened to for 1 s: what it" in told[1]
     now_s += 10
     assert limiter.admit(packet, FLOOD) == packet
 
