@@ -25,7 +25,8 @@ _PREFIX = r"/adm(?:/prog/\d{1,6})?(?:/config)?"
 _OBJECT = re.compile(rf"{_PREFIX}/obj/(?P<object>[^/]+)(?:/(?P<what>[^/]+))?")
 _OTHER = re.compile(rf"{_PREFIX}/(?P<kind>lis|env|bed|template|label)/.+")
 _LISTENER = {**dict.fromkeys(("x", "y", "z", "yaw", "pitch", "roll"), 1), "xyz": 3, "ypr": 3}
-_NUMBERS = re.compile(r"[\[{](\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)[\]}]")
+_NUMBERS = re.compile(r"(?!\[\d*\])[\[{](\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)[\]}]")
+"""A list of numbers; digits alone in brackets, as ``[12]``, are those of OSC: one of them."""
 _FIXED = {"elev": 0.0, "dist": 1.0, "y": 1.0, "z": 0.0, "dref": 1.0, "dmax": 1.0}
 _UNUSED = ("cartesian", "absdistance", "refdistance", "chan", "active", "depth", "height", "h", "d")
 _KNOWN = ("azim", "x", "w", "gain", "mute", "name", "aed", "xy", "xyz", *_FIXED, *_UNUSED)

@@ -1,17 +1,19 @@
 """The addresses under /stemsteer: which message moves or asks what.
 
 An instance is called by its name, with an underscore for what an address cannot hold, or by its
-number from 1. Patterns of OSC 1.0 (``* ? [a-c] {one,other}``) move all that they match.
+number from 1. Patterns of OSC 1.0 (``* ? [a-c] {one,other}``) move all that they match; numbers
+are matched by those of digits alone.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from plugin_bridge.control.actions import Action
-from plugin_bridge.control.controls import ALIASES, Control
+from plugin_bridge.control.controls import ALIASES, HOST_ONLY, METERS, Control
 from plugin_bridge.control.surface import ControlSurface, Move, osc_name
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.osc.counters import Counters
@@ -21,6 +23,10 @@ ROOT = "stemsteer"
 Reply = tuple[str, tuple[float | int | str, ...]]
 MATCHES_PER_UNIT, MOVES_PER_UNIT, REPLIES_PER_UNIT = 8, 4, 4
 MOST_NAMED = 8
+MOST_LISTED = 16  # names of controls in a sentence
+_NUMERIC = re.compile(r"(?:\d|\[\d(?:-?\d)*\]|\{\d+(?:,\d+)*\})+")
+"""A number, or a pattern of digits alone: by ``*`` and ``?`` names are meant."""
+_METERS = frozenset(meter.name for meter in METERS)
 MAX_UNITS = 256.0
 """Work, in the units of `rate_limit`, after which the rest of a packet is left out."""
 
@@ -51,14 +57,26 @@ class Namespace:
         """
         found, asked = list(self._controls(address)), list(self._actions(address))
         if not found and not asked:
-            self.counters.count_fault("unknown_address", f"no control at {address}{self._hint()}")
+            self._count_unknown(f"no control at {address}", address)
         for instance, action in asked:
             self._ask(instance, action, arguments, is_own)
         for instance, control, norm in found:
             self._set(address, instance, control, norm, arguments)
 
-    def _hint(self) -> str:
-        """Return which instances there are, for a message that means none of their controls."""
+    def _count_unknown(self, words: str, address: str) -> None:
+        """Count an address that means nothing, and tell what there is instead."""
+        self.counters.count_fault("unknown_address", words + self._hint(address))
+
+    def _hint(self, address: str) -> str:
+        """Return what there is instead of a control that there is not."""
+        name = address.rpartition("/")[2]
+        if name in HOST_ONLY:
+            return f"; only the plugin's host sets {name}"
+        if name in _METERS:
+            return "; it is a meter, which is sent to subscribers"
+        for instance, _ in self._instances(address):
+            own = [*self.surface.controls(instance), *self.surface.actions(instance)]
+            return f"; {osc_name(instance)} has {', '.join(own[:MOST_LISTED])}"
         names = [osc_name(name) for name in self.surface.instances[:MOST_NAMED]]
         return (
             f"; here there is {', '.join(names) or 'nothing yet'}: names are given by --targets "
@@ -66,18 +84,27 @@ class Namespace:
         )
 
     def get(self, address: str) -> list[Reply]:
-        """Return the values of the controls that an address matches."""
+        """Return the values of the controls that an address matches, and what examples are.
+
+        An address that has no value is counted.
+        """
         replies: list[Reply] = [
             (address_of(instance, control.name), (self.value(instance, control, norm),))
             for instance, control, norm in self._controls(address)
         ]
         replies += [
-            (address_of(instance, action.name), (words,))
+            (address_of(instance, action.name), (self._example(instance, action.name),))
             for instance, action in self._actions(address)
-            if (words := self.surface.timbres(instance).get(action.name)) is not None
+            if action.is_text
         ]
+        if not replies:
+            self._count_unknown(f"/{ROOT}/get: no value at {address}", address)
         self.units += len(replies) / REPLIES_PER_UNIT
         return replies
+
+    def _example(self, instance: str, name: str) -> str:
+        """Return what an example is, in words; an empty text if there is none."""
+        return self.surface.timbres(instance).get(name, "")
 
     def names(self) -> list[Reply]:
         """Return the instances, numbered from 1."""
@@ -166,8 +193,10 @@ class Namespace:
         instance_part, _, name_part = rest.partition("/")
         if not (name_part and self.matches(root, ROOT)):
             return
+        is_numeric = _NUMERIC.fullmatch(instance_part) is not None
         for number, instance in enumerate(self.surface.instances, 1):
-            if self.matches(instance_part, osc_name(instance)) or instance_part == str(number):
+            by_name = self.matches(instance_part, osc_name(instance))
+            if by_name or (is_numeric and self.matches(instance_part, str(number))):
                 yield instance, name_part
 
     def matches(self, pattern: str, name: str) -> bool:

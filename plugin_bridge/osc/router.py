@@ -57,12 +57,22 @@ class Router:
         elif verb == "list":
             self._reply(self.namespace.names(), sender)
         elif verb == "get":
-            wanted = str(arguments[0]) if arguments else f"/{ROOT}/*/*"
-            self._reply(self.namespace.get(wanted), sender)
+            self._get(message, sender)
         elif verb in ("subscribe", "unsubscribe"):
             self._subscribe(verb, message, sender)
         else:
             self.namespace.set(address, arguments, is_own=is_loopback(sender[0]))
+
+    def _get(self, message: Message, sender: Address) -> None:
+        wanted = message.arguments or (f"/{ROOT}/*/*",)
+        if len(wanted) == 1 and isinstance(wanted[0], str):
+            self._reply(self.namespace.get(wanted[0]), sender)
+        else:
+            self._count_wrong(message, "one address or nothing")
+
+    def _count_wrong(self, message: Message, expected: str) -> None:
+        words = f"{message.address}: it has {list(message.arguments)!r}, expected {expected}"
+        self._counters.count_fault("wrong_type", words)
 
     def _apply_dialect(self, message: Message, sender: Address) -> None:
         address = message.address
@@ -84,6 +94,9 @@ class Router:
 
     def _subscribe(self, verb: str, message: Message, sender: Address) -> None:
         numbers = [n for n in message.arguments if isinstance(n, (int, float))]
+        if len(numbers) < len(message.arguments) or len(numbers) > 2:
+            self._count_wrong(message, "a rate in Hz and a port at most")
+            return
         rate_hz = numbers[0] if numbers else DEFAULT_HZ
         port = numbers[1] if len(numbers) > 1 else sender[1]
         count_fault = self._counters.count_fault

@@ -35,6 +35,7 @@ def moves(address, *arguments, names=("guitar", "bass", "drums")):
         ("/adm/obj/[2-3]/x", (-1.0,), [(n, "azimuth", -45) for n in ("bass", "drums")]),
         ("/adm/obj/[1,3]/x", (0.0,), [(n, "azimuth", 0) for n in ("guitar", "drums")]),
         ("/adm/obj/{1,2}/gain", (1.0,), [(n, "gain", 0) for n in ("guitar", "bass")]),
+        ("/adm/obj/[12]/x", (0.0,), [(n, "azimuth", 0) for n in ("guitar", "bass")]),
         ("/adm/obj/[1-12]/y", (0.5,), []),
         ("/adm/obj/1/elev", (10.0,), []),
         ("/adm/obj/1/dmax", (10.0,), []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import time
@@ -10,7 +11,7 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.udp_client import SimpleUDPClient
 
-from plugin_bridge.control.controls import INPUTS
+from plugin_bridge.control.controls import REMOTE_CONTROLS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.packets import encode, encode_bundle
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.realtime
 
 def test_python_osc_moves_every_control_in_its_own_unit(rig):
     client = SimpleUDPClient("127.0.0.1", rig.server.port)
-    for control in INPUTS:
+    for control in REMOTE_CONTROLS.values():
         client.send_message(f"/stemsteer/guitar{control.address}", control.from_norm(0.75))
         assert rig.value(name=control.name) == pytest.approx(control.from_norm(0.75), abs=1e-5)
 
@@ -188,3 +189,63 @@ def test_a_host_open_to_others_needs_the_names_of_who_may_send():
     OscServer(MemorySurface(["a"]), host="0.0.0.0", port=0, allowed=["192.168.1.0/24"]).stop()
     with pytest.raises(ValueError, match="does not appear to be"):
         OscServer(MemorySurface(["a"]), port=0, allowed=["my phone"])
+
+
+@pytest.mark.parametrize("pattern", ["[12]", "{1,2}", "[1-2]", "{2,1}"])
+def test_a_pattern_of_digits_matches_the_numbers_of_instances(rig, pattern):
+    rig.send(f"/stemsteer/{pattern}/gain", -3.0)
+    assert rig.value("guitar", "gain") == rig.value("lead vocals", "gain") == -3
+
+
+@pytest.mark.parametrize("pattern", ["?", "*1", "[!g]", "[1", "{1", "{1,a}"])
+def test_any_other_pattern_matches_names_alone(rig, pattern):
+    rig.send(f"/stemsteer/{pattern}/gain", -3.0)
+    assert rig.value("guitar", "gain") == rig.value("lead vocals", "gain") == 0
+
+
+@pytest.mark.parametrize("name", ["latency_mode", "offline"])
+def test_what_only_a_host_can_set_is_refused(rig, name):
+    rig.send(f"/stemsteer/guitar/{name}", 1024)
+    rig.send("/stemsteer/get", f"/stemsteer/guitar/{name}")
+    rig.settle()
+    assert rig.server.counters.unknown_address == 2
+    assert rig.reports[0].startswith(
+        f"no control at /stemsteer/guitar/{name}; only the plugin's host sets {name} ("
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("/stemsteer/guitar/azimut", "guitar has azimuth, width, instrument, "),
+        ("/stemsteer/nobody/azimuth", "here there is guitar, lead_vocals: names are given"),
+        ("/stemsteer/guitar/load", "it is a meter, which is sent to subscribers"),
+        ("/stemsteer/guitar/learn", "guitar has azimuth"),
+        ("/stemsteer/*/wid", "guitar has azimuth"),
+    ],
+)
+def test_what_is_asked_for_and_has_no_value_is_counted_and_told(rig, wanted, words):
+    rig.send("/stemsteer/get", wanted)
+    rig.settle()
+    assert rig.server.counters.unknown_address == 1
+    assert rig.reports[0].startswith(f"/stemsteer/get: no value at {wanted}; {words}")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (("/stemsteer/get", "/stemsteer/1/gain", "/stemsteer/2/gain"), "expected one address"),
+        (("/stemsteer/get", 5), "/stemsteer/get: it has [5], expected one address or nothing"),
+        (("/stemsteer/subscribe", "x"), "it has ['x'], expected a rate in Hz and a port at most"),
+        (("/stemsteer/subscribe", 10, "x"), "expected a rate in Hz and a port at most"),
+        (("/stemsteer/unsubscribe", 10, 9000, 1), "expected a rate in Hz and a port at most"),
+    ],
+)
+def test_arguments_that_get_and_subscribe_do_not_know_are_told_and_nothing_done(
+    rig, message, words
+):
+    rig.send(*message)
+    rig.settle()
+    assert rig.server.counters.wrong_type == 1
+    assert words in rig.reports[0]
+    assert rig.server.router.subscriptions.due_in_s() == math.inf

@@ -50,6 +50,9 @@ def test_examples_and_learning_are_asked_of_the_instances_that_an_address_matche
     assert rig.ask("/stemsteer/get", "/stemsteer/guitar/like") == (
         "/stemsteer/guitar/like", ["solo.wav@1-3"],
     )  # fmt: skip
+    assert rig.ask("/stemsteer/get", "/stemsteer/guitar/unlike") == (
+        "/stemsteer/guitar/unlike", [""],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
