@@ -81,6 +81,36 @@ def test_wheel_numbers_and_keys_move_it_too(panel, open_page):
     until(lambda: surface.value("guitar", "width") == 23)
 
 
+@pytest.mark.parametrize(
+    ("typed", "value"), [("1,5", 1.5), ("-12,5", -12.5), ("\N{MINUS SIGN}3", -3), (" 7 ", 7)]
+)
+def test_a_number_is_taken_as_people_write_it(panel, open_page, typed, value):
+    server, surface = panel
+    number = open_page(server).get_by_label("Azimuth", exact=True)
+    number.press("Control+a")
+    number.press_sequentially(typed)
+    number.press("Enter")
+    until(lambda: surface.value("guitar", "azimuth") == value, f"{typed} is {value}")
+    until(lambda: number.input_value() == f"{value:g}", "it is shown")
+
+
+@pytest.mark.parametrize("typed", ["1,2,3", "1.000,5", "left", "1e", ""])
+def test_what_is_no_number_moves_nothing(panel, open_page, typed):
+    server, surface = panel
+    page = open_page(server)
+    number = page.get_by_label("Azimuth", exact=True)
+    number.press("Control+a")
+    number.press_sequentially(typed)
+    number.press("Enter")
+    number.blur()
+    until(lambda: number.input_value() == "0", "it is shown as it was")
+    number.press("ArrowUp")
+    until(lambda: surface.value("guitar", "azimuth") == 1, "arrows count")
+    number.press("ArrowDown")
+    number.press("ArrowDown")
+    until(lambda: surface.value("guitar", "azimuth") == -1, "arrows count")
+
+
 def test_keys_choose_what_is_heard_and_undo_takes_back(panel, open_page):
     server, surface = panel
     page = open_page(server)

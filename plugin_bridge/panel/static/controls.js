@@ -17,6 +17,13 @@ const HEARD = {
   mixture: { bypass: 1 },
 };
 
+// What is typed, NaN if it is no number. A field of the type "number" drops a decimal comma in
+// some languages, so that 1,5 becomes 15.
+function numberOf(text) {
+  const written = text.trim().replace(",", ".").replace("\u2212", "-");
+  return written === "" ? NaN : Number(written);
+}
+
 export class Controls {
   #rows = [];
   #known = "-";
@@ -90,20 +97,21 @@ export class Controls {
       row.dataset.control = name;
       const id = `number-${name}`;
       row.innerHTML = `<label></label><input type="range"><span class="typed"><input
-        type="number" inputmode="decimal"><span aria-hidden="true"></span></span>`;
+        type="text" role="spinbutton" inputmode="decimal" autocomplete="off"><span aria-hidden="true"></span></span>`;
       const [label, range, , number, sign] = row.querySelectorAll("label,input,span");
       label.textContent = title.replace("Timbre ", "");
       label.htmlFor = number.id = id;
       sign.textContent = unit;
-      for (const input of [range, number]) {
-        Object.assign(input, { min: low * scale, max: high * scale, step: input === range ? step : "any" });
-      }
+      const [min, max] = [low * scale, high * scale];
+      Object.assign(range, { min, max, step });
+      Object.assign(number, { ariaValueMin: min, ariaValueMax: max });
       range.setAttribute("aria-label", `${title}, slider`);
       range.addEventListener("input", () => this.undo.set({ [name]: range.value / scale }, name));
       // `typedFor` is the sound for which a number is being typed, which may be selected no longer
       const parts = { name, scale, range, number, row, timbre, typedFor: "" };
       number.addEventListener("input", () => { parts.typedFor = this.surface.selected; });
       number.addEventListener("change", () => this.#type(parts));
+      number.addEventListener("keydown", (event) => this.#step(event, parts));
       number.addEventListener("blur", () => this.#leave(parts));
       row.addEventListener("dblclick", (event) => {
         if (event.target === range) this.undo.set({ [name]: this.surface.controls[name].default });
@@ -115,9 +123,19 @@ export class Controls {
 
   #type(parts) {
     const { name, number, scale, typedFor } = parts;
-    const value = number.value === "" ? NaN : number.valueAsNumber / scale;
+    const value = numberOf(number.value) / scale;
     if (Number.isFinite(value)) this.undo.set({ [name]: value }, "", typedFor || undefined);
     this.#leave(parts);
+  }
+
+  #step(event, parts) {
+    const { number, range } = parts;
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    const value = numberOf(number.value) + step;
+    if (!Number.isFinite(value)) return;
+    event.preventDefault();
+    number.value = Math.min(Math.max(value, range.min), range.max);
+    this.#type(parts);
   }
 
   #leave(parts) {
@@ -131,7 +149,8 @@ export class Controls {
     row.hidden = !this.surface.has(name) || (Boolean(timbre) && !this.surface.fact("instruments"));
     if (range.valueAsNumber !== value) range.value = value;
     if (parts.typedFor !== this.surface.selected) parts.typedFor = "";
-    if (!parts.typedFor && number.valueAsNumber !== value) number.value = value;
+    if (!parts.typedFor && number.value !== String(value)) number.value = value;
+    if (number.ariaValueNow !== String(value)) number.ariaValueNow = value;
     const { low, high } = this.surface.controls[name];
     range.style.setProperty("--filled", `${(value / scale - low) / (high - low) * 100}%`);
   }
