@@ -18,7 +18,8 @@ class Performance:
     """Writes what moves into a file of lanes in `folder`, whose name is the time of its beginning.
 
     Whoever moves it is recorded: a browser, OSC, automation. Times are seconds from the beginning,
-    or those of the file that is played; where that goes back, the performance is over.
+    or those of the file that is played; where that goes back, the performance is over. Without a
+    move there is no file.
 
     `attend` and `turn` belong to one thread; `told` and `lanes` may be asked by any.
     """
@@ -98,6 +99,10 @@ class Performance:
         """Finish the file, if one is being written."""
         log, self._log = self._log, None
         if log is None:
+            return
+        if not self._n_moves:
+            log.discard()
+            self._path, self._message = self._folder, "nothing has moved, so there is no file"
             return
         try:
             log.close()

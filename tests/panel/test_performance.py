@@ -27,6 +27,7 @@ def test_two_in_one_second_are_two_files_and_a_folder_that_is_not_there_is_said(
     performance = Performance(tmp_path)
     for _ in range(2):
         performance.turn(True, {"guitar": {"mix": 1.0}})
+        performance.attend({"guitar": {"mix": 0.5}})
         performance.turn(False, {})
     assert len(list(tmp_path.iterdir())) == 2
     performance = Performance(tmp_path / "nowhere")
@@ -34,3 +35,15 @@ def test_two_in_one_second_are_two_files_and_a_folder_that_is_not_there_is_said(
     assert not performance.runs
     assert "cannot be written" in performance.told()["message"]
     assert not performance.told()["there"]
+
+
+def test_without_a_move_there_is_no_file(tmp_path):
+    performance = Performance(tmp_path)
+    performance.turn(True, {"guitar": {"mix": 1.0}})
+    performance.attend({"guitar": {"mix": 1.0}})
+    performance.turn(False, {})
+    assert list(tmp_path.iterdir()) == []
+    assert performance.lanes() is None
+    assert performance.told() == {
+        "recording": False, "message": "nothing has moved, so there is no file", "there": False,
+    }  # fmt: skip
