@@ -145,7 +145,7 @@ def render(
         _print_stems(report)
         if judged is not None:
             print_quality(judged)
-    tell_notes(report, settings, sounds, source.channels, is_named=wanted.model is not None)
+    tell_notes(report, settings, sounds, source, is_named=wanted.model is not None)
 
 
 def stems_folder(path: Path, out: Path | None) -> Path:

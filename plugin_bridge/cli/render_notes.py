@@ -10,6 +10,7 @@ from plugin_bridge.cli.console import say, warn, warn_of_model_faults
 
 if TYPE_CHECKING:
     from plugin_bridge.cli.sounds import SoundOptions
+    from plugin_bridge.files.audio_reader import AudioReader
     from plugin_bridge.offline.render import RenderSettings
     from plugin_bridge.offline.report import Report
 
@@ -22,11 +23,11 @@ def tell_notes(
     report: Report,
     settings: RenderSettings,
     sounds: SoundOptions,
-    channels: int,
+    source: AudioReader,
     *,
     is_named: bool,
 ) -> None:
-    """Print what a user should know of a render whose input has so many channels.
+    """Print what a user should know of a render of `source`.
 
     `is_named`: the user has named the model, which else was chosen by its gains.
     """
@@ -39,7 +40,8 @@ def tell_notes(
         *_of_clipping(report),
         *(() if is_named else _of_no_gain(settings)),
         *_of_silence(report),
-        *(_of_mono(report, settings, channels) or _of_little(report, settings)),
+        *(_of_mono(report, settings, source.channels) or _of_little(report, settings)),
+        *_of_place(source),
         *(_of_older_files(report) if settings.force else ()),
     ):
         warn(words)
@@ -102,6 +104,18 @@ def _of_little(report: Report, settings: RenderSettings) -> list[str]:
         f"{_listed(little)}: {-LITTLE_DB:g} dB or more below the rest, so there is little to "
         f"take; `stemsteer scan {report.input}` shows what comes from where"
     ]
+
+
+def _of_place(source: AudioReader) -> Iterator[str]:
+    """Yield what is said of a place on a timeline, which the stems do not keep."""
+    if first := source.time_reference:
+        hours, rest = divmod(first / source.sample_rate, 3600)
+        minutes, seconds = divmod(rest, 60)
+        yield (
+            f"{source.path} belongs at sample {first} "
+            f"({hours:02.0f}:{minutes:02.0f}:{seconds:06.3f}), which its stems do not keep: put "
+            "them there by hand"
+        )
 
 
 def _of_older_files(report: Report) -> Iterator[str]:

@@ -71,6 +71,14 @@ class AudioReader:
             raise
 
     @property
+    def time_reference(self) -> int:
+        """Return the sample of a timeline at which a broadcast WAV file begins; 0 if none is told.
+
+        A bext chunk behind the sound is not looked for.
+        """
+        return self._segments[0].time_reference
+
+    @property
     def dtype(self) -> Dtype:
         """Return the least floating point that holds every sample of the file exactly."""
         return "float64" if self.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"

@@ -8,7 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from plugin_bridge.cli import app as cli
 from plugin_bridge.files.audio_reader import AudioReader
 from realtime.errors import StemsteerError
 from tests.support.audio_files import (
@@ -244,3 +246,23 @@ def test_samples_of_32_bits_are_read_exactly(tmp_path):
     with AudioReader(tmp_path / "a.wav") as reader:
         found = np.concatenate(list(reader.blocks(300, "float64")), axis=1)
     assert np.array_equal(found * 2.0**31, samples.T)
+
+
+@pytest.mark.parametrize(
+    ("bext_bytes", "first"), [(602, 158_760_000), (346, 158_760_000), (345, 0)]
+)
+def test_the_place_of_a_broadcast_wav_is_told_after_a_render(tmp_path, bext_bytes, first):
+    tone = np.full((4410, 2), 0.25)
+    soundfile.write(tmp_path / "tone.wav", tone, 44_100, subtype="PCM_24")
+    plain = (tmp_path / "tone.wav").read_bytes()
+    chunk = (bytes(338) + struct.pack("<Q", 158_760_000) + bytes(256))[:bext_bytes]
+    chunk = b"bext" + struct.pack("<I", bext_bytes) + chunk + bytes(bext_bytes % 2)
+    whole = struct.pack("<I", len(plain) + len(chunk) - 8)
+    (tmp_path / "tone.wav").write_bytes(plain[:4] + whole + plain[8:12] + chunk + plain[12:])
+    with AudioReader(tmp_path / "tone.wav") as source:
+        assert source.time_reference == first
+        assert source.n_samples == 4410
+    command = ["render", str(tmp_path / "tone.wav"), "--azimuth", "0", "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(cli.app, command)
+    told = "tone.wav belongs at sample 158760000 (01:00:00.000), which its stems do not keep"
+    assert (told in done.stderr) == (first > 0)

@@ -120,6 +120,7 @@ class Segment:
     n_samples : how many samples of each channel there are, if that is known without a decoder.
     has_lead_in : what the decoder gives more than that stands in front of them.
     is_foreign : it begins as no format that libsndfile is for.
+    time_reference : sample of a timeline on which it begins, as broadcast WAV files tell it.
     """
 
     view: ByteView
@@ -127,6 +128,7 @@ class Segment:
     n_samples: int | None = None
     has_lead_in: bool = False
     is_foreign: bool = False
+    time_reference: int = 0
 
 
 def _length(piece: Piece) -> int:

@@ -13,6 +13,8 @@ _KINDS: dict[bytes, Literal["<", ">"]] = {b"RIFF": "<", b"RIFX": ">", b"RF64": "
 _MOST_CHUNKS = 4096
 _MOST_FORMAT_BYTES = 4096
 _RF64_BYTES = 2**32 - 2**16
+_TIME_REFERENCE = 338
+"""Where a bext chunk tells it (EBU Tech 3285): behind description, originator, date and time."""
 _WAVE64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _WAVE64_CHUNK = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # behind a name of four letters
 _TRAILERS = (b"LIST", b"id3 ", b"ID3 ")  # chunks that may stand behind sound of unknown length
@@ -25,6 +27,7 @@ class _Header:
     order: Literal["<", ">"]
     format: bytes = b""
     fact: bytes = b""
+    time_reference: int = 0
     data_size_64: int | None = None
     data_start: int = 0
     declared: int = 0
@@ -76,6 +79,9 @@ def _read_header(view: ByteView, start: int) -> _Header | None:
             header.format = view.at(position, min(size, _MOST_FORMAT_BYTES))
         elif name == b"fact":
             header.fact = view.at(position, min(size, 4))
+        elif name == b"bext" and size >= _TIME_REFERENCE + 8:
+            told = view.at(position + _TIME_REFERENCE, 8)
+            header.time_reference = int.from_bytes(told, "little")
         position += size + size % 2  # chunks begin at even positions
     return None
 
@@ -116,7 +122,8 @@ def _segment(view: ByteView, header: _Header) -> tuple[Segment, int]:
             byte_rate = struct.unpack_from(f"{header.order}I", header.format, 8)[0]
             missing = f"its header tells of {declared / max(1, byte_rate):.3f} s"
     head = _header_bytes(header, size, keep_fact=not unknown)
-    return Segment(view.view([head, *view.part(start, start + size)]), missing), end
+    sound = view.view([head, *view.part(start, start + size)])
+    return Segment(sound, missing, time_reference=header.time_reference), end
 
 
 def _sound_of_unknown_length(view: ByteView, header: _Header) -> int:
