@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from plugin_bridge.cli.console import table_of, warn_of_model_faults
+from plugin_bridge.control.levels import LEVELS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,6 +60,9 @@ def report_session(session: LiveSession, record: Path | None, again: str = "") -
         dropped = session.recorder.dropped_hops
         typer.echo(f"recorded in {record}, {dropped} hops lost by the disk", err=True)
         typer.echo(f"to make it again: {again}", err=True)
+        moved = {name for _, name in session.surface.moved}
+        if names := " and ".join(name for name in LEVELS if name in moved):
+            typer.echo(f"{names}: where moved, the stems do not add up to the input", err=True)
 
 
 def _shortcomings(session: LiveSession) -> list[str]:

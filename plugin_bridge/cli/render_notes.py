@@ -41,6 +41,7 @@ def tell_notes(
         *(() if is_named else _of_no_gain(settings)),
         *_of_silence(report),
         *(_of_mono(report, settings, source.channels) or _of_little(report, settings)),
+        *_of_levels(settings),
         *_of_place(source),
         *(_of_older_files(report) if settings.force else ()),
     ):
@@ -104,6 +105,24 @@ def _of_little(report: Report, settings: RenderSettings) -> list[str]:
         f"{_listed(little)}: {-LITTLE_DB:g} dB or more below the rest, so there is little to "
         f"take; `stemsteer scan {report.input}` shows what comes from where"
     ]
+
+
+def _of_levels(settings: RenderSettings) -> Iterator[str]:
+    """Yield which lanes change a stem after it was taken, so that the sum is another one."""
+    from plugin_bridge.control.levels import LEVELS, UNITY
+
+    if settings.mode != "isolate" or settings.chains:
+        return  # there is one file, or a file of the sum
+    at_rest = dict(zip(LEVELS, UNITY, strict=True))
+    lanes = settings.automation.lanes.items()
+    moved = {
+        name
+        for (_, name), lane in lanes
+        if name in at_rest and any(point.value != at_rest[name] for point in lane.points)
+    }
+    if moved:
+        names = " and ".join(name for name in LEVELS if name in moved)
+        yield f"the lanes of {names} change the stems, which do not add up to the mix there"
 
 
 def _of_place(source: AudioReader) -> Iterator[str]:

@@ -112,6 +112,13 @@ class TargetOptions:
         targets = []
         everywhere, named = read_azimuths(self.azimuths or [])
         free = everywhere is None and (bool(named) or self.width_deg is None)
+        listed = [*given, *(name for name in asked if name)]
+        for name in lanes.targets if listed else ():
+            if name not in (*listed, *own):
+                warn(
+                    f"{name} is only in the lanes and is taken beside {', '.join(listed)}; if one "
+                    "of these is meant, call it so in the lanes"
+                )
         for name in names or (start.name,):
             target = given.get(name) or dataclasses.replace(start, name=name)
             sound = asked.get(name) or (asked.get("") if name == start.name else None)

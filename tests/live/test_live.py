@@ -99,6 +99,17 @@ def test_a_plugin_that_fails_is_named_and_the_sound_goes_on_dry(capsys):
     assert np.abs(heard[:, RATE // 2 :]).max() > 0.05
 
 
+@pytest.mark.parametrize(("moved", "told"), [("gain", True), ("azimuth", False)])
+def test_a_record_whose_stems_do_not_add_up_is_told_at_the_end(tmp_path, capsys, moved, told):
+    settings = LiveSettings(GUITAR, RATE, record_folder=tmp_path / "take")
+    with LiveSession(load_model("panorama"), settings) as session:
+        session.surface.set_value("guitar", moved, -6.0)
+        play(session, panned(20, RATE // 2))
+        report_session(session, tmp_path / "take", "again")
+    words = "gain: where moved, the stems do not add up to the input"
+    assert (words in capsys.readouterr().err) is told
+
+
 def test_a_model_that_gives_no_masks_is_told_at_the_end(capsys):
     spec = fake_spec(mask_axes="mixture")
     model = FakeModel(lambda *_: np.full((1, 1, 1, 1), np.nan), spec)

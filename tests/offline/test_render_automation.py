@@ -52,6 +52,37 @@ def test_targets_come_from_the_lanes_or_from_options_beside_them(song, tmp_path)
     assert (target["azimuth_deg"], target["width_deg"]) == (10, 20)
 
 
+def test_a_target_that_only_the_lanes_name_beside_others_is_told(song, tmp_path):
+    lanes = tmp_path / "lanes.csv"
+    done = render_song(song, "--automation", lanes, "--azimuth", "a=0", "--out", tmp_path / "a")
+    assert done.exit_code == 0
+    assert "stemsteer: guitar is only in the lanes and is taken beside a; if one" in done.stderr
+    done = render_song(
+        song, "--automation", lanes, "--azimuth", "guitar=0", "--out", tmp_path / "b"
+    )
+    assert "only in the lanes" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ("guitar.mode,guitar.gain\n0,0,0\n1,1,-6\n", "mode and gain"),
+        ("bypass\n0,1\n", "bypass"),
+        ("guitar.mix,guitar.gain\n0,1,0\n", ""),
+        ("guitar.azimuth\n0,1\n", ""),
+    ],
+)
+def test_lanes_that_change_the_sum_are_told(song, tmp_path, values, words):
+    (tmp_path / "lanes.csv").write_text(f"seconds,{values}")
+    done = render_song(
+        song, "--automation", tmp_path / "lanes.csv", "--azimuth", "guitar=0",
+        "--out", tmp_path / "a", "--model", "panorama",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    told = f"the lanes of {words} change the stems, which do not add up to the mix there"
+    assert (told in done.stderr) if words else ("change the stems" not in done.stderr)
+
+
 def test_a_direction_that_moves_is_not_reported_as_one(song, tmp_path):
     lanes = tmp_path / "lanes.csv"
     lanes.write_text("seconds,guitar.azimuth\n0,-30\n1,10\n")
