@@ -97,7 +97,19 @@ def find_model(name: str, tier: str | None = None) -> Path:
 
 
 def load_model(name: str | os.PathLike[str], tier: str | None = None) -> OnnxModel:
-    """Load a model by name or path. Raises StemsteerError if it cannot be used."""
+    """Load a model.
+
+    Parameters
+    ----------
+    name : of an installed model, as ``"steer"``; `stemsteer models` lists them. Or the path of a
+        file, as ``"mine/steer.onnx"``.
+    tier : the one that `Separator` will be told, where a model has a file of its own for it, as
+        ``"studio"`` and ``"offline"`` of ``steer``; None: the file that is for all tiers.
+
+    Raises
+    ------
+    StemsteerError if there is no such model, or it cannot be used.
+    """
     return OnnxModel(find_model(os.fspath(name), tier))
 
 

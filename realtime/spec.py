@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 from realtime.spec_fields import check_fields, fields_of, spec_text
@@ -301,6 +302,8 @@ def rate_factor(rate_hz: float, model_rate_hz: float) -> float:
     ------
     ValueError for a rate beyond `MIN_RATE_HZ` and `MAX_RATE_HZ`.
     """
+    if not isinstance(rate_hz, Real):
+        raise TypeError(f"sample rate is {rate_hz!r:.80}, expected a number of Hz")
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise ValueError(
             f"sample rate is {rate_hz:g} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}; "

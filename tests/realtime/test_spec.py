@@ -87,6 +87,12 @@ def test_every_tier_scales_to_whole_samples_at_the_rates_of_hosts():
     assert hops == {32_000: 192, 44_100: 256, 48_000: 256, 96_000: 512}
 
 
+@pytest.mark.parametrize("rate", ["44100", None, [44_100]])
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(TypeError, match="sample rate is .*, expected a number of Hz"):
+        rate_factor(rate, 44_100)
+
+
 @pytest.mark.parametrize("rate", [0, 8_000, 31_999, 192_001, float("nan")])
 def test_rates_outside_the_range_are_refused(rate):
     with pytest.raises(ValueError, match="32000 to 192000"):
