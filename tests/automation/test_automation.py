@@ -51,7 +51,7 @@ def test_the_files_on_the_protocol_page_are_the_same_lanes(tmp_path):
         lanes.append(read(tmp_path, f"a.{kind}", text))
     for automation in lanes:
         assert points(automation, "guitar", "azimuth") == [(0, -30, "smooth"), (2.5, 10, "linear")]
-        assert points(automation, "guitar", "mode") == [(2.5, 1, "step")]
+        assert points(automation, "guitar", "mode") == [(0, 0, "step"), (2.5, 1, "step")]
 
 
 def test_what_was_written_is_read_back_to_the_bit(tmp_path):
