@@ -25,7 +25,7 @@ from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.automation.move_recorder import MoveRecorder
 from plugin_bridge.cli import app as cli
-from plugin_bridge.control.controls import control
+from plugin_bridge.control.controls import REMOTE_CONTROLS, control
 from plugin_bridge.control.servers import running
 from plugin_bridge.osc import OscServer
 from plugin_bridge.osc.packets import encode
@@ -79,9 +79,7 @@ def test_a_recorded_performance_renders_as_it_sounded(noise, tmp_path):
 
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000, 96_000])
 @pytest.mark.parametrize(("name", "value"), [("instrument", 8.0), ("strength", 1.0)])
-def test_a_recorded_move_acts_on_no_frame_before_the_one_that_it_acted_on(
-    rate_hz, name, value, tmp_path
-):
+def test_a_recorded_move_acts_on_no_frame_before_the_one_that_it_acted_on(rate_hz, name, value):
     """A share of 1e-15 would count: it is not 0, and a model may ask whether there is a timbre."""
     tier = load_model("panorama").spec.tier_at("live", rate_hz)
     frame_s = tier.hop / rate_hz
@@ -100,6 +98,10 @@ def test_a_recorded_move_acts_on_no_frame_before_the_one_that_it_acted_on(
         assert share[0] == 0, frame
         assert share[1] == pytest.approx(frame_s / smoothing_s, rel=1e-4)
         assert share[-1] == pytest.approx(1)
+
+
+def test_what_only_a_host_can_set_is_no_control_of_live_sound():
+    assert playing(Automation()).controls("guitar") == REMOTE_CONTROLS
 
 
 def test_a_move_acts_on_the_next_frame_and_has_arrived_after_the_smoothing(noise):
