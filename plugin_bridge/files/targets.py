@@ -31,7 +31,8 @@ def read_targets(path: str | os.PathLike[str]) -> list[Target]:
     Fields are those of `Target`: azimuth_deg and width_deg, which may be left out beside an
     instrument or an example, since the sound may then be anywhere; instrument, a word or a list
     of them; like and unlike, examples; strength and morph; stretches_s, pairs of start and end
-    outside of which it is silent, at least one. What else `scan` writes, `ALSO_WRITTEN`, is left aside.
+    outside of which it is silent, at least one pair. What else `scan` writes, `ALSO_WRITTEN`, is
+    left aside.
 
     Raises
     ------

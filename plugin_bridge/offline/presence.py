@@ -14,7 +14,9 @@ Pairs = Iterator[tuple[Audio, NDArray[np.float32]]]
 Stretches = Sequence[tuple[float, float]]
 """Start and end of each, seconds."""
 FADE_IN_S, FADE_OUT_S = 0.5, 1.5
-"""Before a stretch and after it: an attack is not cut, and what rings on dies away."""
+"""Before a stretch and after it: an attack is not cut, and what rings on dies away.
+
+`scan` tells times to half a second."""
 
 
 def within_stretches(pairs: Pairs, stretches_s: Sequence[Stretches], sample_rate: float) -> Pairs:

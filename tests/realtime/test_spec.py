@@ -89,7 +89,7 @@ def test_every_tier_scales_to_whole_samples_at_the_rates_of_hosts():
 
 @pytest.mark.parametrize("rate", ["44100", None, [44_100]])
 def test_a_rate_that_is_no_number_is_refused(rate):
-    with pytest.raises(TypeError, match="sample rate is .*, expected a number of Hz"):
+    with pytest.raises(TypeError, match=r"sample rate is .*, expected a number of Hz"):
         rate_factor(rate, 44_100)
 
 
