@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from plugin_bridge.cli.console import table_of, warn_of_model_faults
-from plugin_bridge.control.levels import LEVELS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +35,8 @@ def table(session: LiveSession, flags: Flags) -> Table:
 
 def report_session(session: LiveSession, record: Path | None, again: str = "") -> None:
     """Print how a session went, where it is recorded, and the command that makes that again."""
+    from plugin_bridge.control.levels import LEVELS
+
     counters = session.processor.counters
     if not counters.blocks:
         return  # it did not begin
