@@ -75,6 +75,8 @@ class Namespace:
         if name in _METERS:
             return "; it is a meter, which is sent to subscribers"
         for instance, _ in self._instances(address):
+            if name in self.surface.actions(instance):
+                return f"; {name} asks for something and has no value"
             own = [*self.surface.controls(instance), *self.surface.actions(instance)]
             return f"; {osc_name(instance)} has {', '.join(own[:MOST_LISTED])}"
         names = [osc_name(name) for name in self.surface.instances[:MOST_NAMED]]

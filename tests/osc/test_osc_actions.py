@@ -124,3 +124,12 @@ def test_only_what_this_machine_sends_may_name_files(rig):
     assert asked(rig) == [Request("guitar", "like", ("x.wav",), names_files=False)]
     assert [is_loopback(host) for host in ("127.0.0.1", "::1", "192.168.1.2", "::ffff:127.0.0.1")]\
         == [True, True, False, True]  # fmt: skip
+
+
+def test_what_is_only_asked_for_has_no_value_to_get(rig):
+    rig.send("/stemsteer/get", "/stemsteer/guitar/learn")
+    rig.settle()
+    assert rig.server.counters.unknown_address == 1
+    assert rig.reports[0].startswith(
+        "/stemsteer/get: no value at /stemsteer/guitar/learn; learn asks for something and has no "
+    )
