@@ -46,10 +46,10 @@ class Separator:
 
     Raises
     ------
-    TypeError if `targets` is a single text. ValueError for another number of channels, a
-    `block_multiple` below 1, a sample rate out of range, a tier that the model does not have, names
-    that are not distinct or one of which is ``residual``, and for `select` with a model that has no
-    sources of its own.
+    TypeError if `targets` is a single text, or neither a number nor a list. ValueError for another
+    number of channels, a `block_multiple` below 1, a sample rate out of range, a tier that the
+    model does not have, names that are not distinct, one of which is ``residual`` or which are not
+    those that the model has, and for `select` with a model that has no sources of its own.
 
     Attributes
     ----------
@@ -276,10 +276,15 @@ class Separator:
 
 
 def _target_names(fixed: tuple[str, ...], wanted: int | Sequence[str]) -> tuple[str, ...]:
-    if fixed:
-        return fixed
-    if isinstance(wanted, str):
+    if isinstance(wanted, str) or not isinstance(wanted, int | Sequence):
         raise TypeError(f"targets is {wanted!r}, expected a number or a list of names")
+    if fixed:
+        own = wanted in (1, len(fixed)) if isinstance(wanted, int) else tuple(wanted) == fixed
+        if not own:
+            raise ValueError(
+                f"targets is {wanted!r}, but the model has its own: {', '.join(fixed)}"
+            )
+        return fixed
     if isinstance(wanted, int):
         names = ("target",) if wanted == 1 else tuple(f"target{k + 1}" for k in range(wanted))
     else:

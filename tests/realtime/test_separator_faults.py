@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from realtime import Separator, load_model
-from tests.support.fakes import FakeModel, identity, nan_at
+from tests.support.fakes import FakeModel, fake_spec, identity, nan_at
 from tests.support.signals import noise
 
 
@@ -96,6 +96,19 @@ def test_a_block_of_another_kind_or_shape_is_refused(block, error):
 def test_a_separator_that_cannot_be_is_refused(arguments):
     with pytest.raises(ValueError, match=r"expected|no tier"):
         Separator(**({"model": identity(), "sample_rate": 44_100} | arguments))
+
+
+@pytest.mark.parametrize("targets", ["guitar", 2.0, None])
+def test_targets_that_are_neither_a_number_nor_a_list_are_refused(targets):
+    with pytest.raises(TypeError, match="expected a number or a list of names"):
+        Separator(identity(), 44_100, targets=targets)
+
+
+@pytest.mark.parametrize("targets", [3, ["x"], ["drums", "bass"]])
+def test_a_model_with_targets_of_its_own_takes_no_others(targets):
+    model = identity(fake_spec(targets=("bass", "drums")))
+    with pytest.raises(ValueError, match="has its own: bass, drums"):
+        Separator(model, 44_100, targets=targets)
 
 
 @pytest.mark.parametrize(
