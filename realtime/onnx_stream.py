@@ -36,9 +36,8 @@ class OnnxStepper:
     States are double-buffered: each step reads one set and writes the other. Those for timbres
     alone are there `ModelSpec.alone_turns` times, and frame k has those of number k mod turns.
 
-    A graph may hold several networks and answer all of its targets by one of them, the one for what
-    any of them is told. So targets that ask for different things are asked for apart, and none is
-    another for what is told of those beside it.
+    A graph may hold several networks, of which it runs one for all of its targets. So targets that
+    are told different things are run apart, and none changes with what is told of those beside it.
     """
 
     def __init__(self, session: Any, spec: ModelSpec, targets: int) -> None:
@@ -51,7 +50,7 @@ class OnnxStepper:
         alone = {name: shape for name, shape in shapes.items() if name.startswith(ALONE)}
         self._states = _DoubleBufferedStates({n: s for n, s in shapes.items() if n not in alone})
         self._alone = [_DoubleBufferedStates(alone) for _ in range(spec.alone_turns)]
-        self._made = [output.name for output in session.get_outputs()]
+        self._output_names = [output.name for output in session.get_outputs()]
         self._buffers: dict[tuple[int, int], _Buffers] = {}
         self._next = 0
 
@@ -157,7 +156,9 @@ class OnnxStepper:
             given[name] = np.zeros(shape, np.float32) if free else conditions[name]
         states = self._states.read | self._alone[turn].read
         given |= {f"state_{name}": state[group] for name, state in states.items()}
-        found = dict(zip(self._made, self._session.run(self._made, given), strict=True))
+        found = dict(
+            zip(self._output_names, self._session.run(self._output_names, given), strict=True)
+        )
         for name, state in states.items():
             state[group] = found.pop(f"next_{name}")
         return found
@@ -178,7 +179,7 @@ class OnnxStepper:
         outputs = {
             "masks": np.zeros((frames, targets, MASK_AXES[spec.mask_axes], bins), np.float32)
         }
-        if "activity" in self._made:
+        if "activity" in self._output_names:
             outputs["activity"] = np.zeros((frames, targets), np.float32)
         buffers = _Buffers(inputs, outputs)
         for key in itertools.product(range(len(self._alone)), (0, 1), (0, 1)):
