@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -120,12 +122,9 @@ class OnnxStepper:
         conditions: Conditions,
     ) -> Outputs:
         """Run the session once for some targets, with the states for timbres alone of this turn."""
-        try:
-            if isinstance(group, slice):
-                return self._run_all(turn, spectrum, conditions)
-            return self._run_some(group, turn, spectrum, conditions)
-        except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise cannot_run(self._spec, error) from error
+        if isinstance(group, slice):
+            return self._run_all(turn, spectrum, conditions)
+        return self._run_some(group, turn, spectrum, conditions)
 
     def _run_all(self, turn: int, spectrum: NDArray[np.float32], conditions: Conditions) -> Outputs:
         """Run the session on its buffers."""
@@ -136,7 +135,9 @@ class OnnxStepper:
             free = name in FREE_WHERE_ZERO and name not in conditions
             buffers.inputs[name][:] = 0 if free else conditions[name]
         alone = self._alone[turn]
-        self._session.run_with_iobinding(buffers.bindings[turn, self._states.newest, alone.newest])
+        binding = buffers.bindings[turn, self._states.newest, alone.newest]
+        with _named_failures(self._spec):
+            self._session.run_with_iobinding(binding)
         self._states.newest ^= 1
         alone.newest ^= 1
         return buffers.outputs
@@ -228,6 +229,15 @@ class _Buffers:
     ) -> None:
         self.inputs, self.outputs = inputs, outputs
         self.bindings: dict[tuple[int, int, int], Any] = {}
+
+
+@contextlib.contextmanager
+def _named_failures(spec: ModelSpec) -> Iterator[None]:
+    """Raise `cannot_run` where a session fails."""
+    try:
+        yield
+    except Exception as error:  # onnxruntime raises a dozen classes of its own
+        raise cannot_run(spec, error) from error
 
 
 def cannot_run(spec: ModelSpec, error: Exception) -> StemsteerError:

@@ -187,7 +187,7 @@ def test_a_timbre_is_compared_with_what_the_track_has_and_not_one_of_its_name_be
     track = PluginClient(label="a")
     server.client.send_message("/stemsteer/a/like", "silence")
     until(lambda: "a: like: " in engine_sandbox.engine_log.read_text(), "it is answered")
-    assert engine_sandbox.instances()[0]["timbres"]["like"] == "silence"
+    until(lambda: engine_sandbox.instances()[0]["timbres"]["like"] == "silence", "it is taken")
     track.close()
     until(lambda: not engine_sandbox.instances(), "the track is gone")
     track = PluginClient(label="a", timbres=kept(FIRST))
