@@ -157,9 +157,9 @@ class OnnxStepper:
             given[name] = np.zeros(shape, np.float32) if free else conditions[name]
         states = self._states.read | self._alone[turn].read
         given |= {f"state_{name}": state[group] for name, state in states.items()}
-        found = dict(
-            zip(self._output_names, self._session.run(self._output_names, given), strict=True)
-        )
+        with _named_failures(self._spec):
+            arrays = self._session.run(self._output_names, given)
+        found = dict(zip(self._output_names, arrays, strict=True))
         for name, state in states.items():
             state[group] = found.pop(f"next_{name}")
         return found
