@@ -90,7 +90,10 @@ class ControlSurface(Protocol):
         """Return what has been asked and not been done."""
 
     def timbres(self, instance: str) -> Mapping[str, str]:
-        """Return its timbres in words: `encoder` of its model, and what `like` and `unlike` are."""
+        """Return its timbres in words: `encoder` of its model, and what `like` and `unlike` are.
+
+        `encoder` is empty if the model takes no timbre, and left out as long as it is not loaded.
+        """
 
     def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
         """Return a timbre that an instance has now; None if there is none, or it is not known."""
@@ -124,7 +127,7 @@ class WithoutTimbres:
         return {}
 
     def timbres(self, instance: str) -> Mapping[str, str]:
-        return {}
+        return {"encoder": ""}
 
     def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
         return None

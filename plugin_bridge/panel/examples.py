@@ -19,8 +19,8 @@ from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.files.clip import resampled
 from plugin_bridge.picture.recognise import recognise_pixels
 from plugin_bridge.timbre import Timbre, TimbreLibrary
-from realtime.encoder import LONGEST_S, OnnxEncoder, encoder_of
-from realtime.errors import StemsteerError
+from plugin_bridge.timbre.surface_encoders import SurfaceEncoders
+from realtime.encoder import LONGEST_S
 
 RATE_HZ = 44_100
 SIDE = 256
@@ -34,13 +34,12 @@ class Examples:
 
     Parameters
     ----------
-    models_folder : see `realtime.encoder.load_encoder`.
+    models_folder : see `SurfaceEncoders`.
     """
 
     def __init__(self, surface: ControlSurface, models_folder: Path | None = None) -> None:
         self._surface, self._library = surface, TimbreLibrary()
-        self._models_folder = models_folder
-        self._encoders: dict[str, OnnxEncoder] = {}
+        self._encoders = SurfaceEncoders(surface, models_folder)
 
     def take_sound(self, instance: str, name: str, body: bytes) -> str:
         """Let an instance go by the timbre of a sound, which is kept in the library.
@@ -54,7 +53,8 @@ class Examples:
         ------
         StemsteerError or ValueError, with the reason in a line.
         """
-        encoder = self._encoder(instance)
+        self._check(instance)
+        encoder = self._encoders.of(instance)
         if not body or len(body) % 8 or len(body) > MAX_BYTES:
             raise ValueError(f"{_named(name)} is no sound of up to {LONGEST_S:g} s")
         sound = np.frombuffer(body, np.float32).reshape(-1, 2).T
@@ -93,15 +93,6 @@ class Examples:
     def _check(self, instance: str) -> None:
         if instance not in self._surface.instances:
             raise ValueError(f"{instance[:40]!r} is no sound that is here")
-
-    def _encoder(self, instance: str) -> OnnxEncoder:
-        self._check(instance)
-        name = self._surface.timbres(instance).get("encoder", "")
-        if not name:
-            raise StemsteerError("its model takes no timbre: choose one that does, as steer")
-        if name not in self._encoders:
-            self._encoders[name] = encoder_of(name, self._models_folder)
-        return self._encoders[name]
 
 
 def _named(file: str) -> str:

@@ -23,9 +23,9 @@ from plugin_bridge.control.surface import ControlSurface
 from plugin_bridge.control.timbre_requests import Heard, Request, Slot, TimbreChange
 from plugin_bridge.timbre.learned import learned_timbre
 from plugin_bridge.timbre.query import timbre_of
+from plugin_bridge.timbre.surface_encoders import SurfaceEncoders
 from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre, check_apart
-from realtime.encoder import OnnxEncoder, encoder_of
 from realtime.errors import StemsteerError
 
 STOP_S = 5.0
@@ -62,9 +62,9 @@ class TimbreService:
     def __init__(
         self, surface: ControlSurface, report: Report, models_folder: Path | None = None
     ) -> None:
-        self._surface, self._report, self._models_folder = surface, report, models_folder
+        self._surface, self._report = surface, report
         self._library = TimbreLibrary()
-        self._encoders: dict[str, OnnxEncoder] = {}
+        self._encoders = SurfaceEncoders(surface, models_folder)
         self._n_done = self._n_refused = 0
         self._idle, self._other = socket.socketpair()  # never readable: the thread needs nobody
         self._thread = threading.Thread(target=self._run, name="stemsteer-timbres", daemon=True)
@@ -109,14 +109,14 @@ class TimbreService:
     def _do(self, item: Request | Heard) -> None:
         if isinstance(item, Heard):
             seconds = item.target.shape[1] / item.sample_rate
-            learned = learned_timbre(item, self._encoder(item.instance))
+            learned = learned_timbre(item, self._encoders.of(item.instance))
             self._change(item.instance, "like", learned, f"learned, {seconds:.2g} s")
             return
         if item.action == "learn":
             (seconds,) = item.arguments
             self._listen(item.instance, float(seconds))
             return
-        encoder = self._encoder(item.instance)
+        encoder = self._encoders.of(item.instance)
         slot: Slot = "unlike" if item.action == "unlike" else "like"
         examples = [str(text) for text in item.arguments if text]
         self._check_names(item, examples)
@@ -124,34 +124,15 @@ class TimbreService:
         self._change(item.instance, slot, timbre, ", ".join(examples)[:LONGEST_WORDS])
 
     def _listen(self, instance: str, seconds: float) -> None:
-        self._encoder_name(instance)  # raises where nothing could be learned
+        self._encoders.name_of(instance)  # raises where nothing could be learned
         self._surface.listen(instance, seconds)
         if seconds:
             self._answer(instance, f"listening for {seconds:g} s")
-        self._encoder(instance)  # it is loaded meanwhile
+        self._encoders.of(instance)  # it is loaded meanwhile
 
     def _answer(self, instance: str, words: str) -> None:
         self._surface.requests.answers[instance] = words
         self._report(f"{instance}: {words}")
-
-    def _encoder(self, instance: str) -> OnnxEncoder:
-        """Return the encoder of the model of an instance.
-
-        Raises StemsteerError if the model takes no timbre, or its encoder is not here.
-        """
-        name = self._encoder_name(instance)
-        if name not in self._encoders:
-            self._encoders[name] = encoder_of(name, self._models_folder)
-        return self._encoders[name]
-
-    def _encoder_name(self, instance: str) -> str:
-        """Return how it is called. Raises StemsteerError if the model takes no timbre."""
-        name = self._surface.timbres(instance).get("encoder", "")
-        if not name:
-            raise StemsteerError(
-                "its model takes no timbre: choose one that does, as --model steer"
-            )
-        return name
 
     def _check_names(self, request: Request, examples: list[str]) -> None:
         """Raise StemsteerError for what another machine may not ask, or what nothing is wanted of.

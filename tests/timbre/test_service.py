@@ -18,6 +18,7 @@ from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime.encoder import FOLDER, load_encoder
 from tests.support.timbres import sound
+from tests.support.waiting import until
 
 RATE = 44_100
 ENCODER = load_encoder()
@@ -185,6 +186,22 @@ def test_a_model_that_takes_no_timbre_is_told():
     for action, argument in (("like", "x.wav"), ("learn", 1.0)):
         assert "its model takes no timbre: choose one that does" in own.ask(action, argument)
     own.service.stop()
+
+
+def test_a_request_waits_for_a_model_that_is_still_loading(service):
+    service.surface.words = {}
+    service.surface.requests.put(Request("guitar", "learn", (1.0,)))
+    time.sleep(0.1)
+    assert not service.told
+    service.surface.words = {"encoder": ENCODER.spec.encoder}
+    until(lambda: service.surface.listened == [("guitar", 1.0)], "it listens")
+
+
+def test_a_model_that_never_loads_is_told(service, monkeypatch):
+    monkeypatch.setattr("plugin_bridge.timbre.surface_encoders.LOADING_S", 0.05)
+    service.surface.words = {}
+    assert "its model is not loaded" in service.ask("learn", 1.0)
+    assert service.surface.listened == []
 
 
 def test_a_file_with_another_encoder_than_the_models_is_told(tmp_path, monkeypatch, bass):

@@ -181,7 +181,7 @@ class WorkerProcess:
     @property
     def timbres(self) -> dict[str, str]:
         """Return its timbres in words; see `ControlSurface.timbres`."""
-        words: dict[str, str] = {"encoder": self.encoder}
+        words: dict[str, str] = {"encoder": self.encoder} if self.is_ready else {}
         for slot, told in self._kept.words.items():
             words[slot] = told
         return words
