@@ -26,7 +26,7 @@ ENCODER = load_encoder().spec.encoder
 
 class Playing(MemorySurface):
     def timbres(self, instance):
-        return {"encoder": ENCODER} if instance == "guitar" else {}
+        return {"encoder": ENCODER if instance == "guitar" else ""}
 
     def facts(self, instance):
         return {"instruments": "piano,cello"}
