@@ -61,16 +61,17 @@ class TwoAnswers:
         kinds = kinds_of(conditions)
         if cuts := cuts_between(kinds):
             return in_parts(self.step, spectrum, conditions, cuts)
-        by_timbre, alone = kinds[0] >= BY_TIMBRE, kinds[0] == BY_TIMBRE_ALONE
-        before, self._asked = self._asked, (not alone.all(), bool(by_timbre.any()))
-        for stream, was_asked, is_asked in zip(self._streams, before, self._asked, strict=True):
+        alone, twice = kinds[0] == BY_TIMBRE_ALONE, kinds[0] == BY_TIMBRE
+        asked = not alone.all(), bool((alone | twice).any())
+        before, self._asked = self._asked, asked
+        for stream, was_asked, is_asked in zip(self._streams, before, asked, strict=True):
             if is_asked and not was_asked:
                 stream.reset()
-        if not by_timbre.any():
+        if asked == (True, False):
             return self._whole.step(spectrum, conditions)
-        if alone.all():
+        if asked == (False, True):
             return self._alone.step(spectrum, conditions)
-        return self._mean(spectrum, conditions, alone, by_timbre)
+        return self._both(spectrum, conditions, alone, twice)
 
     def reset(self) -> None:
         """Set every state to its start."""
@@ -79,31 +80,40 @@ class TwoAnswers:
         self._asked = (True, True)
         self._doubt_sums.reset()
 
-    def _mean(
+    def _both(
         self,
         spectrum: Floats,
         conditions: Conditions,
         alone: NDArray[np.bool_],
-        by_timbre: NDArray[np.bool_],
+        twice: NDArray[np.bool_],
     ) -> Outputs:
-        """Return what both answer; targets of a timbre alone, or of none, have one answer."""
+        """Ask both; of targets (targets,) that are told a timbre alone, or none, one answer counts.
+
+        Only what was answered twice is remembered of a doubt.
+        """
         timbre, direction = conditions["timbre"], conditions["direction"]
         anywhere = np.zeros_like(direction)
         anywhere[..., 1] = WIDTH_DEG[1]
         told = {**conditions, "timbre": np.where(alone[:, None], np.float32(0), timbre)}
         found = dict(self._whole.step(spectrum, told))
         other = self._alone.step(spectrum, {"direction": anywhere, "timbre": timbre})
-        doubts = self._doubts(spectrum, [found["masks"], other["masks"]], direction[..., 0])
+        new = self._new_doubts(spectrum, [found["masks"], other["masks"]], direction[..., 0])
+        doubts = _share_of_first(self._doubt_sums.add(new * twice))
         length = np.sqrt(np.square(timbre).sum(-1))
-        weight = np.minimum(length, np.float32(1)) * doubts
-        weight = np.where(alone, np.float32(1), weight * by_timbre)
+        weight = np.where(alone, np.float32(1), np.minimum(length, np.float32(1)) * doubts * twice)
         for name, array in found.items():
             own = weight.reshape(*weight.shape, *[1] * (array.ndim - 2))
             found[name] = array + own * (other[name] - array)
         return found
 
-    def _doubts(self, spectrum: Floats, answers: list[Floats], azimuth_deg: Floats) -> Floats:
-        """Return the share of the first answer in the doubts of both, (frames, targets)."""
+    def _new_doubts(self, spectrum: Floats, answers: list[Floats], azimuth_deg: Floats) -> Floats:
+        """Return what a frame adds to the two sums of each answer's doubt: (frames, 2, 2, targets).
+
+        Parameters
+        ----------
+        answers : masks (frames, targets, axes, bins) of each.
+        azimuth_deg : (frames, targets).
+        """
         spectra = np.ascontiguousarray(spectrum).view(np.complex64)[..., 0]
         mixture = powers(spectra).sum(-2)[:, None]
         new = np.empty((len(spectrum), 2, 2, azimuth_deg.shape[1]), np.float32)
@@ -113,7 +123,11 @@ class TwoAnswers:
             taken = np.minimum(powers(targets).sum(-2), mixture)
             new[:, k, 0] = (np.sqrt(taken * mixture) - taken).sum(-1)
             new[:, k, 1] = taken.sum(-1)
-        sums = self._doubt_sums.add(new)
-        doubts = (sums[:, :, 0] + _TINY) / (sums[:, :, 1] + _TINY)
-        share: Floats = doubts[:, 0] / doubts.sum(1)
-        return share
+        return new
+
+
+def _share_of_first(sums: Floats) -> Floats:
+    """Return the share of the first answer in the doubts of both, (frames, targets)."""
+    doubts = (sums[:, :, 0] + _TINY) / (sums[:, :, 1] + _TINY)
+    share: Floats = doubts[:, 0] / doubts.sum(1)
+    return share

@@ -99,6 +99,20 @@ def test_each_target_is_answered_by_what_it_is_told_itself():
     assert 0.5 < masks[2] < 0.9
 
 
+def test_a_doubt_is_remembered_only_of_what_was_answered_twice():
+    def rule(frames, spectrum, conditions):
+        told = conditions["timbre"].any(-1)
+        return np.where(told, 0.9, 0.5)[..., None, None]
+
+    whole, alone = (FakeModel(r, SPEC) for r in (lambda *_: np.full((1, 1, 1, 1), 0.7), rule))
+    spectrum = np.random.default_rng(0).standard_normal((90, 2, 64, 2)).astype(np.float32)
+    late = frames_of(*[conditions((ASIDE, NOBODY, NOBODY), (ASIDE, FLUTE, NOBODY))] * 80)
+    late = frames_of(late, *[conditions((ASIDE, FLUTE, NOBODY), (ASIDE, FLUTE, NOBODY))] * 10)
+    stream = TwoAnswers(whole.stream(2), alone.stream(2), 2, HOP_S)
+    masks = stream.step(spectrum, late)["masks"]
+    np.testing.assert_allclose(masks[80:, 0], masks[80:, 1], rtol=1e-5)
+
+
 @pytest.mark.parametrize("cuts", [(8,), (1,) * 8, (3, 5), (2, 1, 5)])
 def test_what_answers_goes_on_and_what_was_not_asked_begins_anew(cuts):
     told = frames_of(BOTH, BOTH, TIMBRE, BOTH, DIRECTION, DIRECTION, BOTH, TIMBRE)
