@@ -101,8 +101,8 @@ class TargetEstimates:
             return np.zeros(masks.shape[:2], np.bool_)
         if not self._is_steered:
             return np.ones(masks.shape[:2], np.bool_)
-        alone: NDArray[np.bool_] = kinds_of(conditions) == BY_TIMBRE_ALONE
-        return alone & are_gains(masks)
+        gains = are_gains(masks)
+        return gains & (kinds_of(conditions) == BY_TIMBRE_ALONE) if gains.any() else gains
 
     def _from_directions(
         self, masks: NDArray[np.float32], spectra: Spectra, conditions: Conditions

@@ -121,16 +121,23 @@ def last_words(process):
         process.kill()
 
 
+@contextlib.contextmanager
+def recording(monkeypatch, take):
+    """A JACK server, and `live` that has recorded half a second of it."""
+    with jack_server(monkeypatch, "-r", rate_hz=RATE, period=256) as server:
+        process = start("live", "--model", "panorama", "--port", 0, "--record", take)
+        while "latency" not in (line := process.stderr.readline()):
+            assert line, "it ended by itself"
+        until_recorded(take, 0.5)
+        yield server, process
+
+
 @pytest.mark.host
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_end_of_the_jack_server_is_told_and_what_was_recorded_is_whole(
     monkeypatch, tmp_path, number
 ):
-    with jack_server(monkeypatch, "-r", rate_hz=RATE, period=256) as server:
-        process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
-        while "latency" not in (line := process.stderr.readline()):
-            assert line, "it ended by itself"
-        until_recorded(tmp_path / "take", 0.5)
+    with recording(monkeypatch, tmp_path / "take") as (server, process):
         server.send_signal(number)
         words = last_words(process)
     assert process.returncode == 1
@@ -148,11 +155,7 @@ def test_the_end_of_the_jack_server_is_told_and_what_was_recorded_is_whole(
 def test_a_session_ends_when_it_is_told_to_where_the_jack_server_hangs(
     monkeypatch, tmp_path, number
 ):
-    with jack_server(monkeypatch, "-r", rate_hz=RATE, period=256) as server:
-        process = start("live", "--model", "panorama", "--port", 0, "--record", tmp_path / "take")
-        while "latency" not in (line := process.stderr.readline()):
-            assert line, "it ended by itself"
-        until_recorded(tmp_path / "take", 0.5)
+    with recording(monkeypatch, tmp_path / "take") as (server, process):
         server.send_signal(signal.SIGSTOP)
         time.sleep(0.5)
         process.send_signal(number)

@@ -10,17 +10,7 @@ from models_onnx.evaluation.by_timbre import evaluate, measure, separated
 from models_onnx.evaluation.timbre_scenes import real_songs
 from models_onnx.evaluation.timbre_ways import Question
 from realtime.model import load_model
-from tests.support.timbre_songs import Deaf, export_tiny, write_songs
-
-
-@pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_songs(tmp_path_factory.mktemp("songs"))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_tiny(tmp_path_factory.mktemp("run"))
+from tests.support.timbre_songs import Deaf
 
 
 def test_the_true_source_gains_what_the_mixture_lacks(songs: Path) -> None:

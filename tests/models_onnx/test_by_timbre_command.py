@@ -15,19 +15,9 @@ from models_onnx.export.gains import main as gains_main
 from realtime.errors import StemsteerError
 from realtime.model import load_model
 from tests.support.commands import onnx_command
-from tests.support.timbre_songs import export_tiny, write_named, write_shards, write_songs
+from tests.support.timbre_songs import write_named, write_shards
 from tests.support.timbres import RATE_HZ
 from tests.support.unets import unet_file
-
-
-@pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_songs(tmp_path_factory.mktemp("songs"))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_tiny(tmp_path_factory.mktemp("run"))
 
 
 def test_named_stems_are_judged_by_the_command(songs: Path, model: Path, tmp_path: Path) -> None:

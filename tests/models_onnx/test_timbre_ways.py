@@ -10,18 +10,8 @@ from models_onnx.evaluation.timbre_scenes import TimbreScene, real_songs
 from models_onnx.evaluation.timbre_ways import Question, again, questions, ways_off
 from realtime.encoder import LONGEST_S
 from realtime.model import load_model
-from tests.support.timbre_songs import Deaf, export_tiny, write_songs
+from tests.support.timbre_songs import Deaf
 from tests.support.timbres import RATE_HZ
-
-
-@pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_songs(tmp_path_factory.mktemp("songs"))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_tiny(tmp_path_factory.mktemp("run"))
 
 
 def test_a_class_without_a_name_in_the_model_is_asked_for_in_other_ways(
