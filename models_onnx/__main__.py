@@ -24,7 +24,7 @@ VERBS = {
         "take voices out of finished mixes for training",
     ),
     "demo-song": ("models_onnx.data.rendering.commands", "demo_song", "render the bundled song"),
-    "train": ("models_onnx.training.train", "main", "train steer"),
+    "train": ("models_onnx.training.train_steer", "main", "train steer"),
     "train-timbre": ("models_onnx.training.train_timbre", "main", "train steer by timbre"),
     "fit-heard": (
         "models_onnx.training.fit_heard",

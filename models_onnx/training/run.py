@@ -166,12 +166,14 @@ class Run:
         )
 
     def resume(self, folder: Path) -> None:
-        """Continue from the checkpoint in `folder`.
+        """Continue from the checkpoint in `folder`; begin where there is none.
 
         Raises
         ------
         CheckpointError : it is of another run, network, tier or data, or holds weights alone.
         """
+        if not (folder / checkpoints.FILE).exists():
+            return
         found = checkpoints.load(folder, self.task.device)
         if found["about"] != self.about or found["tier"] != self.task.tier_name:
             raise checkpoints.CheckpointError(

@@ -1,6 +1,6 @@
 """Train system 1: ``python -m models_onnx train-spain band-adain --data DIR --steps N --out DIR``.
 
-The loop, its log and its checkpoints are those of `models_onnx.training.train`.
+The loop, its log and its checkpoints are those of `models_onnx.training.loop`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models_onnx.networks import checkpoints, registry
+from models_onnx.networks import registry
 from models_onnx.networks.spain.network import SpainXumx
 from models_onnx.networks.stft import analyse, apply_masks
+from models_onnx.training import options
 from models_onnx.training.batches import Batch
+from models_onnx.training.loop import train
 from models_onnx.training.losses import LossWeights, stereo_si_sdr
-from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
+from models_onnx.training.run import Plan, Run
 from models_onnx.training.scene_batches import VALIDATION_SEED
 from models_onnx.training.spain_batches import Stems, as_batch, evaluation_scenes, training_batches
 from models_onnx.training.spain_losses import (
@@ -27,7 +29,6 @@ from models_onnx.training.spain_losses import (
     multi_domain_of_masks,
 )
 from models_onnx.training.task import SeparationTask
-from models_onnx.training.train import check_device, keep_memory, train
 from realtime.spec import ModelSpec
 
 
@@ -106,30 +107,22 @@ class SpainTask(SeparationTask):
 def main(
     config: Annotated[str, typer.Argument(help="see models_onnx.networks.spain.config.CONFIGS")],
     data: Annotated[list[Path], typer.Option(help="folder of songs; repeatable")],
-    out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
-    hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="length of the run, instead of hours")
-    ] = None,
-    validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
-    init: Annotated[
-        Path | None, typer.Option(help="checkpoint or exported file to take the weights from")
-    ] = None,
+    out: options.Out,
+    hours: options.Hours = None,
+    steps: options.Steps = None,
+    validation: options.Validation = None,
+    init: options.Init = None,
     noise: Annotated[bool, typer.Option(help="directions wrong by up to 8 degrees")] = True,
     combinations: Annotated[bool, typer.Option(help="losses of all sums of sources")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 8,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
-    ] = 3.0,
-    rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
-    seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 1,
+    device: options.Device = "cpu",
+    scenes: options.Scenes = 8,
+    seconds: options.Seconds = 3.0,
+    rate: options.Rate = 1e-3,
+    seed: options.Seed = 0,
+    threads: options.Threads = 1,
 ) -> None:
     """Train a network, or go on with a run that was stopped."""
-    keep_memory()
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
+    options.prepare(seed, threads, device)
     plan = Plan(
         hours=hours, steps=steps, seed=seed, scenes=scenes, seconds=seconds, learning_rate=rate,
         weight_decay=1e-5, clip=5.0, average=0.99,
@@ -137,7 +130,6 @@ def main(
     network, described, about = registry.build("spain-xumx", config)
     assert isinstance(network, SpainXumx)
     about |= {"noise": noise}
-    check_device(device)
     task = SpainTask(network, described, device, combinations=combinations)
     stems = Stems(data, described.targets)
     draw = training_batches(stems, seed, scenes, seconds, noise=noise)
@@ -146,8 +138,7 @@ def main(
     if init is not None:
         registry.load_weights(network, init)
     run = Run(task, plan, about, [folder.name for folder in data])
-    if (out / checkpoints.FILE).exists():
-        run.resume(out)
+    run.resume(out)
     checks = []
     if validation is not None:
         held = Stems([validation], described.targets, part="validation")

@@ -41,7 +41,7 @@ from models_onnx.networks.timbre_bands import TimbreBands
 from models_onnx.networks.timbre_live import TimbreLive
 from models_onnx.networks.timbre_unet import TimbreUNet
 from models_onnx.training import (
-    fuse,
+    options,
     scene_batches,
     timbre_bands_task,
     timbre_check,
@@ -50,8 +50,9 @@ from models_onnx.training import (
 )
 from models_onnx.training.batches import Aims, Batch
 from models_onnx.training.device_scenes import batches_on_device
+from models_onnx.training.loop import train
 from models_onnx.training.losses import LossWeights
-from models_onnx.training.run import LONGEST_SCENE_S, Plan, Run
+from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from models_onnx.training.timbre_bands_task import TimbreBandsTask
 from models_onnx.training.timbre_batches import training_batches
@@ -64,7 +65,6 @@ from models_onnx.training.timbre_masks import TimbreMaskTask
 from models_onnx.training.timbre_questions import Asking, TimbreBatch
 from models_onnx.training.timbre_task import TimbreTask
 from models_onnx.training.timbre_unet_task import OLD_SHARE, TimbreUNetTask, begin_with_spleeter
-from models_onnx.training.train import check_device, keep_memory, train
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
 from realtime.model import OnnxModel
@@ -197,19 +197,17 @@ def check(batches: list[TimbreBatch], run: Run) -> dict[str, float]:
 
 
 def main(
-    data: Annotated[list[str], typer.Option(help="folder of songs, or FOLDER=WEIGHT; repeatable")],
-    out: Annotated[Path, typer.Option(help="folder of the run, made or continued")],
+    data: options.Data,
+    out: options.Out,
     config: Annotated[
         str,
         typer.Option(
             help=f"sizes of the network: {', '.join(c for some in CONFIGS.values() for c in some)}"
         ),
     ] = "live",
-    hours: Annotated[float | None, typer.Option(min=0.001, help="length of the run")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="length of the run, instead of hours")
-    ] = None,
-    validation: Annotated[Path | None, typer.Option(help="folder of songs to validate on")] = None,
+    hours: options.Hours = None,
+    steps: options.Steps = None,
+    validation: options.Validation = None,
     init: Annotated[
         Path | None,
         typer.Option(help="checkpoint, or exported separator; wheel; run of train-unet query"),
@@ -218,33 +216,27 @@ def main(
         Path | None,
         typer.Option(help="checkpoint, or exported separator, whose encoder and classes are kept"),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    scenes: Annotated[int, typer.Option(min=1, help="scenes a batch")] = 4,
-    targets: Annotated[int, typer.Option(min=1, help="questions a scene")] = 3,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help=f"length of a scene, at most {LONGEST_SCENE_S:g} s")
-    ] = 2.0,
-    rate: Annotated[float, typer.Option(min=0.0, help="highest learning rate")] = 1e-3,
+    device: options.Device = "cpu",
+    scenes: options.Scenes = 4,
+    targets: options.Targets = 3,
+    seconds: options.Seconds = 2.0,
+    rate: options.Rate = 1e-3,
     old_share: Annotated[
         float, typer.Option(min=0, max=1, help="of that rate, for the old weights of a U-Net")
     ] = OLD_SHARE,
-    average: Annotated[
-        float, typer.Option(min=0, max=1, help="decay of the averaged weights")
-    ] = 0.99,
-    seed: Annotated[int, typer.Option(min=0, help="seed of weights and batches")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="threads on a CPU")] = 2,
+    average: options.Average = 0.99,
+    seed: options.Seed = 0,
+    threads: options.Threads = 2,
     workers: Annotated[
         int, typer.Option(min=0, help="processes that draw scenes, for a GPU; 0: a thread")
     ] = 0,
     on_device: Annotated[
         bool, typer.Option("--on-device", help="keep all songs on the device, and mix them there")
     ] = False,
-    fused: Annotated[bool, typer.Option(help="compile first; needs a C++ compiler")] = False,
+    fused: options.Fused = False,
 ) -> None:
     """Train by timbre, or go on with a run that was stopped."""
-    keep_memory()
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
+    options.prepare(seed, threads, device, fused=fused)
     kind = next((name for name, configs in CONFIGS.items() if config in configs), "timbre")
     asking = MASKS_ASKED.get(kind, Asking() if encoder is None else KEPT)
     plan = Plan(
@@ -254,9 +246,6 @@ def main(
     )  # fmt: skip
     built, spec, about = registry.build(kind, config)
     assert isinstance(built, TimbreSpace)
-    check_device(device)
-    if fused:
-        fuse.fuse()
     if kind in MASKS_ASKED and encoder is None:
         raise StemsteerError(
             f"{config} is told timbres of an encoder that is there: give --encoder"
@@ -283,8 +272,7 @@ def main(
     else:
         task = TASKS.get(kind, TimbreTask)(built, spec, tier, device)
     run = Run(task, plan, about, names)
-    if (out / checkpoints.FILE).exists():
-        run.resume(out)
+    run.resume(out)
     valid: list[Batch] = []
     checked: list[TimbreBatch] = []
     if validation and kind in MASKS_ASKED:

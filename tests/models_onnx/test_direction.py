@@ -9,9 +9,9 @@ from models_onnx.networks.steer import network as steer
 from models_onnx.networks.steer.cells import covariances, pool
 from models_onnx.networks.steer.direction import CENTRE, GRID, PLACES, STEP_DEG
 from models_onnx.training.batches import Aims, draw_batch
+from models_onnx.training.loop import train, validate
 from models_onnx.training.refiner_task import RefinerTask
 from models_onnx.training.run import Plan, Run
-from models_onnx.training.train import train, validate
 from tests.support.tones import draw_scene
 
 EXACT = Aims(exact=True, change=0)

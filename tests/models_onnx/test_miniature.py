@@ -17,7 +17,7 @@ from models_onnx.evaluation.systems import separate
 from models_onnx.export import command, rounded
 from models_onnx.networks import registry
 from models_onnx.networks.stft import synthesise
-from models_onnx.training import train
+from models_onnx.training import loop, train_steer
 from models_onnx.training.batches import Aims
 from models_onnx.training.losses import LossWeights
 from models_onnx.training.scene_batches import training_batches
@@ -49,12 +49,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     app = typer.Typer()
-    app.command()(train.main)
+    app.command()(train_steer.main)
     options = f"steer --config tiny --data {shards} --validation {shards} --out {out}"
     options += f" --steps {STEPS} --scenes 2 --seconds 0.4 --rate 5e-3 --threads 1"
     with pytest.MonkeyPatch.context() as patch:
-        few = partial(train.validation_batches, count=1, seconds=0.5)
-        patch.setattr(train, "validation_batches", few)
+        few = partial(train_steer.validation_batches, count=1, seconds=0.5)
+        patch.setattr(train_steer, "validation_batches", few)
         result = CliRunner().invoke(app, options.split(), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return out
@@ -84,7 +84,7 @@ def test_the_checkpoint_says_what_made_it(trained: Path) -> None:
     assert spec.training["config"] == "tiny"
     assert "3 songs" in spec.training["data"][0]
     assert "/" not in spec.training["data"][0]
-    last = (trained / train.LOG).read_text().splitlines()[-1]
+    last = (trained / loop.LOG).read_text().splitlines()[-1]
     assert "valid_gain_db" in json.loads(last)
 
 

@@ -18,12 +18,12 @@ from models_onnx.networks.steer import network as steer
 from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.training import train_timbre
 from models_onnx.training.batches import Aims
+from models_onnx.training.loop import train
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_check import check
 from models_onnx.training.timbre_questions import KINDS, Asking
 from models_onnx.training.timbre_task import TimbreTask
-from models_onnx.training.train import train
 from realtime import Separator, load_model
 from realtime.encoder import OnnxEncoder
 from realtime.errors import StemsteerError

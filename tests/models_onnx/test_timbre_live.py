@@ -17,6 +17,7 @@ from models_onnx.networks.unet.blocks import Memory
 from models_onnx.networks.unet.config import UNetConfig
 from models_onnx.networks.unet.system import UNetSystem, system_of
 from models_onnx.training.batches import Aims
+from models_onnx.training.loop import train
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_check import check
@@ -27,7 +28,6 @@ from models_onnx.training.timbre_live_task import (
     begin_with_query,
 )
 from models_onnx.training.timbre_task import TimbreTask
-from models_onnx.training.train import train
 from models_onnx.training.train_timbre import main as train_main
 from models_onnx.training.unet_task import UNetTask
 from realtime import Separator, load_model

@@ -18,6 +18,7 @@ from models_onnx.networks.timbre import TimbreSteer
 from models_onnx.networks.timbre_unet import CONFIGS, TimbreUNet, TimbreUNetConfig, spec
 from models_onnx.networks.unet.spleeter import SpleeterUNet, from_arrays, to_arrays
 from models_onnx.training.batches import Aims
+from models_onnx.training.loop import train
 from models_onnx.training.losses import energy_ratio_db
 from models_onnx.training.mask_terms import SILENT_DB, masked_terms
 from models_onnx.training.run import Plan, Run
@@ -25,7 +26,6 @@ from models_onnx.training.timbre_batches import training_batches
 from models_onnx.training.timbre_check import SHOWN, check
 from models_onnx.training.timbre_questions import KINDS
 from models_onnx.training.timbre_unet_task import ASKING, SECONDS, TimbreUNetTask
-from models_onnx.training.train import train
 from models_onnx.training.train_timbre import begin
 from models_onnx.training.train_timbre import main as train_main
 from realtime import Separator, load_model

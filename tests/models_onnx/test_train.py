@@ -15,9 +15,9 @@ import torch
 from models_onnx.networks import checkpoints
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.curves import _smoothed, read_log
+from models_onnx.training.loop import LOG, train, validate
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
-from models_onnx.training.train import LOG, train, validate
 from realtime.errors import StemsteerError
 from tests.support.tones import SPEC, TinyNetwork, draw
 

@@ -8,7 +8,7 @@ import soundfile
 
 from models_onnx.networks import checkpoints, registry
 from models_onnx.training import train_spain, train_timbre, train_unet, widen
-from models_onnx.training.train import main
+from models_onnx.training.train_steer import main
 from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
 from tests.support.commands import onnx_command

@@ -11,11 +11,11 @@ from models_onnx.networks import registry
 from models_onnx.networks.unet.stream import Stream
 from models_onnx.training import unet_batches
 from models_onnx.training.batches import Aims
+from models_onnx.training.loop import train
 from models_onnx.training.losses import snr_db
 from models_onnx.training.mask_terms import masked_terms
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.timbre_questions import TimbreBatch
-from models_onnx.training.train import train
 from models_onnx.training.unet_batches import ASKING, ShowingAsker, kept, remembered
 from models_onnx.training.unet_task import UNetTask, dominance
 from realtime.errors import StemsteerError
