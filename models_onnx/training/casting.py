@@ -21,9 +21,17 @@ from models_onnx.data.stems import RATE_HZ
 from models_onnx.data.variation import POINTS_HZ, TONE_DB, draw_speed
 from models_onnx.training.casts import Cast, empty_cast
 from models_onnx.training.device_sounds import BLOCK, Sounds
-from models_onnx.training.timbre_batches import ALIKE, FREE, POPULAR, PRESENT_DB
-from models_onnx.training.timbre_drawing import BAND, GUESTS, MOST_SOURCES, ORCHESTRA
-from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
+from models_onnx.training.timbre_drawing import MOST_SOURCES, drawn_classes
+from models_onnx.training.timbre_questions import (
+    FREE,
+    KINDS,
+    NUMBER,
+    PRESENT_DB,
+    Asking,
+    deniable,
+    drawn_class,
+    drawn_kind,
+)
 
 MIXING = Mixing()
 
@@ -86,7 +94,7 @@ class Casting:
         rng, cast, sounds = self._rng, self._cast, self.sounds
         song = sounds.songs[int(rng.choice(len(self._songs), p=self._songs))]
         if len(song) < 2 or rng.random() < self.asking.remix:
-            stems = [self._stem(name) for name in self._classes()]
+            stems = [self._stem(name) for name in drawn_classes(self._rng, self.names)]
             speeds = [draw_speed(rng) for _ in stems]
             starts = [self._start([k], speed) for k, speed in zip(stems, speeds, strict=True)]
         else:
@@ -151,21 +159,6 @@ class Casting:
         gains = self._rng.normal(0.0, TONE_DB, len(POINTS_HZ)).clip(-2.5 * TONE_DB, 2.5 * TONE_DB)
         return np.asarray(gains - gains.mean())
 
-    def _classes(self) -> list[str]:
-        """Draw the classes of a scene of different songs: a band, an orchestra, or anything."""
-        rng, names = self._rng, self.names
-        kind = rng.random()
-        if kind < 0.6:
-            cast = [name for name, chance in BAND.items() if rng.random() < chance]
-            cast += [str(n) for n in rng.choice(GUESTS, int(rng.integers(0, 3)))]
-        else:
-            some = ORCHESTRA if kind < 0.85 else names
-            cast = [str(n) for n in rng.choice(some, int(rng.integers(2, 6)))]
-        cast = [name for name in cast if name in names]
-        while len(cast) < 2:
-            cast.append(str(rng.choice(names)))
-        return cast
-
     def _stem(self, name: str) -> int:
         return int(self._rng.choice(self._places[name], p=self._chances[name]))
 
@@ -186,15 +179,7 @@ class Casting:
         return float(blocks.sum()) / max(1, count)
 
     def _ask(self, scene: int, question: int, names: list[str], power: NDArray[np.float64]) -> None:
-        rng, asking, cast = self._rng, self.asking, self._cast
-        kind = rng.random()
-        found = "name"
-        for name in ("direction", "absent", "family", "against", "both", "query"):
-            chance = getattr(asking, name)
-            if kind < chance:
-                found = name
-                break
-            kind -= chance
+        cast, found = self._cast, drawn_kind(self._rng, self.asking)
         self._at, self._row = (scene, question), np.zeros(len(names))
         cast.direction[scene, question] = FREE
         if getattr(self, f"_by_{found}")(names, power) is False:
@@ -208,9 +193,7 @@ class Casting:
         there = sorted({n for n, p in zip(names, power, strict=True) if p > floor}) or sorted(
             set(names)
         )
-        popular = {} if self.asking.even else POPULAR
-        chances = np.array([popular.get(n, 1.0) for n in there])
-        return str(self._rng.choice(there, p=chances / chances.sum()))
+        return drawn_class(self._rng, there, even=self.asking.even)
 
     def _tell(self, name: str, clip: int | None = None, *, negative: bool = False) -> None:
         rows = self._cast.negative if negative else self._cast.positive
@@ -292,13 +275,10 @@ class Casting:
         self._cast.asked[self._at] = -1
 
     def _by_absent(self, names: list[str], power: NDArray[np.float64]) -> bool:
-        there = set(names)
-        denied = set().union(there, *(group for group in ALIKE if group & there))
-        free = [n for n in self.names if n not in denied]
+        free = deniable(self.names, set(names))
         if not free:
             return False
-        chances = np.array([({} if self.asking.even else POPULAR).get(n, 1.0) for n in free])
-        name = str(self._rng.choice(free, p=chances / chances.sum()))
+        name = drawn_class(self._rng, free, even=self.asking.even)
         self._tell(name, self._clip(name, names, own=False) if self._rng.random() < 0.35 else None)
         return True
 

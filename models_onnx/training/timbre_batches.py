@@ -6,7 +6,7 @@ counter-example; its answer is the sum of the sources meant, or silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,17 +26,20 @@ from models_onnx.data.mixer import Scene
 from models_onnx.data.sources import Pool
 from models_onnx.training.batches import Aims, Question, aim
 from models_onnx.training.timbre_drawing import SceneDrawer, Staged
-from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking, TimbreBatch, Wanted
+from models_onnx.training.timbre_questions import (
+    FREE,
+    KINDS,
+    NUMBER,
+    PRESENT_DB,
+    Asking,
+    TimbreBatch,
+    Wanted,
+    deniable,
+    drawn_class,
+    drawn_kind,
+)
 
-FREE = (0.0, 90.0)  # a direction that says nothing
 SAME_PLACE_DEG = 1.5
-PRESENT_DB = -22.0
-POPULAR = {"vocals": 3.0, "drums": 3.0, "bass": 2.6, "guitar": 2.6, "piano": 1.2}
-ALIKE = ({"strings", "violin", "viola", "cello", "double_bass"}, {"bass", "double_bass"},
-         {"brass", "trumpet", "trombone", "horn", "tuba"}, {"vocals", "choir"},
-         {"drums", "percussion"}, {"synth", "fx", "other", "keys", "organ"},
-         {"reed", "accordion", "oboe", "clarinet"})  # fmt: skip
-"""Classes that are hard to deny: none is asked for as absent where another of its group sounds."""
 
 
 class Asker(SceneDrawer):
@@ -53,7 +56,6 @@ class Asker(SceneDrawer):
     ) -> None:
         super().__init__(pool, asking, seconds)
         self.aims, self.scenes, self.targets = aims, scenes, targets
-        self.popular: Mapping[str, float] = {} if asking.even else POPULAR
 
     def batch(self, seed: int, step: int) -> TimbreBatch:
         """Batch number `step`."""
@@ -71,27 +73,22 @@ class Asker(SceneDrawer):
         """Ask one question of a scene."""
         if not known_classes(staged.scene.classes):  # an accompaniment alone
             return self._by_absent(rng, staged)
-        asking, kind = self.asking, rng.random()
-        for name in ("direction", "absent", "family", "against", "both", "query"):
-            chance = getattr(asking, name)
-            if kind < chance:
-                return getattr(self, f"_by_{name}")(rng, staged)
-            kind -= chance
-        return self._by_name(rng, staged)
+        wanted: Wanted = getattr(self, f"_by_{drawn_kind(rng, self.asking)}")(rng, staged)
+        return wanted
 
     def _by_direction(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         asked: Question = aim(rng, _merged(staged.scene), self.aims)
         return Wanted(asked.target, (asked.azimuth_deg, asked.width_deg), "direction")
 
     def _by_name(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        name = _present(rng, staged.scene, self.popular)
+        name = _present(rng, staged.scene, even=self.asking.even)
         number = NUMBER[name]
         wanted = Wanted(_sum(staged.scene, {name}), FREE, "name", number)
         wanted.positive.append((number, number))
         return wanted
 
     def _by_query(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        name = _present(rng, staged.scene, self.popular)
+        name = _present(rng, staged.scene, even=self.asking.even)
         wanted = Wanted(_sum(staged.scene, {name}), FREE, "query", NUMBER[name])
         count = int(rng.integers(2, 6)) if rng.random() < self.asking.examples else 1
         own = rng.random() < 0.6
@@ -101,7 +98,7 @@ class Asker(SceneDrawer):
 
     def _by_both(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask for a direction, and of what stands there the class that is meant."""
-        scene, name = staged.scene, _present(rng, staged.scene, self.popular)
+        scene, name = staged.scene, _present(rng, staged.scene, even=self.asking.even)
         source = int(rng.choice([k for k, n in enumerate(scene.classes) if n == name]))
         width_deg = float(rng.uniform(8.0, 45.0))
         shift_deg = float(np.clip(rng.normal(0.0, 0.15), -0.4, 0.4)) * width_deg
@@ -118,7 +115,7 @@ class Asker(SceneDrawer):
 
     def _by_against(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         """Ask for a class, but not that source of it; or for one class, and not another."""
-        scene, name = staged.scene, _present(rng, staged.scene, self.popular)
+        scene, name = staged.scene, _present(rng, staged.scene, even=self.asking.even)
         sources = [k for k, n in enumerate(scene.classes) if n == name]
         if len(sources) > 1:
             meant = int(rng.choice(sources))
@@ -140,7 +137,7 @@ class Asker(SceneDrawer):
         return wanted
 
     def _by_family(self, rng: np.random.Generator, staged: Staged) -> Wanted:
-        family = FAMILY_OF[_present(rng, staged.scene, self.popular)]
+        family = FAMILY_OF[_present(rng, staged.scene, even=self.asking.even)]
         names = FAMILIES[family]
         wanted = Wanted(_sum(staged.scene, set(names)), FREE, "family")
         wanted.positive += [(NUMBER[name], NUMBER[name]) for name in names]
@@ -148,15 +145,13 @@ class Asker(SceneDrawer):
 
     def _by_absent(self, rng: np.random.Generator, staged: Staged) -> Wanted:
         there = set(staged.scene.classes)
-        denied = set().union(there, *(group for group in ALIKE if group & there))
-        names = [n for n in self.sources.names if n not in denied]
+        names = deniable(self.sources.names, there)
         if ACCOMPANIMENT in there:  # it may hold everything but a voice
             names = [n for n in names if n == VOICE]
         if not names:
             ask = self._by_name if known_classes(there) else self._by_direction
             return ask(rng, staged)
-        chances = np.array([self.popular.get(n, 1.0) for n in names])
-        name = str(rng.choice(names, p=chances / chances.sum()))
+        name = drawn_class(rng, names, even=self.asking.even)
         wanted = Wanted(np.zeros_like(staged.scene.mixture), FREE, "absent", NUMBER[name])
         clip: np.ndarray | int = NUMBER[name]
         if rng.random() < 0.35:
@@ -235,16 +230,14 @@ def _merged(scene: Scene) -> Scene:
     )  # fmt: skip
 
 
-def _present(rng: np.random.Generator, scene: Scene, popular: Mapping[str, float]) -> str:
-    """Draw a class that sounds in the scene; those that are popular, more often."""
+def _present(rng: np.random.Generator, scene: Scene, *, even: bool) -> str:
+    """Draw a class that sounds in the scene."""
     power = np.square(scene.images).sum((1, 2))
     floor = 10 ** (PRESENT_DB / 10) * np.square(scene.mixture).sum()
     able = [k for k, label in enumerate(scene.labels) if production.real_voice(label)]
     known = known_classes(scene.classes)
     names = sorted({scene.classes[k] for k in able if power[k] > floor} & known)
-    names = names or sorted(known)
-    chances = np.array([popular.get(n, 1.0) for n in names])
-    return str(rng.choice(names, p=chances / chances.sum()))
+    return drawn_class(rng, names or sorted(known), even=even)
 
 
 def _sum(scene: Scene, names: set[str]) -> np.ndarray:

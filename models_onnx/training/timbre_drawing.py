@@ -127,25 +127,13 @@ class SceneDrawer:
         return Source(label, count, partial(_cut, stem))
 
     def _cast(self, rng: np.random.Generator) -> list[str]:
-        """Classes of a scene of different songs: a band, an orchestra, or anything.
-
-        Or a voice before the accompaniment of another song, or that alone.
+        """Draw the classes of a scene of different songs: those of `drawn_classes`, or a voice
+        before the accompaniment of another song, or that alone.
         """
         if self.sources.backed and rng.random() < self.sources.backed:
             sung = VOICE in self.sources.names and rng.random() < SUNG
             return [ACCOMPANIMENT, VOICE] if sung else [ACCOMPANIMENT]
-        kind, names = rng.random(), self.sources.names
-        if kind < 0.6:
-            cast = [name for name, chance in BAND.items() if rng.random() < chance]
-            cast += [str(n) for n in rng.choice(GUESTS, int(rng.integers(0, 3)))]
-        elif kind < 0.85:
-            cast = [str(n) for n in rng.choice(ORCHESTRA, int(rng.integers(2, 6)))]
-        else:
-            cast = [str(n) for n in rng.choice(names, int(rng.integers(2, 6)))]
-        cast = [name for name in cast if name in names]
-        while len(cast) < 2:
-            cast.append(str(rng.choice(names)))
-        return cast
+        return drawn_classes(rng, self.sources.names)
 
     def _clip(
         self, rng: np.random.Generator, staged: Staged, name: str, *, own: bool
@@ -192,6 +180,21 @@ class SceneDrawer:
             gain = 10 ** (rng.uniform(-28.0, -10.0) / 20) * _rms(clip) / (_rms(leak) + 1e-6)
             clip[:, : leak.shape[1]] += leak * np.float32(gain)
         return clip
+
+
+def drawn_classes(rng: np.random.Generator, names: Sequence[str]) -> list[str]:
+    """Draw two or more classes, of those that there are: a band, an orchestra, or anything."""
+    kind = rng.random()
+    if kind < 0.6:
+        drawn = [name for name, chance in BAND.items() if rng.random() < chance]
+        drawn += [str(n) for n in rng.choice(GUESTS, int(rng.integers(0, 3)))]
+    else:
+        some = ORCHESTRA if kind < 0.85 else names
+        drawn = [str(n) for n in rng.choice(some, int(rng.integers(2, 6)))]
+    drawn = [name for name in drawn if name in names]
+    while len(drawn) < 2:
+        drawn.append(str(rng.choice(names)))
+    return drawn
 
 
 def _rms(audio: np.ndarray) -> float:

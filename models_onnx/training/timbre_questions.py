@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,17 @@ from models_onnx.training.batches import Batch
 
 NUMBER = {name: number for number, name in enumerate(CLASSES)}
 KINDS = ("direction", "name", "query", "both", "against", "family", "absent")
+FREE = (0.0, 90.0)
+"""A direction that says nothing: azimuth and width, degrees."""
+PRESENT_DB = -22.0
+"""A class is asked for where its power is above this against the mixture's."""
+POPULAR = {"vocals": 3.0, "drums": 3.0, "bass": 2.6, "guitar": 2.6, "piano": 1.2}
+"""How often classes are asked for that people ask for more often than others (1)."""
+ALIKE = ({"strings", "violin", "viola", "cello", "double_bass"}, {"bass", "double_bass"},
+         {"brass", "trumpet", "trombone", "horn", "tuba"}, {"vocals", "choir"},
+         {"drums", "percussion"}, {"synth", "fx", "other", "keys", "organ"},
+         {"reed", "accordion", "oboe", "clarinet"})  # fmt: skip
+"""Classes that are hard to deny: none is asked for as absent where another of its group sounds."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,29 @@ class Asking:
     clips: int = 14
     clip_s: float = 2.5
     even: bool = False
+
+
+def drawn_kind(rng: np.random.Generator, asking: Asking) -> str:
+    """Draw what kind of question is asked, one of `KINDS`."""
+    left = rng.random()
+    for kind in ("direction", "absent", "family", "against", "both", "query"):
+        chance: float = getattr(asking, kind)
+        if left < chance:
+            return kind
+        left -= chance
+    return "name"
+
+
+def drawn_class(rng: np.random.Generator, names: Sequence[str], *, even: bool) -> str:
+    """Draw one of some classes, all alike where `even`, else by `POPULAR`."""
+    chances = np.array([1.0 if even else POPULAR.get(name, 1.0) for name in names])
+    return str(rng.choice(names, p=chances / chances.sum()))
+
+
+def deniable(names: Sequence[str], there: set[str]) -> list[str]:
+    """Return which classes can be asked for as absent where those of `there` sound."""
+    denied = there.union(*(group for group in ALIKE if group & there))
+    return [name for name in names if name not in denied]
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from models_onnx.data.sources import Collection, Pool, Source
 from models_onnx.networks import checkpoints
 from models_onnx.strict_json import to_json
 from models_onnx.training.batches import Aims, Batch
-from models_onnx.training.timbre_batches import FREE, Asker
+from models_onnx.training.timbre_batches import Asker
 from models_onnx.training.timbre_drawing import MOST_SOURCES, Staged
-from models_onnx.training.timbre_questions import NUMBER, Asking, TimbreBatch, Wanted
+from models_onnx.training.timbre_questions import FREE, NUMBER, Asking, TimbreBatch, Wanted
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 

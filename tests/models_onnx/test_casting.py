@@ -16,8 +16,7 @@ from models_onnx.data.variation import FASTEST
 from models_onnx.training.casting import Casting
 from models_onnx.training.casts import NONE, Cast
 from models_onnx.training.device_sounds import BLOCK, FULL_SCALE, Sounds, stored
-from models_onnx.training.timbre_batches import ALIKE, FREE
-from models_onnx.training.timbre_questions import KINDS, Asking
+from models_onnx.training.timbre_questions import ALIKE, FREE, KINDS, Asking
 from tests.support.noises import (
     BAND,
     CLIP_S,

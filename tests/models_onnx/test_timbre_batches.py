@@ -10,9 +10,9 @@ from models_onnx.data.stems import Label
 from models_onnx.training import fit_heard
 from models_onnx.training.batches import Aims
 from models_onnx.training.casting import Casting
-from models_onnx.training.timbre_batches import FREE, Asker, training_batches
+from models_onnx.training.timbre_batches import Asker, training_batches
 from models_onnx.training.timbre_drawing import SourcesByClass
-from models_onnx.training.timbre_questions import KINDS, NUMBER, Asking
+from models_onnx.training.timbre_questions import FREE, KINDS, NUMBER, POPULAR, Asking
 from models_onnx.training.unet_batches import batches_of
 from tests.support.noises import noises
 from tests.support.timbres import Songs, pool
@@ -61,9 +61,11 @@ def test_the_answer_to_a_name_is_all_of_its_class_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("even", [True, False])
-def test_classes_are_asked_for_alike_or_the_popular_ones_more(even: bool) -> None:
+def test_classes_are_asked_for_alike_or_the_popular_ones_more(
+    even: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = asker(even=even)
-    made.popular = made.popular and {"vocals": 1e6}  # as if people asked for voices alone
+    monkeypatch.setitem(POPULAR, "vocals", 1e6)  # as if people asked for voices alone
     stages = (made.stage(np.random.default_rng(seed)) for seed in range(50))
     staged = next(s for s in stages if {"vocals", "bass"} <= set(s.scene.classes))
     asked = [CLASSES[made.ask(np.random.default_rng(k), staged).asked] for k in range(60)]
