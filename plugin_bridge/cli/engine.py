@@ -7,17 +7,20 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.cli.console import say
+from plugin_bridge.cli.console import say, warn
 from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
 from plugin_bridge.cli.osc import osc_server
 from plugin_bridge.cli.panel import engine_panel
 from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.targets import read_lanes
 from plugin_bridge.control.text import printable
+
+if TYPE_CHECKING:
+    from plugin_bridge.automation import Automation
 
 DEFAULT_MODEL = "panorama"
 
@@ -49,7 +52,7 @@ def serve(
 
     folder = find_model(model).parent  # what is wrong is told here, not to every plugin
     if automation:
-        read_lanes(automation, 44_100)
+        _say_whom(automation, read_lanes(automation, 44_100))
     surface = InstanceSurface()
     with contextlib.ExitStack() as stack:
         stack.callback(TimbreService(surface, _report, folder).stop)
@@ -59,6 +62,19 @@ def serve(
             settings = dataclasses.replace(shown.settings(), models_folder=folder)
             stack.enter_context(engine_panel(settings, shown.panel_open))
         run(model, surface, automation)
+
+
+def _say_whom(path: Path, lanes: Automation) -> None:
+    """Say which tracks lanes move: the plugins on them may come later, or never."""
+    from plugin_bridge.automation import ALL
+    from realtime.separator import RESIDUAL
+
+    moved = {target for target, control in lanes.lanes if "/" not in control} - {RESIDUAL}
+    if moved:
+        tracks = ", ".join("every track" if name == ALL else name for name in sorted(moved))
+        say(f"{path} moves {tracks}; `stemsteer status` shows how tracks are called", err=True)
+    if any("/" in control or target == RESIDUAL for target, control in lanes.lanes):
+        warn(f"{path}: lanes of the residual and of plugins on stems move nothing on a track")
 
 
 def _report(words: str) -> None:

@@ -39,6 +39,15 @@ def test_lanes_follow_the_song_of_the_host(engine_sandbox, tmp_path):
     np.testing.assert_allclose(play(third, 4, song_position=0)[-256:], 1, atol=1e-6)
 
 
+def test_the_tracks_that_lanes_move_are_told_as_it_starts(engine_sandbox, tmp_path):
+    lanes = lanes_file(
+        tmp_path, "seconds,bass.gain,lead_vocal.azimuth,residual.eq/gain_db\n0,0,1,2\n"
+    )
+    engine_sandbox.start(engine_sandbox.identity, "--automation", str(lanes))
+    assert f"{lanes} moves bass, lead_vocal; `stemsteer status`" in engine_sandbox.said()
+    assert "lanes of the residual and of plugins on stems move nothing" in engine_sandbox.said()
+
+
 def test_an_override_takes_a_lane_over_until_the_song_starts_again(engine_sandbox, tmp_path):
     lanes = lanes_file(tmp_path, "seconds,a.gain\n0,-20\n")
     server = ServeProcess(engine_sandbox, "--automation", str(lanes))
