@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from plugin_bridge.cli.console import warn
 from plugin_bridge.cli.keys import HELP as KEYS_HELP
 from plugin_bridge.cli.keys import KeyActions, single_keys
 from plugin_bridge.cli.live_display import table
 
 if TYPE_CHECKING:
     from plugin_bridge.live.session import LiveSession, LiveSettings
+
+
+HANGS_S = 2.0
+"""So long after a card has last asked for sound it is said that it hangs."""
+HANGS = (
+    f"the sound card has asked for no sound for {HANGS_S:g} s: it, or the JACK server, hangs; this "
+    "goes on when it does, Ctrl-C ends"
+)
 
 
 def play_card(
@@ -49,9 +58,13 @@ def play_card(
         with single_keys() as terminal, Display(console=console, transient=True) as display:
             if terminal is not None:
                 typer.echo(KEYS_HELP, err=True)
+            hangs = False
             while time.monotonic() < until_s:
                 if words := flags.ended():
                     raise StemsteerError(words)
+                if hangs != (time.monotonic() > flags.asked_s + HANGS_S):
+                    hangs = not hangs
+                    warn(HANGS if hangs else "the sound card asks for sound again")
                 keys.attend(terminal)
                 if console.is_terminal:
                     display.update(table(session, flags))

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,13 @@ class Device:
 
 @dataclass
 class Flags:
-    """What PortAudio says: blocks that it lost since the start, and why no more will come."""
+    """What PortAudio says: blocks that it lost since the start, when it asked for the newest, by
+    `time.monotonic`, and why no more will come.
+    """
 
     input_lost: int = 0
     output_lost: int = 0
+    asked_s: float = field(default_factory=time.monotonic)
     ended: Callable[[], str] = lambda: ""
     """Returns what has become of the card, in words; empty while it runs."""
 
@@ -86,7 +89,8 @@ def stream(
 
     A mono input is taken as two equal channels.
 
-    A card that goes, as one that is unplugged or a JACK server that ends, is told by the flags.
+    A card that goes or hangs, as one that is unplugged or a JACK server that ends, is told by the
+    flags.
 
     Raises StemsteerError if the card does not do what is asked.
     """
@@ -96,6 +100,7 @@ def stream(
         inputs = min(2, sounddevice.query_devices(device, "input")["max_input_channels"])
 
         def callback(indata: Any, outdata: Any, frames: int, _: Any, status: Any) -> None:
+            flags.asked_s = time.monotonic()
             flags.input_lost += bool(status.input_overflow)
             flags.output_lost += bool(status.output_underflow)
             sound = np.empty((2, frames), np.float32)
@@ -111,6 +116,7 @@ def stream(
             f"the sound card {device if device is not None else '(default)'} does not open at "
             f"{sample_rate:g} Hz: {error}; see `stemsteer live --devices`"
         ) from error
+    flags.asked_s = time.monotonic()  # it took a while to open
     flags.ended = lambda: "" if made.active else _ended(sounddevice, device)
     try:
         yield sum(made.latency), flags

@@ -168,6 +168,20 @@ def test_a_session_ends_when_it_is_told_to_where_the_jack_server_hangs(
 
 
 @pytest.mark.host
+def test_a_jack_server_that_hangs_is_told_and_that_it_goes_on(monkeypatch, tmp_path):
+    with recording(monkeypatch, tmp_path / "take") as (server, process):
+        server.send_signal(signal.SIGSTOP)
+        try:
+            assert "the JACK server, hangs" in process.stderr.readline()
+        finally:
+            server.send_signal(signal.SIGCONT)
+        assert "the sound card asks for sound again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        words = last_words(process)
+    assert process.returncode == 0, words
+
+
+@pytest.mark.host
 def test_a_card_that_is_not_there_is_said(jack):
     process = start("live", "--device", "Scarlett", "--port", 0)
     _, words = process.communicate(timeout=60)
