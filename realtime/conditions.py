@@ -83,17 +83,23 @@ class HeldConditions:
         }
         self.reset()
 
-    def set(self, name: str, target: int, value: NDArray[np.float32]) -> None:
-        """Set the goal of one condition of one target; safe from any thread."""
+    def set(self, target: int, values: Mapping[str, NDArray[np.float32]]) -> None:
+        """Set the goals of some conditions of one target, all or none; safe from any thread.
+
+        Raises ValueError for a value of another shape, or one that is not finite.
+        """
         with self.setting:
-            goals = self._goals[name].copy()
-            if value.shape != goals[target].shape or not np.isfinite(value).all():
-                raise ValueError(
-                    f"condition {name!r} is of shape {value.shape}, expected {goals[target].shape} "
-                    "finite numbers"
-                )
-            goals[target] = value
-            self._goals[name] = goals  # replaced as a whole: a reader sees the old or the new one
+            changed = {}
+            for name, value in values.items():
+                goals = self._goals[name].copy()
+                if value.shape != goals[target].shape or not np.isfinite(value).all():
+                    raise ValueError(
+                        f"condition {name!r} is of shape {value.shape}, expected "
+                        f"{goals[target].shape} finite numbers"
+                    )
+                goals[target] = value
+                changed[name] = goals
+            self._goals.update(changed)  # each as a whole: a reader sees the old or the new one
 
     def goal(self, name: str) -> NDArray[np.float32]:
         """Return the goals (targets, size) of a condition."""

@@ -113,8 +113,9 @@ class OnnxEncoder:
 
         Raises
         ------
-        ValueError if it is not of one or two channels, has samples that are no numbers, is
-        silent, or is not `SHORTEST_S` to `LONGEST_S` long. StemsteerError if the encoder fails.
+        TypeError if it is not of floats. ValueError if it is not of one or two channels, has
+        samples that are no numbers, is silent, or is not `SHORTEST_S` to `LONGEST_S` long.
+        StemsteerError if the encoder fails.
         """
         self._check_sounds(audio)
         return self._encode(self._spectra(audio))
@@ -129,8 +130,13 @@ class OnnxEncoder:
 
         Raises
         ------
-        ValueError as `encode`.
+        TypeError, ValueError as `encode`, and if one is longer than the other.
         """
+        if target.shape[-1:] != residual.shape[-1:]:
+            raise ValueError(
+                f"the target has the shape {target.shape} and the residual {residual.shape}: "
+                "expected as many samples of both"
+            )
         self._check_sounds(target)
         spectra, others = self._spectra(target), self._spectra(residual)
         kept = dominated(*(np.square(np.abs(part)).sum((1, 2)) for part in (spectra, others)))
@@ -160,6 +166,8 @@ class OnnxEncoder:
             raise ValueError("the clip is silent: choose a stretch in which the sound is heard")
 
     def _check(self, audio: NDArray[np.float32]) -> None:
+        if not np.issubdtype(audio.dtype, np.floating):
+            raise TypeError(f"audio is {audio.dtype}, expected float32 with full scale at 1")
         if audio.ndim != 2 or audio.shape[0] not in (1, 2):
             raise ValueError(f"audio of shape {audio.shape}: expected one or two channels")
         seconds = audio.shape[1] / self.spec.sample_rate

@@ -28,7 +28,8 @@ class Separator:
 
         y[target].sum() + y[residual] = x delayed by d samples    (within 1.2e-7 of full scale)
 
-    and any partition of the input into blocks gives the same output.
+    and any partition of the input into blocks gives the same output, but for the rounding of a
+    network, whose sums of several frames at once may differ by 1e-6.
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ class Separator:
     ) -> None:
         """Point a target at a direction or a timbre; it glides there. Safe from any thread.
 
+        All that is given is set, or nothing is.
+
         Parameters
         ----------
         azimuth_deg : −45 (hard left) to 45 (hard right), by the constant-power law.
@@ -147,18 +150,22 @@ class Separator:
         ValueError for an unknown target, a value out of range or a condition the model lacks.
         """
         index = self._index_of(target)
-        if azimuth_deg is not None or width_deg is not None:
-            with self._held.setting:  # one may set the azimuth while another sets the width
+        vectors = {"timbre": timbre, "against": against, "sources": sources}
+        values = {
+            name: np.asarray(vector, np.float32)
+            for name, vector in vectors.items()
+            if vector is not None
+        }
+        for name in values:
+            self._goal(name)
+        with self._held.setting:  # one may set the azimuth while another sets the width
+            if azimuth_deg is not None or width_deg is not None:
                 azimuth, width = self._goal("direction")[index]
                 azimuth = azimuth if azimuth_deg is None else azimuth_deg
                 width = width if width_deg is None else width_deg
                 check_direction(float(azimuth), float(width))
-                self._held.set("direction", index, np.array([azimuth, width], np.float32))
-        vectors = {"timbre": timbre, "against": against, "sources": sources}
-        for name, vector in vectors.items():
-            if vector is not None:
-                self._goal(name)
-                self._held.set(name, index, np.asarray(vector, np.float32))
+                values["direction"] = np.array([azimuth, width], np.float32)
+            self._held.set(index, values)
 
     def process(self, block: Audio) -> NDArray[np.float32]:
         """Take a block (channels, n) of any n and give (stems, channels, n), `latency` later.

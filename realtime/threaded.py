@@ -61,7 +61,8 @@ class ThreadedProcessor:
 
     Raises
     ------
-    ValueError for a separator that takes other blocks than hops.
+    ValueError for a separator that takes other blocks than hops, a `max_block` below 1 or a `slack`
+    below 0.
     """
 
     def __init__(self, separator: StemProcessor, *, max_block: int, slack: int = 256) -> None:
@@ -69,6 +70,10 @@ class ThreadedProcessor:
             raise ValueError(
                 f"the separator takes blocks of {separator.block_multiple}, expected hops of "
                 f"{separator.tier.hop}: make it with block_multiple=separator.tier.hop"
+            )
+        if max_block < 1 or slack < 0:
+            raise ValueError(
+                f"max_block is {max_block} and slack {slack}, expected samples > 0 and >= 0"
             )
         self.separator, self.max_block = separator, max_block
         self._hop = separator.tier.hop

@@ -22,7 +22,7 @@ def _held(smoothing_s=0.02):
 
 def test_what_is_set_before_the_first_frame_takes_effect_at_once():
     held = _held()
-    held.set("direction", 1, np.array([30, 10], np.float32))
+    held.set(1, {"direction": np.array([30, 10], np.float32)})
     values = held(0, 3)["direction"]
     assert np.array_equal(values[:, 1], np.tile(np.float32([30, 10]), (3, 1)))
     assert np.array_equal(values[:, 0], np.tile(np.float32([0, 20]), (3, 1)))
@@ -31,7 +31,7 @@ def test_what_is_set_before_the_first_frame_takes_effect_at_once():
 def test_a_change_glides_by_the_one_pole_equation():
     held = _held()
     held(0, 1)
-    held.set("direction", 0, np.array([40, 20], np.float32))
+    held.set(0, {"direction": np.array([40, 20], np.float32)})
     found = held(1, 10)["direction"][:, 0, 0]
     expected = 40 * (1 - np.exp(-FRAME_S / 0.02) ** np.arange(1, 11))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -40,14 +40,14 @@ def test_a_change_glides_by_the_one_pole_equation():
 def test_the_glide_ends_at_the_goal_itself():
     held = _held()
     held(0, 1)
-    held.set("direction", 0, np.array([-45, 90], np.float32))
+    held.set(0, {"direction": np.array([-45, 90], np.float32)})
     assert np.array_equal(held(1, 200)["direction"][-1, 0], np.float32([-45, 90]))
 
 
 def test_after_a_reset_there_is_nothing_to_glide_from():
     held = _held()
     held(0, 1)
-    held.set("direction", 0, np.array([40, 20], np.float32))
+    held.set(0, {"direction": np.array([40, 20], np.float32)})
     held.reset()
     assert held(0, 1)["direction"][0, 0, 0] == 40
 
@@ -56,7 +56,7 @@ def test_any_cut_of_the_frames_gives_the_same_bits():
     whole, parts = _held(), _held()
     for held in (whole, parts):
         held(0, 1)
-        held.set("direction", 0, np.array([40, 5], np.float32))
+        held.set(0, {"direction": np.array([40, 5], np.float32)})
     pieces = [parts(1, n)["direction"] for n in (1, 2, 7, 30, 60)]
     assert np.array_equal(np.concatenate(pieces), whole(1, 100)["direction"])
 
@@ -64,7 +64,7 @@ def test_any_cut_of_the_frames_gives_the_same_bits():
 @pytest.mark.parametrize("value", [[1.0], [np.nan, 2.0], [1.0, 2.0, 3.0]])
 def test_a_value_of_another_shape_or_not_finite_is_refused(value):
     with pytest.raises(ValueError, match="direction"):
-        _held().set("direction", 0, np.array(value, np.float32))
+        _held().set(0, {"direction": np.array(value, np.float32)})
 
 
 def test_what_two_threads_set_is_kept_of_both():
@@ -78,12 +78,12 @@ def test_what_two_threads_set_is_kept_of_both():
         def shape(self) -> tuple[int, ...]:
             if not others:
                 other = np.array([5, 50], np.float32)
-                others.append(threading.Thread(target=held.set, args=("direction", 1, other)))
+                others.append(threading.Thread(target=held.set, args=(1, {"direction": other})))
                 others[0].start()
                 others[0].join(0.2)  # which has to wait
             return super().shape
 
-    held.set("direction", 0, np.array([3, 30], np.float32).view(Slow))
+    held.set(0, {"direction": np.array([3, 30], np.float32).view(Slow)})
     others[0].join()
     assert held.goal("direction").tolist() == [[3, 30], [5, 50]]
 

@@ -85,6 +85,14 @@ def test_a_clip_that_is_no_query_is_refused(tmp_path: Path, clip: np.ndarray, me
         encoder.encode(clip)
 
 
+def test_whole_numbers_and_a_residual_of_another_length_are_refused(tmp_path: Path) -> None:
+    encoder = OnnxEncoder(write_encoder(tmp_path / "e.onnx"))
+    with pytest.raises(TypeError, match="audio is int16, expected float32 with full scale at 1"):
+        encoder.encode((tone() * 32_767).astype(np.int16))
+    with pytest.raises(ValueError, match="as many samples of both"):
+        encoder.encode_separated(tone(), tone()[:, :-1])
+
+
 def test_a_spec_comes_back_from_its_text_and_a_strange_one_is_refused() -> None:
     assert EncoderSpec.from_json(SPEC.to_json()) == SPEC
     with pytest.raises(ValueError, match="schema"):

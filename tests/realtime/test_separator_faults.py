@@ -128,6 +128,20 @@ def test_a_target_or_a_condition_that_is_not_there_is_refused():
         separator.set("guitar", timbre=np.ones(4, np.float32))
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [{"timbre": np.ones(4, np.float32)}, {"width_deg": 91}],
+)
+def test_of_what_is_set_at_once_all_counts_or_nothing(refused):
+    x = noise(2, 44_100)
+    kept, other = (Separator(load_model("panorama"), 44_100) for _ in range(2))
+    kept.set(0, azimuth_deg=-30)
+    other.set(0, azimuth_deg=-30)
+    with pytest.raises(ValueError, match=r"expected|timbre"):
+        kept.set(0, azimuth_deg=30, **refused)
+    np.testing.assert_array_equal(kept.process(x), other.process(x))
+
+
 def test_a_block_that_breaks_the_promised_size_is_refused():
     separator = Separator(identity(), 44_100, block_multiple=128)
     with pytest.raises(ValueError, match="expected 128 or a multiple"):

@@ -217,6 +217,12 @@ def test_a_separator_that_takes_any_block_is_refused():
         ThreadedProcessor(Separator(identity(), RATE), max_block=BLOCK)
 
 
+@pytest.mark.parametrize("sizes", [{"max_block": 0}, {"max_block": BLOCK, "slack": -1}])
+def test_a_block_or_a_slack_that_cannot_be_is_refused(sizes):
+    with pytest.raises(ValueError, match="expected samples > 0 and >= 0"):
+        ThreadedProcessor(Separator(identity(), RATE, block_multiple=256), **sizes)
+
+
 class _Fragile:
     """A separator whose `reset` raises as often as it is told to, and whose model fails once."""
 
