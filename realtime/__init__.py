@@ -3,7 +3,7 @@
 In reading order: `separator` (the main path) and what it calls, `arrays`, `blocks`, `stft`,
 `conditions`, `masks`, and `estimates` with `joint` and `selection`; `model` and `spec`, what a
 model is; `stepped` and `sliding`, how it runs frame by frame and over stretches, on `onnx_stream`,
-`turns` and `two_answers`; `threaded`, the same on a thread of its own.
+`target_group`, `turns` and `two_answers`; `threaded`, the same on a thread of its own.
 """
 
 from realtime.errors import StemsteerError

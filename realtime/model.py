@@ -14,8 +14,9 @@ from realtime.errors import StemsteerError
 from realtime.folders import user_models_folder
 from realtime.graph import problems_of
 from realtime.onnx_file import metadata_text
-from realtime.onnx_stream import OnnxStepper, cannot_run
+from realtime.onnx_stream import OnnxStepper
 from realtime.spec import METADATA_KEY, ModelSpec
+from realtime.target_group import cannot_run
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "models_onnx" / "weights"
 MODELS_VARIABLE = "STEMSTEER_MODELS"

@@ -10,7 +10,7 @@ from plugin_bridge.engine.shared.ring import CAPACITY, VALUES
 from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.engine.worker.segments import KEPT, Segments
 from realtime import load_model
-from realtime.onnx_stream import OnnxStepper
+from realtime.target_group import TargetGroup
 from tests.support.fakes import FakeModel, identity
 from tests.support.ring_rig import RATE_HZ, RingRig
 from tests.support.signals import noise
@@ -133,8 +133,8 @@ def test_a_backlog_of_any_size_is_made_up_for_with_buffers_that_are_there(
         bound.append(frames)
         return bind(stepper, frames, bins)
 
-    bind, bound = OnnxStepper._bind, []
-    monkeypatch.setattr(OnnxStepper, "_bind", counted)
+    bind, bound = TargetGroup._bind, []
+    monkeypatch.setattr(TargetGroup, "_bind", counted)
     rig = RingRig(load_model("steer", "live"), offline=False, tier=tier)
     rig.record(512, instrument=instrument, width=90)
     rig.processor.warm_up()

@@ -203,7 +203,7 @@ def test_buffers_are_kept_for_few_sizes_only():
     for frames in range(1, 30):
         spectrum = np.zeros((frames, 2, 1025, 2), np.float32)
         stream.step(spectrum, {"direction": np.zeros((frames, 1, 2), np.float32)})
-    assert len(stream._buffers) <= 6
+    assert len(stream._all._buffers) <= 6
 
 
 def test_the_runtime_leaves_no_identity_behind(tmp_path):
