@@ -9,6 +9,7 @@ from tests.support.engine_sandbox import absent, need
 
 pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
 
+from contextlib import nullcontext
 from functools import partial
 
 from models_onnx.data import draw
@@ -154,6 +155,30 @@ def test_training_and_held_out_songs_do_not_mix(folder):
     assert found.exit_code == 1
     assert "has training songs, which must not mix" in found.output
     assert asked("--hours", "1", "--first-seed", "10000000", "--out", str(folder)).exit_code == 2
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_training_songs_end_before_the_first_seed_of_held_out_ones(tmp_path, monkeypatch, held_out):
+    class Silence:
+        def render_song(self, seed):
+            samples = RATE_HZ * 36
+            info = {"seed": seed, "samples": samples, "stems": []}
+            return np.zeros((0, 3, samples), np.int16), info
+
+    class Here:
+        imap = staticmethod(map)
+
+    for name in ("TRAINING", "HELD_OUT"):
+        monkeypatch.setattr(render_module, name, ())
+    monkeypatch.setattr(render_module, "_renderer", Silence())
+    monkeypatch.setattr(render_module, "_pool", lambda *_: nullcontext(Here()))
+    songs = partial(render_module.render, tmp_path, first_seed=9_999_997, held_out=held_out)
+    assert list(songs(0.03)) == pytest.approx([0, 0.01, 0.02, 0.03])
+    with pytest.raises(StemsteerError, match=r"used up after 0\.030 of 0\.05 hours"):
+        list(songs(0.05))
+    base = render_module.HELD_OUT_SEED if held_out else 0
+    seeds = [song["seed"] - base for song in Shards(tmp_path).songs]
+    assert seeds == [9_999_997, 9_999_998, 9_999_999]
 
 
 @pytest.mark.parametrize("line", ["not json", "[1]", '{"file": "3.npy"}'])

@@ -50,8 +50,8 @@ def render(
     Raises
     ------
     StemsteerError : recordings are to be held out, a folder is not one of recordings or scores,
-        ``out`` has songs for training that held-out ones would mix with, or the reverse, or a
-        soundfont is not installed.
+        ``out`` has songs for training that held-out ones would mix with, or the reverse, a
+        soundfont is not installed, or there are no more seeds for as many hours.
     """
     if (recordings or soundfonts) and held_out:
         raise StemsteerError(
@@ -67,8 +67,7 @@ def render(
     out.mkdir(parents=True, exist_ok=True)
     done = _songs_in(out, held_out)
     held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
-    base = first_seed + (HELD_OUT_SEED if held_out else 0)
-    seeds = _missing_seeds(base, {entry["seed"] for entry in done})
+    seeds = _missing_seeds(first_seed, held_out, {entry["seed"] for entry in done})
     yield held
     if held >= hours:
         return
@@ -86,6 +85,10 @@ def render(
                 yield held
                 if held >= hours:
                     return
+        raise StemsteerError(
+            f"all seeds from {first_seed} on are used up after {held:.3f} of {hours:g} hours: "
+            "give a smaller --first-seed"
+        )
     finally:  # songs that were begun ahead
         for left in out.glob(f"*{PART}"):
             left.unlink()
@@ -124,8 +127,10 @@ def _pool(workers: int, *about: object) -> Pool:
         signal.signal(signal.SIGINT, before)
 
 
-def _missing_seeds(base: int, done: set[int]) -> Iterator[int]:
-    for seed in range(base, base + HELD_OUT_SEED):
+def _missing_seeds(first_seed: int, held_out: bool, done: set[int]) -> Iterator[int]:
+    """Yield the seeds from the first on that have no song yet, and are all of one kind."""
+    base = HELD_OUT_SEED if held_out else 0
+    for seed in range(base + first_seed, base + HELD_OUT_SEED):
         if seed not in done:
             yield seed
 
