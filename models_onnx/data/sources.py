@@ -67,6 +67,11 @@ class Pool:
         if min(self.weights) < 0 or sum(self.weights) <= 0:
             raise ValueError(f"weights must be >= 0 and not all zero: {list(self.weights)}")
 
+    @property
+    def origins(self) -> list[str]:
+        """Return what tells the songs of each collection from any others."""
+        return [collection.origin for collection in self.collections]
+
     def draw(self, rng: np.random.Generator) -> list[Source]:
         """Return the sources of a song drawn at random; one of little weight is drawn again."""
         chances = np.asarray(self.weights) / sum(self.weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,26 @@ class Plan:
 
 
 class Run:
-    """The state of a training run: all that a checkpoint holds."""
+    """The state of a training run: all that a checkpoint holds.
+
+    Parameters
+    ----------
+    about : the network, see `registry.build`, and which part of it is trained.
+    data : lines that tell people what songs it is trained on; exported files have them.
+    given : what else decides the result, by its name: which songs those are, and options that are
+        not in the plan.
+    """
 
     def __init__(
-        self, task: SeparationTask, plan: Plan, about: dict[str, Any], data: Sequence[str] = ()
+        self,
+        task: SeparationTask,
+        plan: Plan,
+        about: dict[str, Any],
+        data: Sequence[str] = (),
+        given: Mapping[str, object] | None = None,
     ) -> None:
         self.task, self.plan, self.about, self.data = task, plan, about, list(data)
+        self.given = dict(given or {})
         self.average = copy.deepcopy(task.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
             task.parameter_groups(),
@@ -159,6 +173,7 @@ class Run:
                 "plan": dataclasses.asdict(self.plan),
                 "about": self.about,
                 "data": self.data,
+                "given": self.given,
                 "tier": self.task.tier_name,
                 "spec": self.task.spec.to_json(),
                 "commit": checkpoints.commit(),
@@ -170,7 +185,8 @@ class Run:
 
         Raises
         ------
-        CheckpointError : it is of another run, network, tier or data, or holds weights alone.
+        CheckpointError : it is of another run, network or tier, was begun with other songs or
+            options, or holds weights alone.
         """
         if not (folder / checkpoints.FILE).exists():
             return
@@ -188,6 +204,8 @@ class Run:
         begun = dataclasses.asdict(Plan(steps=1)) | found["plan"]  # may be from before a field was
         other = [k for k in plan if k not in LENGTH and plan[k] != begun[k]]
         other += ["data"] if found["data"] != self.data else []
+        begun = found.get("given", {})
+        other += [k for k, v in self.given.items() if k in begun and v != begun[k]]
         if other:
             raise checkpoints.CheckpointError(
                 f"{folder} holds a run with other {', '.join(other)}: give what it was begun with, "

@@ -41,6 +41,8 @@ def instrument(source: str) -> str:
 class Stems:
     """The stems of some instruments in folders of songs; of data sets in parts the one named.
 
+    `origins` has what tells the songs of each folder from any others.
+
     Raises
     ------
     StemsteerError : an instrument has not as many stems as sources want at once.
@@ -52,8 +54,11 @@ class Stems:
         wanted = [instrument(name) for name in sources]
         self.sources = tuple(sources)
         self._of: dict[str, list[Source]] = {name: [] for name in wanted}
+        self.origins: list[str] = []
         for folder in folders:
-            self._add(open_collection(folder, part=part))
+            songs = open_collection(folder, part=part)
+            self.origins.append(songs.origin)
+            self._add(songs)
         for name, found in self._of.items():
             if len(found) < wanted.count(name):
                 raise StemsteerError(

@@ -137,7 +137,8 @@ def main(
         network.standardise(task.seen(draw(2**31).to(task.device)))
     if init is not None:
         registry.load_weights(network, init)
-    run = Run(task, plan, about, [folder.name for folder in data])
+    given = {"songs": stems.origins, "combinations": combinations}
+    run = Run(task, plan, about, [folder.name for folder in data], given)
     run.resume(out)
     checks = []
     if validation is not None:

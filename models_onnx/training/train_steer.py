@@ -71,6 +71,6 @@ def main(
     if only_aim:
         about |= {"part": "aim"}
     task = (RefinerTask if only_aim else SeparationTask)(built, spec, spec.trained_tier, device)
-    run = Run(task, plan, about, names)
+    run = Run(task, plan, about, names, {"songs": pool.origins})
     run.resume(out)
     train(run, draw, validation_batches(validation) if validation else [], out)

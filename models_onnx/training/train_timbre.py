@@ -266,12 +266,14 @@ def main(
         draw = batches_on_device(pool, device, seed, scenes, plan.targets, seconds, asking)
     else:
         draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
+    given: dict[str, object] = {"songs": pool.origins, "on_device": on_device}
     tier = spec.trained_tier
     if kind == "timbre-unet":
         task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)
+        given["old_share"] = old_share
     else:
         task = TASKS.get(kind, TimbreTask)(built, spec, tier, device)
-    run = Run(task, plan, about, names)
+    run = Run(task, plan, about, names, given)
     run.resume(out)
     valid: list[Batch] = []
     checked: list[TimbreBatch] = []

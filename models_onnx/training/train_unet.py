@@ -87,12 +87,15 @@ def main(
     if batches is not None:
         asked = "ensembles" if system == "label" else "questions"
         about_batches = {
-            "asked": asked, "data": names, "songs": [c.origin for c in pool.collections],
+            "asked": asked, "data": names, "songs": pool.origins,
             "seed": seed, "scenes": scenes, "targets": targets, "seconds": seconds,
             "curriculum": curriculum,
         }  # fmt: skip
         draw = remembered(draw, batches, distinct, about_batches)
-    run = Run(UNetTask(built, spec, spec.trained_tier, seed=seed), plan, about, names)
+    task = UNetTask(built, spec, spec.trained_tier, seed=seed)
+    kept = distinct if batches else None
+    given = {"songs": pool.origins, "curriculum": curriculum, "distinct": kept}
+    run = Run(task, plan, about, names, given)
     run.resume(out)
     valid = checked(system, validation, scenes, targets, seconds) if validation else []
     train(run, draw, valid, out)

@@ -38,6 +38,8 @@ from tests.support.tones import RATE_HZ, tones
 class Songs:
     """One song a stem of each class, of tones."""
 
+    origin = "tones"
+
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
 

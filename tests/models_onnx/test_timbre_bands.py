@@ -38,6 +38,8 @@ def test_it_is_trained_on_the_device_by_command_and_exported(
     assert "without --workers" in found.output
     found = CliRunner().invoke(commands.app(train_main), words)
     assert found.exit_code == 0, found.output
+    found = CliRunner().invoke(commands.app(train_main), words[:-1])
+    assert "holds a run with other on_device" in found.output
     restored, _, kept = registry.restore(tmp_path / "run")
     assert isinstance(restored, TimbreBands)
     assert kept["step"] == 2

@@ -137,6 +137,20 @@ def test_a_run_goes_on_only_as_it_was_begun(tmp_path: Path, changes, data, word)
         Run(task, replace(plan, **changes), about, data).resume(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "value"), [("songs", ["b"]), ("on_device", True)])
+def test_a_run_goes_on_only_with_what_it_was_given(tmp_path: Path, name, value) -> None:
+    def run(**given: object) -> Run:
+        return Run(SeparationTask(TinyNetwork(), SPEC, "live"), Plan(steps=2), {}, ["songs"], given)
+
+    given = {"songs": ["a"], "on_device": False}
+    run(**given).save(tmp_path)
+    run(**given).resume(tmp_path)
+    with pytest.raises(checkpoints.CheckpointError, match=f"with other {name}: give what"):
+        run(**given | {name: value}).resume(tmp_path)
+    run().save(tmp_path)  # as before that was kept
+    run(**given).resume(tmp_path)
+
+
 def test_a_broken_or_foreign_file_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(checkpoints.CheckpointError, match="no checkpoint"):
         checkpoints.load(tmp_path)

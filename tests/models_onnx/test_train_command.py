@@ -1,5 +1,6 @@
 """The commands that train: what they refuse, how runs end and go on."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,31 @@ def test_a_folder_whose_name_has_an_equals_sign_is_a_folder(songs, tmp_path) -> 
     words = ("--data", str(tmp_path / "a=1"), *ONE, "--out", str(tmp_path / "run"))
     assert asked("steer", *words).exit_code == 0
     assert checkpoints.load(tmp_path / "run")["data"] == ["a=1: 1 songs, weight 1"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(main, ("steer", *TINY)), (train_unet.main, ("tiny-query", "--scenes", "1")),
+     (train_timbre.main, ("--config", "tiny", "--scenes", "1", "--targets", "2"))],
+)  # fmt: skip
+def test_a_run_does_not_go_on_with_other_songs_that_are_called_the_same(
+    songs, tmp_path, command, words
+) -> None:
+    out = tmp_path / "run"
+    for folder in ("one", "two"):
+        shutil.copytree(songs / "good", tmp_path / folder / "good")
+    words = (*words, "--seconds", "0.5", "--out", out, "--data")
+    first = asked(*words, tmp_path / "one" / "good", "--steps", "1", command=command)
+    assert first.exit_code == 0, first.output
+    before = (out / checkpoints.FILE).read_bytes()
+    found = asked(*words, tmp_path / "two" / "good", "--steps", "2", command=command)
+    assert found.exit_code == 1, found.output
+    assert "holds a run with other songs: give what it was begun with" in found.output
+    assert (out / checkpoints.FILE).read_bytes() == before
+    again = asked(*words, tmp_path / "one" / "good", "--steps", "2", command=command)
+    assert "step 2, 100.0%; done" in again.output
+    _, spec, _ = registry.restore(out)
+    assert spec.training["data"] == ["good: 1 songs, weight 1"]
 
 
 def test_ctrl_c_is_said_in_one_word() -> None:
