@@ -80,6 +80,14 @@ class Plan:
             )
 
 
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in what two descriptions of networks differ; sizes only where all else is equal."""
+    names = [k for k in {**found, **wanted} if k != "sizes" and found.get(k) != wanted.get(k)]
+    if not names and found != wanted:
+        return _differences(found["sizes"], wanted["sizes"])
+    return ", ".join(f"{k} {found.get(k, 'none')}, not {wanted.get(k, 'none')}" for k in names)
+
+
 class Run:
     """The state of a training run: all that a checkpoint holds.
 
@@ -191,10 +199,10 @@ class Run:
         if not (folder / checkpoints.FILE).exists():
             return
         found = checkpoints.load(folder, self.task.device)
-        if found["about"] != self.about or found["tier"] != self.task.tier_name:
+        own = self.about | {"tier": self.task.tier_name}
+        if differences := _differences(found["about"] | {"tier": found["tier"]}, own):
             raise checkpoints.CheckpointError(
-                f"{folder} holds a run of {found['about']}, tier {found['tier']}, not of "
-                f"{self.about}, tier {self.task.tier_name}: give another --out"
+                f"{folder} holds a run of {differences}: give another --out"
             )
         if "optimizer" not in found:
             raise checkpoints.CheckpointError(

@@ -125,6 +125,24 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("about", "tier", "told"),
+    [
+        ({"config": "wide", "sizes": {"core": 3, "hop": 8}}, "live", "config wide, not small"),
+        ({"sizes": {"core": 3, "hop": 4}}, "live", "core 3, not 2"),
+        ({"part": "aim"}, "live", "part aim, not none"),
+        ({}, "studio", "tier studio, not live"),
+    ],
+)
+def test_of_a_run_of_another_network_is_told_what_is_other(tmp_path, about, tier, told) -> None:
+    own = {"network": "tiny", "config": "small", "sizes": {"core": 2, "hop": 4}}
+    network, plan = TinyNetwork(), Plan(steps=1)
+    Run(SeparationTask(network, SPEC, tier), plan, own | about).save(tmp_path)
+    with pytest.raises(checkpoints.CheckpointError) as error:
+        Run(SeparationTask(network, SPEC, "live"), plan, own).resume(tmp_path)
+    assert str(error.value) == f"{tmp_path} holds a run of {told}: give another --out"
+
+
+@pytest.mark.parametrize(
     ("changes", "data", "word"),
     [({"seed": 1}, [], "seed"), ({"learning_rate": 0.1}, [], "learning_rate"), ({}, ["a"], "data")],
 )
