@@ -1,6 +1,7 @@
 """Sounds of others in the layout of recordings: Hydrogen's kits, named notes, sung syllables."""
 
 import csv
+import shutil
 from functools import partial
 
 import numpy as np
@@ -93,6 +94,29 @@ def test_a_note_whose_pitch_is_not_its_name_is_marked(tmp_path, notes):
     assert checked["G2.flac"]["pitch_check"] == "no"
     assert float(checked["G2.flac"]["detected_midi"]) == pytest.approx(55, abs=0.02)
     assert checked["E1.flac"]["pitch_check"] == "ok"
+
+
+def test_sounds_of_one_name_are_all_kept(tmp_path, kits):
+    for number, place in enumerate(("one/flute", "two/flute/soft", "two/flute/loud"), 66):
+        (tmp_path / place).mkdir(parents=True)
+        for name, pitch in (("A4", number), ("a4", number + 3)):
+            soundfile.write(tmp_path / place / f"{name}.wav", tone(pitch), RATE_HZ)
+    shutil.copytree(kits, tmp_path / "more")
+    folders = [tmp_path / name for name in ("one", "two")]
+    found = gather(tmp_path / "out", [kits, tmp_path / "more"], folders)
+    assert found == {"drums": 14, "flute": 6}
+    with (tmp_path / "out" / "INDEX.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["path"].lower() for row in rows}) == 20
+    flutes = [row for row in rows if row["class"] == "flute"]
+    assert [row["path"].split("/", 2)[2] for row in flutes] == [
+        "flute/A4.flac", "flute/a4_2.flac", "flute_2/A4.flac", "flute_2/a4_2.flac",
+        "flute_2/A4_3.flac", "flute_2/a4_4.flac",
+    ]  # fmt: skip
+    for row in flutes:
+        audio, _ = soundfile.read(tmp_path / "out" / row["path"])
+        assert pitch_near(audio, 69) == pytest.approx(float(row["detected_midi"]), abs=0.02)
+    assert len(Recordings(tmp_path / "out").kits["drums"]) == 2
 
 
 def test_silence_after_a_sound_is_left_out(tmp_path, notes):

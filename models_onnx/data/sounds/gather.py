@@ -9,6 +9,7 @@ words, one folder a speaker, as in Debian's package klettres-data; they are sung
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import re
 import shutil
@@ -47,10 +48,37 @@ FEWEST_SYLLABLES, MOST_SYLLABLES, NOTES_OF_A_PITCH = 12, 120, 3
 NOTE = re.compile(r"([A-Ga-g])(#|s|b)?(-?\d)")
 SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 WRONG_SEMITONES = 0.6
+NOTES, SYLLABLES = "a folder of notes called A3, Fs4, …", "a folder of syllables that are voiced"
 
 Row = dict[str, object]
 Sound = tuple[np.ndarray, Row]
 """A sound (2, samples), and what the index will say of it."""
+
+
+class _Places:
+    """Where sounds are written: a folder for each source, a file for each sound.
+
+    Names that are taken already get a number.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[Path, Path] = {}
+        self._files: set[str] = set()
+
+    def of(self, source: Path, name: str, called: str, stem: str) -> Path:
+        """Return the path of a sound of a class; `source` is called `called` to people."""
+        libraries = (Path("instruments", name, text) for text in _numbered(_slug(called)))
+        library = next(p for p in libraries if self._sources.setdefault(p, source) == source)
+        files = (library / f"{text}.flac" for text in _numbered(stem))
+        # a3 and A3 are one file where the system has no regard for case
+        path = next(p for p in files if str(p).lower() not in self._files)
+        self._files.add(str(path).lower())
+        return path
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))
 
 
 def gather(
@@ -74,15 +102,16 @@ def gather(
     if out.exists():
         raise StemsteerError(f"{out} exists: give a folder that does not")
     rows: list[Row] = []
+    places = _Places()
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         for folder in drumkits:
-            rows += _written(folder, _strokes(folder), part, "a drumkit.xml of Hydrogen")
+            rows += _written(folder, _strokes(folder, places), part, "a drumkit.xml of Hydrogen")
         for folder in notes:
-            rows += _written(folder, _notes(folder), part, "a folder of notes called A3, Fs4, …")
+            rows += _written(folder, _notes(folder, places), part, NOTES)
         for folder in speech:
-            rows += _written(folder, _sung(folder), part, "a folder of syllables that are voiced")
+            rows += _written(folder, _sung(folder, places), part, SYLLABLES)
         with (part / "INDEX.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, sorted(COLUMNS), restval="")
             writer.writeheader()
@@ -107,7 +136,7 @@ def _written(folder: Path, found: Iterable[Sound], part: Path, wanted: str) -> l
     return rows
 
 
-def _strokes(folder: Path) -> Iterator[Sound]:
+def _strokes(folder: Path, places: _Places) -> Iterator[Sound]:
     """Find the strokes of the kits in a folder."""
     for described in sorted(folder.rglob("drumkit.xml")):
         kit = described.parent
@@ -120,7 +149,7 @@ def _strokes(folder: Path) -> Iterator[Sound]:
         parts = {piece.split()[0] for piece, _ in pieces}
         name = "drums" if {"kick", "snare"} <= parts else "percussion"
         for number, (piece, source) in enumerate(pieces):
-            path = Path("instruments", name, _slug(kit.name), f"{number:03d}.flac")
+            path = places.of(kit, name, kit.name, f"{number:03d}")
             row: Row = {"path": path, "kind": "note", "class": name, "dynamic": piece}
             yield audiofiles.read(source), row
 
@@ -152,7 +181,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"
 
 
-def _notes(folder: Path) -> Iterator[Sound]:
+def _notes(folder: Path, places: _Places) -> Iterator[Sound]:
     """Find the notes in a folder of instruments."""
     for source in sorted(path for path in folder.rglob("*") if path.is_file()):
         pitch = _pitch_of_name(source.stem)
@@ -160,7 +189,7 @@ def _notes(folder: Path) -> Iterator[Sound]:
         name = label_of(instrument.replace("-", " ")).name
         if pitch is None or source.parent == folder or name == "other":
             continue
-        path = Path("instruments", name, _slug(instrument), f"{source.stem}.flac")
+        path = places.of(folder / instrument, name, instrument, source.stem)
         audio = audiofiles.read(source)
         yield audio, {"path": path, "kind": "note", "class": name} | _checked(audio, pitch)
 
@@ -173,7 +202,7 @@ def _checked(audio: np.ndarray, pitch: int) -> Row:
     return {"midi_note": pitch, "detected_midi": detected, "pitch_check": "no" if wrong else "ok"}
 
 
-def _sung(folder: Path) -> Iterator[Sound]:
+def _sung(folder: Path, places: _Places) -> Iterator[Sound]:
     """Let every speaker in a folder sing notes from a third below to an octave above the speech."""
     for speaker in sorted(path for path in folder.iterdir() if path.is_dir()):
         syllables = [
@@ -190,7 +219,7 @@ def _sung(folder: Path) -> Iterator[Sound]:
             syllable = syllables[int(rng.integers(len(syllables)))]
             note = sung(rng, syllable, int(pitch), float(rng.uniform(0.4, 2.0)))
             if note is not None:
-                path = Path("instruments", "vocals", _slug(speaker.name), f"{number:03d}.flac")
+                path = places.of(speaker, "vocals", speaker.name, f"{number:03d}")
                 row: Row = {"path": path, "kind": "note", "class": "vocals"}
                 held = note[np.newaxis, note.size // 3 :]
                 yield np.stack([note, note]), row | _checked(held, int(pitch))
