@@ -144,6 +144,7 @@ asked = partial(onnx_command, gather_command)
 
 def test_what_is_no_folder_of_sounds_is_explained_and_leaves_nothing(tmp_path, kits):
     out = tmp_path / "out"
+    assert "nothing to gather: give --drumkits" in asked(out).output
     for folder, words in ((tmp_path / "none", "is not a folder"), (tmp_path, "A3, Fs4")):
         found = asked(out, "--drumkits", kits, "--notes", folder)
         assert found.exit_code == 1

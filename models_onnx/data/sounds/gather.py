@@ -97,8 +97,11 @@ def gather(
 
     Raises
     ------
-    StemsteerError : ``out`` exists, a folder is missing, or nothing was found in one.
+    StemsteerError : no folder is given, ``out`` exists, a folder is missing, or nothing was found
+        in one.
     """
+    if not (drumkits or notes or speech):
+        raise StemsteerError("there is nothing to gather: give --drumkits, --notes or --speech")
     if out.exists():
         raise StemsteerError(f"{out} exists: give a folder that does not")
     rows: list[Row] = []
