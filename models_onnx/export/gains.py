@@ -41,28 +41,43 @@ def with_gains(spec: ModelSpec, measured: Sequence[str]) -> ModelSpec:
     """Return the spec with the gains of files of rows, each ``FILE`` or ``TIER=FILE``.
 
     A file without a tier is of the trained one, and of all that are as it, but for those that
-    another file names. Of an instrument that several files
-    of a tier have, the first counts: so give real songs before made ones.
+    another file names. Tiers that no file is of keep their gains. Of an instrument that several
+    files of a tier have, the first counts: so give real songs before made ones.
 
     Raises
     ------
-    StemsteerError : a file has no rows, or the model has no such tier.
+    StemsteerError : a file has no rows by name of instruments that are there, or there is none; the
+        model has no such tier.
     """
     found: dict[str, dict[str, float]] = {}
     for word in measured:
-        tier, equals, file = word.partition("=")
-        tier, file = (tier, file) if equals else ("", word)
-        if tier and tier not in spec.tiers:
+        tier, file = _tier_and_file(spec, word)
+        measured_db = gains_by_name(_rows(file))
+        if not measured_db:
             raise StemsteerError(
-                f"--measured {word}: {spec.name} has the tiers {', '.join(spec.tiers)}"
+                f"{file} has no rows by name from which a gain can be averaged: measure with "
+                "evaluate-timbre --by name, on songs of several instruments that the model knows"
             )
-        found[tier] = gains_by_name(_rows(Path(file))) | found.get(tier, {})
+        found[tier] = measured_db | found.get(tier, {})
     trained = spec.tiers[spec.trained_tier]
     for name, setting in spec.tiers.items():
-        if name not in found and setting == trained:
-            found[name] = found.get("", {})
-    gains = {tier: found.get(tier, {}) for tier in spec.tiers}
-    return replace(spec, gains_db={tier: some for tier, some in gains.items() if some})
+        if "" in found and name not in found and setting == trained:
+            found[name] = found[""]
+    gains = {**spec.gains_db, **found}
+    return replace(spec, gains_db={tier: gains[tier] for tier in spec.tiers if tier in gains})
+
+
+def _tier_and_file(spec: ModelSpec, word: str) -> tuple[str, Path]:
+    """Return the tier, empty for none, and the file of ``FILE`` or ``TIER=FILE``."""
+    tier, equals, file = word.partition("=")
+    if equals and tier in spec.tiers:
+        return tier, Path(file)
+    if equals and not Path(word).exists():
+        raise StemsteerError(
+            f"--measured {word}: there is no file of this name, and as TIER=FILE {tier!r} is no "
+            f"tier: {spec.name} has the tiers {', '.join(spec.tiers)}"
+        )
+    return "", Path(word)
 
 
 def _rows(file: Path) -> list[Mapping[str, Any]]:

@@ -69,9 +69,42 @@ def test_neither_other_hops_nor_what_is_nearly_alone_count():
     assert found == {"live": {"vocals": 4.0}, "offline": {"vocals": 4.0}}
 
 
+def test_tiers_that_no_file_is_of_keep_their_gains():
+    live, studio = Tier(2048, 512, 256), Tier(4096, 4096, 256)
+    spec = fake_spec(
+        tiers={"live": live, "studio": studio},
+        gains_db={"live": {"vocals": 3.0}, "studio": {"vocals": 5.0}},
+    )
+    rows = [
+        {"system": "name", "instrument": "drums", "absent": False, "gain_db": 6.0, "si_sdr_db": 1.0}
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gains, "_rows", lambda file: rows)
+        of_studio = gains.with_gains(spec, ["studio=a.json"]).gains_db
+        of_live = gains.with_gains(spec, ["a.json"]).gains_db
+    assert of_studio == {"live": {"vocals": 3.0}, "studio": {"drums": 6.0}}
+    assert of_live == {"live": {"drums": 6.0}, "studio": {"vocals": 5.0}}
+
+
+def test_a_file_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = timbre_model(tmp_path / "made.onnx", CLASSES)
+    measure(tmp_path / "run=1.json", ("name", "vocals", 4.0))
+    done = write(model, "run=1.json")
+    assert done.exit_code == 0, done.output
+    assert OnnxModel(model).spec.gains_db == {"live": {"vocals": 4.0}}
+
+
 @pytest.mark.parametrize(
     ("measured", "said"),
-    [("there=a.json", "has the tiers"), ("b.json", "No such file"), ("c.json", "does not hold")],
+    [
+        ("there=a.json", "there is no file of this name, and as TIER=FILE 'there' is no tier"),
+        ("b.json", "No such file"),
+        ("c.json", "does not hold"),
+        ("direction.json", "direction.json has no rows by name"),
+        ("absent.json", "absent.json has no rows by name"),
+        ("empty.json", "empty.json has no rows by name"),
+    ],
 )
 def test_what_is_no_measurement_is_said_and_changes_nothing(tmp_path, monkeypatch, measured, said):
     monkeypatch.chdir(tmp_path)
@@ -79,6 +112,9 @@ def test_what_is_no_measurement_is_said_and_changes_nothing(tmp_path, monkeypatc
     bytes_before = model.read_bytes()
     measure(tmp_path / "a.json", ("name", "vocals", 4.0))
     Path("c.json").write_text("{}x")
+    measure(tmp_path / "direction.json", ("direction", "vocals", 4.0))
+    measure(tmp_path / "absent.json", ("name", "vocals", float("nan")))
+    measure(tmp_path / "empty.json")
     done = write(model, measured)
     assert done.exit_code == 1
     assert said in done.output
