@@ -42,9 +42,9 @@ from models_onnx.evaluation.timbre_ways import (
 from models_onnx.strict_json import to_json
 from realtime.atomic import atomic_write
 from realtime.conditions import WIDTH_DEG
-from realtime.encoder import OnnxEncoder, load_encoder
+from realtime.encoder import OnnxEncoder, encoder_of, load_encoder
 from realtime.errors import StemsteerError
-from realtime.model import Model, load_model
+from realtime.model import Model, OnnxModel, load_model
 from realtime.spec import ModelSpec
 
 Floats = NDArray[np.float32]
@@ -120,7 +120,8 @@ def evaluate(
     offs_deg: Sequence[float] = (),
 ) -> Iterator[Row]:
     """Measure every way of asking on every scene, and what needs no asking."""
-    peer, off = load_model("panorama"), ways_off(offs_deg)
+    peer, off = load_model(systems.PEER), ways_off(offs_deg)
+    beside = systems.peer_tier(peer, tier)
     ways = [*ways, *off]
     for scene in track(scenes, "scenes", console=Console(stderr=True)):
         needed = [*ways, *(FIRST[way] for way in ways if way in FIRST)]
@@ -138,13 +139,13 @@ def evaluate(
         if not judged:  # absent ones alone were asked for
             continue
         places = [scene.azimuth_deg(k) for k in judged]
-        peers = systems.separate(peer, tier, scene.mixture, places, PEER_WIDTH_DEG)
+        peers = systems.separate(peer, beside, scene.mixture, places, PEER_WIDTH_DEG)
         masked = systems.oracle(scene, model.spec.tier(tier))
         for k, found in zip(judged, peers, strict=True):
             name = scene.classes[k]
             yield measure("mix", scene, k, name, scene.mixture)
             yield measure("mix/N", scene, k, name, scene.mixture / np.float32(len(scene.classes)))
-            yield measure("panorama", scene, k, name, found)
+            yield measure(systems.PEER, scene, k, name, found)
             yield measure("oracle", scene, k, name, masked[k])
 
 
@@ -165,7 +166,7 @@ def main(
         typer.Option(min=0, max=45, help="also with directions off by so many degrees; repeatable"),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="name or file of the encoder")] = None,
-    tier: Annotated[str, typer.Option(help="live, studio or offline")] = "live",
+    tier: Annotated[str, typer.Option(help=systems.TIER_HELP)] = "live",
     count: Annotated[int, typer.Option("--scenes", min=1, help="scenes of DATA")] = 40,
     seconds: Annotated[float, typer.Option(min=1.0, help="length of a scene of DATA")] = 6.0,
     produced: Annotated[
@@ -186,11 +187,9 @@ def main(
     if (real is None) == (data is None):
         raise StemsteerError("give the songs as --real or as --data, one of the two")
     commands.claim(*([out] if out else []), force=force)
-    loaded = load_model(model, tier)
-    if "timbre" not in loaded.spec.conditions or not loaded.spec.classes:
-        raise StemsteerError(f"{model} takes no timbre: give a model that does")
+    loaded = systems.judged_model(model, tier, "timbre")
     ways = _asked(model, loaded.spec, by, off)
-    heard = _encoder(model, loaded.spec, encoder)
+    heard = _encoder(model, loaded, encoder)
     if real is not None:
         scenes = real_songs(real)
     else:
@@ -222,16 +221,19 @@ def _asked(
     return list(by or able)
 
 
-def _encoder(model: str, spec: ModelSpec, given: str | None) -> OnnxEncoder | None:
+def _encoder(model: str, loaded: OnnxModel, given: str | None) -> OnnxEncoder | None:
     """Return the encoder that a model was trained with; None where it is told names alone."""
-    if not spec.encoder:
+    identity = loaded.spec.encoder
+    if not identity:
         if given is not None:
             raise StemsteerError(f"{model} is told names alone: leave out --encoder")
         return None
-    heard = load_encoder(given or _beside(model))
-    if heard.spec.encoder != spec.encoder:
+    if given is None:
+        return encoder_of(identity, loaded.path.parent)
+    heard = load_encoder(given)
+    if heard.spec.encoder != identity:
         raise StemsteerError(
-            f"{model} was trained with {spec.encoder}, not with {heard.spec.encoder}: give "
+            f"{model} was trained with {identity}, not with {heard.spec.encoder}: give "
             "its own as --encoder"
         )
     return heard
@@ -253,9 +255,3 @@ def _check_judged(model: str, spec: ModelSpec, scenes: Sequence[TimbreScene]) ->
             f"{model} knows {', '.join(spec.classes)}, and of these the songs have none, but "
             f"{', '.join(sorted(judged))}"
         )
-
-
-def _beside(model: str) -> str:
-    """Return the encoder in the folder of a model file; else the one of that name."""
-    path = Path(model).parent / "encoders" / "listen.onnx"
-    return str(path) if path.is_file() else "listen"

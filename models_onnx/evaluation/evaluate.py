@@ -11,7 +11,7 @@ source of each of these classes in a scene: compare it in the table of instrumen
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
@@ -28,14 +28,23 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.evaluation import metrics, report
 from models_onnx.evaluation.rows import Row, measure
-from models_onnx.evaluation.systems import System, directions_off, oracle, separate, sounding
+from models_onnx.evaluation.systems import (
+    PEER,
+    TIER_HELP,
+    System,
+    directions_off,
+    judged_model,
+    oracle,
+    peer_tier,
+    separate,
+    sounding,
+)
 from models_onnx.strict_json import to_json
 from models_onnx.training.task import ACTIVE_DB
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 from realtime.model import Model, load_model
 
-PEER = "panorama"
 PEER_WIDTHS_DEG = (4.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 ERRORS_DEG = (0.0, 2.0, 4.0, 8.0, 16.0)
 SYNTHETIC, SYNTHETIC_HOURS = Path("synthetic"), 0.25
@@ -93,11 +102,12 @@ def evaluate(
     -------
     The rows, and the width of the peer in degrees.
     """
-    peer, peer_tier = load_model(PEER), models[0][2] if models else "live"
-    peer_width_deg = best_width_deg(peer, peer_tier, judged)
-    systems = [System(PEER, peer, peer_tier, peer_width_deg)]
+    peer, first_tier = load_model(PEER), models[0][2] if models else "live"
+    beside = peer_tier(peer, first_tier)
+    peer_width_deg = best_width_deg(peer, beside, judged)
+    systems = [System(PEER, peer, beside, peer_width_deg)]
     systems += [System(name, model, tier, width_deg) for name, model, tier in models]
-    windows = (models[0][1] if models else peer).spec.tier(peer_tier)
+    windows = (models[0][1] if models else peer).spec.tier(first_tier)
     rows: list[Row] = []
     for number, scene in enumerate(track(judged, "scenes", console=Console(stderr=True))):
         copies, bss = np.broadcast_to(scene.mixture, scene.images.shape), number < bss_scenes
@@ -133,7 +143,7 @@ def main(
         ),
     ],
     model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
-    tier: Annotated[list[str] | None, typer.Option(help="live, studio; repeatable")] = None,
+    tier: Annotated[list[str] | None, typer.Option(help=f"{TIER_HELP}; repeatable")] = None,
     count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 60,
     seconds: Annotated[float, typer.Option(min=0.1, help="length of a scene")] = 6.0,
     width: Annotated[
@@ -151,7 +161,9 @@ def main(
     """Print tables of separation quality with 95 % bootstrap intervals."""
     files = [out.with_name(out.name + suffix) for suffix in (".json", ".png")] if out else []
     commands.claim(*files, force=force)
-    models = [_judged_model(name, wanted) for name in model or [] for wanted in tier or ["live"]]
+    if tier and not model:
+        raise StemsteerError(f"--tier {tier[0]}: give a --model that is judged in it")
+    models = _judged(model or [], tier or ["live"])
     with _folder(data) as folder:
         songs = open_collection(folder, part="test", as_recorded=True)
         drawn = evaluation_scenes(songs, count, seconds, keep_width=keep_width, seed=seed)
@@ -186,15 +198,16 @@ def _folder(data: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _judged_model(name: str, tier: str) -> tuple[str, Model, str]:
-    model = load_model(name, tier)
-    try:
-        model.spec.tier(tier)
-    except ValueError as error:
-        raise StemsteerError(f"--tier {tier}: {error}") from error
-    if model.spec.targets and model.spec.conditions:
-        raise StemsteerError(
-            f"{name} is told where each of its own sources is ({', '.join(model.spec.targets)}): "
-            "it is judged by python -m models_onnx spain-table"
-        )
-    return f"{Path(name).stem} {tier}", model, tier
+def _judged(names: Sequence[str], tiers: Sequence[str]) -> list[tuple[str, Model, str]]:
+    """Return the models in the tiers, each with the name of its system.
+
+    Files of one name are told apart by their paths as they were given.
+    """
+    once = list(dict.fromkeys(names))
+    stems = [Path(name).stem for name in once]
+    return [
+        (f"{stem if stems.count(stem) == 1 else name} {tier}", model, tier)
+        for name, stem in zip(once, stems, strict=True)
+        for tier in dict.fromkeys(tiers)
+        for model in [judged_model(name, tier, "direction", "nothing")]
+    ]

@@ -24,16 +24,18 @@ from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.stems import RATE_HZ
 from models_onnx.evaluation.by_timbre import separated
 from models_onnx.evaluation.metrics import si_sdr_db
-from models_onnx.evaluation.systems import separate
+from models_onnx.evaluation.systems import judged_model, separate
 from models_onnx.evaluation.timbre_scenes import TimbreScene, made_scenes
 from models_onnx.evaluation.timbre_ways import FREE, Question
 from plugin_bridge.offline.stem_quality import GRADES, StemQuality, judge_stems
 from realtime.arrays import Floats
 from realtime.errors import StemsteerError
-from realtime.model import Model, load_model
+from realtime.model import Model
 
 WIDTH_DEG = 25.0
 TIER = "offline"
+DEFAULTS = {"direction": ("panorama", "steer"), "name": ("timbre-unet", "steer")}
+"""What is judged where no model is named, by what the stems are asked by."""
 CERTAIN_DB = 99.0
 """Stands for an expectation that has no end: every bin is the stem's alone."""
 
@@ -112,20 +114,21 @@ def main(
     ),
 ) -> None:
     """Print how well the report of a render knows how good its stems are."""
-    if by not in ("direction", "name"):
+    if by not in DEFAULTS:
         raise StemsteerError(f"--by {by}: expected direction or name")
+    names = dict.fromkeys(model or DEFAULTS[by])
     rows: dict[str, list[JudgedStem]] = {}
-    with tempfile.TemporaryDirectory(prefix="stemsteer-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="stemsteer-") as temporary:
+        folder = Path(temporary)
         if by == "direction":
+            pointed = {name: judged_model(name, TIER, "direction") for name in names}
             songs = open_collection(data, part="test", as_recorded=True)
             scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
-            for name in model or ["panorama", "steer"]:
-                loaded = load_model(name, TIER)
+            for name, loaded in pointed.items():
                 rows[name] = [row for s in scenes for row in judged(loaded, s, folder)]
         else:
+            told = {name: judged_model(name, TIER, "timbre", file_tier="live") for name in names}
             produced = made_scenes(data, count, seconds, produced=True, seed=seed)
-            for name in model or ["timbre-unet", "steer"]:
-                loaded = load_model(name, "live")  # the file that is told timbres
+            for name, loaded in told.items():
                 rows[name] = [row for s in produced for row in judged_by_name(loaded, s, folder)]
     Console(width=120).print(table(rows))

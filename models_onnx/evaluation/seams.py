@@ -19,7 +19,7 @@ from models_onnx.data import audiofiles
 from models_onnx.evaluation import systems
 from realtime.arrays import Floats
 from realtime.errors import StemsteerError
-from realtime.model import Model, load_model
+from realtime.model import Model
 from realtime.spec import Tier
 
 TIER = "offline"
@@ -114,7 +114,7 @@ def main(
     model: Annotated[str, typer.Option(help="Model that is judged, by name.")] = "spleeter",
 ) -> None:
     """Print how the first stem of a model changes where pieces meet, and at the same places."""
-    loaded = load_model(model, TIER)
+    loaded = systems.judged_model(model, TIER, "nothing")
     print("| song | pieces meet | step there | step without | differs there | elsewhere |")
     print("|---|---|---|---|---|---|")
     for path in song:

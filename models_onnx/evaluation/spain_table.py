@@ -22,9 +22,9 @@ import typer
 
 from models_onnx import commands
 from models_onnx.data.scenes import EvaluationScene
-from models_onnx.evaluation.evaluate import ERRORS_DEG, PEER, best_width_deg
+from models_onnx.evaluation.evaluate import ERRORS_DEG, best_width_deg
 from models_onnx.evaluation.metrics import db, interval, si_sdr_db
-from models_onnx.evaluation.systems import directions_off, oracle, separate
+from models_onnx.evaluation.systems import PEER, directions_off, oracle, separate
 from models_onnx.export import export
 from models_onnx.networks import registry
 from models_onnx.networks.checkpoints import FILE

@@ -11,12 +11,65 @@ from numpy.typing import NDArray
 
 from models_onnx.data.scenes import EvaluationScene
 from models_onnx.evaluation.streaming import streamed
-from realtime.model import Model
-from realtime.spec import Tier
+from realtime.errors import StemsteerError
+from realtime.model import Model, OnnxModel, load_model
+from realtime.spec import ModelSpec, Tier
 from realtime.stft import analyse, synthesise, windows
 
 Floats = NDArray[np.float32]
 RATE_HZ = 44_100
+PEER, PEER_TIER = "panorama", "studio"
+"""The direction mask without learning, and its tier beside those that it does not have."""
+TIER_HELP = "direct, live, studio, lookahead or offline, of those that the model has"
+_LACKS = {
+    "direction": "takes no direction",
+    "timbre": "takes no timbre",
+    "nothing": "has no sources of its own",
+}
+"""What a model can be told to be judged, and what is said of one that cannot be."""
+
+
+def judged_model(name: str, tier: str, *told: str, file_tier: str | None = None) -> OnnxModel:
+    """Load a model, and check that it can be judged in a tier.
+
+    Parameters
+    ----------
+    name : of an installed model, or a path.
+    told : what it is told, ``direction``, ``timbre``, or ``nothing`` of one that separates sources
+        of its own; any of them will do.
+    file_tier : the tier whose file is loaded, where that is another one: that of ``live`` is told
+        timbres.
+
+    Raises
+    ------
+    StemsteerError if there is no such model, it has no such tier, or it is told something else.
+    """
+    model = load_model(name, file_tier or tier)
+    try:
+        model.spec.tier(tier)
+    except ValueError as error:
+        raise StemsteerError(str(error)) from error
+    spec = model.spec
+    if spec.targets and spec.conditions:
+        raise StemsteerError(
+            f"{name} is told where each of its own sources is ({', '.join(spec.targets)}): "
+            "it is judged by python -m models_onnx spain-table"
+        )
+    if not any(_can_be_told(spec, what) for what in told):
+        lacks = " and ".join(_LACKS[what] for what in told)
+        raise StemsteerError(f"{name} {lacks}: give a model that does")
+    return model
+
+
+def _can_be_told(spec: ModelSpec, what: str) -> bool:
+    if what == "nothing":
+        return bool(spec.targets) and not spec.conditions
+    return what in spec.conditions and (what != "timbre" or bool(spec.classes))
+
+
+def peer_tier(peer: Model, tier: str) -> str:
+    """Return the tier of the peer beside a model in a tier: the same, where the peer has it."""
+    return tier if tier in peer.spec.tiers else PEER_TIER
 
 
 def directions_off(

@@ -26,12 +26,12 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.scenes import EvaluationScene, evaluation_scenes
 from models_onnx.data.stems import pan_gains, width_deg
 from models_onnx.evaluation.metrics import interval_over_songs, leakage_db, si_sdr_db
-from models_onnx.evaluation.systems import separate
+from models_onnx.evaluation.systems import TIER_HELP, judged_model, separate
 from models_onnx.strict_json import to_json
 from realtime.arrays import Floats
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
-from realtime.model import Model, load_model
+from realtime.model import Model
 
 WIDTHS_DEG = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 FILLED_DEG = (10.0, 30.0)
@@ -168,7 +168,7 @@ def _draw(
 def main(
     data: Annotated[Path, typer.Option(help="songs that no training has met")],
     model: Annotated[list[str] | None, typer.Option(help="name or file; repeatable")] = None,
-    tier: Annotated[str, typer.Option(help="live, studio or offline")] = "live",
+    tier: Annotated[str, typer.Option(help=TIER_HELP)] = "live",
     count: Annotated[int, typer.Option("--scenes", min=1, help="number of scenes")] = 16,
     seconds: Annotated[float, typer.Option(min=1.0, help="length of a scene")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="another seed, other scenes")] = 0,
@@ -178,12 +178,12 @@ def main(
     """Print, and draw, how much of a source comes out with a width that is asked for."""
     files = [out, out.with_suffix(".json")] if out else []
     commands.claim(*files, force=force)
+    names = model or ["steer", "panorama"]
+    models = {name: judged_model(name, tier, "direction") for name in names}
     songs = open_collection(data, part="test", as_recorded=True)
     scenes = list(evaluation_scenes(songs, count, seconds, keep_width=True, seed=seed))
     if not any(scene.targets() for scene in scenes):
         raise StemsteerError(f"{data}: nothing to judge, in no scene do two stems sound at once")
-    names = model or ["steer", "panorama"]
-    models = {name: load_model(name, tier) for name in names}
     rows = [
         row
         for scene in track(scenes, "scenes", console=Console(stderr=True))

@@ -31,6 +31,16 @@ def test_named_stems_are_judged_by_the_command(songs: Path, model: Path, tmp_pat
     assert len(named) == 6
 
 
+@pytest.mark.parametrize("name", ["steer", "query-unet"])
+def test_a_model_by_name_finds_its_own_encoder_in_any_folder(
+    songs: Path, model: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(model.parent)  # with an encoder of another model
+    assert Path("encoders/listen.onnx").is_file()
+    result = asked("--model", name, "--real", str(songs), "--by", "query")
+    assert result.exit_code == 0, result.output
+
+
 def test_what_is_no_folder_of_songs_is_said(
     songs: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The command that evaluates: its tables and reports, and what it refuses."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def test_the_command_prints_tables_and_writes_its_numbers(songs: Path, tmp_path:
     assert found["facts"]["scenes"] == 2
     assert {row["system"] for row in found["rows"]} >= {"mix", "mix/N", "panorama", "oracle"}
     assert (tmp_path / "new" / "v0.5.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_two_files_of_one_name_are_two_systems(songs: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "yours"):
+        Path(folder).mkdir()
+        shutil.copy(WEIGHTS / "panorama.onnx", folder)
+    models = ["mine/panorama.onnx", "yours/panorama.onnx", "mine/panorama.onnx"]
+    options = ["--scenes", "1", "--seconds", "0.5", "--error-scenes", "0", "--out", "judged"]
+    options += [word for name in models for word in ("--model", name)]
+    done = asked("--data", songs, *options)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(Path("judged.json").read_text())["rows"]
+    found = [row["system"] for row in rows if row["target"] == rows[0]["target"]]
+    assert sorted(found) == sorted(
+        {"mix", "mix/N", "panorama", "oracle"}
+        | {"mine/panorama.onnx live", "yours/panorama.onnx live"}
+    )
 
 
 def test_a_report_is_strict_json_whatever_songs_are_called(tmp_path: Path, monkeypatch) -> None:

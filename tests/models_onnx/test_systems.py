@@ -87,3 +87,10 @@ def test_the_peer_is_judged_at_the_width_that_suits_it_best(songs: Path) -> None
         return float(np.mean([si_sdr_db(estimate, image) for estimate, image in pairs]))
 
     assert best_width_deg(peer, "live", judged) == max(PEER_WIDTHS_DEG, key=mean)
+
+
+def test_a_tier_that_the_peer_does_not_have_is_judged_beside_another_of_it(songs: Path) -> None:
+    scene = next(evaluation_scenes(opened(songs), 1, 0.5, keep_width=True))
+    model = identity(fake_spec(tiers={"lookahead": Tier(2048, 512, 256, lookahead=3)}))
+    rows = evaluate([("ahead", model, "lookahead")], [scene], 20.0, 0)[0]
+    assert {row.system for row in rows} == {"mix", "mix/N", "panorama", "ahead", "oracle"}
