@@ -123,7 +123,8 @@ class TargetOptions:
             target = given.get(name) or dataclasses.replace(start, name=name)
             sound = asked.get(name) or (asked.get("") if name == start.name else None)
             if sound:
-                target = sounds.given_to(target, sound, anywhere=free and name not in given)
+                anywhere = free and name not in given and not _is_led(lanes, name)
+                target = sounds.given_to(target, sound, anywhere=anywhere)
             targets.append(target)
         return targets
 
@@ -197,11 +198,13 @@ def chosen(
     centre : take the centre where nothing is asked for; what is taken may be moved later.
     taken : targets as they have been moved since; the model has to do what they ask as well.
     """
+    from plugin_bridge.cli.lane_notes import tell_of_lanes
     from plugin_bridge.cli.sounds import check_word, known_to
     from plugin_bridge.control.target import ANYWHERE, Target
     from plugin_bridge.control.target_conditions import has_own_sources
     from plugin_bridge.files.targets import read_targets
     from plugin_bridge.model_choice import choose_model
+    from realtime.conditions import DEFAULT_DIRECTION
 
     wanted.check(sounds)
     meanings, names, timbre = sounds.needed(lanes)
@@ -214,7 +217,10 @@ def chosen(
     if sounds.all_sources:
         sounds.check_all()
         model = choose_model(wanted.model, tier, sources=True)
-        return model, [Target(name, *ANYWHERE, (name,)) for name in model.spec.targets]
+        return model, [
+            Target(name, *(DEFAULT_DIRECTION if _is_led(lanes, name) else ANYWHERE), (name,))
+            for name in model.spec.targets
+        ]
     model = choose_model(
         wanted.model,
         tier,
@@ -231,6 +237,7 @@ def chosen(
     if asked and not centre:
         _check_apart(target for target in targets if target.name not in lanes.targets)
     _check_taken(model.spec, wanted, targets, lanes)
+    tell_of_lanes(lanes, targets)
     return model, targets
 
 
@@ -266,6 +273,11 @@ def _check_taken(
         )
 
 
+def _is_led(lanes: Automation, name: str) -> bool:
+    """Return whether lanes say where a target is and not how wide: it has the default width."""
+    return lanes.lane(name, "azimuth") is not None and lanes.lane(name, "width") is None
+
+
 def _placed(wanted: TargetOptions, listed: Iterable[Target], lanes: Automation) -> bool:
     """Return whether a direction is asked for: by an option, a file of targets, or a lane."""
     from plugin_bridge.control.target import ANYWHERE
@@ -276,6 +288,7 @@ def _placed(wanted: TargetOptions, listed: Iterable[Target], lanes: Automation) 
         any(point.value != anywhere.get(control, point.value) for point in lane.points)
         for (_, control), lane in lanes.lanes.items()
     )
+    moved = moved or any(_is_led(lanes, name) for name, _ in lanes.lanes)
     return said or moved or any((t.azimuth_deg, t.width_deg) != ANYWHERE for t in listed)
 
 

@@ -74,6 +74,34 @@ def test_the_direction_of_one_target_narrows_no_other(folder, song):
     near(found["drums"], mix * 0.25)
 
 
+@pytest.mark.parametrize("words", [("--instrument", "vocals"), ("--all", "--model", "halves")])
+def test_a_lane_of_azimuth_alone_has_the_default_width(folder, song, words):
+    (folder / "l.csv").write_text("seconds,vocals.azimuth\n0,-40\n")
+    option = rendered(song, "--instrument", "vocals", "--azimuth", "-40")["vocals"]
+    done = stemsteer("render", song, *words, "--automation", "l.csv", "--out", "led", "--json")
+    stem = json.loads(done.stdout)["stems"][0]
+    assert (stem["azimuth_deg"], stem["width_deg"]) == (-40, 20)
+    np.testing.assert_array_equal(stems(folder / "led")[stem["name"]], option)
+
+
+@pytest.mark.parametrize(
+    ("values", "words", "is_told"),
+    [
+        ("vocals.azimuth\n0,-40\n", ("--width", "90"), True),
+        ("vocals.azimuth,vocals.width\n0,-40,90\n1,0,90\n", (), True),
+        ("vocals.azimuth,vocals.width\n0,-40,90\n1,0,40\n", (), False),
+        ("vocals.azimuth,vocals.width\n0,0,90\n", (), False),  # as a take has them
+        ("vocals.azimuth\n0,-40\n", (), False),
+    ],
+)
+def test_a_lane_of_azimuth_beside_the_widest_width_is_told(folder, song, values, words, is_told):
+    (folder / "l.csv").write_text(f"seconds,{values}")
+    options = ("--instrument", "vocals", *words, "--automation", "l.csv", "--model", "halves")
+    done = stemsteer("render", song, *options, "--out", "out")
+    assert done.exit_code == 0, done.output
+    assert ("so the lane of its azimuth moves nothing" in done.stderr) == is_told
+
+
 def test_instrumental_is_the_mix_without_the_singer(folder, song):
     mix = soundfile.read(song, dtype="int16")[0]
     found = rendered(song, "--instrument", "instrumental")
