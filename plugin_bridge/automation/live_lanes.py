@@ -115,7 +115,10 @@ class LiveLanes:
         return self._timbres.requests
 
     def timbres(self, instance: str) -> Mapping[str, str]:
-        return self._timbres.words(instance)
+        words = dict(self._timbres.words(instance))
+        if (instance, "instrument") in self._values:
+            words.pop("instruments", None)
+        return words
 
     def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:
         change = self._timbres.changes.get((instance, slot))

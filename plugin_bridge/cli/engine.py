@@ -18,6 +18,7 @@ from plugin_bridge.cli.panel import engine_panel
 from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.targets import read_lanes
 from plugin_bridge.control.text import printable
+from plugin_bridge.control.timbre_morph import counting
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
@@ -120,8 +121,10 @@ def _sound(instance: dict[str, Any]) -> str:
     timbres = instance["timbres"]
     words = [instance["instrument"]]
     words += [f"{slot} {timbres[slot]}" for slot in ("like", "unlike") if timbres[slot]]
+    if instance["instrument"] != "any" and timbres["like"]:
+        words.append(counting(instance["timbre_morph"]))
     if fault := instance.get("timbre_fault"):
         words.append(f"({fault})")
     if faults := instance["model_faults"]:
         words.append(f"({faults} times the model gave no mask or no activity)")
-    return printable(", ".join(words))
+    return printable(", ".join(filter(None, words)))

@@ -92,7 +92,8 @@ class ControlSurface(Protocol):
     def timbres(self, instance: str) -> Mapping[str, str]:
         """Return its timbres in words: `encoder` of its model, and what `like` and `unlike` are.
 
-        `encoder` is empty if the model takes no timbre, and left out as long as it is not loaded.
+        And `instruments`, which it began with, until its control is moved. `encoder` is empty if
+        the model takes no timbre, and left out as long as it is not loaded.
         """
 
     def timbre_vector(self, instance: str, slot: Slot) -> Vector | None:

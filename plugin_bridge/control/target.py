@@ -81,10 +81,10 @@ class Target:
         return named | ({"timbre_morph": self.morph} if self.like else {})
 
     @property
-    def example_words(self) -> dict[str, str]:
-        """Return what its examples are, in words, by slot."""
-        given = {"like": self.like, "unlike": self.unlike}
-        return {slot: ", ".join(examples) for slot, examples in given.items() if examples}
+    def timbre_words(self) -> dict[str, str]:
+        """Return what its examples are, by slot, and its `instruments`, in words."""
+        given = {"like": self.like, "unlike": self.unlike, "instruments": self.instruments}
+        return {slot: ", ".join(words) for slot, words in given.items() if words}
 
     @property
     def by_timbre(self) -> bool:

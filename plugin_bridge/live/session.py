@@ -83,7 +83,7 @@ class LiveSession:
             names,
             settings.sample_rate,
             model.spec.timbre_encoder,
-            {target.name: target.example_words for target in settings.targets},
+            {target.name: target.timbre_words for target in settings.targets},
         )
         self.surface = LiveLanes(
             settings.automation,

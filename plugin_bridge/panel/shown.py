@@ -7,6 +7,7 @@ from typing import Any
 
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
 from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.control.timbre_morph import what_counts
 
 DECIMALS = {"level_target": 1, "level_residual": 1, "activity": 2, "load": 2}
 """Digits of meters that are worth a message; others are whole numbers."""
@@ -82,6 +83,7 @@ def _timbres(surface: ControlSurface, instance: str) -> dict[str, str]:
     return {
         "like": words.get("like", ""),
         "encoder": words.get("encoder", ""),
+        "counts": what_counts(surface, instance),
         "actions": ",".join(actions),
     }
 

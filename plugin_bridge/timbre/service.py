@@ -20,6 +20,7 @@ from pathlib import Path
 
 from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import ControlSurface
+from plugin_bridge.control.timbre_morph import is_named, let_example_count
 from plugin_bridge.control.timbre_requests import Heard, Request, Slot, TimbreChange
 from plugin_bridge.timbre.learned import learned_timbre
 from plugin_bridge.timbre.query import timbre_of
@@ -145,9 +146,9 @@ class TimbreService:
                 f"{min(unknown)!r} is no timbre of the library, and files are named from this "
                 "machine alone: keep it by `stemsteer timbres add` first"
             )
-        told = self._surface.timbres(request.instance)
-        is_named = self._surface.value(request.instance, "instrument") or told.get("instruments")
-        if request.action == "unlike" and examples and not (told.get("like") or is_named):
+        like = self._surface.timbres(request.instance).get("like")
+        has_sound = like or is_named(self._surface, request.instance)
+        if request.action == "unlike" and examples and not has_sound:
             raise StemsteerError(
                 "there is an example of what is not wanted and none of what is: send like or "
                 "instrument first"
@@ -162,4 +163,8 @@ class TimbreService:
         vector = None if timbre is None else timbre.vector
         self._surface.change_timbre(TimbreChange(instance, slot, vector, words))
         self._n_done += 1
-        self._answer(instance, f"{slot}: {words or 'none any more'}")
+        is_example = slot == "like" and timbre is not None
+        moved = let_example_count(self._surface, instance) if is_example else ""
+        self._answer(
+            instance, "; ".join(filter(None, (f"{slot}: {words or 'none any more'}", moved)))
+        )

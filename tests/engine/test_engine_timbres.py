@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugin_bridge.cli.engine import _sound
+from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.shared.heard_memory import read_rows, shared_rows
 from plugin_bridge.engine.shared.kept_timbres import KeptTimbres
@@ -74,6 +76,26 @@ def test_a_timbre_by_osc_crosses_over_and_is_kept_through_a_crash(engine_sandbox
     np.testing.assert_allclose(play(track, 20, width=90)[-512:], 1, atol=1e-5)
     assert hops == engine_sandbox.busiest()["jumps"] == 0
     until(lambda: track.attached and track.hello["timbres"] == "", "nothing is kept")
+
+
+def test_an_example_beside_the_plugins_instrument_is_heard_until_the_host_moves_morph(
+    engine_sandbox, model, library
+):
+    server, drums = ServeProcess(engine_sandbox, model=model), INSTRUMENTS.index("drums")
+    track = PluginClient(label="a", offline=True)
+    play(track, 8, width=90, instrument=drums)
+    server.client.send_message("/stemsteer/a/like", "silence")
+    given(engine_sandbox, track, "silence")
+    said = engine_sandbox.engine_log.read_text
+    until(lambda: "a: like: silence; Morph is 1 now" in said(), "it is said")
+    assert "set Timbre Morph to 1 in the host as well to keep it" in said()
+    assert np.abs(play(track, 20, width=90, instrument=drums)[-512:]).max() < 1e-5
+    (status,) = engine_sandbox.instances()
+    assert _sound(status) == "drums, like silence, the example counts alone, Morph is 1"
+    for morph in (0.5, 0):
+        play(track, 20, width=90, instrument=drums, timbre_morph=morph)
+    (status,) = engine_sandbox.instances()
+    assert _sound(status) == "drums, like silence, the instrument counts alone, Morph is 0"
 
 
 def test_the_plugins_switch_learns_what_it_hears_in_two_seconds(engine_sandbox, model, library):

@@ -14,17 +14,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from plugin_bridge.automation import Automation, conditions_of
+from plugin_bridge.automation import Automation, conditions_of, read_automation
 from plugin_bridge.cli.keys import KeyActions, single_keys
 from plugin_bridge.control.surface import MemorySurface
-from plugin_bridge.control.target import Target
+from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from plugin_bridge.osc.packets import encode
+from plugin_bridge.timbre.service import TimbreService
+from plugin_bridge.timbre.timbre_library import TimbreLibrary
+from plugin_bridge.timbre.vector import Timbre
 from realtime import Separator, load_model
 from tests.support.livesound import RATE, panned, play, said, start
 from tests.support.models import timbre_model
 from tests.support.timbres import sound
+from tests.support.waiting import until
 
 SIZE = 4
 FIRST = np.eye(1, SIZE, dtype=np.float32)[0]
@@ -65,6 +69,44 @@ def test_a_timbre_given_to_running_sound_crosses_over_without_a_click_or_a_new_s
     there = np.flatnonzero((share > 0.05) & (share < 0.95))
     assert 0.02 * RATE < np.ptp(there) < 0.06 * RATE, "it takes fifty milliseconds"
     assert (np.diff(share) < 0.02).all(), "it only falls"
+
+
+def test_an_example_beside_an_instrument_is_heard_and_the_take_has_it(
+    quick_model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("STEMSTEER_DATA", str(tmp_path / "data"))
+    model, targets = load_model(quick_model), [Target("a", 0.0, 90.0, ("drums",))]
+    first = np.eye(1, model.spec.conditions["timbre"], dtype=np.float32)[0]
+    TimbreLibrary().save("silence", Timbre(first, model.spec.encoder))
+    mixture, told = panned(0, RATE), []
+    settings = LiveSettings(targets, RATE, slack=8192, record_folder=tmp_path / "take")
+    with LiveSession(model, settings) as session:
+        surface = session.surface
+        service = TimbreService(surface, told.append)
+        assert surface.timbres("a")["instruments"] == "drums"
+        play(session, mixture[:, : RATE // 2])
+        surface.requests.put(Request("a", "like", ("silence",)))
+        until(lambda: told, "it is said")
+        assert "Morph is 1 now" in told[0]
+        play(session, mixture[:, RATE // 2 :])
+        service.stop()
+        surface.set_value("a", "instrument", 0.0)
+        assert "instruments" not in surface.timbres("a")
+    taken = soundfile.read(tmp_path / "take" / "a.wav", dtype="float32")[0].T
+    assert np.abs(taken[:, : RATE // 2 - 4096] - mixture[:, : RATE // 2 - 4096]).max() < 1e-5
+    assert np.abs(taken[:, RATE // 2 + 8192 :]).max() < 1e-5, "the example is silence"
+    moved = read_automation(tmp_path / "take" / "lanes.csv", RATE).lane("a", "timbre_morph")
+    assert [float(moved.at(second)) for second in (0.4, 0.6)] == [0, 1]
+
+    tier = model.spec.tier_at("live", RATE)
+    lanes = read_automation(tmp_path / "take" / "lanes.csv", RATE)
+    pairs = {"a": TimbrePair(first)}
+    conditions = conditions_of(model.spec, lanes, targets, tier, RATE, pairs)
+    separator = Separator(model, RATE, targets=["a"], tier="live", conditions=conditions)
+    again = np.concatenate([separator.process(mixture), separator.flush()], axis=2)[0]
+    again = again[:, separator.latency :][:, : taken.shape[1]]
+    assert np.abs(again[:, : RATE // 2] - taken[:, : RATE // 2])[:, :-4096].max() < 1e-6
+    assert np.abs(again[:, RATE // 2 + 8192 :] - taken[:, RATE // 2 + 8192 :]).max() < 1e-6
 
 
 def test_what_is_listened_to_is_the_target_and_what_is_left(model):

@@ -56,6 +56,18 @@ def test_an_instrument_that_the_model_does_not_know_is_told_and_another_one_is_r
     assert words.is_hidden()
 
 
+def test_what_an_instrument_beside_an_example_does_is_told(panel, open_page):
+    server, surface = panel
+    page = open_page(server)
+    page.get_by_text("solo", exact=True).wait_for()
+    page.get_by_role("radio", name="piano").click()
+    page.get_by_text("solo: the instrument counts alone, Morph is 0", exact=True).wait_for()
+    surface.set_value("guitar", "timbre_morph", 1.0)
+    page.get_by_text("solo: the example counts alone, Morph is 1", exact=True).wait_for()
+    surface.set_value("guitar", "timbre_morph", 0.5)
+    page.get_by_text("solo", exact=True).wait_for()
+
+
 def asked(surface, count):
     """What is asked of timbres: so many actions with their argument."""
     found = []

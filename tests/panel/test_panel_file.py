@@ -315,6 +315,7 @@ def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
         assert json.loads(socket.recv())["timbres"]["guitar"] == {
             "like": "",
             "encoder": load_encoder().spec.encoder,
+            "counts": "",
             "actions": "like,unlike,learn",
         }
         socket.send(json.dumps({"ask": ["guitar", "learn", 0.5], "player": {"play": 1}}))

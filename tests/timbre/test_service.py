@@ -94,6 +94,44 @@ def test_an_example_becomes_the_timbre_and_an_empty_text_takes_it_back(service, 
     assert service.service.summary() == "2 timbres changed, 0 requests refused"
 
 
+@pytest.mark.parametrize(
+    ("values", "words", "morph"),
+    [
+        ({"instrument": 10}, {}, 1.0),
+        ({}, {"instruments": "bass"}, 1.0),  # of an option
+        ({"instrument": 10, "timbre_morph": 0.5}, {}, 0.5),
+        ({}, {}, 0.0),
+    ],
+)
+def test_an_example_that_comes_beside_an_instrument_counts_unless_morph_was_moved(
+    service, bass, values, words, morph
+):
+    surface = service.surface
+    surface.words |= words
+    for name, value in values.items():
+        surface.set_value("guitar", name, value)
+    moved = "; Morph is 1 now, so it counts and not the instrument" if morph == 1 else ""
+    assert service.ask("unlike", "") == "guitar: unlike: none any more"
+    assert service.ask("like", "") == "guitar: like: none any more"
+    assert surface.value("guitar", "timbre_morph") == values.get("timbre_morph", 0)
+    assert service.ask("like", bass) == f"guitar: like: {bass}{moved}"
+    assert surface.value("guitar", "timbre_morph") == morph
+    assert service.ask("like", bass) == f"guitar: like: {bass}"
+
+
+def test_what_was_learned_beside_an_instrument_counts(service):
+    service.surface.set_value("guitar", "instrument", 10)
+    said = service.put(Heard("guitar", stereo("bass"), 0.1 * stereo("drums"), RATE))
+    assert said.startswith("guitar: like: learned, 2 s; Morph is 1 now")
+    assert service.surface.value("guitar", "timbre_morph") == 1
+
+
+def test_of_a_track_it_is_said_that_the_host_has_to_keep_it(service, bass, monkeypatch):
+    service.surface.set_value("guitar", "instrument", 10)
+    monkeypatch.setattr(service.surface, "facts", lambda instance: {"host": "Ardour"})
+    assert "; set Timbre Morph to 1 in the host as well to keep it" in service.ask("like", bass)
+
+
 def test_a_name_of_the_library_serves_as_an_example_from_another_machine_too(service, bass):
     vector = np.eye(1, ENCODER.spec.size, dtype=np.float32)[0]
     TimbreLibrary().save("mine", Timbre(vector, ENCODER.spec.encoder))

@@ -233,7 +233,8 @@ class WorkerProcess:
         number = round(self.page.value(BY_NAME["instrument"].id))
         instrument = INSTRUMENTS[number] if number < len(INSTRUMENTS) else str(number)
         words = {slot: self._kept.words.get(slot, "") for slot in SLOTS}
-        return {**told, "instrument": instrument, "timbres": words}
+        morph = self.page.value(BY_NAME["timbre_morph"].id)
+        return {**told, "instrument": instrument, "timbres": words, "timbre_morph": morph}
 
     def close(self) -> None:
         """Close what it reads, so that it ends by itself; once."""

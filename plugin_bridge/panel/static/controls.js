@@ -192,10 +192,11 @@ export class Controls {
   #showExample() {
     const { surface } = this;
     document.getElementById("example").hidden = !surface.timbre("actions").includes("learn");
-    const words = surface.timbre("like");
+    const like = surface.timbre("like");
     const shown = document.getElementById("words");
+    const words = [like, surface.timbre("counts")].filter(Boolean).join(": ");
     if (shown.textContent !== words) shown.textContent = words;
-    document.getElementById("forget").hidden = !words;
+    document.getElementById("forget").hidden = !like;
   }
 
   #makeInstruments(names) {
