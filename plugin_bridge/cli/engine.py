@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugin_bridge.cli.console import say, warn
-from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions
+from plugin_bridge.cli.options import PORT_HELP, AsJson, ListenOptions, refuse_given
 from plugin_bridge.cli.osc import osc_server
 from plugin_bridge.cli.panel import engine_panel
 from plugin_bridge.cli.panel_options import BesidePanelOptions
@@ -51,6 +51,8 @@ def serve(
     from plugin_bridge.timbre.service import TimbreService
     from realtime import find_model
 
+    if not osc:
+        refuse_given(listen, "it is for OSC: give --osc, too")
     folder = find_model(model).parent  # what is wrong is told here, not to every plugin
     if automation:
         _say_whom(automation, read_lanes(automation, 44_100))

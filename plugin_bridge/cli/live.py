@@ -14,7 +14,7 @@ from plugin_bridge.cli.console import warn
 from plugin_bridge.cli.live_again import render_command
 from plugin_bridge.cli.live_card import play_card
 from plugin_bridge.cli.live_display import print_devices, print_midi_inputs, report_session
-from plugin_bridge.cli.options import Force, ListenOptions
+from plugin_bridge.cli.options import Force, ListenOptions, refuse_given
 from plugin_bridge.cli.osc import ended_by_interrupt
 from plugin_bridge.cli.output_file import check_output_file
 from plugin_bridge.cli.panel_options import BesidePanelOptions, announce
@@ -139,6 +139,8 @@ def live(
         return
     files.check()
     midi.check()
+    if not osc:
+        refuse_given(listen, "it is for OSC: leave --no-osc out")
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(AudioReader(files.input_file)) if files.input_file else None
         rate_hz = reader.sample_rate if reader else card.rate_hz or audio_device.rate_of(card.card)

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
@@ -61,6 +61,28 @@ class ListenOptions:
             self.mirrored,
             self.announce,
         )
+
+
+def refuse_given(group: Any, why: str, *, besides: Collection[str] = ()) -> None:
+    """Raise BadParameter, which says why, for the first option of a group that is given.
+
+    Parameters
+    ----------
+    group : a dataclass of options; one is given if it is not at its default.
+    besides : fields that are left aside.
+    """
+    hints = typing.get_type_hints(type(group), include_extras=True)
+    for field in dataclasses.fields(group):
+        if field.name not in besides and getattr(group, field.name) != field.default:
+            option = _option_name(field.name, hints[field.name])
+            raise typer.BadParameter(why, param_hint=f"'{option}'")
+
+
+def _option_name(name: str, hint: Any) -> str:
+    """Return what the option of a field is called, as it is declared or as typer calls it."""
+    (info,) = hint.__metadata__
+    declared = [word for word in (info.default, *(info.param_decls or ())) if word is not ...]
+    return str(declared[0]).partition("/")[0] if declared else f"--{name.replace('_', '-')}"
 
 
 class OneFileCommand(TyperCommand):

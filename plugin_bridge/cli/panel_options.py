@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.console import warn
+from plugin_bridge.cli.options import refuse_given
 from plugin_bridge.launch import users_environment
 
 if TYPE_CHECKING:
@@ -45,14 +46,8 @@ class BesidePanelOptions:
     panel_open: Annotated[bool, typer.Option("--panel-open", help=OPEN_HELP)] = False
 
     def __post_init__(self) -> None:
-        if self.panel:
-            return
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) != field.default:
-                raise typer.BadParameter(
-                    "it is for the panel: give --panel, too",
-                    param_hint=f"'--{field.name.replace('_', '-')}'",
-                )
+        if not self.panel:
+            refuse_given(self, "it is for the panel: give --panel, too")
 
     def settings(self) -> PanelOptions:
         """Return them as the panel takes them."""

@@ -17,6 +17,7 @@ import pytest
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
+from tests.support.commands import stemsteer
 from tests.support.engine_sandbox import ROOT
 from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
 from tests.support.waiting import until
@@ -201,3 +202,20 @@ def test_what_is_wrong_is_said_at_the_start(engine_sandbox, options, words):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (["--osc-port", "9999"], "--osc-port"),
+        (["--bind", "0.0.0.0", "--allow", "10.0.0.0/8"], "--bind"),
+        (["--allow", "10.0.0.0/8", "--strict"], "--allow"),
+        (["--no-osc", "--mirrored"], "--mirrored"),
+    ],
+)
+def test_options_of_osc_without_osc_are_refused(engine_sandbox, monkeypatch, options, option):
+    monkeypatch.setattr("plugin_bridge.engine.daemon.daemon.serve", lambda *_: None)
+    done = stemsteer("serve", *options)
+    assert done.exit_code == 2
+    words = f"'{option}': it is for OSC: give --osc, too"
+    assert words in " ".join(done.stderr.replace("│", " ").split())

@@ -228,6 +228,15 @@ def test_a_file_is_played_as_long_as_was_asked_and_none_is_replaced_unasked(tmp_
     assert soundfile.info(tmp_path / "in.wav").frames == 20 * RATE
 
 
+def test_options_of_osc_without_osc_are_refused(song):
+    words = ("live", "--input-file", song, "--model", "panorama", "--no-osc", "--seconds", 0.1)
+    for option in (("--port", 9999), ("--strict",)):
+        done = stemsteer(*words, *option)
+        assert done.exit_code == 2
+        said = f"'{option[0]}': it is for OSC: leave --no-osc out"
+        assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_an_interrupt_right_after_the_first_word_ends_it_as_later(song, tmp_path, monkeypatch):
     say = typer.echo
 
