@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plugin_bridge.cli.file_trial import FileTrial, file_panel
-from plugin_bridge.cli.options import Force
+from plugin_bridge.cli.options import Force, refuse_given
 from plugin_bridge.cli.osc import ended_by_interrupt, wait_for_interrupt
 from plugin_bridge.cli.panel_options import (
     DEFAULT_PORT,
@@ -37,9 +37,20 @@ PORTS = 20
 TAKEN_S = 2.0
 
 
+@dataclasses.dataclass(frozen=True)
+class StemsOptions:
+    """Where the stems of a file are written, and whether they replace others."""
+
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the stems of FILE.  [<its name>-stems]")
+    ] = None
+    force: Force = False
+
+
 def panel(
     wanted: TargetOptions,
     sounds: PlayedSoundOptions,
+    stems: StemsOptions,
     path: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Audio file to try.  \\[the tracks]")
     ] = None,
@@ -47,19 +58,18 @@ def panel(
     bind: Bind = "127.0.0.1",
     token: Token = None,
     open_it: Open = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the stems of FILE.  [<its name>-stems]")
-    ] = None,
-    force: Force = False,
 ) -> None:
     """Show the tracks of the engine in a browser, or a file, and move them there; Ctrl-C ends it.
 
     It may be started before the engine, and stays when that is started anew. With --open the one
     that runs already is opened; where something else has the port, the next free one is taken. A
     file is played and heard in the browser, and its stems can be written as the handles are then;
-    the options of sounds and directions are for it. `stemsteer render FILE --panel` does the same,
-    with all options of how stems are written.
+    the options of sounds, directions and stems are for it. `stemsteer render FILE --panel` does the
+    same, with all options of how stems are written.
     """
+    if path is None:
+        for group in (wanted, sounds, stems):
+            refuse_given(group, "it is for a file: give FILE, too")
     settings = panel_settings(bind, port, token)
     if path is None and open_it:
         port, runs = tracks_port(port)
@@ -70,8 +80,8 @@ def panel(
     if path is None:
         running = engine_panel(settings, open_it)
     else:
-        options = RenderOptions(force=force)
-        trial = FileTrial(path, wanted, sounds, options, stems_folder(path, out))
+        options = RenderOptions(force=stems.force)
+        trial = FileTrial(path, wanted, sounds, options, stems_folder(path, stems.out))
         running = file_panel(settings, open_it, trial)
     with ended_by_interrupt(), running:
         wait_for_interrupt()

@@ -141,6 +141,25 @@ def test_options_that_mean_nothing_in_the_panel_are_refused(song, arguments, wor
     assert words in " ".join(done.output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--azimuth", "3"), ("--width", "30"), ("--targets", "t.json"), ("--automation", "l.csv"),
+        ("--chain", "target=c.json"), ("--model", "steer"), ("--instrument", "drums"),
+        ("--like", "song.wav"), ("--strength", "0.5"), ("--all",), ("--out", "stems"), ("--force",),
+    ],
+)  # fmt: skip
+def test_options_for_a_file_are_refused_where_tracks_are_shown(monkeypatch, option):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("plugin_bridge.cli.panel.wait_for_interrupt", interrupt)
+    done = CliRunner().invoke(app, ["panel", "--port", "0", *option])
+    assert done.exit_code == 2
+    words = f"'{option[0]}': it is for a file: give FILE, too"
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_lanes_of_a_file_are_written_but_for_what_has_been_moved():
     turn = Lane.steps([0.0, 1.0], [-30.0, 30.0])
     lanes = Automation({("*", "azimuth"): turn, ("guitar", "gain"): Lane.level(-6.0)})
