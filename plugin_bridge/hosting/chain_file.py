@@ -34,8 +34,6 @@ GAIN = BY_NAME["gain"]
 MAX_BYTES = 4_000_000
 _WHOLE_FILES_ONLY = ("PitchShift", "Resample", "GSMFullRateCompressor")
 """Lose sound when they are fed chunk by chunk."""
-LAYOUT_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""Raised by reading JSON that is laid out in another way."""
 _CHAIN_FIELDS = ("plugins", "gain_db")
 _PLUGIN_FIELDS = ("plugin", "name", "parameters", "preset", "plugin_name", "load_s")
 _FILE_FIELDS = ("preset", "plugin_name", "load_s")  # an effect of pedalboard has no use for them
@@ -63,17 +61,19 @@ def read_chain(path: Path, sample_rate: float, channels: int) -> PluginChain:
         content = read_json(read_small_file(path, max_bytes=MAX_BYTES), max_bytes=MAX_BYTES)
         content = content if isinstance(content, dict) else {"plugins": content}
         _check_fields(content, _CHAIN_FIELDS, "the chain")
-        gain_db = float(content.get("gain_db", 0))
-        specs = [_read_spec(entry) for entry in content["plugins"]]
-    except LAYOUT_ERRORS as error:
-        words = error if isinstance(error, ValueError) else repr(error)
-        raise StemsteerError(f"{path} is no chain of plugins: {words}") from error
+        gain_db = _number("gain_db", content.get("gain_db", 0))
+        plugins = content.get("plugins", [])
+        if not isinstance(plugins, list):
+            raise ValueError(f"plugins is {plugins!r:.60}, expected a list")
+        specs = [_read_spec(entry) for entry in plugins]
+    except ValueError as error:
+        raise StemsteerError(f"{path} is no chain of plugins: {error}") from error
     if len({spec.name for spec in specs}) < len(specs):
         raise StemsteerError(f'{path}: two plugins have the same name; give each a "name"')
     if not GAIN.low <= gain_db <= GAIN.high:
         raise StemsteerError(f"{path}: gain_db is {gain_db:g}, expected {GAIN.range}")
-    plugins = {spec.name: _load(spec, path) for spec in specs}
-    return PluginChain(plugins, gain_db, sample_rate, channels, str(path))
+    loaded = {spec.name: _load(spec, path) for spec in specs}
+    return PluginChain(loaded, gain_db, sample_rate, channels, str(path))
 
 
 def _check_fields(content: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
@@ -81,7 +81,20 @@ def _check_fields(content: Mapping[str, Any], known: tuple[str, ...], what: str)
         raise ValueError(f"unknown word {min(extra)!r} in {what}; there are {', '.join(known)}")
 
 
-def _read_spec(entry: Mapping[str, Any]) -> PluginSpec:
+def _number(name: str, value: Any) -> float:
+    """Return a value as a number. Raises ValueError if it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r:.60}, expected a number") from None
+
+
+def _read_spec(entry: Any) -> PluginSpec:
+    """Return a plugin of a chain as it is asked for. Raises ValueError if that cannot be read."""
+    if not isinstance(entry, dict):
+        raise ValueError(f'a plugin is {entry!r:.60}, expected {{"plugin": NAME}}')
+    if "plugin" not in entry:
+        raise ValueError("a plugin lacks 'plugin', its name or path")
     plugin = str(entry["plugin"])
     name = str(entry.get("name") or Path(plugin).stem.lower())
     _check_fields(entry, _PLUGIN_FIELDS, "a plugin")
@@ -90,10 +103,12 @@ def _read_spec(entry: Mapping[str, Any]) -> PluginSpec:
     for word in ("preset", "plugin_name"):
         if not isinstance(entry.get(word, ""), str):
             raise ValueError(f"{word} of {plugin} is {entry[word]!r}, expected words in quotes")
-    load_s = float(entry["load_s"]) if "load_s" in entry else None
+    load_s = _number(f"load_s of {plugin}", entry["load_s"]) if "load_s" in entry else None
     if load_s is not None and not 0 < load_s <= 3600:
         raise ValueError(f"load_s is {load_s:g}, expected seconds up to an hour")
-    parameters = dict(entry.get("parameters", {}))
+    parameters = entry.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise ValueError(f"parameters of {plugin} is {parameters!r:.60}, expected them by name")
     for parameter, value in parameters.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{parameter} of {plugin} is {value}, expected a finite number")

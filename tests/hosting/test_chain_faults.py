@@ -19,7 +19,7 @@ from plugin_bridge.hosting.stem_mixer import StemMixer
 from plugin_bridge.live.midi_input import controller_callback
 from plugin_bridge.live.session import LiveSession, LiveSettings
 from realtime import StemsteerError, load_model
-from tests.support.chains import RATE, chain, conditions, run, write
+from tests.support.chains import NOISE, RATE, chain, conditions, run, write
 from tests.support.engine_sandbox import need
 from tests.support.livesound import GUITAR, panned, play
 from tests.support.rendering import render_song
@@ -119,6 +119,16 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
         ('{"plugins": [], "gain_db": 1e6}', "gain_db is 1e.06, expected -60 to 12 dB"),
         ('{"plugins": [], "gain_db": %s}' % ("9" * 400), "plugins: 9.* too large"),
         ("[" * 100_000, "is no chain of plugins: it is nested deeper than 32"),
+        (5, "chain.json is no chain of plugins: plugins is 5, expected a list$"),
+        ({"plugins": {"plugin": "Reverb"}}, "plugins is {'plugin': 'Reverb'}, expected a list$"),
+        (["Reverb"], r"chain of plugins: a plugin is 'Reverb', expected \{\"plugin\": NAME\}$"),
+        ([{"name": "hall"}], "is no chain of plugins: a plugin lacks 'plugin', its name or path$"),
+        (
+            [{"plugin": "Reverb", "parameters": 5}],
+            "is no chain of plugins: parameters of Reverb is 5, expected them by name$",
+        ),
+        ([{"plugin": "own.vst3", "load_s": []}], r"load_s of own.vst3 is \[\], expected a number$"),
+        ({"plugins": [], "gain_db": None}, "chain of plugins: gain_db is None, expected a number$"),
         ([{"plugin": "own.vst3", "preset": 5}], "preset of own.vst3 is 5, expected words"),
         ([{"plugin": "own.vst3", "plugin_name": 5}], "plugin_name of own.vst3 is 5, expected"),
         (
@@ -139,6 +149,12 @@ def test_a_wrong_parameter_of_an_effect_is_named_with_those_that_there_are(
 def test_a_chain_that_cannot_be_played_is_refused(tmp_path, content, words):
     with pytest.raises(StemsteerError, match=words):
         read_chain(write(tmp_path, content), RATE, 2)
+
+
+def test_a_chain_without_plugins_is_its_gain(tmp_path):
+    softer = read_chain(write(tmp_path, {"gain_db": -6}), RATE, 2)
+    played = run(StemMixer({"guitar": softer}, conditions(), 2), 512)
+    np.testing.assert_allclose(played[0], NOISE[0] * 10 ** (-6 / 20), atol=1e-6)
 
 
 def test_a_chain_is_read_from_a_file_alone(tmp_path):
