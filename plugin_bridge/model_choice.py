@@ -38,8 +38,7 @@ class Needs:
     steered: bool
 
     def __str__(self) -> str:
-        asked = "timbres" if self.timbre else "several sources of its own"
-        return " and ".join(self.instruments) or asked
+        return " and ".join(self.instruments) or "timbres"
 
     def missing_in(self, spec: ModelSpec) -> str:
         """Return what a model cannot do of it, in words; empty if it can do all."""
@@ -161,6 +160,12 @@ def _best(tier: str, needs: Needs) -> OnnxModel:
     """
     there = [(path, spec) for path, spec in installed_specs() if tier in spec.tiers]
     able = [(path, spec) for path, spec in there if not needs.missing_in(spec)]
+    if not able and needs.sources:
+        raise StemsteerError(
+            f"no installed model has several sources of its own in the tier {tier!r}: leave --all "
+            "out and name what to take by --instrument, or make one by `stemsteer models add "
+            "spleeter`"
+        )
     if not able:
         known = sorted({name for _, spec in there for name in known_instruments(spec)})
         raise StemsteerError(

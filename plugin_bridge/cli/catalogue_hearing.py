@@ -44,10 +44,7 @@ class HeardTargets:
         Raises BadParameter or ValueError for options that cannot be asked for of any song.
         """
         sounds.check_all()
-        if wanted.targets is not None:
-            raise typer.BadParameter(
-                f"{wanted.targets} says what to take: leave --all out", param_hint="'--targets'"
-            )
+        wanted.check(sounds)
         bare = dataclasses.replace(wanted, automation=None, chain=None)
         return cls(bare, sounds, options, _identity(options.tier))
 

@@ -155,6 +155,7 @@ def stems_folder(path: Path, out: Path | None) -> Path:
 
 def _heard(path: Path, wanted: TargetOptions, sounds: SoundOptions) -> SoundOptions:
     """Return the sounds; where all are asked for and no model is named, those that are heard."""
+    wanted.check(sounds)
     return all_heard(path, sounds) if hears(wanted, sounds) else sounds
 
 

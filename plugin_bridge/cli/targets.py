@@ -67,11 +67,21 @@ class TargetOptions:
 
     def check(self, sounds: SoundOptions) -> None:
         """Raise BadParameter for targets by options beside those of a file."""
-        said = self.azimuths is not None or self.width_deg is not None or bool(sounds.sounds())
-        if self.targets is not None and said:
+        beside = {
+            "--azimuth": self.azimuths,
+            "--width": self.width_deg,
+            "--instrument": sounds.words,
+            "--picture": sounds.pictures,
+            "--like": sounds.like,
+            "--unlike": sounds.unlike,
+            "--strength": sounds.strength,
+            "--morph": sounds.morph,
+            "--all": sounds.all_sources or None,
+        }
+        given = [option for option, value in beside.items() if value is not None]
+        if self.targets is not None and given:
             raise typer.BadParameter(
-                f"{self.targets} says what to take and where: leave --azimuth, --width, "
-                "--instrument, --like and --picture out",
+                f"{self.targets} says what to take and where: leave {', '.join(given)} out",
                 param_hint="'--targets'",
             )
 

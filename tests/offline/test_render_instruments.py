@@ -249,3 +249,13 @@ def test_what_cannot_be_taken_is_said_and_leaves_nothing(folder, song, words, to
     plain = " ".join(done.stderr.replace("│", " ").split())
     assert told in plain
     assert not (folder / "out").exists()
+
+
+def test_all_sources_of_no_model_are_refused_with_what_has_some(folder, song):
+    (folder / "models" / "halves.onnx").unlink()
+    done = stemsteer("live", "--input-file", "song.wav", "--all", "--no-osc")
+    assert done.exit_code != 0
+    plain = " ".join(done.stderr.split())
+    assert "no installed model has several sources of its own in the tier 'live'" in plain
+    assert "leave --all out and name what to take by --instrument, or make one by" in plain
+    assert "known are" not in plain
