@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def _of_little(report: Report, settings: RenderSettings) -> list[str]:
         return []
     return [
         f"{_listed(little)}: {-LITTLE_DB:g} dB or more below the rest, so there is little to "
-        f"take; `stemsteer scan {report.input}` shows what comes from where"
+        f"take; `stemsteer scan {shlex.quote(report.input)}` shows what comes from where"
     ]
 
 

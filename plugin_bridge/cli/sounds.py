@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +114,9 @@ class SoundOptions:
             meaning = _meaning(word)
             target = name or word.strip()
             if target in found and not name:
+                named = shlex.quote(f"lead={word}")
                 raise typer.BadParameter(
-                    f"{target!r} is asked for twice: give each its name, as lead={word}",
+                    f"{target!r} is asked for twice: give each its name, as {named}",
                     param_hint="'--instrument'",
                 )
             found[target] = Sound((*found.get(target, Sound()).meanings, meaning))

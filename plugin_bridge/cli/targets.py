@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -258,9 +259,10 @@ def _check_apart(targets: Iterable[Target]) -> None:
         first = names.setdefault(dataclasses.replace(target, name="target"), target.name)
         if first != target.name:
             what = " and ".join(target.instruments or target.like)
+            placed = shlex.quote(f"{target.name}=DEG")
             raise typer.BadParameter(
                 f"{first} and {target.name} are both the {what}: ask for that once, or give each "
-                f"its own direction, as --azimuth {target.name}=DEG"
+                f"its own direction, as --azimuth {placed}"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -106,7 +107,8 @@ def _place(folder: Path, name: str, force: bool) -> Path:
     path = folder / f"{name}.onnx"
     if path.exists() and not force:
         raise StemsteerError(
-            f"{path} is there already: `stemsteer models remove {path.stem}` first, or --force"
+            f"{path} is there already: `stemsteer models remove {shlex.quote(path.stem)}` first, "
+            "or --force"
         )
     if (WEIGHTS / f"{name}.onnx").exists() and not force:
         raise StemsteerError(
@@ -141,7 +143,7 @@ def _outdated(names: Collection[str], force: bool) -> list[Path]:
             if file in others or not force:
                 raise StemsteerError(
                     f"{file} would be taken for {name!r} in its tier: "
-                    f"`stemsteer models remove {file.stem}` first"
+                    f"`stemsteer models remove {shlex.quote(file.stem)}` first"
                     f"{'' if file in others else ', or --force'}"
                 )
             outdated.append(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,8 +66,8 @@ def _of_library(name: str, encoder: Encoder, library: TimbreLibrary) -> Timbre:
     if timbre.encoder != encoder.spec.encoder:
         raise StemsteerError(
             f"the timbre {name!r} was made by the encoder {timbre.encoder}, the model needs one of "
-            f"{encoder.spec.encoder}: make it anew with `stemsteer timbres add {name} FILE "
-            "--force`, with the model as --model"
+            f"{encoder.spec.encoder}: make it anew with `stemsteer timbres add "
+            f"{shlex.quote(name)} FILE --force`, with the model as --model"
         )
     return timbre
 

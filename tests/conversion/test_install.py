@@ -163,3 +163,9 @@ def test_a_name_that_nobody_knows_is_refused_with_those_that_can_be_had(index):
 def test_where_a_model_is_missing_the_error_says_the_command(index):
     with pytest.raises(StemsteerError, match="stemsteer models add spleeter"):
         load_model("spleeter")
+
+
+def test_a_model_that_is_there_is_told_with_the_command_as_a_shell_takes_it(tmp_path):
+    (tmp_path / "my voice.onnx").write_bytes(b"")
+    with pytest.raises(StemsteerError, match="`stemsteer models remove 'my voice'` first"):
+        install._place(tmp_path, "my voice", force=False)

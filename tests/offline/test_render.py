@@ -59,6 +59,13 @@ def test_a_target_that_is_hardly_there_is_said_and_no_other(tmp_path):
     assert said.count("\n") == 1
 
 
+def test_a_command_that_is_told_has_the_name_of_the_file_as_a_shell_takes_it(tmp_path):
+    soundfile.write(tmp_path / "my song.wav", panned(-30, RATE_HZ, 1), RATE_HZ, subtype="FLOAT")
+    directions = ("--azimuth", "target=-30", "--azimuth", "x=40", "--model", "panorama")
+    done = render_song(tmp_path / "my song.wav", *directions, "--out", tmp_path / "out")
+    assert f"`stemsteer scan '{tmp_path}/my song.wav'` shows what comes from where" in done.stderr
+
+
 def test_a_mono_file_by_direction_is_answered_with_what_it_can_give(tmp_path):
     soundfile.write(tmp_path / "a.wav", panned(0, RATE_HZ, 1)[:, :1], RATE_HZ)
     done = render_song(tmp_path / "a.wav", "--azimuth", -30, "--out", tmp_path / "out")

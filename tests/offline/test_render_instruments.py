@@ -160,6 +160,18 @@ def test_the_kick_takes_the_drums_and_says_so(folder, song):
     assert "'kick' is part of the drums" in done.stderr
 
 
+def test_words_with_spaces_are_told_as_a_shell_takes_them(folder, song):
+    words = ("render", song, "--instrument", "bass drum", "--out", "out")
+    for more, told in (
+        ("drums", "as --azimuth drums=DEG"),
+        ("hi hat", "as --azimuth 'hi hat=DEG'"),
+        ("bass drum", "give each its name, as 'lead=bass drum'"),
+    ):
+        done = stemsteer(*words, "--instrument", more)
+        assert done.exit_code == 2
+        assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_two_words_for_one_sound_are_refused_unless_they_are_told_apart(folder, song):
     words = ("render", song, "--instrument", "kick", "--instrument", "snare", "--out", "out")
     done = stemsteer(*words)

@@ -109,9 +109,9 @@ def test_a_name_of_the_library_is_an_example_too(library):
 
 
 def test_a_timbre_of_another_encoder_says_how_to_make_it_anew(library):
-    library.save("mine", Timbre(np.array([0, 1], np.float32), "other"))
-    with pytest.raises(StemsteerError, match="timbres add mine FILE --force"):
-        timbre_of(["mine"], ENCODER, library)
+    library.save("my organ", Timbre(np.array([0, 1], np.float32), "other"))
+    with pytest.raises(StemsteerError, match="`stemsteer timbres add 'my organ' FILE --force`"):
+        timbre_of(["my organ"], ENCODER, library)
 
 
 def test_silence_and_files_that_are_none_are_no_examples(clips, library, tmp_path):
