@@ -32,8 +32,8 @@ def song(tmp_path):
 
 
 def live(song, take, *options, port=0):
-    words = ("live", "--input-file", song, "--record", take, "--model", "panorama", "--port", port)
-    return stemsteer(*words, *options)
+    words = ("live", "--input-file", song, "--record", take, "--model", "panorama")
+    return stemsteer(*words, *options, *(() if "--no-osc" in options else ("--port", port)))
 
 
 @pytest.fixture
