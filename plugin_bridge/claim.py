@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
-from realtime.errors import StemsteerError
+from realtime.errors import StemsteerError, one_line
 
 
 class Claim:
@@ -17,7 +18,8 @@ class Claim:
 
     Raises
     ------
-    StemsteerError if somebody else has it, or the folder cannot be written to.
+    StemsteerError if somebody else has it, the folder cannot be written to, or the name is too
+    long for a hidden file beside it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,11 +32,7 @@ class Claim:
                 "place"
             ) from None
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise StemsteerError(
-                f"{path.parent} cannot be written to ({reason}); choose another folder that is "
-                "there"
-            ) from error
+            raise unwritable(path, error) from error
 
     def release(self) -> None:
         """Let others write; once is enough."""
@@ -62,6 +60,16 @@ class Claim:
                 os.close(fd)
                 raise
             os.close(fd)
+
+
+def unwritable(path: Path, error: OSError) -> StemsteerError:
+    """Return what is said of a file that cannot be made, in its folder or by its name."""
+    if error.errno == errno.ENAMETOOLONG:  # that of the hidden file is longer than its own
+        return StemsteerError(one_line(OSError(error.errno, error.strerror, str(path))))
+    reason = (error.strerror or str(error)).lower()
+    return StemsteerError(
+        f"{path.parent} cannot be written to ({reason}); choose another folder that is there"
+    )
 
 
 def _lock(fd: int) -> None:

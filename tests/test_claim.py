@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from plugin_bridge.claim import Claim
+from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
@@ -33,6 +34,16 @@ def test_what_a_killed_process_had_is_free(tmp_path):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(StemsteerError, match="cannot be written to"):
         Claim(tmp_path / "no" / "a.wav")
+
+
+def test_a_name_that_is_too_long_while_the_file_is_made_is_told(tmp_path):
+    path = tmp_path / (251 * "y" + ".png")
+    words = "yyy.png: file name too long; give a shorter one$"
+    with pytest.raises(StemsteerError, match=words):
+        Claim(path)
+    longer = path.with_name("y" + path.name)
+    with pytest.raises(StemsteerError, match=words):
+        AudioWriter(longer, 44_100, 2, SampleFormat("wav", "FLOAT"), 1)
 
 
 def write_while_another_does(path):

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from plugin_bridge.claim import unwritable
 from plugin_bridge.files.audio_reader import BITS, AudioReader
 from realtime.errors import StemsteerError
 
@@ -196,10 +197,7 @@ def _not_begun(path: Path, error: OSError) -> StemsteerError:
             f"{path} is there already; remove it if no other program is writing it, or choose "
             "another place"
         )
-    reason = (error.strerror or str(error)).lower()
-    return StemsteerError(
-        f"{path.parent} cannot be written to ({reason}); choose another folder that is there"
-    )
+    return unwritable(path, error)
 
 
 def _name(path: Path) -> bytes | Path:

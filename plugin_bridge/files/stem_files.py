@@ -46,16 +46,16 @@ class StemFiles:
         *,
         force: bool = False,
     ) -> None:
-        _clean_up(paths.values())
-        for path in paths.values():
-            check_writable(path, source.path, force)
-        self._force = force
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
+        self._force = force
         self._paths = dict(paths)
         self._rest_dtype = _exact_dtype(source, sample_format, len(paths) - 1)
         self.writers: dict[str, AudioWriter] = {}
         try:
+            _clean_up(paths.values())
+            for path in paths.values():
+                check_writable(path, source.path, force)
             _check_room(folder, source, sample_format, len(paths))
             for stem, path in paths.items():
                 hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -212,7 +212,8 @@ def check_writable(path: Path, source: Path, force: bool) -> None:
 
 def _make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it, and return the new ones, the innermost first."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    # of a name that is too long `Path.exists` raises
+    new = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

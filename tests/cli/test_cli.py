@@ -24,6 +24,7 @@ REFUSED = (
     "stemsteer: /a/x: permission denied; choose another place, or see by `ls -ld` who may read and "
     "write there\n"
 )
+TOO_LONG = "stemsteer: /a/x: file name too long; give a shorter one\n"
 
 
 def stemsteer(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +52,7 @@ def test_help_loads_nothing_slow():
         (ValueError("azimuth is 90"), 1, "stemsteer: azimuth is 90\n"),
         (OSError(28, "No space left", "/x"), 1, "stemsteer: /x: no space left\n"),
         (PermissionError(13, "Permission denied", "/a/x"), 1, REFUSED),
+        (OSError(36, "File name too long", "/a/.x.4711.part"), 1, TOO_LONG),
         (OSError(30, "Permission denied", "/a/.x.4711.part"), 1, REFUSED),
         (KeyboardInterrupt(), 130, "stemsteer: stopped\n"),
         (KeyboardInterrupt(15), 143, "stemsteer: stopped\n"),

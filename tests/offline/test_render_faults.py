@@ -133,6 +133,17 @@ def test_a_folder_that_cannot_be_made_is_said_so(song, tmp_path):
     refused("cannot be made (not a directory)", tmp_path, *arguments)
 
 
+def test_a_name_that_is_too_long_is_told_with_what_helps(song, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    longest = Path(251 * "y" + ".wav")  # 255 bytes, the most there are
+    song.rename(longest)
+    advice = "(file name too long); choose another with --out"
+    refused(f"-stems cannot be made {advice}", tmp_path, longest, "--azimuth", 0)
+    out = ("--azimuth", 0, "--out", "out", "--report")
+    for name in (longest.with_suffix(".json"), 300 * "r" + ".json"):
+        refused(f"{name}: file name too long; give a shorter one", tmp_path, longest, *out, name)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder closed even to root")
 def test_a_folder_that_cannot_be_written_to_is_said_so(song, tmp_path):
     arguments = (song, "--azimuth", 0, "--out", "/proc/self", "--format", "flac")
