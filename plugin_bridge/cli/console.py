@@ -6,8 +6,9 @@ markup (rich would take ``[red]`` for a colour), and what would steer the termin
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -28,6 +29,27 @@ def say(words: str, *, err: bool = False) -> None:
 def warn(words: str, colour: str = "yellow") -> None:
     """Print a sentence on the error stream that a user should not miss."""
     typer.secho(f"stemsteer: {printable(words, LONGEST)}", err=True, fg=colour)
+
+
+def unprinted(error: OSError) -> str:
+    """Return what is said of an output that takes no more, as a disk that is full."""
+    return f"what was printed could not be written ({(error.strerror or str(error)).lower()})"
+
+
+@contextlib.contextmanager
+def printing(made: str) -> Iterator[None]:
+    """Print what was done; `made` says where it is, for an output that takes no more.
+
+    Raises StemsteerError for that; one whose reader has left raises BrokenPipeError.
+    """
+    from realtime.errors import StemsteerError
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StemsteerError(f"{unprinted(error)}; {made}") from error
 
 
 def warn_of_model_faults(count: int) -> None:

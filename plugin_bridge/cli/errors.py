@@ -16,13 +16,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from plugin_bridge.cli.console import warn
+from plugin_bridge.cli.console import unprinted, warn
 
 DEBUG_VARIABLE = "STEMSTEER_DEBUG"
 _OURS = ("realtime", "plugin_bridge")
 _EMPTY_OPTION = re.compile("--[a-z-]+=")
 _HIDDEN_NAME = re.compile(r"(?<![^/])\.([^/]+)\.[0-9]+\.part\b")  # of `atomic_write`
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_PRINTERS = ("typer", "click", "rich")
 _LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"])
 
 
@@ -64,6 +65,8 @@ def _told(error: Exception) -> str:
     """Return what an error says in one line: of a file as the user calls it, and what to do."""
     from realtime.errors import one_line
 
+    if isinstance(error, OSError) and not error.filename and _is_of_printing(error.__traceback__):
+        return unprinted(error)
     words = _HIDDEN_NAME.sub(r"\1", one_line(error))
     if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
         words += "; choose another place, or see by `ls -ld` who may read and write there"
@@ -85,14 +88,30 @@ def is_users(error: Exception) -> bool:
     return isinstance(error, ValueError) and _is_raised_by_us(error.__traceback__)
 
 
+def _is_of_printing(trace: TracebackType | None) -> bool:
+    """Return whether a traceback ends in a library that prints."""
+    return trace is not None and _package(_last(trace)) in _PRINTERS
+
+
 def _is_raised_by_us(trace: TracebackType | None) -> bool:
     """Return whether a traceback ends at a `raise` statement outside the libraries."""
     if trace is None:
         return False
-    while trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = _last(trace)
     code = trace.tb_frame.f_code
-    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    package = _package(trace)
     if package not in _OURS and any(place in code.co_filename for place in _LIBRARIES):
         return False
     return dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _last(trace: TracebackType) -> TracebackType:
+    """Return the end of a traceback, which is where an error was raised."""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _package(trace: TracebackType) -> str:
+    """Return the package of the code in which an entry of a traceback is."""
+    return str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]

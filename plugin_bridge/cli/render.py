@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import print_table
+from plugin_bridge.cli.console import print_table, printing
 from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
@@ -139,12 +139,13 @@ def render(
         judged = write_quality(
             quality, path, report, force=options.force, has_width=takes_width(model.spec)
         )
-    if as_json:
-        typer.echo(report.to_json())
-    else:
-        _print_stems(report)
-        if judged is not None:
-            print_quality(judged)
+    with printing(f"the stems are in {folder}"):
+        if as_json:
+            typer.echo(report.to_json())
+        else:
+            _print_stems(report)
+            if judged is not None:
+                print_quality(judged)
     tell_notes(report, settings, sounds, source, is_named=wanted.model is not None)
 
 

@@ -216,3 +216,23 @@ def test_ctrl_c_while_it_loads_ends_it_quietly():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "stemsteer: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a device that is full")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_an_output_that_is_full_is_told_with_where_the_stems_are(song, tmp_path, form):
+    out = tmp_path / "out"
+    words = (*("render", song, "--azimuth", "-30", "--model", "panorama", "--out", out), *form)
+    scan = ("scan", song, "--no-instruments", *form)
+    for command, more in ((words, f"; the stems are in {out}"), (scan, "")):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "plugin_bridge.cli", *map(str, command)],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert done.returncode == 1
+        said = "what was printed could not be written (no space left on device)"
+        assert done.stderr == f"stemsteer: {said}{more}\n"
+    assert len(list(out.iterdir())) == 2
