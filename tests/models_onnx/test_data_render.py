@@ -181,7 +181,16 @@ def test_training_songs_end_before_the_first_seed_of_held_out_ones(tmp_path, mon
     assert seeds == [9_999_997, 9_999_998, 9_999_999]
 
 
-@pytest.mark.parametrize("line", ["not json", "[1]", '{"file": "3.npy"}'])
+SONG = '{"file": "3.npy", "seed": 3, "samples": 9, "stems": [{"class": "piano", "role": ""}]}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["not json", "[1]", '{"file": "3.npy"}', SONG.replace("piano", "kazoo"),
+     SONG.replace("role", "rule"), SONG.replace('"seed": 3', '"seed": "3"'),
+     SONG.replace('"piano"', "[]"), SONG.replace('"role"', '"weight": "much", "role"'),
+     SONG.replace("file", "fill"), SONG.replace('""', "null")],
+)  # fmt: skip
 def test_a_broken_line_of_the_index_is_named(folder, line):
     with (folder / INDEX).open("a") as index:
         index.write(line + "\n")

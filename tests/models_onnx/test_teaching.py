@@ -144,6 +144,15 @@ def test_a_run_that_was_stopped_goes_on_and_writes_nothing_twice(tmp_path):
     assert (out / INDEX).read_text() == before
 
 
+@pytest.mark.parametrize("line", ["not json", '{"song": "one.wav"}', "[1]"])
+def test_a_damaged_line_of_what_was_gone_through_is_named(tmp_path, line):
+    write_song(tmp_path / "songs" / "one.wav", *band_song())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / DONE).write_text(line + "\n")
+    with pytest.raises(StemsteerError, match=r"taught\.jsonl, line 1 is no song that was gone"):
+        taught(tmp_path / "songs", tmp_path / "out")
+
+
 def test_a_broken_song_is_told_and_stops_no_other(tmp_path):
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "a.wav").write_bytes(b"no sound")
@@ -188,7 +197,8 @@ def test_taught_and_rendered_songs_do_not_mix(tmp_path):
     with pytest.raises(StemsteerError, match="taken out of finished mixes"):
         next(rendering.render(tmp_path / "out", 0.1))
     (tmp_path / "rendered").mkdir()
-    (tmp_path / "rendered" / INDEX).write_text('{"seed": 1, "samples": 9, "stems": []}\n')
+    line = '{"file": "1.npy", "seed": 1, "samples": 9, "stems": []}'
+    (tmp_path / "rendered" / INDEX).write_text(line + "\n")
     with pytest.raises(StemsteerError, match="songs of the renderer"):
         taught(tmp_path / "songs", tmp_path / "rendered")
 

@@ -14,8 +14,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from models_onnx.data.json_lines import whole_lines
 from models_onnx.data.rendering.song_renderer import SongRenderer
-from models_onnx.data.sets.shards import INDEX, entries, whole_lines
+from models_onnx.data.sets.shards import INDEX, entries
 from models_onnx.data.songs.scores import Scores
 from models_onnx.data.sounds.recordings import Recordings
 from models_onnx.data.sounds.soundfonts import HELD_OUT, TRAINING, Player, SoundFont

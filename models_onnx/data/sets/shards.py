@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.data.classes import ACCOMPANIMENT, FAMILY_OF
+from models_onnx.data.json_lines import parsed
 from models_onnx.data.sources import Source, origin_of
 from models_onnx.data.stems import RATE_HZ, Label
 from realtime.errors import StemsteerError
@@ -19,33 +19,27 @@ INDEX = "index.jsonl"
 FULL_SCALE = 32767.0
 
 
-def whole_lines(path: Path) -> list[str]:
-    """Return the lines of a file; a last one that was cut off in writing is removed from it."""
-    if not path.exists():
-        return []
-    whole, _, cut_off = path.read_text().rpartition("\n")
-    if cut_off:
-        path.write_text(whole + "\n" if whole else "")
-    return whole.splitlines()
-
-
 def entries(index: Path, lines: Sequence[str]) -> list[dict[str, Any]]:
     """Return the songs of the lines of an index.
 
     Raises
     ------
-    StemsteerError : a line is not that of a song.
+    StemsteerError : a line is not that of a song, or a stem of it has no class that is known.
     """
-    songs = []
-    for number, line in enumerate(lines, 1):
-        try:
-            song = json.loads(line)
-            songs.append({**song, "samples": int(song["samples"]), "stems": list(song["stems"])})
-        except (ValueError, KeyError, TypeError) as error:
-            raise StemsteerError(
-                f"{index}, line {number} is no song ({error!r}): delete the line and render again"
-            ) from error
-    return songs
+    return parsed(index, lines, _song, "is no song", "delete the line and render again")
+
+
+def _song(line: dict[str, Any]) -> dict[str, Any]:
+    stems = list(line["stems"])
+    for stem in stems:
+        if stem["class"] not in FAMILY_OF and stem["class"] != ACCOMPANIMENT:
+            raise ValueError(f"no class {stem['class']!r}")
+        if not isinstance(stem["role"], str):
+            raise TypeError(f"the role {stem['role']!r} is no text")
+        float(stem.get("weight", 1.0))
+    if not isinstance(line["file"], str) or not isinstance(line.get("seed", 0), int):
+        raise TypeError("the file is no text, or the seed no whole number")
+    return {**line, "samples": int(line["samples"]), "stems": stems}
 
 
 class Shards:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from models_onnx.data.sets.shards import FULL_SCALE, INDEX, entries, whole_lines
+from models_onnx.data.json_lines import parsed, whole_lines
+from models_onnx.data.sets.shards import FULL_SCALE, INDEX, entries
 from models_onnx.data.stems import RATE_HZ, normalise, recentred, split
 from models_onnx.data.teaching.stretches import Stretch, stretches_of, weight_of
 from realtime.atomic import atomic_write, sha256_of
@@ -48,11 +49,11 @@ def teach(songs: list[Path], out: Path, teacher: Model) -> Iterator[Taught | Ste
 
     Raises
     ------
-    StemsteerError : `out` has songs of another origin.
+    StemsteerError : `out` has songs of another origin, or a line of its files is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
     written = {entry["file"] for entry in _taught(out)}
-    done = {json.loads(line)["sha256"] for line in whole_lines(out / DONE)}
+    done = _gone_through(out / DONE)
     for song in songs:
         digest = sha256_of(song)
         if digest in done:
@@ -104,6 +105,15 @@ def _taught(out: Path) -> list[dict[str, Any]]:
     if any(entry.get("kind") != KIND for entry in found):
         raise StemsteerError(f"{out} has songs of the renderer: give another --out")
     return found
+
+
+def _gone_through(done: Path) -> set[str]:
+    remedy = "delete the line, and its song is gone through again"
+    return set(parsed(done, whole_lines(done), _hash, "is no song that was gone through", remedy))
+
+
+def _hash(line: dict[str, Any]) -> str:
+    return str(line["sha256"])
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
