@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import torch
 
+from models_onnx.data.json_lines import whole_lines
 from models_onnx.strict_json import to_json
 from models_onnx.training import curves
 from models_onnx.training.batches import Batch, batches
@@ -50,6 +51,7 @@ def train(
     heard_s = plan.scenes * plan.targets * plan.seconds
     if not run.step:
         (out / LOG).unlink(missing_ok=True)
+    whole_lines(out / LOG)  # a line that a crash cut off would swallow the next one
     with stop, (out / LOG).open("a") as log, closing(batches(draw, run.step, workers)) as drawn:
         while not (stop.asked or run.progress >= 1 or run.step == until):
             batch = next(drawn)

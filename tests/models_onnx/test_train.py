@@ -227,6 +227,17 @@ def test_a_log_cut_short_is_read_up_to_the_cut(tmp_path: Path) -> None:
     assert read_log(tmp_path / LOG) == [{"step": 1}]
 
 
+def test_a_run_goes_on_with_whole_lines_after_one_that_was_cut_short(tmp_path: Path) -> None:
+    train(new_run(4), draw, [], tmp_path, until=2)
+    with (tmp_path / LOG).open("a") as log:
+        log.write('{"step": 99, "el')
+    rest = new_run(4)
+    rest.resume(tmp_path)
+    train(rest, draw, [], tmp_path)
+    lines = (tmp_path / LOG).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+
+
 def test_a_loss_that_is_not_finite_is_null_in_the_log_and_a_gap_in_the_curve(
     tmp_path: Path,
 ) -> None:
