@@ -7,6 +7,7 @@ depends on the clock.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -74,8 +75,14 @@ def train(
 
 @torch.no_grad()
 def validate(run: Run, validation: list[Batch]) -> tuple[float, float]:
-    """Return the mean SI-SDR of the averaged weights and its gain over the mixture, dB."""
-    found = [run.task.gain_db(run.average, batch.to(run.task.device)) for batch in validation]
+    """Return the mean SI-SDR of the averaged weights and its gain over the mixture, dB.
+
+    Batches without a target that is loud enough do not count; NaN if there are no others.
+    """
+    judged = [run.task.gain_db(run.average, batch.to(run.task.device)) for batch in validation]
+    found = [means for means in judged if means is not None]
+    if not found:
+        return math.nan, math.nan
     after, gain = (sum(values) / len(found) for values in zip(*found, strict=True))
     return after, gain
 
@@ -86,13 +93,18 @@ def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
     log.write(to_json(line) + "\n")
     log.flush()
     if run.step % PRINT_EVERY == 0 or "valid_db" in line:
-        checked = f"  validation {line['valid_gain_db']:+.2f} dB" if "valid_db" in line else ""
+        checked = _validation(line["valid_gain_db"]) if "valid_db" in line else ""
         told = f"SNR {line['snr_db']:.2f} dB" if "snr_db" in line else f"right {line['hit']:.0%}"
         print(
             f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  {told}  "
             f"{line['speed']:.1f} x real time{checked}",
             flush=True,
         )
+
+
+def _validation(gain_db: float) -> str:
+    known = f"{gain_db:+.2f} dB" if math.isfinite(gain_db) else "has no target that is loud enough"
+    return f"  validation {known}"
 
 
 def _keep(run: Run, out: Path) -> None:

@@ -65,7 +65,7 @@ class RefinerTask(SeparationTask):
         told_deg = (true_deg - part * width_deg).clamp(-45, 45)
         return torch.stack([told_deg, width_deg], -1), true_deg - told_deg
 
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float] | None:
         """Return what a `SeparationTask` does, with directions wrong by ±4° in turn."""
         direction = batch.conditions["direction"].clone()
         sign = 1 - 2 * (torch.arange(direction[..., 0].numel(), device=direction.device) % 2)

@@ -111,11 +111,16 @@ class SeparationTask:
             loss = loss + weights.activity * terms["activity"]
         return {"loss": loss, **terms}
 
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Return the mean SI-SDR of the estimates, and how far it is above that of the mixture."""
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float] | None:
+        """Return the mean SI-SDR of the estimates, and how far it is above that of the mixture.
+
+        None if no target of the batch is loud enough.
+        """
         estimate = self.estimate(network, batch).spectra
         signals, answers, mixture = self._signals(estimate, batch)
         loud = audible(answers, mixture, JUDGED_DB)
+        if not loud.any():
+            return None
         before = stereo_si_sdr(mixture.expand_as(answers)[loud], answers[loud])
         after = stereo_si_sdr(signals[loud], answers[loud])
         return after.mean().item(), (after - before).mean().item()

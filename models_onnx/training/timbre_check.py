@@ -32,8 +32,10 @@ class Judged(NamedTuple):
     level_db: Tensor
     counts: Tensor
 
-    def means(self) -> tuple[float, float]:
-        """Return the mean SI-SDR and the mean gain of the targets that count, dB."""
+    def means(self) -> tuple[float, float] | None:
+        """Return the mean SI-SDR and the mean gain of the targets that count, dB; None of none."""
+        if not self.counts.any():
+            return None
         return self.si_sdr_db[self.counts].mean().item(), self.gain_db[self.counts].mean().item()
 
 

@@ -75,8 +75,8 @@ class TimbreMaskTask(SeparationTask):
         loss = loss + weights.snr * ABSENT * terms["absent_db"]
         return {"loss": loss, **terms}
 
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Return the mean SI-SDR of the spectra, and how far it is above that of the mixture."""
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float] | None:
+        """Return what a `SeparationTask` does, by spectra."""
         assert isinstance(batch, TimbreBatch)
         return self.judged(network, batch).means()
 

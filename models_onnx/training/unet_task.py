@@ -173,8 +173,8 @@ class UNetTask(SeparationTask):
         assert network.scores is not None
         return cross_entropy(network.scores(8.0 * nn.functional.normalize(timbres)), classes)
 
-    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float]:
-        """Mean SI-SDR of the spectra, and by how much it is above that of the mixture."""
+    def gain_db(self, network: nn.Module, batch: Batch) -> tuple[float, float] | None:
+        """Return what a `SeparationTask` does, by spectra."""
         assert isinstance(network, UNetSystem)
         mixture, targets = self.spectra(batch.mixture), self.spectra(batch.targets)
         if isinstance(batch, EnsembleBatch):

@@ -52,6 +52,18 @@ def test_a_short_training_lowers_the_loss_and_gains_decibels(tmp_path: Path, tie
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_batches_without_a_target_that_is_loud_enough_are_not_validated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard, silent = (draw(10_000, aims=EXACT, scenes=2) for _ in range(2))
+    silent.targets.zero_()
+    run = new_run(2, validate_every=1)
+    assert validate(run, [silent, heard, silent]) == validate(run, [heard])
+    train(run, draw, [silent], tmp_path)
+    assert "x real time  validation has no target that is loud enough" in capsys.readouterr().out
+    assert [line["valid_db"] for line in read_log(tmp_path / LOG)] == [None, None]
+
+
 def test_a_run_that_stops_and_goes_on_comes_to_the_same_weights(tmp_path: Path) -> None:
     whole = new_run(6)
     train(whole, draw, [], tmp_path / "whole")

@@ -78,6 +78,7 @@ def test_a_target_that_sounds_alone_is_not_validated() -> None:
     both, first = (task.gain_db(network, asked_of(batch, slice(n))) for n in (2, 1))
     assert both == pytest.approx(first)
     assert both[0] != pytest.approx(both[1])
+    assert task.gain_db(network, asked_of(batch, slice(1, 2))) is None
 
 
 def test_the_error_of_a_mask_is_that_of_its_spectra() -> None:
