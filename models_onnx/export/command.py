@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from torch import nn
 
 from models_onnx import commands
 from models_onnx.data.classes import CLASSES
 from models_onnx.export.encoders import encoder_spec, export_encoder, with_classes
 from models_onnx.export.renewed import renew
-from models_onnx.export.separators import export, with_directions_alone, with_timbres_alone
+from models_onnx.export.separators import (
+    export,
+    specs_beside,
+    with_directions_alone,
+    with_timbres_alone,
+)
 from models_onnx.export.streams import stream_of
 from models_onnx.export.timbre_unets import export_timbre_unet
 from models_onnx.export.unets import unet_stream
@@ -28,7 +34,7 @@ from models_onnx.networks.unet.stream import GATES
 from models_onnx.networks.unet.system import LICENCE, UNetSystem
 from realtime.encoder import FOLDER
 from realtime.errors import StemsteerError
-from realtime.model import WEIGHTS, OnnxModel
+from realtime.model import WEIGHTS
 from realtime.spec import ModelSpec
 
 OWN_NAMES = ("unet", "timbre-unet", "timbre-live", "timbre-bands")
@@ -82,18 +88,18 @@ def main(
     network, spec, found = restore(checkpoint)
     if found["about"]["network"] != model:
         raise StemsteerError(f"{checkpoint} holds {found['about']['network']}, not {model}")
-    if gate not in GATES:
-        raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
+    _check_gate(gate, network, spec.name)
+    plain, alone = specs_beside(by_direction, by_timbre)
     stem = spec.name if model in OWN_NAMES else f"{model}-{spec.trained_tier}"
     out = out or WEIGHTS / f"{stem}.onnx"
     commands.claim(out, force=force)
     encoders = out.parent / FOLDER
     if isinstance(network, TimbreSpace):
         spec = _with_encoder(network, spec, encoders, force=force)
-    if by_direction is not None:
-        spec = with_directions_alone(spec, OnnxModel(by_direction).spec)
-    if by_timbre is not None:
-        spec = with_timbres_alone(spec, OnnxModel(by_timbre).spec)
+    if plain is not None:
+        spec = with_directions_alone(spec, plain)
+    if alone is not None:
+        spec = with_timbres_alone(spec, alone)
     if isinstance(network, TimbreUNet):
         print(export_timbre_unet(network, spec, out))
         return
@@ -111,6 +117,17 @@ def main(
             eight_bits=eight_bits,
         )
     )
+
+
+def _check_gate(gate: str, network: nn.Module, name: str) -> None:
+    """Raise StemsteerError if there is no such gate, or the network tells no activity for one."""
+    if gate not in GATES:
+        raise StemsteerError(f"--gate {gate}: expected one of {', '.join(GATES)}")
+    told = isinstance(network, UNetSystem) and network.unet.sounds is not None
+    if gate != "none" and not told:
+        raise StemsteerError(
+            f"--gate {gate}: {name} tells no activity that could weigh on its mask: leave it out"
+        )
 
 
 def _with_encoder(network: TimbreSpace, spec: ModelSpec, folder: Path, *, force: bool) -> ModelSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning  # torch.jit does not say that it exports it
 
 from models_onnx.networks.registry import EIGHT_BITS, HALF, SCALE
 from realtime.atomic import atomic_write
@@ -64,7 +66,10 @@ def write_onnx(
     """
     names = [*graph.inputs, *graph.outputs]
     with atomic_write(path) as part:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # What is traced with fixed sizes is compared with the network by `check`.
+            warnings.simplefilter("ignore", TracerWarning)
+            warnings.filterwarnings("ignore", ".*(Constant folding|batch_size other than 1)")
             torch.onnx.export(
                 graph.module,
                 tuple(graph.inputs.values()),

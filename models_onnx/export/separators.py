@@ -84,7 +84,8 @@ def export(
         it gives the masks, then the activity if it has one, then the next states.
     states : shape of each state without its leading axis, the targets.
     by_direction : file of a model that answers instead where no timbre is asked for.
-    by_timbre : file of one that answers instead where a timbre alone is asked for.
+    by_timbre : file of one that answers instead where a timbre alone is asked for; only together
+        with `by_direction`.
     eight_bits : whether the network's large matrices are stored in int8.
     steps : over which network and file are compared, fed back.
 
@@ -94,8 +95,6 @@ def export(
         directions alone differ at all from those of `by_direction`, or those to timbres alone by
         more than 1e-4 from those of `by_timbre`.
     """
-    if by_timbre is not None and by_direction is None:
-        raise ExportError(f"beside {by_timbre} a file that answers directions alone is wanted, too")
     states, network = dict(states or {}), rounded(network, eight_bits=eight_bits).eval()
     example = _example(spec, states, frames=3)
     activity = _tells_activity(network, example, states)
@@ -117,6 +116,22 @@ def export(
         return branched(model, onnx.load(by_direction), alone)
 
     return write_onnx(graph, metadata, Path(path), check, change=beside, eight_bits=eight_bits)
+
+
+def specs_beside(
+    by_direction: Path | None, by_timbre: Path | None
+) -> tuple[ModelSpec | None, ModelSpec | None]:
+    """Return what the files say of themselves that are to answer directions, and timbres, alone.
+
+    Raises
+    ------
+    ExportError : there is one for timbres and none for directions.
+    StemsteerError : one of them is no model.
+    """
+    if by_timbre is not None and by_direction is None:
+        raise ExportError(f"beside {by_timbre} a file that answers directions alone is wanted, too")
+    plain, alone = (OnnxModel(f).spec if f else None for f in (by_direction, by_timbre))
+    return plain, alone
 
 
 def with_directions_alone(spec: ModelSpec, own: ModelSpec) -> ModelSpec:

@@ -187,6 +187,14 @@ def test_what_cannot_be_exported_is_said_without_a_traceback(run, monkeypatch, w
     assert [path.name for path in run.parent.iterdir()] == ["run"]
 
 
+def test_an_export_prints_one_line_whatever_torch_warns_of(run, recwarn):
+    out = run.parent / "new.onnx"
+    found = asked("steer", "--checkpoint", str(run), "--out", str(out))
+    assert found.output == f"{out}\n"
+    shown = [one for one in recwarn if not issubclass(one.category, DeprecationWarning)]
+    assert [str(one.message) for one in shown] == []
+
+
 def test_an_export_makes_its_folder_and_replaces_nothing_unasked(run):
     out = run.parent / "new" / "mine.onnx"
     words = ("steer", "--checkpoint", str(run), "--out", str(out))

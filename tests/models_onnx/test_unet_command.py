@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models_onnx.export.command import main as export_main
+from models_onnx.networks import checkpoints, registry
 from models_onnx.training import train_unet, unet_batches
 from tests.support.commands import onnx_command
 from tests.support.timbres import pool
@@ -76,3 +77,15 @@ def test_export_says_what_it_does_not_know(tmp_path: Path) -> None:
     result = onnx_command(export_main, *arguments)
     assert result.exit_code == 1
     assert "no checkpoint at" in result.output or "--gate open" in result.output
+
+
+def test_a_network_without_activity_takes_no_gate_and_leaves_no_encoder(tmp_path: Path) -> None:
+    network, _, about = registry.build("unet", "tiny-query")
+    contents = {"step": 0, "elapsed_s": 0.0, "average": network.state_dict(), "about": about}
+    checkpoints.save(tmp_path / "run", contents | {"data": [], "commit": ""})
+    out = tmp_path / "new" / "query.onnx"
+    words = ("unet", "--checkpoint", tmp_path / "run", "--out", out, "--gate", "hold")
+    result = onnx_command(export_main, *words)
+    assert result.exit_code == 1
+    assert "--gate hold: query-unet tells no activity" in result.output
+    assert not list(out.parent.rglob("*"))
