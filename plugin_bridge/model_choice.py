@@ -122,6 +122,19 @@ def choose_model(
     )
 
 
+def told_instruments(name: str, tier: str) -> tuple[str, ...]:
+    """Return the instruments that the model `name` (or path) is told of what to take.
+
+    Of a model with sources of its own, and one of directions alone, there are none.
+
+    Raises StemsteerError if there is no such model, or it cannot be used.
+    """
+    specs = [model.spec for model in _named(name, tier)]
+    if any(map(has_own_sources, specs)):
+        return ()
+    return tuple(dict.fromkeys(each for spec in specs for each in known_instruments(spec)))
+
+
 def _known_words(spec: ModelSpec, words: Sequence[Meaning]) -> list[str]:
     """Return the instruments of words, those of a family that a model knows, if it knows any.
 

@@ -148,7 +148,7 @@ def _asked(
     wanted: TargetOptions, sounds: SoundOptions, options: RenderOptions, lanes: Automation
 ) -> tuple[OnnxModel | None, RenderSettings, HeardTargets | None]:
     """Return model and settings of all songs; or no model, and what chooses both for each song."""
-    if not hears(wanted, sounds):
+    if not hears(wanted, sounds, options.tier):
         return *options.settings(wanted, sounds, lanes), None
     return None, options.without_targets(), HeardTargets.of_options(wanted, sounds, options)
 

@@ -45,7 +45,9 @@ class HeardTargets:
         """
         sounds.check_all()
         wanted.check(sounds)
-        bare = dataclasses.replace(wanted, automation=None, chain=None)
+        path = wanted.model_folder and Path(str(wanted.model)).absolute()
+        model = str(path) if path else wanted.model
+        bare = dataclasses.replace(wanted, automation=None, chain=None, model=model)
         return cls(bare, sounds, options, _identity(options.tier))
 
     @property
@@ -56,7 +58,14 @@ class HeardTargets:
             "width_deg": self.wanted.width_deg,
             "strength": self.sounds.strength,
             "hearing": self.identity,
+            **({"model": self._model_sha256()} if self.wanted.model else {}),
         }
+
+    def _model_sha256(self) -> str:
+        from realtime.atomic import sha256_of
+        from realtime.model import find_model
+
+        return sha256_of(find_model(str(self.wanted.model), self.options.tier))
 
     def of(self, song: Path, lanes: Automation) -> tuple[OnnxModel, RenderSettings]:
         """Listen to a song; return the model and the settings of its render, without chains.
@@ -73,7 +82,8 @@ class HeardTargets:
                 "other models are on this worker: install the same ones on all machines"
             )
         try:
-            return self.options.settings(self.wanted, all_heard(song, self.sounds), lanes)
+            heard = all_heard(song, self.sounds, self.wanted.model, self.options.tier)
+            return self.options.settings(self.wanted, heard, lanes)
         except typer.BadParameter as error:
             raise StemsteerError(error.message) from None
 

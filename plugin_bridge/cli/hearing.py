@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,16 +65,39 @@ def identity_of_hearing(tier: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def all_heard(path: Path, sounds: SoundOptions) -> SoundOptions:
+def all_heard(
+    path: Path,
+    sounds: SoundOptions,
+    model: str | None = None,
+    tier: str = "offline",
+    *,
+    tell: Callable[[str], None] = lambda words: None,
+) -> SoundOptions:
     """Return the options that ask for every instrument heard in a file, one file each.
 
-    Raises BadParameter if none is heard surely enough, or sounds are named as well.
+    Parameters
+    ----------
+    model, tier : that is named, and has to know them.
+    tell : told in a sentence which it does not know, so that they are left out.
+
+    Raises
+    ------
+    BadParameter if none is heard surely enough, or sounds are named as well;
+    StemsteerError if the model cannot be used.
     """
     sounds.check_all()
     names = [heard.instrument for heard in heard_in(path)]
+    if model is not None:
+        from plugin_bridge.model_choice import told_instruments
+
+        known = told_instruments(model, tier)
+        if unknown := [name for name in names if name not in known]:
+            tell(f"model {model!r} does not know {', '.join(unknown)}, which stay in the residual")
+        names = [name for name in names if name in known]
     if not names:
+        which = f"no instrument that model {model!r} knows" if model else "no instrument"
         raise typer.BadParameter(
-            f"no instrument is heard in {path} surely enough: name one with --instrument",
+            f"{which} is heard in {path} surely enough: name one with --instrument",
             param_hint="'--all'",
         )
     return dataclasses.replace(sounds, words=names, all_sources=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plugin_bridge.cli.console import print_table, printing
+from plugin_bridge.cli.console import print_table, printing, warn
 from plugin_bridge.cli.file_trial import FileTrial, refuse_with_panel, try_file
 from plugin_bridge.cli.hearing import all_heard, can_hear
 from plugin_bridge.cli.options import AsJson, Force, Input
@@ -122,14 +122,17 @@ def render(
     folder = stems_folder(path, out)
     if shown.panel:
         refuse_with_panel(report=quality is not None, json=as_json)
-        try_file(FileTrial(path, wanted, _heard(path, wanted, sounds), options, folder), shown)
+        try_file(
+            FileTrial(path, wanted, _heard(path, wanted, sounds, options.tier), options, folder),
+            shown,
+        )
         return
     with (
         AudioReader(path) as source,
         progress_bar(source) as progress,
     ):
         lanes = wanted.lanes(source.sample_rate)
-        sounds = _heard(path, wanted, sounds)
+        sounds = _heard(path, wanted, sounds, options.tier)
         model, settings = options.settings(wanted, sounds, lanes)
         if quality is not None:
             check_quality_file(quality, source, settings, folder)
@@ -154,15 +157,24 @@ def stems_folder(path: Path, out: Path | None) -> Path:
     return out or Path(f"{path.stem}-stems")
 
 
-def _heard(path: Path, wanted: TargetOptions, sounds: SoundOptions) -> SoundOptions:
-    """Return the sounds; where all are asked for and no model is named, those that are heard."""
+def _heard(path: Path, wanted: TargetOptions, sounds: SoundOptions, tier: str) -> SoundOptions:
+    """Return the sounds; where all that are heard are asked for, these."""
     wanted.check(sounds)
-    return all_heard(path, sounds) if hears(wanted, sounds) else sounds
+    if not hears(wanted, sounds, tier):
+        return sounds
+    return all_heard(path, sounds, wanted.model, tier, tell=warn)
 
 
-def hears(wanted: TargetOptions, sounds: SoundOptions) -> bool:
-    """Return whether what is taken of a song are the instruments that are heard in it."""
-    return sounds.all_sources and wanted.model is None and can_hear()
+def hears(wanted: TargetOptions, sounds: SoundOptions, tier: str) -> bool:
+    """Return whether what is taken of a song are the instruments that are heard in it.
+
+    A model that is named has to know instruments, and no sources of its own, which else are meant.
+    """
+    from plugin_bridge.model_choice import told_instruments
+
+    if not sounds.all_sources or not can_hear():
+        return False
+    return wanted.model is None or bool(told_instruments(wanted.model, tier))
 
 
 def _print_stems(report: Report) -> None:

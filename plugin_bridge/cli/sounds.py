@@ -87,8 +87,8 @@ class SoundOptions:
         bool,
         typer.Option(
             "--all",
-            help="Every instrument that is heard, one file each; of a --model with sources of its "
-            "own, these.",
+            help="Every instrument that is heard, and that a --model knows, one file each; of a "
+            "--model with sources of its own, these.",
         ),
     ] = False
 

@@ -16,7 +16,7 @@ from plugin_bridge.cli.catalogue import WorkerOptions
 from realtime.model import WEIGHTS
 from tests.support.catalogues import lines, write_song
 from tests.support.commands import stemsteer
-from tests.support.models import source_model
+from tests.support.models import source_model, timbre_model
 from tests.support.rendering import left_over
 
 HEARD = {"song.wav": ["vocals"], "band.flac": ["drums", "vocals"], "quiet.wav": []}
@@ -83,6 +83,20 @@ def test_each_song_has_what_is_heard_in_it_and_one_without_is_named(music, tmp_p
             assert (out / name / file).read_bytes() == (
                 tmp_path / "alone" / name / file
             ).read_bytes()
+
+
+def test_a_model_that_is_named_takes_what_is_heard_of_what_it_knows(music, tmp_path):
+    timbre_model(tmp_path / "models" / "told.onnx", {"vocals": (1.0, 0.0)})
+    out, words = tmp_path / "stems", ("--all", "--model", "told")
+    stemsteer("catalogue", music, *words, "--out", out)
+    assert {line["song"]: line.get("model") for line in lines(out) if line["state"] == "done"} == {
+        "song.wav": "told", "band.flac": "told",
+    }  # fmt: skip
+    assert [file.split(".")[0] for file in left_over(out / "band.flac")] == ["residual", "vocals"]
+    again = stemsteer("catalogue", music, *words, "--out", out, "--dry-run")
+    assert again.stderr == "0 to do, 2 done, 1 failed before\n"
+    other = stemsteer("catalogue", music, "--all", "--out", out, "--dry-run")
+    assert "has stems of 2 of the songs" in other.output
 
 
 def test_a_second_run_does_nothing_and_other_options_replace_nothing(music, tmp_path):

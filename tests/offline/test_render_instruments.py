@@ -250,7 +250,7 @@ def test_an_example_gives_the_timbre_of_the_model(folder, song, monkeypatch):
         (("--instrument", "vocals", "--morph", "0.5"), "give --instrument and --like"),
         (("--instrument", "residual=vocals"), "is the name of what is left of the mix"),
         (("--targets", "t.json", "--azimuth", "0"), "t.json says what to take and where"),
-        (("--all", "--model", "steer"), "has no sources of its own"),
+        (("--all", "--model", "panorama"), "has no sources of its own"),
         (("--all", "--instrument", "drums"), "leave --instrument, --like and --picture out"),
         ((), "say what: --instrument WORD"),
     ],

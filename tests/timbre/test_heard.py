@@ -20,6 +20,7 @@ from plugin_bridge.timbre.heard import (
 )
 from realtime.encoder import EncoderSpec, load_encoder
 from realtime.errors import StemsteerError
+from tests.support.commands import stemsteer
 
 RATE_HZ = 8000
 
@@ -137,6 +138,32 @@ def test_scan_gives_instruments_as_targets_when_asked(song):
     ]
     directions = json.loads(CliRunner().invoke(cli.app, ["scan", str(song), "--json"]).stdout)
     assert [entry["name"] for entry in directions] == ["centre"]
+
+
+@pytest.mark.parametrize("name", ["timbre-unet", "steer"])
+def test_render_all_with_a_model_that_knows_instruments_takes_those_that_are_heard(
+    song, tmp_path, name
+):
+    out = tmp_path / "o"
+    done = stemsteer("render", song, "--all", "--model", name, "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["model"] == name
+    assert {f.stem for f in out.iterdir()} == {"vocals", "drums", "residual"}
+
+
+def test_render_all_leaves_out_what_the_model_does_not_know(song, tmp_path, monkeypatch):
+    found, out = [Heard("violin", 0.9, ((0.0, 3.0),))], tmp_path / "o"
+    found.append(Heard("drums", 0.9, ((0.0, 3.0),)))
+    monkeypatch.setattr("plugin_bridge.cli.hearing.heard_in", lambda path: found)
+    done = stemsteer("render", song, "--all", "--model", "label-unet", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert {f.stem for f in out.iterdir()} == {"violin", "residual"}
+    assert "model 'label-unet' does not know drums, which stay in the residual" in done.stderr
+    found.pop(0)
+    done = stemsteer("render", song, "--all", "--model", "label-unet", "--out", tmp_path / "none")
+    assert done.exit_code == 2
+    told = " ".join(done.stderr.replace("│", " ").split())
+    assert "no instrument that model 'label-unet' knows is heard in" in told
 
 
 def test_render_all_takes_every_instrument_that_is_heard(song, tmp_path):
