@@ -103,6 +103,7 @@ class TargetOptions:
         own : names of a model whose targets each want a direction: all, in their order.
         centre : take the centre where nothing is asked for, instead of refusing.
         """
+        from plugin_bridge.cli.target_notes import tell_of_lane_names, tell_of_names
         from plugin_bridge.control.target import Target
         from plugin_bridge.files.targets import read_targets
         from realtime.conditions import DEFAULT_DIRECTION
@@ -123,13 +124,9 @@ class TargetOptions:
         targets = []
         everywhere, named = read_azimuths(self.azimuths or [])
         free = everywhere is None and (bool(named) or self.width_deg is None)
-        listed = [*given, *(name for name in asked if name)]
-        for name in lanes.targets if listed else ():
-            if name not in (*listed, *own):
-                warn(
-                    f"{name} is only in the lanes and is taken beside {', '.join(listed)}; if one "
-                    "of these is meant, call it so in the lanes"
-                )
+        if not own and self.targets is None:
+            tell_of_names(given, asked)
+        tell_of_lane_names(lanes, [*given, *(name for name in asked if name)], own)
         for name in names or (start.name,):
             target = given.get(name) or dataclasses.replace(start, name=name)
             sound = asked.get(name) or (asked.get("") if name == start.name else None)
@@ -209,8 +206,8 @@ def chosen(
     centre : take the centre where nothing is asked for; what is taken may be moved later.
     taken : targets as they have been moved since; the model has to do what they ask as well.
     """
-    from plugin_bridge.cli.lane_notes import tell_of_lanes
     from plugin_bridge.cli.sounds import check_word, known_to
+    from plugin_bridge.cli.target_notes import tell_of_lanes
     from plugin_bridge.control.target import ANYWHERE, Target
     from plugin_bridge.control.target_conditions import has_own_sources
     from plugin_bridge.files.targets import read_targets

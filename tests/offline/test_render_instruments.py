@@ -1,11 +1,14 @@
 """`stemsteer render` by what a sound is: names, examples, all of a model's sources."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
+from plugin_bridge.cli.sounds import Sound
+from plugin_bridge.cli.target_notes import tell_of_names
 from realtime.model import WEIGHTS
 from tests.support.commands import stemsteer
 from tests.support.models import source_model, timbre_model
@@ -181,6 +184,39 @@ def test_two_words_for_one_sound_are_refused_unless_they_are_told_apart(folder, 
     (folder / "l.csv").write_text("seconds,snare.azimuth\n0,-30\n2,30\n")
     assert stemsteer(*words, "--automation", "l.csv").exit_code == 0
     assert stemsteer(*words, "--azimuth", "kick=-30", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--azimuth", "vocal=10"), "if vocals is meant, give --azimuth vocals=DEG"),
+        (("--azimuth", "drms=10"), "if drums is meant, give --azimuth drums=DEG"),
+        (("--azimuth", "piano=10"), "is taken, beside vocals, drums\n"),
+        (("--azimuth", "vocals=10"), ""),
+    ],
+)
+def test_a_direction_by_another_name_than_the_sounds_is_told(folder, song, words, told):
+    options = ("--instrument", "vocals", "--instrument", "drums", *words, "--model", "halves")
+    done = stemsteer("render", song, *options, "--out", "out")
+    assert done.exit_code == 0, done.output
+    assert told in done.stderr
+    assert ("is the name of a direction alone" in done.stderr) == bool(told)
+
+
+def test_a_direction_by_another_name_than_what_is_heard_is_told(folder, song, monkeypatch):
+    heard = [SimpleNamespace(instrument="vocals")]
+    monkeypatch.setattr("plugin_bridge.cli.render.can_hear", lambda: True)
+    monkeypatch.setattr("plugin_bridge.cli.hearing.heard_in", lambda path: heard)
+    done = stemsteer("render", song, "--all", "--azimuth", "vocal=10", "--out", "out")
+    assert "if vocals is meant, give --azimuth vocals=DEG" in done.stderr
+
+
+def test_a_direction_beside_an_example_without_a_name_is_told(capsys):
+    tell_of_names(["guitar"], {"": Sound(like=("a.wav",))})
+    assert "guitar is the name of a direction alone" in capsys.readouterr().err
+    tell_of_names(["target"], {"": Sound(like=("a.wav",))})
+    tell_of_names(["guitar"], {})
+    assert capsys.readouterr().err == ""
 
 
 def test_targets_of_a_file_say_what_they_are(folder, song):
