@@ -194,7 +194,7 @@ BY_NAME = {control.name: control for control in CONTROLS}
 INPUTS = tuple(c for c in CONTROLS if not c.output and c.name not in ACTIONS)
 """Controls that have a value to set; what `ACTIONS` has, is a switch in the plugin alone."""
 ALIASES = {"morph": "timbre_morph"}
-"""Other names of controls in OSC."""
+"""Other names of controls, in OSC and in lanes."""
 HOST_ONLY = ("latency_mode", "offline")
 """Controls that only a plugin's host can set, since it has to know."""
 REMOTE_CONTROLS = {control.name: control for control in INPUTS if control.name not in HOST_ONLY}
@@ -224,6 +224,11 @@ METERS: tuple[Meter, ...] = (
     Meter("load", 1, "", "share of real time that the engine needs"),
     Meter("dropouts", 1, "", "blocks for which the engine was late"),
 )  # fmt: skip
+
+
+def own_name(name: str) -> str:
+    """Return the name of a control for another name of it; any other word as it is."""
+    return ALIASES.get(name, name)
 
 
 def control(name: str) -> Control:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from plugin_bridge.control.actions import Action
-from plugin_bridge.control.controls import ALIASES, HOST_ONLY, METERS, Control
+from plugin_bridge.control.controls import HOST_ONLY, METERS, Control, own_name
 from plugin_bridge.control.surface import ControlSurface, Move, osc_name
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.osc.counters import Counters
@@ -173,7 +173,7 @@ class Namespace:
         """Yield instance, control and whether a share is meant, for what an address matches."""
         for instance, name_part in self._instances(address):
             name_part, norm = name_part.removesuffix("/norm"), name_part.endswith("/norm")
-            name_part = ALIASES.get(name_part, name_part)
+            name_part = own_name(name_part)
             controls = self.surface.controls(instance)
             if not is_pattern(name_part):
                 if name_part in controls:

@@ -67,8 +67,25 @@ def test_what_was_written_is_read_back_to_the_bit(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "seconds,g.morph\n0,0\n1,0.5\n"),
+        ("a.csv", "seconds,target,control,value\n0,g,morph,0\n1,g,morph,0.5\n"),
+        ("a.json", '{"lanes": {"g": {"morph": [[0, 0], [1, 0.5]]}}}'),
+    ],
+)
+def test_a_control_is_called_in_lanes_as_in_osc(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    lanes = read_automation(tmp_path / name, RATE).lanes
+    assert list(lanes) == [("g", "timbre_morph")]
+    assert lanes["g", "timbre_morph"].at(1.0) == 0.5
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
+        ("a.csv", "seconds,g.morph,g.timbre_morph\n0,1,1\n",
+         "two columns are called g.timbre_morph; leave one out"),
         ("a.csv", "seconds,target,control,value\n2,g,azimuth,1\n1,g,azimuth,1\n",
          "azimuth of g: a lane goes back in time"),
         ("a.csv", "seconds,target,control,value\n", "there is no point in it"),

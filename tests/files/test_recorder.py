@@ -159,6 +159,12 @@ def test_a_fault_of_the_engine_ends_in_status_1_and_what_came_in_is_kept(
     assert soundfile.info(tmp_path / "take" / "input.wav").frames > RATE / 4
 
 
+def test_a_mapping_calls_a_control_as_osc_does(tmp_path):
+    (tmp_path / "map.json").write_text('{"10": "guitar.morph"}')
+    moved = ControllerMap.read(tmp_path / "map.json").control_change(0, 10, 127)
+    assert moved == (("guitar", "timbre_morph"), 1.0)
+
+
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [

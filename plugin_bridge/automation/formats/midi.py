@@ -18,7 +18,7 @@ import mido
 from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.midi_chunks import repaired
 from plugin_bridge.automation.lane import Point
-from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS
+from plugin_bridge.control.controls import BY_NAME, INPUTS, REMOTE_CONTROLS, own_name
 from plugin_bridge.small_files import read_small_file
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
@@ -208,7 +208,8 @@ def _parse_controller(key: str) -> ControllerKey:
 
 
 def _parse_control(words: object) -> Key:
-    target, _, name = str(words).rpartition(".")
+    target, _, word = str(words).rpartition(".")
+    name = own_name(word)
     if name not in REMOTE_CONTROLS:
         raise ValueError(f"{words!r} names no control")
     return target or ALL, name

@@ -27,7 +27,7 @@ from typing import Any
 from plugin_bridge.automation.automation import ALL, Automation, Key, make_lane
 from plugin_bridge.automation.formats.tempo import DEFAULT_BPM, TempoMap
 from plugin_bridge.automation.lane import Lane, Point
-from plugin_bridge.control.controls import BY_NAME
+from plugin_bridge.control.controls import BY_NAME, own_name
 from plugin_bridge.small_files import read_small_file
 from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
@@ -159,6 +159,7 @@ def _read_csv(content: bytes, sample_rate: float) -> Automation:
             raise ValueError(
                 f"line {number}: no column is called value; expected {_EXPECTED['.csv']}"
             )
+        titles = [_own_title(title) for title in titles]
         _check_titles(number, titles)
         for number, row in rows:
             try:
@@ -168,6 +169,12 @@ def _read_csv(content: bytes, sample_rate: float) -> Automation:
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
         return builder.finish(sample_rate)
+
+
+def _own_title(title: str) -> str:
+    """Return the title of a column with the control's own name in it."""
+    target, dot, name = title.rpartition(".")
+    return f"{target}{dot}{own_name(name)}"
 
 
 def _check_titles(number: int, titles: list[str]) -> None:
@@ -186,7 +193,7 @@ def _rows(lines: Iterable[str]) -> Any:
 def _read_point(builder: LaneBuilder, titles: list[str], row: list[str]) -> None:
     """Read a line that is one point: time, target, control, value, shape."""
     cells = dict(zip(titles, row, strict=False))
-    time, name = _number(row[0], builder.unit), cells.get("control", "")
+    time, name = _number(row[0], builder.unit), own_name(cells.get("control", ""))
     if name == TEMPO:
         builder.tempo.append((time, _number(cells.get("value", ""), TEMPO)))
         return
@@ -219,7 +226,8 @@ def _read_json(text: bytes, sample_rate: float) -> Automation:
         raise ValueError(f"unit is {builder.unit!r}, expected one of {', '.join(UNITS)}")
     builder.tempo = [(float(beat), float(bpm)) for beat, bpm in content.get("tempo", [])]
     for target, lanes in content["lanes"].items():
-        for name, points in lanes.items():
+        for word, points in lanes.items():
+            name = own_name(word)
             for time, value, *shape in points:
                 number = _value(name, str(value))
                 builder.add(target, name, Point(float(time), number, *shape[:1]))
