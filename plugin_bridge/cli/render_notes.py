@@ -150,9 +150,10 @@ def _of_older_files(report: Report) -> Iterator[str]:
         if path.suffix.lower()[1:] in FORMATS and path.resolve() not in ours
     ]
     if older:
+        were, are, them = ("was", "is", "it") if len(older) == 1 else ("were", "are", "them")
         yield (
-            f"{_listed(older)} in {folder} were there before and are no part of these stems, "
-            "which add up to the mix without them"
+            f"{_listed(older)} in {folder} {were} there before and {are} no part of these stems, "
+            f"which add up to the mix without {them}"
         )
 
 

@@ -85,6 +85,9 @@ def test_sounds_of_before_beside_the_stems_are_named_and_stay(song, tmp_path):
         "of these stems, which add up to the mix without them\n"
     )
     assert "left.wav" in left_over(tmp_path / "out")
+    (tmp_path / "out" / "left.wav").unlink()
+    third = render_song(*arguments, "--azimuth", -30)
+    assert f"right.wav in {tmp_path / 'out'} was there before and is no part" in third.stderr
     inside = render_song(
         song, "--model", "panorama", "--azimuth", -30, "--out", tmp_path, "--force"
     )
