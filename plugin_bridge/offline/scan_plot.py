@@ -140,7 +140,7 @@ def _db(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _degrees(angle_deg: float) -> str:
     """Return an angle in words, with a true minus sign, and no sign before zero."""
-    return f"{round(angle_deg):+d}°".replace("-", "−").replace("+0", "0")
+    return f"{angle_deg:+g}°".replace("-", "−") if angle_deg else "0°"
 
 
 def _summary(field: StereoField, peaks: list[Peak]) -> str:

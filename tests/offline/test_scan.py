@@ -286,3 +286,10 @@ def test_a_picture_replaces_no_file_unless_told_so_and_never_the_song(tmp_path):
     assert CliRunner().invoke(cli.app, [*command, "--force"]).exit_code == 0
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["field.png", "song.wav"]
+
+
+def test_the_picture_calls_directions_as_the_table_does():
+    pytest.importorskip("matplotlib")
+    from plugin_bridge.offline.scan_plot import _degrees
+
+    assert [_degrees(deg) for deg in (-29.5, -30.0, 0.0, 12.5)] == "−29.5° −30° 0° +12.5°".split()
