@@ -106,5 +106,11 @@ def print_quality(judged: RenderQuality) -> None:
     print_table(
         ("stem", "expected SDR dB", "leakage dB", "left dB", "ΔILD dB", "active", "how sure"), rows
     )
+    sounding = [stem for stem in judged.stems if stem.expected_sdr_db is not None]
+    if blank := [stem.name for stem in sounding if stem.leakage_db is stem.left_behind_db is None]:
+        say(
+            f"{', '.join(blank)}: leakage and left are blank, since they are told of a direction "
+            "that stays, and not of a sound by name alone"
+        )
     null = "exactly" if judged.null_db is None else f"within {judged.null_db:.0f} dB"
     say(f"the stems add up to the mix {null}")

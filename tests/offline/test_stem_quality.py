@@ -135,6 +135,19 @@ def render_with_report(folder, report, *arguments):
     return CliRunner().invoke(cli.app, [*command, *arguments])
 
 
+def test_columns_that_are_blank_without_one_direction_say_why(tmp_path):
+    (tmp_path / "lanes.csv").write_text("seconds,target.azimuth\n0,-30\n1,30\n")
+    blank = "target: leakage and left are blank, since they are told of a direction that stays"
+    for arguments, is_said in (
+        ((), False),
+        (("--width", "90"), True),
+        (("--automation", str(tmp_path / "lanes.csv")), True),
+    ):
+        done = render_with_report(tmp_path, "report.json", *arguments, "--force")
+        assert done.exit_code == 0
+        assert (blank in " ".join(done.stdout.split())) == is_said
+
+
 @pytest.mark.parametrize(
     ("report", "words"),
     [
