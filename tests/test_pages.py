@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_bridge.control.controls import CONTROLS
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("build", "models_onnx", "plugin_bridge", "realtime", "tests")
 PAGES = sorted(
@@ -56,3 +58,13 @@ def test_the_tables_that_bench_writes_have_their_place(part):
     assert f"part={part}" in script
     text = (ROOT / page).read_text(encoding="utf-8")
     assert re.search(rf"<!-- {part} -->\n\|.*?\n<!-- /{part} -->", text, re.DOTALL)
+
+
+def test_a_control_that_hosts_call_otherwise_is_told_by_both_names():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    others = [control.title for control in CONTROLS if control.title.startswith("Timbre ")]
+    assert others
+    for title in others:
+        short = title.removeprefix("Timbre ")  # as the panel, the command line and OSC call it
+        assert f"*{short}* (in a host's list *{title}*)" in readme
+        assert readme.count(title) == 1

@@ -292,4 +292,5 @@ def test_the_picture_calls_directions_as_the_table_does():
     pytest.importorskip("matplotlib")
     from plugin_bridge.offline.scan_plot import _degrees
 
-    assert [_degrees(deg) for deg in (-29.5, -30.0, 0.0, 12.5)] == "−29.5° −30° 0° +12.5°".split()
+    told = [_degrees(deg) for deg in (-29.5, -30.0, 0.0, 12.5)]
+    assert told == ["−29.5°", "−30°", "0°", "+12.5°"]

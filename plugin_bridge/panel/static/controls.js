@@ -99,13 +99,14 @@ export class Controls {
       row.innerHTML = `<label></label><input type="range"><span class="typed"><input
         type="text" role="spinbutton" inputmode="decimal" autocomplete="off"><span aria-hidden="true"></span></span>`;
       const [label, range, , number, sign] = row.querySelectorAll("label,input,span");
-      label.textContent = title.replace("Timbre ", "");
+      const words = title.replace("Timbre ", "");
+      label.textContent = words;
       label.htmlFor = number.id = id;
       sign.textContent = unit;
       const [min, max] = [low * scale, high * scale];
       Object.assign(range, { min, max, step });
       Object.assign(number, { ariaValueMin: min, ariaValueMax: max });
-      range.setAttribute("aria-label", `${title}, slider`);
+      range.setAttribute("aria-label", `${words}, slider`);
       range.addEventListener("input", () => this.undo.set({ [name]: range.value / scale }, name));
       // `typedFor` is the sound for which a number is being typed, which may be selected no longer
       const parts = { name, scale, range, number, row, timbre, typedFor: "" };
