@@ -6,7 +6,10 @@ instrument counts alone would not be heard, so the control goes to 1 with it, as
 
 from __future__ import annotations
 
-from plugin_bridge.control.surface import ControlSurface
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plugin_bridge.control.surface import ControlSurface
 
 MORPH = "timbre_morph"
 
