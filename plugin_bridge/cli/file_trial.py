@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -114,7 +115,7 @@ def free_folder(folder: Path, names: Sequence[str]) -> Path:
     return next(
         each
         for each in itertools.chain([folder], numbered)
-        if not any((each / name).exists() for name in names)
+        if not any(os.path.exists(each / name) for name in names)  # also where none can be
     )
 
 

@@ -326,6 +326,11 @@ def test_a_folder_with_a_number_is_beside_the_folder(tmp_path, monkeypatch, name
     assert beside.resolve() == Path(f"{folder.resolve()}-2")
 
 
+def test_a_folder_whose_name_is_too_long_is_told_when_it_is_made(tmp_path):
+    folder = tmp_path / (251 * "y" + "-stems")
+    assert free_folder(folder, ["target.wav"]) == folder
+
+
 def test_a_sound_of_the_file_is_learned(song, tmp_path, capsys):
     with (
         tried(song, tmp_path / "stems", capsys, azimuths=["guitar=-30"], model="steer") as port,
