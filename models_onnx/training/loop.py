@@ -41,6 +41,8 @@ def train(
 ) -> None:
     """Train until the plan is done, step `until` is reached, or a signal asks to stop.
 
+    Raises StemsteerError if nothing is learned any more, see `Run.advance`.
+
     The checkpoint, the log (JSON lines) and the curves (PNG) are in `out`; the log of a run before
     its first step begins anew. What `check` finds of the run is in the log wherever it is
     validated. For `workers` see `batches`.
@@ -70,7 +72,7 @@ def train(
                 saved_s = time.monotonic()
     _keep(run, out)
     rest = "done" if run.progress >= 1 else "the same command goes on from here"
-    print(f"{out}: step {run.step}, {run.progress:.1%}; {rest}", flush=True)
+    print(f"{out}: step {run.step}, {run.progress:.1%}; {rest}{_left_out(run)}", flush=True)
 
 
 @torch.no_grad()
@@ -97,7 +99,7 @@ def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
         told = f"SNR {line['snr_db']:.2f} dB" if "snr_db" in line else f"right {line['hit']:.0%}"
         print(
             f"step {run.step}  {run.progress:6.1%}  loss {line['loss']:.4f}  {told}  "
-            f"{line['speed']:.1f} x real time{checked}",
+            f"{line['speed']:.1f} x real time{checked}{_left_out(run)}",
             flush=True,
         )
 
@@ -105,6 +107,11 @@ def _report(run: Run, line: dict[str, Any], log: TextIO) -> None:
 def _validation(gain_db: float) -> str:
     known = f"{gain_db:+.2f} dB" if math.isfinite(gain_db) else "has no target that is loud enough"
     return f"  validation {known}"
+
+
+def _left_out(run: Run) -> str:
+    """Return what people are told of steps that taught nothing."""
+    return f"  left out {run.left_out} steps (gradient not finite)" if run.left_out else ""
 
 
 def _keep(run: Run, out: Path) -> None:

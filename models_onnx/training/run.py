@@ -23,6 +23,8 @@ LENGTH = ("hours", "steps")  # of a plan; these may change when it is resumed
 LONGEST_SCENE_S, LARGEST_BATCH_S = 60.0, 300.0
 """Most sound of a scene, and of all targets of a batch, s: a second of a target takes some 60 MB
 in the training of `steer`."""
+MOST_LEFT_OUT = 100
+"""Steps in a row whose gradient is not finite after which a run learns no more."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Plan:
 
     Raises
     ------
-    StemsteerError : the length is given twice or not at all, or a scene or a batch is longer than
-        `LONGEST_SCENE_S` or `LARGEST_BATCH_S`.
+    StemsteerError : the length is given twice or not at all, a number is not finite, or a scene or
+        a batch is longer than `LONGEST_SCENE_S` or `LARGEST_BATCH_S`.
     """
 
     hours: float | None = None
@@ -66,6 +68,9 @@ class Plan:
     def __post_init__(self) -> None:
         if (self.hours is None) == (self.steps is None):
             raise StemsteerError("give the length of the run in hours or in steps, one of the two")
+        for name, value in {**vars(self), **vars(self.loss)}.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise StemsteerError(f"{name} is {value}, expected a finite number")
         if not 0 < self.seconds <= LONGEST_SCENE_S:
             raise StemsteerError(
                 f"--seconds {self.seconds:g}: a scene is longer than 0 and at most "
@@ -117,6 +122,7 @@ class Run:
             weight_decay=plan.weight_decay,
         )
         self.step, self.elapsed_s = 0, 0.0
+        self.left_out, self._in_a_row = 0, 0  # since the command began
 
     @property
     def progress(self) -> float:
@@ -128,7 +134,11 @@ class Run:
     def advance(self, batch: Batch) -> dict[str, float]:
         """Make one step of the optimizer; return the terms of the loss, for the log.
 
-        A step whose gradient is not finite is left out: the weights stay as they are.
+        A step whose gradient is not finite is left out, and counted: the weights stay as they are.
+
+        Raises
+        ------
+        StemsteerError : `MOST_LEFT_OUT` steps in a row were left out.
         """
         plan, network = self.plan, self.task.network
         rate = self._learning_rate()
@@ -148,7 +158,16 @@ class Run:
         if torch.isfinite(norm):
             self.optimizer.step()
             self._follow()
+            self._in_a_row = 0
+        else:
+            self.left_out += 1
+            self._in_a_row += 1
         self.step += 1
+        if self._in_a_row == MOST_LEFT_OUT:
+            raise StemsteerError(
+                f"step {self.step}: the gradients of {MOST_LEFT_OUT} steps in a row are not "
+                "finite, nothing is learned: begin with other weights, or give a smaller --rate"
+            )
         return {**{k: v.item() for k, v in terms.items()}, "norm": norm.item(), "rate": rate}
 
     def _learning_rate(self) -> float:

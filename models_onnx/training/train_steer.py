@@ -41,7 +41,7 @@ def main(
     scenes: Annotated[int, typer.Option(min=1, help="scenes a batch, two targets each")] = 8,
     seconds: options.Seconds = 2.0,
     rate: options.Rate = 1e-3,
-    snr: Annotated[float, typer.Option(help="weight of the SNR term")] = LossWeights.snr,
+    snr: Annotated[float, typer.Option(min=0, help="weight of the SNR term")] = LossWeights.snr,
     seed: options.Seed = 0,
     threads: options.Threads = 2,
     only_aim: Annotated[bool, typer.Option(help="teach the aim alone")] = False,

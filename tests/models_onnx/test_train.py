@@ -1,6 +1,7 @@
 """A small training learns, stops, goes on, and comes to the same weights."""
 
 import json
+import math
 import os
 import signal
 import threading
@@ -13,9 +14,11 @@ import pytest
 import torch
 
 from models_onnx.networks import checkpoints
+from models_onnx.training import run as run_module
 from models_onnx.training.batches import Aims, Batch, batches
 from models_onnx.training.curves import _smoothed, read_log
 from models_onnx.training.loop import LOG, train, validate
+from models_onnx.training.losses import LossWeights
 from models_onnx.training.run import Plan, Run
 from models_onnx.training.task import SeparationTask
 from realtime.errors import StemsteerError
@@ -127,6 +130,22 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone() -> None:
     run.advance(batch)
     assert run.step == 1
     assert all(torch.equal(v, before[k]) for k, v in weights(run).items())
+
+
+def test_steps_that_are_left_out_are_counted_and_too_many_end_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_broken(step: int) -> Batch:
+        batch = draw(step)
+        if step in (1, 2, 4, 5, 6):
+            batch.mixture[0, 0, 100] = float("nan")
+        return batch
+
+    monkeypatch.setattr(run_module, "MOST_LEFT_OUT", 3)
+    train(new_run(4), draw_broken, [], tmp_path / "short")
+    assert "4, 100.0%; done  left out 2 steps (gradient not finite)" in capsys.readouterr().out
+    with pytest.raises(StemsteerError, match="step 7: the gradients of 3 steps in a row are not"):
+        train(new_run(9), draw_broken, [], tmp_path / "long")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -265,6 +284,16 @@ def test_a_loss_that_is_not_finite_is_null_in_the_log_and_a_gap_in_the_curve(
     assert all(loss > 0 for loss in losses[::2])
     smooth = _smoothed(np.array(losses, float))
     np.testing.assert_allclose(smooth, [losses[0], losses[0], (losses[0] + losses[2]) / 2])
+
+
+@pytest.mark.parametrize("name", ["hours", "learning_rate", "average"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_plan_has_finite_numbers(name: str, value: float) -> None:
+    length = {} if name == "hours" else {"steps": 1}
+    with pytest.raises(StemsteerError, match=f"{name} is {value}, expected a finite number"):
+        Plan(**length | {name: value})
+    with pytest.raises(StemsteerError, match=f"snr is {value}, expected a finite number"):
+        Plan(steps=1, loss=LossWeights(snr=value))
 
 
 def test_a_plan_has_hours_or_steps() -> None:
