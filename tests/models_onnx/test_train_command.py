@@ -71,7 +71,7 @@ ONE = (*TINY, "--steps", "1")
         ("other", "good", ONE, "there are: steer, spain-xumx"),
         ("spain-xumx", "good", (*ONE, "--config", "band-none"), "models_onnx train-spain"),
         ("steer", "good", (*ONE, "--config", "large"), "no configuration 'large'; it has: tiny"),
-        ("steer", "good", (*ONE, "--snr", "nan"), "snr is nan, expected a finite number"),
+        ("steer", "good", (*ONE, "--snr", "inf"), "snr is inf, expected a finite number"),
         ("steer", "good", TINY, "hours or in steps, one of the two"),
         ("steer", "good", (*ONE, "--hours", "1"), "hours or in steps, one of the two"),
         ("steer", "good", (*ONE, "--device", "gpu"), "--device gpu"),
@@ -95,7 +95,7 @@ def test_what_a_user_gets_wrong_is_said_without_a_traceback(
 @pytest.mark.parametrize(
     "wrong", [("--steps", "0"), ("--steps", "-3"), ("--hours", "0"), ("--scenes", "0"),
               ("--seconds", "0"), ("--threads", "0"), ("--seed", "-1"), ("--rate", "-1"),
-              ("--snr", "-0.1")]
+              ("--snr", "-0.1"), ("--snr", "nan")]
 )  # fmt: skip
 def test_numbers_out_of_range_are_refused(songs, tmp_path, wrong) -> None:
     found = asked("steer", "--data", str(songs / "good"), *wrong, "--out", str(tmp_path / "run"))
