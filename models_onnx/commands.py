@@ -58,3 +58,15 @@ def claim(*files: Path, force: bool) -> None:
         if file.exists() and not force:
             raise StemsteerError(f"{file} is there already: give another --out, or --force")
         file.parent.mkdir(parents=True, exist_ok=True)
+
+
+def named(out: Path) -> Path:
+    """Return a path beside whose name others are made.
+
+    Raises
+    ------
+    StemsteerError : it has no name, as ``.`` and ``/``.
+    """
+    if out.name in ("", ".."):
+        raise StemsteerError(f"--out {out}: expected the name of a file")
+    return out

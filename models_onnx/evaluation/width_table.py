@@ -176,7 +176,9 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
     """Print, and draw, how much of a source comes out with a width that is asked for."""
-    files = [out, out.with_suffix(".json")] if out else []
+    files = [out, commands.named(out).with_suffix(".json")] if out else []
+    if len(set(files)) < len(files):
+        raise StemsteerError(f"--out {out}: the rows are called so: give a name in .png")
     commands.claim(*files, force=force)
     names = model or ["steer", "panorama"]
     models = {name: judged_model(name, tier, "direction") for name in names}

@@ -69,6 +69,8 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
     """Write a model as an ONNX file that carries its spec."""
+    if out is not None and out.suffix != ".onnx":
+        raise StemsteerError(f"--out {out}: expected a name in .onnx, by which models are found")
     if model == "panorama":
         if checkpoint is not None:
             raise StemsteerError("panorama is not trained: leave out --checkpoint")

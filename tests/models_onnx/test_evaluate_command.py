@@ -86,6 +86,8 @@ asked = partial(onnx_command, main)
         ("good", ("--model", "spain-xumx"), "models_onnx spain-table"),
         ("good", ("--model", "plain.onnx"), "plain.onnx"),
         ("good", ("--out", "v1.2"), "v1.2.json is there already"),
+        ("good", ("--out", "."), "--out .: expected the name of a file"),
+        ("good", ("--out", "/"), "--out /: expected the name of a file"),
     ],
 )
 def test_what_a_user_gets_wrong_is_said_without_a_traceback(

@@ -177,6 +177,7 @@ def run(tmp_path):
         (("spain-xumx", "--checkpoint", "run"), "run holds steer, not spain-xumx"),
         (("panorama", "--checkpoint", "run"), "leave out --checkpoint"),
         (("panorama",), "panorama.onnx is there already"),
+        (("panorama", "--out", "p.txt"), "--out p.txt: expected a name in .onnx"),
     ],
 )
 def test_what_cannot_be_exported_is_said_without_a_traceback(run, monkeypatch, words, told):

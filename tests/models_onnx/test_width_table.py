@@ -13,6 +13,7 @@ from models_onnx.data.scenes import EvaluationScene
 from models_onnx.data.stems import image
 from models_onnx.evaluation.width_table import GROUPS, WIDTHS_DEG, Row, main, measure
 from realtime import load_model
+from tests.support.commands import onnx_command
 
 RATE_HZ = 44_100
 
@@ -64,3 +65,17 @@ def test_the_picture_and_the_rows_are_written(tmp_path: Path) -> None:
     rows = json.loads(out.with_suffix(".json").read_text())
     assert {row["asked_deg"] for row in rows} == set(WIDTHS_DEG)
     assert "wide part" in result.output
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [("w.json", "give a name in .png"), (".", "expected the name of a file")],
+)
+def test_a_picture_that_its_rows_would_replace_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = onnx_command(main, "--data", "songs", "--out", out)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert not list(tmp_path.iterdir())
