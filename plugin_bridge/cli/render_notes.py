@@ -43,6 +43,7 @@ def tell_notes(
         *_of_silence(report),
         *(_of_mono(report, settings, source.channels) or _of_little(report, settings)),
         *_of_levels(settings),
+        *_of_late_lanes(report, settings),
         *_of_place(source),
         *(_of_older_files(report) if settings.force else ()),
     ):
@@ -124,6 +125,20 @@ def _of_levels(settings: RenderSettings) -> Iterator[str]:
     if moved:
         names = " and ".join(name for name in LEVELS if name in moved)
         yield f"the lanes of {names} change the stems, which do not add up to the mix there"
+
+
+def _of_late_lanes(report: Report, settings: RenderSettings) -> Iterator[str]:
+    """Yield which lanes begin behind the end of the song, where their first value is throughout."""
+    from plugin_bridge.automation import ALL
+
+    duration_s = report.frames / report.sample_rate
+    for (target, name), lane in settings.automation.lanes.items():
+        if (begin_s := lane.points[0].time_s) >= duration_s:
+            whose = "all targets" if target == ALL else target
+            yield (
+                f"the lane of {name} of {whose} begins at {begin_s:g} s, and {report.input} ends "
+                f"at {duration_s:.1f} s: it is {lane.points[0].value:g} throughout"
+            )
 
 
 def _of_place(source: AudioReader) -> Iterator[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from plugin_bridge.cli.console import warn
-from plugin_bridge.control.controls import BY_NAME
+from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
-    from plugin_bridge.cli.sounds import Sound
+    from plugin_bridge.cli.sounds import Sound, SoundOptions
+    from plugin_bridge.cli.targets import TargetOptions
     from plugin_bridge.control.target import Target
 
 
@@ -59,14 +61,72 @@ def tell_of_lane_names(lanes: Automation, listed: Sequence[str], own: Sequence[s
             )
 
 
-def tell_of_lanes(lanes: Automation, targets: Sequence[Target]) -> None:
-    """Warn of lanes of targets that move nothing."""
+def tell_of_lanes(
+    lanes: Automation,
+    targets: Sequence[Target],
+    wanted: TargetOptions,
+    sounds: SoundOptions,
+    *,
+    playing: bool,
+) -> None:
+    """Warn of lanes that count in place of options, and of those that move nothing.
+
+    `playing`: an instrument or an example may be given yet.
+    """
+    led: dict[str, list[str]] = {}
+    for option, name, control, value in _said(targets, wanted, sounds):
+        lane = lanes.lane(name, control)
+        if lane is not None and not math.isclose(float(lane.at(0.0)), value, abs_tol=1e-6):
+            led.setdefault(option, []).append(f"{control} of {name}")
+    for option, controls in led.items():
+        warn(f"{option} counts for nothing where lanes move the {', '.join(controls)}")
     for target in targets:
         if _is_anywhere(lanes, target) and _leaves(lanes, target.name, "azimuth"):
             warn(
                 f"{target.name} is taken from everywhere by its width of 90°, so the lane of its "
                 "azimuth moves nothing: give it a smaller width"
             )
+        if not playing:
+            _tell_of_timbre(lanes, target)
+
+
+def _said(
+    targets: Sequence[Target], wanted: TargetOptions, sounds: SoundOptions
+) -> Iterator[tuple[str, str, str, float]]:
+    """Yield what options say of targets: option, target, control and its value."""
+    from plugin_bridge.cli.targets import read_azimuths
+
+    everywhere, named = read_azimuths(wanted.azimuths or [])
+    numbers = {name: float(number) for number, name in enumerate(INSTRUMENTS)}
+    for target in targets:
+        name = target.name
+        if everywhere is not None or name in named:
+            yield "--azimuth", name, "azimuth", target.azimuth_deg
+        if wanted.width_deg is not None:
+            yield "--width", name, "width", wanted.width_deg
+        if target.instruments and wanted.targets is None:
+            # no lane begins as a family, or as a source that only the model has
+            words = " ".join(target.instruments)
+            yield "--instrument", name, "instrument", numbers.get(words, -1.0)
+        if sounds.strength is not None:
+            yield "--strength", name, "strength", sounds.strength
+        if sounds.morph is not None:
+            yield "--morph", name, "timbre_morph", sounds.morph
+
+
+def _tell_of_timbre(lanes: Automation, target: Target) -> None:
+    """Warn of lanes of a target that scale what it is, and it has nothing to scale."""
+    is_named = bool(target.instruments) or _leaves(lanes, target.name, "instrument")
+    if not (is_named or target.by_timbre) and _leaves(lanes, target.name, "strength"):
+        warn(
+            f"the lane of the strength of {target.name} moves nothing, since it has no instrument "
+            "and no example: give --instrument or --like"
+        )
+    if not (is_named and target.like) and _leaves(lanes, target.name, "timbre_morph"):
+        warn(
+            f"the lane of timbre_morph of {target.name} moves nothing: it leads from an instrument "
+            "to an example, so give --instrument and --like"
+        )
 
 
 def _is_anywhere(lanes: Automation, target: Target) -> bool:

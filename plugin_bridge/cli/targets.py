@@ -245,7 +245,7 @@ def chosen(
     if asked and not centre:
         _check_apart(target for target in targets if target.name not in lanes.targets)
     _check_taken(model.spec, wanted, targets, lanes)
-    tell_of_lanes(lanes, targets)
+    tell_of_lanes(lanes, targets, wanted, sounds, playing=centre)
     return model, targets
 
 

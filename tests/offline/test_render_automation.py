@@ -104,6 +104,49 @@ def test_a_level_lane_makes_a_file_what_the_plugin_would_put_out(song, tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("values", "options", "told"),
+    [
+        ("guitar.azimuth,guitar.width\n0,-30,25\n1,9,40\n", ("--width", 40), (
+            "--azimuth counts for nothing where lanes move the azimuth of guitar",
+            "--width counts for nothing where lanes move the width of guitar",
+        )),
+        ("azimuth\n0,-30\n", (), ("--azimuth counts for nothing",)),
+        ("guitar.azimuth\n0,10\n1,20\n", (), ()),  # as a take has it: it begins there
+        ("guitar.strength,guitar.timbre_morph\n0,0.5,1\n", (), (
+            "the lane of the strength of guitar moves nothing, since it has no instrument",
+            "the lane of timbre_morph of guitar moves nothing: it leads from an instrument",
+        )),
+        ("guitar.strength,guitar.timbre_morph,guitar.instrument\n0,1,0,any\n", (), ()),
+        ("guitar.strength\n0,0.5\n", ("--instrument", "guitar"), ()),
+        ("guitar.instrument\n0,bass\n", ("--instrument", "guitar"), (
+            "--instrument counts for nothing where lanes move the instrument of guitar",
+        )),
+        ("guitar.strength\n0,0.5\n", ("--instrument", "guitar", "--strength", "0.9"), (
+            "--strength counts for nothing where lanes move the strength of guitar",
+        )),
+        ("guitar.azimuth\n50,10\n60,20\n", (), (
+            "the lane of azimuth of guitar begins at 50 s, and ",
+            " ends at 2.0 s: it is 10 throughout",
+        )),
+        ("gain\n2,0\n", (), ("the lane of gain of all targets begins at 2 s",)),
+    ],
+)  # fmt: skip
+def test_lanes_in_place_of_options_and_lanes_that_do_nothing_are_told(
+    song, tmp_path, values, options, told
+):
+    (tmp_path / "lanes.csv").write_text(f"seconds,{values}")
+    done = render_song(
+        song, "--automation", tmp_path / "lanes.csv", "--azimuth", "guitar=10", *options,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    for words in told:
+        assert words in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("stemsteer: ")]
+    assert len(lines) == (1 if "begins at" in "".join(told) else len(told)), lines
+
+
+@pytest.mark.parametrize(
     ("lanes", "options", "code", "words"),
     [
         ("seconds,guitar.pan\n0,1\n", (), 1, "no control 'pan' to automate"),
