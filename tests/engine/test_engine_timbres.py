@@ -123,6 +123,43 @@ def test_the_plugins_switch_learns_what_it_hears_in_two_seconds(engine_sandbox, 
     assert "track" not in learned.to_text()
 
 
+@pytest.mark.parametrize("why", ["a crash", "another latency"])
+def test_what_was_learned_is_not_learned_again_by_the_next_audio_process(
+    engine_sandbox, model, library, why
+):
+    def kept_messages():
+        assert track.attached
+        return sum(message.startswith("keep ") for message in track.messages)
+
+    def feed(blocks, learn=0):
+        for _ in range(blocks):
+            track.push(x, width=90, learn=learn)
+            assert track.wait(track.position - BLOCK - HOP)
+
+    def is_kept(times):
+        feed(10)
+        return kept_messages() == times
+
+    engine_sandbox.start(model)
+    track, x = PluginClient(label="a", offline=True), noise(BLOCK)
+    feed(20)
+    feed(20, learn=1)
+    until(lambda: is_kept(1), "it is learned")
+    learned = track.hello["timbres"]
+    if why == "a crash":
+        os.kill(engine_sandbox.workers()[0], signal.SIGKILL)
+    else:
+        track.hello["latency"] = track.ring["latency"] = 2048
+    say_hello_again(track)
+    for _ in range(10):  # it looks whether it is to listen every tenth of a second
+        feed(40)
+        time.sleep(0.15)
+    assert (kept_messages(), track.hello["timbres"]) == (1, learned)
+    feed(20, learn=1)
+    until(lambda: is_kept(2), "switched on again it is learned again")
+    track.close()
+
+
 def test_a_track_that_is_listened_to_is_learned_when_that_is_ended(engine_sandbox, model, library):
     server = ServeProcess(engine_sandbox, model=model)
     track = PluginClient(label="a", offline=True)

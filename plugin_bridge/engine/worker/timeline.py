@@ -58,17 +58,24 @@ class ControlTimeline:
         self._overridden = np.zeros(VALUES, np.bool_)
         self._segments = Segments()
         self.changes = 0  # of any value, counted
-        self.learns = 0  # times that the plugin's switch was switched on
+        self.learns = 0  # times that the plugin's switch was switched on since the history
         self._settle()
 
     def update(self, start: int) -> None:
-        """Read the records written since; `start` is the first position of the stream."""
+        """Read the records written since; `start` is the first position of the stream.
+
+        The first records that it finds are history: another process served the instance then, so
+        `learns` does not count them.
+        """
         recorded = self._ring["recorded"]
         if recorded == self._n_read:
             return
+        is_history = self._n_read == 0
         for number in range(max(self._n_read, recorded - RECORDS), recorded):
             self._read_record(self._ring.records[number % RECORDS], start)
         self._n_read = recorded
+        if is_history:
+            self.learns = 0
         if self._inherited and self._host_values is not None:
             self._inherit(self._host_values)
 
