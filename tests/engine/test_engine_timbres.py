@@ -21,7 +21,7 @@ from plugin_bridge.timbre.timbre_library import TimbreLibrary
 from plugin_bridge.timbre.vector import Timbre
 from realtime import StemsteerError, load_model
 from tests.support.engine_sandbox import noise
-from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+from tests.support.serve_process import BLOCK, HOP, ServeProcess, play, say_hello_again
 from tests.support.track_timbres import ENCODER, FIRST, SECOND, drums_model, kept
 from tests.support.waiting import until
 
@@ -40,11 +40,6 @@ def library(monkeypatch, tmp_path):
     own.save("silence", Timbre(FIRST, ENCODER.spec.encoder))
     own.save("plain", Timbre(SECOND, ENCODER.spec.encoder))
     return own
-
-
-def say_hello_again(track):
-    track._socket.close()
-    track._socket = track._say_hello(15.0)
 
 
 def given(engine_sandbox, track, words):

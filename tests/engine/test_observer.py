@@ -23,7 +23,7 @@ from plugin_bridge.engine.observer import EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.messages import MAX_INSTANCES
 from plugin_bridge.paths import engine_socket
-from tests.support.serve_process import play
+from tests.support.serve_process import play, say_hello_again
 from tests.support.waiting import until
 
 
@@ -69,6 +69,32 @@ def test_tracks_are_seen_as_they_come_and_go_and_moved(engine_sandbox):
         attend(engine, lambda: engine.instances == ("guitar", "track_2"), "it is renamed back")
         other.close()
         attend(engine, lambda: engine.instances == ("guitar",))
+
+
+def test_controls_are_told_as_they_are_also_before_a_process_has_had_sound(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    track = PluginClient(label="guitar", offline=True)
+    with observed() as engine:
+
+        def told():
+            return [round(engine.value("guitar", name), 3) for name in ("azimuth", "width", "mix")]
+
+        def is_served_by_another():
+            return engine.facts("guitar").get("worker", before) != before
+
+        before = ""
+        attend(engine, is_served_by_another, "the track is served")
+        assert told() == [0, 20, 1]
+        play(track, 8, azimuth=-30, width=60, mix=0.7)
+        attend(engine, lambda: told() == [-30, 60, 0.7], "the plugin's own values")
+        for _ in range(2):  # the second time, the process before had no sound either
+            before = engine.facts("guitar")["worker"]
+            os.kill(int(before), signal.SIGKILL)
+            attend(engine, lambda: not engine.instances, "it has crashed")
+            say_hello_again(track)
+            attend(engine, is_served_by_another, "the track is served again")
+            assert told() == [-30, 60, 0.7]
+    track.close()
 
 
 def test_what_is_heard_is_mixture_target_and_residual_of_one_moment(engine_sandbox):

@@ -55,3 +55,9 @@ def play(
         track.push(np.ones((2, BLOCK), np.float32), song_position=here, **values)
         assert track.wait(track.position - HOP)
     return track.read(start, blocks * BLOCK - HOP)[0]
+
+
+def say_hello_again(track: PluginClient) -> None:
+    """Let a track greet the engine anew with its ring, on another connection."""
+    track._socket.close()
+    track._socket = track._say_hello(15.0)

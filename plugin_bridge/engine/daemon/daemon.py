@@ -202,7 +202,8 @@ class EngineDaemon:
         if any(known.is_for(hello["uuid"]) for known in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
         worker.hello, worker.ring = hello, ring
-        worker.page.inherit(self._history.take_overrides(hello["uuid"], hello["pid"]))
+        if controls := self._history.take_controls(hello["uuid"], hello["pid"]):
+            worker.page.inherit(controls)
         hello["name"], hello["number"] = self._surface.add(worker)
         self._workers[worker.connection] = worker
         self._selector.register(worker.connection, selectors.EVENT_READ)
@@ -220,14 +221,13 @@ class EngineDaemon:
         self._let_end(worker)
 
     def _withdraw(self, worker: WorkerProcess) -> None:
-        """Remove an instance; keep what is overridden for the process that serves it next."""
+        """Remove an instance; keep its controls for the process that serves it next."""
         self._selector.unregister(worker.connection)
         del self._workers[worker.connection]
         self._surface.remove(worker)
         self._observers.tell()
         hello = worker.hello
-        if overrides := worker.page.overrides():
-            self._history.keep_overrides(hello["uuid"], hello["pid"], overrides)
+        self._history.keep_controls(hello["uuid"], hello["pid"], worker.page.controls())
 
     def _replace(self, old: WorkerProcess) -> list[WorkerProcess]:
         """Remove an instance that comes again; return what is heard until it is ready again."""

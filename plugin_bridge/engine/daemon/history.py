@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
-from plugin_bridge.engine.shared.control_page import Overrides
+from plugin_bridge.engine.shared.control_page import PageControls
 
 CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
 MAX_REMEMBERED = 256  # instances, the newest ones
 
 
 class InstanceHistory:
-    """Crashes and overrides by the uuid of an instance; it never holds more than it needs."""
+    """Crashes and controls by the uuid of an instance; it never holds more than it needs."""
 
     def __init__(self) -> None:
         self._crashes: dict[str, list[float]] = {}  # when
-        self._overrides: dict[str, tuple[int, Overrides]] = {}  # and the process id of the host
+        self._controls: dict[str, tuple[int, PageControls]] = {}  # and the process id of the host
 
     def add_crash(self, uuid: str) -> None:
         """Count a crash of the audio process of an instance."""
@@ -34,24 +35,24 @@ class InstanceHistory:
         now_s = time.monotonic()
         return sum(now_s - time_s < CRASH_S for time_s in self._crashes.get(uuid, ()))
 
-    def keep_overrides(self, uuid: str, host_pid: int, overrides: Overrides) -> None:
-        """Keep what is overridden for the process that serves the instance next."""
-        self._overrides.pop(uuid, None)  # so that the newest comes last
-        self._overrides[uuid] = host_pid, overrides
-        for known, (pid, _) in list(self._overrides.items()):
+    def keep_controls(self, uuid: str, host_pid: int, controls: PageControls) -> None:
+        """Keep the controls of an instance for the process that serves it next."""
+        self._controls.pop(uuid, None)  # so that the newest comes last
+        self._controls[uuid] = host_pid, controls
+        for known, (pid, _) in list(self._controls.items()):
             if not os.path.exists(f"/proc/{pid}"):
-                del self._overrides[known]
-        _trim(self._overrides)
+                del self._controls[known]
+        _trim(self._controls)
 
-    def take_overrides(self, uuid: str, host_pid: int) -> Overrides:
-        """Return what was overridden, once, and to the same run of the host alone.
+    def take_controls(self, uuid: str, host_pid: int) -> PageControls | None:
+        """Return the controls of an instance, once, and to the same run of the host alone.
 
         Another one begins with what its project has.
         """
-        pid, overrides = self._overrides.pop(uuid, (0, {}))
-        return overrides if pid == host_pid else {}
+        pid, controls = self._controls.pop(uuid, (0, None))
+        return controls if pid == host_pid else None
 
 
-def _trim(remembered: dict[str, list[float]] | dict[str, tuple[int, Overrides]]) -> None:
+def _trim(remembered: dict[str, Any]) -> None:
     while len(remembered) > MAX_REMEMBERED:
         del remembered[next(iter(remembered))]

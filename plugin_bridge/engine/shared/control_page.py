@@ -2,25 +2,34 @@
 
 The daemon makes one for each audio process and writes requests on it; the process looks at it once
 a hop, without a system call. Each field has one writer: the daemon `requests` and `requested`, the
-audio process the rest. What is overridden on the page of a process that ended is put on that of its
-successor.
+audio process the rest. Until it has had sound, a page tells the controls of the process before, or
+their defaults.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plugin_bridge.control.controls import CONTROLS
 from plugin_bridge.control.metering import decibels
 from plugin_bridge.engine.shared.ring import VALUES
 from realtime.blocks import read_ring, write_ring
 
 Overrides = dict[int, tuple[float, float]]
 """By id of an overridden control: its value, and what the plugin's parameter was then."""
+
+
+class PageControls(NamedTuple):
+    """What a page tells of its controls, for that of the next process: (`VALUES`,) by id."""
+
+    values: NDArray[np.float32]
+    overrides: Overrides
+
 
 STEM_SAMPLES = 16_384
 """Of the newest sound so much stays: what is shown of it at 192 kHz, and time to read it."""
@@ -63,6 +72,8 @@ class ControlPage:
         self._taken: NDArray[np.uint32] = self._page["taken"].copy()
         if fd is None:
             self._page["activity"] = self._page["host_values"] = np.nan
+            for control in CONTROLS:
+                self._page["values"][control.id] = control.default
 
     def request(self, control: int, value: float) -> None:
         """Ask the audio process to set a control."""
@@ -82,10 +93,16 @@ class ControlPage:
         controls = map(int, np.flatnonzero(overridden))
         return {k: (self.value(k), float(page["host_values"][k])) for k in controls}
 
-    def inherit(self, overrides: Overrides) -> None:
-        """Begin with the overrides of another page; before an audio process looks at this one."""
-        for control, (value, host_value) in overrides.items():
-            self._page["values"][control] = value
+    def controls(self) -> PageControls:
+        """Return where all controls are, or are asked to go, and the overridden ones."""
+        page = self._page
+        values = np.where(page["requests"] != page["taken"], page["requested"], page["values"])
+        return PageControls(values, self.overrides())
+
+    def inherit(self, controls: PageControls) -> None:
+        """Begin with the controls of another page; before an audio process looks at this one."""
+        self._page["values"] = controls.values
+        for control, (_, host_value) in controls.overrides.items():
             self._page["host_values"][control] = host_value
             self._page["overridden"][control] = True
 
