@@ -20,6 +20,7 @@ from plugin_bridge.engine.worker.processor import choose_tier
 from plugin_bridge.paths import engine_socket
 from realtime import Separator, load_model
 from realtime.errors import StemsteerError
+from tests.support.engine_peer import HELLO, send
 from tests.support.engine_sandbox import ROOT, compiled, noise
 from tests.support.tracks import HOP, through
 from tests.support.waiting import until
@@ -207,18 +208,6 @@ def test_a_second_engine_says_that_there_is_one_and_leaves(engine_sandbox):
     assert engine_sandbox.status()
 
 
-def say(message: bytes, fds: list[int]) -> str:
-    """Say something to the engine; what it answers, empty if it hangs up."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.settimeout(30)
-        peer.connect(str(engine_socket()))
-        socket.send_fds(peer, [message], fds)
-        return peer.recv(1 << 16).decode()
-
-
-HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}
-
-
 @pytest.mark.parametrize(
     ("message", "words"),
     [
@@ -230,7 +219,7 @@ HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024,
 )
 def test_a_peer_that_sends_nonsense_is_told_so_and_does_no_harm(engine_sandbox, message, words):
     engine_sandbox.start()
-    assert words in say(message, [])
+    assert words in send(message, [])
     assert engine_sandbox.status()
 
 
@@ -248,7 +237,7 @@ def test_a_peer_that_sends_nonsense_is_told_so_and_does_no_harm(engine_sandbox, 
 def test_a_hello_with_a_wrong_field_is_refused_with_the_reason(engine_sandbox, change, words):
     engine_sandbox.start()
     ring = make_ring({**HELLO, **change}["rate_hz"] if "rate_hz" in change else 44_100)
-    assert words in say(json.dumps({**HELLO, **change}).encode(), [ring])
+    assert words in send(json.dumps({**HELLO, **change}).encode(), [ring])
     os.close(ring)
     assert engine_sandbox.status()
 
@@ -257,7 +246,7 @@ def test_a_file_that_is_no_ring_is_refused(engine_sandbox, tmp_path):
     engine_sandbox.start()
     (tmp_path / "file").write_bytes(b"x" * 4096)
     with open(tmp_path / "file", "rb") as file:
-        answer = say(json.dumps(HELLO).encode(), [file.fileno()])
+        answer = send(json.dumps(HELLO).encode(), [file.fileno()])
     assert answer.startswith("error")
     assert engine_sandbox.status()
 

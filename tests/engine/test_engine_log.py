@@ -9,7 +9,7 @@ import os
 import pytest
 
 from plugin_bridge.cli.engine import _report
-from plugin_bridge.engine.daemon.daemon import _log_to_file
+from plugin_bridge.engine.daemon.engine_log import log_to_file
 from plugin_bridge.engine.daemon.worker_process import log
 
 FORGED = "a: like: x\n2026-01-01 00:00:00,000 ERROR forged\x1b[2J\x9b\u202e"
@@ -20,7 +20,7 @@ def handler(engine_sandbox, monkeypatch):
     """The handler of the engine's log, in folders of its own."""
     monkeypatch.setattr(log, "handlers", [])
     monkeypatch.setattr(log, "propagate", False)
-    _log_to_file()
+    log_to_file()
     (made,) = log.handlers
     yield made
     made.close()

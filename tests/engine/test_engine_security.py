@@ -22,12 +22,12 @@ from plugin_bridge.engine.shared.messages import MAX_TIMBRES, OWN_MESSAGE_BYTES,
 from plugin_bridge.engine.shared.ring import make_ring
 from plugin_bridge.launch import own_process
 from plugin_bridge.paths import engine_socket
+from tests.support.engine_peer import HELLO, send
 from tests.support.engine_sandbox import runs
 from tests.support.soak import rounds
 from tests.support.waiting import until
 
 N_MESSAGES = rounds(100_000)
-HELLO = {"hello": 1, "pid": 1, "rate_hz": 44_100, "block": 512, "latency": 1024, "outputs": 2}
 DEEP = [
     b"[" * 60_000,
     b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
@@ -52,18 +52,6 @@ ODD = [
     json.dumps({**HELLO, "block": -1}).encode(),
     b"x" * 65_536,
 ]
-
-
-def send(message: bytes, fds: tuple[int, ...] = ()) -> str:
-    """Send one message on a connection of its own; return the answer, empty if there is none."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.settimeout(30)
-        peer.connect(str(engine_socket()))
-        socket.send_fds(peer, [message], list(fds))
-        try:
-            return peer.recv(1 << 16).decode()
-        except OSError:
-            return ""
 
 
 @pytest.fixture

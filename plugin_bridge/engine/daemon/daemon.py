@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import logging.handlers
 import os
 import secrets
 import selectors
 import signal
 import socket
-import sys
 import time
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from plugin_bridge.control.text import printable
+from plugin_bridge.engine.daemon.engine_log import LOG_NAME, log_to_file
 from plugin_bridge.engine.daemon.history import CRASHES, InstanceHistory
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.listener import (
@@ -42,13 +38,11 @@ from plugin_bridge.engine.shared.messages import (
 )
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import ending_signals
-from plugin_bridge.paths import engine_socket, open_private, state_folder
+from plugin_bridge.paths import engine_socket
 from realtime.errors import StemsteerError
 
 ENDING_S = 1.0  # an audio process that does not end by itself in time is killed
 HELLO_S = 2.0  # a peer that says nothing for so long is dropped
-LOG_NAME, LOG_BYTES, LOG_FILES = "engine.log", 1 << 20, 3
-LONGEST_MESSAGE = 2000  # letters in the log
 
 
 class EngineDaemon:
@@ -295,7 +289,7 @@ class EngineDaemon:
 
 def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) -> None:
     """Run the engine until a signal asks it to end; see `EngineDaemon`."""
-    _log_to_file()
+    log_to_file()
     daemon = EngineDaemon(model, surface, lanes_file)
     for number in ending_signals():
         signal.signal(number, daemon.stop)
@@ -304,36 +298,3 @@ def serve(model: str, surface: InstanceSurface, lanes_file: Path | None = None) 
     except Exception:
         log.exception("the engine ends by a fault of its own")
         raise
-
-
-class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log that is made for its user alone; that it cannot be written is told once."""
-
-    _has_failed = False
-
-    def _open(self) -> TextIOWrapper:
-        opened = open(self.baseFilename, self.mode, encoding="utf-8", opener=open_private)  # noqa: SIM115
-        return cast(TextIOWrapper, opened)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's own name)
-        if self._has_failed or sys.stderr is None:
-            return
-        self._has_failed = True
-        told = f"stemsteer: {LOG_NAME} cannot be written, the engine goes on: {sys.exc_info()[1]}"
-        with contextlib.suppress(OSError):  # of a terminal that was closed
-            print(told, file=sys.stderr)
-
-
-class _OneLine(logging.Formatter):
-    """Writes a message as one line that steers no terminal; tracebacks keep theirs."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's own name)
-        record.message = printable(record.message, LONGEST_MESSAGE)
-        return super().formatMessage(record)
-
-
-def _log_to_file() -> None:
-    handler = _PrivateLog(state_folder() / LOG_NAME, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
