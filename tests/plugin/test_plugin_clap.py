@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import time
 
 import numpy as np
 import pytest
 
 from plugin_bridge.control.controls import INSTRUMENTS
-from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, PARAMETERS, Run, played
+from tests.support.claphost import CONNECTED, DROPOUTS, HALF_DB, PARAMETERS, Run, played, stalls
 from tests.support.engine_sandbox import (
     CPP,
     LATENCY,
@@ -22,6 +25,7 @@ from tests.support.engine_sandbox import (
     sanitized_plugin,
 )
 from tests.support.models import source_model
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.host
 RATE_HZ = 44_100
@@ -105,6 +109,37 @@ def test_the_beginning_that_a_render_without_a_flag_loses_is_told(engine_sandbox
     assert lost * block / RATE_HZ < 1, "it takes longer"
 
 
+@pytest.mark.realtime
+def test_a_live_host_that_processes_ahead_of_the_sound_card_is_no_bounce(engine_sandbox, tmp_path):
+    x = noise(4 * RATE_HZ)
+    _, facts = Run(tmp_path, x, "paced=1", "ahead=0.2").end()
+    assert (facts["outputs"][DROPOUTS], facts["log"]) == (0, "")
+    assert not engine_sandbox.plugin_log.exists()
+
+
+@pytest.mark.realtime
+def test_a_live_host_that_processes_ahead_waits_for_no_stalled_engine_too_long(
+    engine_sandbox, tmp_path
+):
+    engine_sandbox.start(engine_sandbox.identity)
+    x = noise(4 * RATE_HZ)
+    for _ in range(4):  # a busy machine may be late; what is at fault is so every time
+        with stalls() as stalled:
+            run = Run(tmp_path, x, "paced=1", "ahead=0.2", gain=HALF_DB)
+            until(engine_sandbox.workers, "the track is served")
+            [worker] = engine_sandbox.workers()
+            time.sleep(0.3)  # it is still as fast as one that renders
+            os.kill(worker, signal.SIGSTOP)
+            time.sleep(1)
+            os.kill(worker, signal.SIGCONT)
+            _, facts = run.end()
+        if facts["margin_s"] > 0.04 - stalled["stalled_s"]:
+            break
+        until(lambda: not engine_sandbox.instances(), "the instance is gone")
+    assert facts["margin_s"] > 0.04 - stalled["stalled_s"]
+    assert facts["log"] == ""
+
+
 def test_an_instrument_that_the_host_automates_is_taken_in_time(engine_sandbox, tmp_path):
     known = source_model(tmp_path / "known.onnx", {"vocals": 0.5, "drums": 0.25})
     engine_sandbox.start(known)
@@ -161,7 +196,7 @@ def test_the_rings_code_has_no_data_race():
     assert "WARNING: ThreadSanitizer" not in done.stderr
 
 
-def test_only_the_waits_of_its_own_thread_stop_the_clock_of_an_instance():
+def test_the_clock_of_an_instance_knows_its_own_waits_and_hosts_that_process_ahead():
     done = subprocess.run(
         [compiled("lead", CPP / "stream.cpp")], capture_output=True, text=True, timeout=60
     )

@@ -23,6 +23,8 @@ constexpr double kGap_s = 0.5;           // a host that pauses so long begins an
 constexpr double kLook_s = 1;            // between two looks at the host's speed
 constexpr double kBurst_s = 0.25;        // that live hosts may play at once, or two blocks
 constexpr double kFast = 1.05;           // of real time: faster is not live
+constexpr int kLooks = 3;                // that find it so make a render beyond doubt,
+constexpr double kFarAhead_s = 1;        // as this does: live hosts stay closer to the sound card
 constexpr float kLoudest = 40;           // of the input's peak: 20 dB, and 12 dB of gain
 constexpr float kLeastPeak = 1e-3f;
 
@@ -64,6 +66,9 @@ double seconds() {
 
 void Lead::begin(double now_s) {
     running_ = true;
+    is_sure_ = false;
+    fast_looks_ = 0;
+    start_waits_s_ = mark_waits_s_ = waits_s_;
     ++beginnings_;
     start_s_ = mark_s_ = now_s;
     played_s_ = mark_played_s_ = 0;
@@ -75,16 +80,20 @@ double Lead::play(uint32_t samples, double rate_hz, double now_s) {
     if (!running_ || now_s - last_s_ > kGap_s || played_s_ < now_s - start_s_)
         begin(now_s);
     if (now_s - mark_s_ > kLook_s) {
-        if (played_s_ - mark_played_s_ < kFast * (now_s - mark_s_))
+        const double look_s = now_s - mark_s_, sound_s = played_s_ - mark_played_s_;
+        fast_looks_ += sound_s > kFast * (look_s + waits_s_ - mark_waits_s_);
+        if (sound_s < kFast * look_s)
             begin(now_s);
         mark_s_ = now_s;
         mark_played_s_ = played_s_;
+        mark_waits_s_ = waits_s_;
     }
-    const double lead_s = played_s_ - (now_s - start_s_);
+    lead_s_ = played_s_ - (now_s - start_s_);
     played_s_ += block_s;
     last_s_ = now_s;
-    const double burst_s = std::min(4 * block_s, std::max(kBurst_s, 2 * block_s));
-    return lead_s > burst_s + 0.05 ? lead_s : 0;
+    const double burst_s = std::min(4 * block_s, std::max(kBurst_s, 2 * block_s)) + 0.05;
+    is_sure_ |= lead_s_ > burst_s && (lead_s_ > kFarAhead_s || fast_looks_ >= kLooks);
+    return lead_s_ > burst_s ? lead_s_ : 0;
 }
 
 void Lead::waited(double time_s) {
@@ -161,15 +170,17 @@ void Stream::run(const float* const* inputs, float* const* outputs, uint32_t sam
     }
 }
 
-// Once the host is ahead of the clock, it has rendered from where the clock began.
+// A render that is known by the clock is one from where the clock began.
 void Stream::look_at_the_lead(uint32_t samples, const Wishes& wishes) {
     const double lead_s = lead_.play(samples, rate_hz_, seconds());
     lead_s_ = wishes.offline ? kStall_s : lead_s;
+    spare_s_ = lead_.spare_s();
     offline_ = lead_s_ > 0;
+    is_render_ = offline_ && (wishes.offline || lead_.is_sure());
     ring_.header->offline.store(offline_, std::memory_order_relaxed);
-    if (lead_s > 0 && !wishes.offline && lead_.beginnings() == beginnings_)
+    if (is_render_ && !wishes.offline && lead_.beginnings() == beginnings_)
         lose(uncounted_, early_);
-    if (offline_ || lead_.beginnings() != beginnings_)
+    if (is_render_ || lead_.beginnings() != beginnings_)
         early_ = uncounted_ = 0;
     beginnings_ = lead_.beginnings();
 }
@@ -299,8 +310,12 @@ bool Stream::is_sound(uint64_t first, uint32_t samples) const {
     return good;
 }
 
+double Stream::most_patience_s() const {
+    return is_render_ ? std::min(kStall_s, 2 * lead_s_) : spare_s_;
+}
+
 double Stream::patience_s(Wishes::Policy policy) const {
-    const double most_s = std::min(kStall_s, 2 * lead_s_);
+    const double most_s = most_patience_s();
     if (policy == Wishes::kDry)
         return std::min(most_s, kImpatience_s);
     if (presence_.attached.load(std::memory_order_acquire) ||
@@ -309,13 +324,15 @@ double Stream::patience_s(Wishes::Policy policy) const {
     return presence_.expected.load(std::memory_order_relaxed) ? std::min(most_s, kArrival_s) : 0;
 }
 
-// Only offline: wait for the engine, as long as there is hope.
+// Only offline: wait for the engine, as long as there is hope. What a host that may be live has to
+// spare is so little that it is always waited.
 bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
     const uint32_t encounters = presence_.encounters.load(std::memory_order_acquire);
-    if (hopeless_ && encounters == met_ && lead_s_ < 2 * tried_s_)
+    const double most_s = most_patience_s();
+    if (is_render_ && hopeless_ && encounters == met_ && most_s < 2 * tried_s_)
         return false;
     met_ = encounters;
-    tried_s_ = lead_s_;
+    tried_s_ = most_s;
     Header& header = *ring_.header;
     const double begun_s = seconds();
     bool is_ready = false;
@@ -326,8 +343,10 @@ bool Stream::await(uint64_t first, uint64_t last, Wishes::Policy policy) {
             futex_wait(header.output_bell, bell, 20);
         header.plugin_sleeps.store(0, std::memory_order_relaxed);
     }
+    const double waited_s = seconds() - begun_s;
     hopeless_ = !is_ready;
-    lead_.waited(seconds() - begun_s);
+    spare_s_ = std::max(0.0, spare_s_ - waited_s);
+    lead_.waited(waited_s);
     return is_ready;
 }
 
@@ -337,10 +356,10 @@ void Stream::count(bool processed, const Wishes& wishes) {
     hopeless_ &= !processed;
     if (processed || wishes.bypass)
         return;
-    const bool counts = offline_ || engaged_;
-    early_ += !offline_;
+    const bool counts = is_render_ || engaged_;
+    early_ += !is_render_;
     uncounted_ += !counts;
-    lose(counts, offline_);
+    lose(counts, is_render_);
 }
 
 void Stream::lose(uint64_t blocks, uint64_t of_a_render) {
@@ -367,7 +386,7 @@ void Stream::play(float* const* outputs, uint32_t offset, uint64_t first, uint32
     else if (!processed && wet_ > 0)
         fall_back();
     fresh_ = false;
-    const bool hole = !processed && !wishes.bypass && offline_ && wishes.policy == Wishes::kSilence;
+    const bool hole = !processed && !wishes.bypass && is_render_ && wishes.policy == Wishes::kSilence;
 
     for (uint32_t i = 0; i < samples; ++i) {
         const uint64_t position = first + i;

@@ -1,6 +1,7 @@
 // What happens in the audio thread: never allocates, locks or logs, and in real time never waits.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "moves.h"
@@ -45,12 +46,21 @@ struct Presence {
 // speed of the clock again. Ahead means by more than 50 ms and four blocks; of large blocks 0.25 s,
 // or two blocks if these are longer, instead of the four. With the host's flag (VST3's process
 // mode, at setup or, as Ardour has it, with each block; LV2's freeWheeling; CLAP's render) this is
-// how a render is known. Blocks that were dry until then are counted as lost.
+// how a render is known. Some hosts process live tracks ahead of the sound card, a fraction of a
+// second: what is ahead is surely a render once it is so by a second, or has stayed faster than
+// the clock for three. Blocks that were dry until then are counted as lost.
 class Lead {
 public:
-    // How long waiting cannot hurt, seconds; 0: the host may be live. Call it once a block.
+    // How far the host is ahead, seconds; 0: it is live. Call it once a block.
     double play(uint32_t samples, double rate_hz, double now_s);
     void restart() { running_ = false; }
+
+    // Whether it is a render beyond doubt.
+    bool is_sure() const { return is_sure_; }
+
+    // How long a host that may be live can be kept waiting in this block, seconds, so that it stays
+    // ahead of the sound card by half of what it was.
+    double spare_s() const { return std::max(0.0, lead_s_ / 2 - (waits_s_ - start_waits_s_)); }
 
     // How often the clock began anew; the host has been live until then.
     uint64_t beginnings() const { return beginnings_; }
@@ -63,14 +73,17 @@ private:
     void begin(double now_s);
     double take_waits();
 
-    bool running_ = false;
+    bool running_ = false, is_sure_ = false;
     uint64_t beginnings_ = 0;
+    int fast_looks_ = 0;  // that found the host faster than the clock, with all it has waited
+    double lead_s_ = 0;
     const void* thread_ = nullptr;  // in which it has played last
     double seen_s_ = 0;             // of what that thread has waited
     double own_s_ = 0;              // waited since it has played last, in any thread
     double waits_s_ = 0;            // sum of the waits that count
+    double start_waits_s_ = 0;      // of it, before the clock began
     double start_s_ = 0, last_s_ = 0, played_s_ = 0;
-    double mark_s_ = 0, mark_played_s_ = 0;  // where the speed was looked at
+    double mark_s_ = 0, mark_played_s_ = 0, mark_waits_s_ = 0;  // where the speed was looked at
 };
 
 class Stream {
@@ -114,6 +127,7 @@ private:
     bool ready(uint64_t first, uint64_t last) const;
     bool is_sound(uint64_t first, uint32_t samples) const;
     bool await(uint64_t first, uint64_t last, Wishes::Policy policy);
+    double most_patience_s() const;
     double patience_s(Wishes::Policy policy) const;
     void count(bool processed, const Wishes& wishes);
     void lose(uint64_t blocks, uint64_t of_a_render);
@@ -143,13 +157,15 @@ private:
     uint64_t block_at_ = 0, last_block_at_ = 0;  // where the host's last two blocks begin
     bool fresh_ = true;     // nothing has been played since the stream began
     bool engaged_ = false;  // an engine has delivered since the stream began
-    std::atomic<bool> offline_{false};
+    std::atomic<bool> offline_{false};     // it may be a render
+    bool is_render_ = false;               // it surely is one
     uint64_t beginnings_ = 0;              // of the lead's clock
     uint64_t early_ = 0, uncounted_ = 0;   // late blocks since then, should this be a render
     double lead_s_ = 0;      // how far the host is ahead of the clock; much, when it says so
+    double spare_s_ = 0;     // what may be waited in this block while it may be live
     bool hopeless_ = false;  // waiting was in vain; not again before an engine is met or delivers,
     uint32_t met_ = 0;       // (encounters when hope was lost)
-    double tried_s_ = 0;     // or the host is twice as far ahead of the clock as it was
+    double tried_s_ = 0;     // or there is twice as much patience as then
 
     float wet_ = 0;        // 1: processed, 0: dry
     float remainder_ = 0;  // share of `offset_` still added, so that a sudden change does not click

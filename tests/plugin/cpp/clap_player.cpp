@@ -1,9 +1,10 @@
 // A small CLAP host: runs one plugin over a raw file and prints what it saw as JSON.
 //   clap_player plugin=X.clap id=NAME in=F out=F [rate=44100] [blocks=512,1,0] [offline=1] [paced=1]
 //             [set=PARAM:VALUE:FRAME]... [restart=FRAME]... [load=F] [save=F] [track=NAME]
-//             [rename=FRAME:NAME] [reload=FRAME:F]
+//             [rename=FRAME:NAME] [reload=FRAME:F] [ahead=SECONDS]
 // Files are 32-bit floats, interleaved: 2 channels in, as many out as the plugin has. With paced=1 it
-// keeps the pace of a sound card, at real-time priority where that is permitted; SIGTERM ends it.
+// keeps the pace of a sound card, at real-time priority where that is permitted, or stays so much
+// ahead of it; `margin_s` is how far ahead it was at the least after the start. SIGTERM ends it.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -114,8 +115,11 @@ public:
                 load_state(plugin_, options_.reload);
             block(samples + 2 * at, written.data() + channels_ * at, n, at);
             at += n;
+            const double due_s = begun_s + double(at) / options_.rate_hz;
+            if (at > options_.ahead_s * options_.rate_hz)
+                margin_s_ = std::min(margin_s_, due_s - now_s());
             if (options_.paced)
-                sleep_until(begun_s + double(at) / options_.rate_hz);
+                sleep_until(due_s - options_.ahead_s);
         }
         deactivate();
         write_file(options_.out, written.data(), at * channels_ * sizeof(float));
@@ -127,8 +131,8 @@ public:
             return costs_us_.empty() ? 0.0 : costs_us_[size_t(share * double(costs_us_.size() - 1))];
         };
         std::printf("{\"latency\": %u, \"channels\": %u, \"cost_us\": {\"median\": %.1f, "
-                    "\"p99\": %.1f, \"max\": %.1f}, \"restart_wanted\": %s, \"outputs\": [",
-                    latency_, channels_, at(0.5), at(0.99), at(1), restart_wanted ? "true" : "false");
+                    "\"p99\": %.1f, \"max\": %.1f}, \"margin_s\": %g, \"restart_wanted\": %s, \"outputs\": [",
+                    latency_, channels_, at(0.5), at(0.99), at(1), margin_s_, restart_wanted ? "true" : "false");
         for (int i = 0; i < 16; ++i)
             std::printf("%s%g", i ? ", " : "", events_.values[i]);
         std::printf("], ");
@@ -215,6 +219,7 @@ private:
     unsigned channels_ = 0, largest_ = 0, latency_ = 0;
     Events events_;
     std::vector<double> costs_us_;
+    double margin_s_ = 1e9;
 };
 
 void load_state(const clap_plugin_t* plugin, const std::string& path) {

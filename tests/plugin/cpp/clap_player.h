@@ -32,6 +32,7 @@ struct Options {
     bool offline = false, paced = false;
     size_t rename_at = 0, reload_at = 0;  // when the track gets another name, and a state is loaded
     std::string new_name, reload;
+    double ahead_s = 0;   // of the sound card, at the pace of which it plays
     double song_s = -1;  // where the song is at the first frame; < 0: the host has none
 };
 
@@ -115,6 +116,7 @@ inline Options parse(int count, char** words) {
         else if (key == "rate") options.rate_hz = std::atof(value.c_str());
         else if (key == "offline") options.offline = value == "1";
         else if (key == "paced") options.paced = value == "1";
+        else if (key == "ahead") options.ahead_s = std::atof(value.c_str());
         else if (key == "track") track_name = value;
         else if (key == "song") options.song_s = std::atof(value.c_str());
         else if (key == "rename") {
