@@ -159,8 +159,8 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
     """Print tables of separation quality with 95 % bootstrap intervals."""
-    suffixes = (".json", ".png") if out else ()
-    files = [commands.named(out).with_name(out.name + suffix) for suffix in suffixes]
+    stem = commands.named(out) if out else None
+    files = [stem.with_name(stem.name + suffix) for suffix in (".json", ".png")] if stem else []
     commands.claim(*files, force=force)
     if tier and not model:
         raise StemsteerError(f"--tier {tier[0]}: give a --model that is judged in it")
