@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import yaml
 
 from models_onnx.data import production
 from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.naming import label_of
+from models_onnx.data.sets.loaders import instrument_of, yaml_stems
 from models_onnx.data.sets.shards import Shards
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, image, principal_deg
@@ -65,7 +65,7 @@ def real_songs(folder: Path) -> list[TimbreScene]:
     Raises StemsteerError if there are none, a stem is missing, or all are longer than fits.
     """
     files = sorted(folder.glob("*/METADATA.yaml"))
-    songs = {file.parent.name: _described(file) for file in files} if files else _named(folder)
+    songs = _described(folder, files) if files else _named(folder)
     scenes = []
     for name, stems in songs.items():
         others = [s for n, s in songs.items() if n != name]
@@ -76,20 +76,51 @@ def real_songs(folder: Path) -> list[TimbreScene]:
     return scenes
 
 
-def _described(file: Path) -> dict[str, Floats]:
-    """Read a song by its METADATA.yaml: the classes of its stems, each (2, samples)."""
-    stems = []
-    for number, stem in yaml.safe_load(file.read_text())["stems"].items():
-        path = file.parent / f"stem_{number[1:]}.flac"
-        try:
-            audio, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise StemsteerError(f"cannot read {path}: {error}") from error
-        if rate_hz != RATE_HZ:
-            raise StemsteerError(f"{path} is at {rate_hz} Hz, expected {RATE_HZ}")
-        both = np.broadcast_to(audio.T, (2, len(audio)))
-        stems.append((label_of(stem["instrument"]).name, both))
-    return _by_class(stems)
+def _described(folder: Path, files: Sequence[Path]) -> dict[str, dict[str, Floats]]:
+    """Read songs by their METADATA.yaml: by song, the classes of its stems, each (2, samples)."""
+    listed = {
+        file.parent.name: [
+            (label_of(instrument_of(entry, file)).name, file.parent / f"stem_{name[1:]}.flac")
+            for name, entry in yaml_stems(file).items()
+        ]
+        for file in files
+    }
+    if empty := [name for name, stems in listed.items() if not stems]:
+        raise StemsteerError(f"{folder / empty[0]}/METADATA.yaml lists no stems")
+    _check_length(folder, sum(_length_s(path) for stems in listed.values() for _, path in stems))
+    return {
+        name: _by_class([(label, _stereo(path)) for label, path in stems])
+        for name, stems in listed.items()
+    }
+
+
+def _length_s(path: Path) -> float:
+    try:
+        about = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise StemsteerError(f"cannot read {path}: {error}") from error
+    if about.samplerate != RATE_HZ or about.channels > 2:
+        raise StemsteerError(
+            f"{path} has {about.channels} channels at {about.samplerate} Hz, expected one or two "
+            f"at {RATE_HZ}"
+        )
+    return float(about.frames / RATE_HZ)
+
+
+def _stereo(path: Path) -> Floats:
+    try:
+        audio, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise StemsteerError(f"cannot read {path}: {error}") from error
+    return np.broadcast_to(audio.T, (2, len(audio)))
+
+
+def _check_length(folder: Path, long_s: float) -> None:
+    if long_s > MOST_STEMS_S:
+        raise StemsteerError(
+            f"{folder} holds {long_s / 60:.0f} minutes of stems, expected at most "
+            f"{MOST_STEMS_S / 60:.0f}, which are all read at once: give a folder of fewer songs"
+        )
 
 
 def _named(folder: Path) -> dict[str, dict[str, Floats]]:
@@ -105,12 +136,7 @@ def _named(folder: Path) -> dict[str, dict[str, Floats]]:
     if opened.normalised:
         raise StemsteerError(f"{folder} holds songs of the renderer: give it as --data")
     songs = [opened.sources(number) for number in range(len(opened))]
-    long_s = sum(source.samples for song in songs for source in song) / RATE_HZ
-    if long_s > MOST_STEMS_S:
-        raise StemsteerError(
-            f"{folder} holds {long_s / 60:.0f} minutes of stems, expected at most "
-            f"{MOST_STEMS_S / 60:.0f}, which are all read at once: give a folder of fewer songs"
-        )
+    _check_length(folder, sum(stem.samples for song in songs for stem in song) / RATE_HZ)
     return {
         song[0].label.title.split("/")[0] or f"{folder.name} {number}": _by_class(
             [(source.label.name, image(source.read(0, source.samples), 0.0)) for source in song]

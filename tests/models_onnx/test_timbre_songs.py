@@ -7,9 +7,11 @@ import pytest
 import soundfile
 
 from models_onnx.data.stems import pan_gains
+from models_onnx.evaluation import timbre_scenes
 from models_onnx.evaluation.by_timbre import measure
 from models_onnx.evaluation.coded import CODECS, coded
 from models_onnx.evaluation.timbre_scenes import made_scenes, real_songs
+from realtime.errors import StemsteerError
 from tests.support.timbre_songs import write_named, write_shards, write_songs
 from tests.support.timbres import RATE_HZ, sound
 
@@ -30,6 +32,37 @@ def test_real_songs_are_the_sums_of_their_stems_by_class(songs: Path) -> None:
     ]
     assert correlation[1] > 5 * correlation[0], "an example is of the other song"
     assert one.clip("violin", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stems: [", "does not list stems"),
+        ("stems: {}", "lists no stems"),
+        ("stems: {S01: drums}", "stem S01 lacks all of its fields"),
+        ("stems: {S01: {name: x}}", "the instrument of a stem is None, expected its name"),
+        ("stems: {S09: {instrument: drum set}}", "stem_09.flac"),
+    ],
+)
+def test_a_song_that_is_described_wrongly_is_named(tmp_path: Path, text: str, told: str) -> None:
+    write_songs(tmp_path)
+    (tmp_path / "Two" / "METADATA.yaml").write_text(text)
+    with pytest.raises(StemsteerError, match="Two") as found:
+        real_songs(tmp_path)
+    assert told in str(found.value)
+
+
+def test_a_stem_of_several_instruments_and_a_folder_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_songs(tmp_path)
+    described = tmp_path / "Two" / "METADATA.yaml"
+    text = described.read_text().replace("drum set", "[drum set, tambourine]")
+    described.write_text(text)
+    assert real_songs(tmp_path)[1].classes == ("drums", "bass", "vocals")
+    monkeypatch.setattr(timbre_scenes, "MOST_STEMS_S", 11.9)
+    with pytest.raises(StemsteerError, match="minutes of stems, expected at most"):
+        real_songs(tmp_path)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -173,7 +173,7 @@ def _musdb18(folder: Path) -> Iterator[tuple[StemFile, ...]]:
 def _slakh(folder: Path) -> Iterator[tuple[StemFile, ...]]:
     for path in sorted(folder.glob("Track*/metadata.yaml")):
         stems = []
-        for name, entry in sorted(_yaml_stems(path).items()):
+        for name, entry in sorted(yaml_stems(path).items()):
             if entry.get("audio_rendered", True):
                 label = label_of_program(entry["program_num"], is_drum=entry["is_drum"])
                 stems.append(StemFile(_found(path.parent / "stems", name, path), label))
@@ -184,12 +184,10 @@ def _medleydb(folder: Path) -> Iterator[tuple[StemFile, ...]]:
     for path in sorted(folder.glob("*/*_METADATA.yaml")):
         song = path.name.removesuffix("_METADATA.yaml")
         stems = []
-        for _, entry in sorted(_yaml_stems(path).items()):
-            instrument = entry["instrument"]
-            words = instrument if isinstance(instrument, str) else " ".join(instrument)
+        for _, entry in sorted(yaml_stems(path, "filename").items()):
             name = Path(entry["filename"]).stem
             file = _found(path.parent / f"{song}_STEMS", name, path)
-            stems.append(StemFile(file, label_of(words)))
+            stems.append(StemFile(file, label_of(instrument_of(entry, path))))
         yield tuple(stems)
 
 
@@ -234,13 +232,39 @@ def _label_of_file(path: Path) -> Label:
     return replace(label, title=f"{path.parent.name}/{path.stem}")
 
 
-def _yaml_stems(path: Path) -> dict[str, dict[str, Any]]:
+def yaml_stems(path: Path, *needed: str) -> dict[str, dict[str, Any]]:
+    """Read the stems that a song's YAML lists, in its order: by name, a map of fields.
+
+    Raises
+    ------
+    StemsteerError : the file is no such YAML, or a stem lacks one of the `needed` fields.
+    """
     try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["stems"])
+        listed = dict(yaml.safe_load(path.read_text(encoding="utf-8"))["stems"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise StemsteerError(
             f"{path} does not list stems ({error!r}): expected YAML with a map called stems"
         ) from error
+    stems = {str(name): entry for name, entry in listed.items()}
+    for name, entry in stems.items():
+        lacks = [f for f in needed if f not in entry] if isinstance(entry, dict) else ["all"]
+        if lacks:
+            raise StemsteerError(f"{path}: stem {name} lacks {lacks[0]} of its fields")
+    return stems
+
+
+def instrument_of(entry: dict[str, Any], path: Path) -> str:
+    """Return in words what plays a stem of MedleyDB, which may name several instruments.
+
+    Raises
+    ------
+    StemsteerError : it names none.
+    """
+    named = entry.get("instrument")
+    words = [named] if isinstance(named, str) else named
+    if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
+        raise StemsteerError(f"{path}: the instrument of a stem is {named!r}, expected its name")
+    return " ".join(words)
 
 
 def _found(folder: Path, name: str, listed_in: Path) -> Path:
