@@ -18,7 +18,6 @@ from plugin_bridge.cli.panel import engine_panel
 from plugin_bridge.cli.panel_options import BesidePanelOptions
 from plugin_bridge.cli.targets import read_lanes
 from plugin_bridge.control.text import printable
-from plugin_bridge.control.timbre_morph import counting
 
 if TYPE_CHECKING:
     from plugin_bridge.automation import Automation
@@ -120,6 +119,8 @@ def _describe(answer: dict[str, Any]) -> str:
 
 def _sound(instance: dict[str, Any]) -> str:
     """Return what the sound of a track is: its instrument, and its examples."""
+    from plugin_bridge.control.timbre_morph import counting
+
     timbres = instance["timbres"]
     words = [instance["instrument"]]
     words += [f"{slot} {timbres[slot]}" for slot in ("like", "unlike") if timbres[slot]]
