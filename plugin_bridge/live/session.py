@@ -17,7 +17,7 @@ from plugin_bridge.automation.live_lanes import LiveLanes
 from plugin_bridge.automation.move_log import MoveLog
 from plugin_bridge.control.surface import Meters
 from plugin_bridge.control.target import Target, TimbrePair, check_targets
-from plugin_bridge.control.target_conditions import facts_of, has_own_sources
+from plugin_bridge.control.target_conditions import facts_of, has_own_sources, numbers_of
 from plugin_bridge.control.timbres_live import LiveTimbres
 from plugin_bridge.files.recorder import LANES_FILE, StemRecorder
 from plugin_bridge.hosting.stem_mixer import LEFT_OUT, StemMixer
@@ -27,6 +27,7 @@ from realtime.arrays import Audio
 from realtime.errors import StemsteerError
 from realtime.model import Model
 from realtime.separator import RESIDUAL
+from realtime.spec import ModelSpec
 from realtime.threaded import ThreadedProcessor
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class LiveSession:
         self.surface = LiveLanes(
             settings.automation,
             names,
-            {target.name: target.values for target in settings.targets},
+            {target.name: _values(target, model.spec) for target in settings.targets},
             tier.hop / settings.sample_rate,
             parameters={stem: chain.controls() for stem, chain in chains.items()},
             left_out=LEFT_OUT if chains else (),
@@ -197,6 +198,15 @@ class LiveSession:
             "load": (counters.load,),
             "dropouts": (float(counters.late_blocks),),
         }
+
+
+def _values(target: Target, spec: ModelSpec) -> dict[str, float]:
+    """Return the values that the controls of a target begin with.
+
+    A target of several instruments has no number for them: its control begins with any instrument.
+    """
+    numbers = numbers_of(target.instruments, spec)
+    return target.values | ({"instrument": float(numbers[0])} if len(numbers) == 1 else {})
 
 
 def _load(settings: LiveSettings) -> Mapping[str, PluginChain]:

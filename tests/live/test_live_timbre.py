@@ -16,6 +16,7 @@ import soundfile
 
 from plugin_bridge.automation import Automation, conditions_of, read_automation
 from plugin_bridge.cli.keys import KeyActions, single_keys
+from plugin_bridge.control.controls import INSTRUMENTS
 from plugin_bridge.control.surface import MemorySurface
 from plugin_bridge.control.target import Target, TimbrePair
 from plugin_bridge.control.timbre_requests import Heard, Request, TimbreChange
@@ -107,6 +108,27 @@ def test_an_example_beside_an_instrument_is_heard_and_the_take_has_it(
     again = again[:, separator.latency :][:, : taken.shape[1]]
     assert np.abs(again[:, : RATE // 2] - taken[:, : RATE // 2])[:, :-4096].max() < 1e-6
     assert np.abs(again[:, RATE // 2 + 8192 :] - taken[:, RATE // 2 + 8192 :]).max() < 1e-6
+
+
+def test_another_instrument_than_that_of_the_options_is_in_the_take_from_where_it_was_chosen(
+    quick_model, tmp_path
+):
+    model, targets = load_model(quick_model), [Target("a", 0.0, 90.0, ("drums",))]
+    mixture = panned(0, RATE)
+    settings = LiveSettings(targets, RATE, slack=8192, record_folder=tmp_path / "take")
+    with LiveSession(model, settings) as session:
+        assert session.surface.value("a", "instrument") == INSTRUMENTS.index("drums")
+        play(session, mixture[:, : RATE // 2])
+        session.surface.set_value("a", "instrument", float(INSTRUMENTS.index("vocals")))
+        play(session, mixture[:, RATE // 2 :])
+    taken = soundfile.read(tmp_path / "take" / "a.wav", dtype="float32")[0].T
+    lanes = read_automation(tmp_path / "take" / "lanes.csv", RATE)
+    tier = model.spec.tier_at("live", RATE)
+    conditions = conditions_of(model.spec, lanes, targets, tier, RATE)
+    separator = Separator(model, RATE, targets=["a"], tier="live", conditions=conditions)
+    again = np.concatenate([separator.process(mixture), separator.flush()], axis=2)[0]
+    again = again[:, separator.latency :][:, : taken.shape[1]]
+    assert np.abs(again - taken).max() < 1e-6
 
 
 def test_what_is_listened_to_is_the_target_and_what_is_left(model):
