@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.support.commands import onnx_command
 from tests.support.engine_sandbox import absent
 
 FOLDER = Path(__file__).parents[2] / "build" / "demo"
@@ -47,9 +48,23 @@ def test_every_stem_is_heard_and_nothing_clips(song, mix):
     assert 0.3 < np.abs(mix).max() < 0.99
 
 
+def test_files_that_are_there_are_kept(tmp_path):
+    pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
+    from models_onnx.data.rendering import demo_song
+    from models_onnx.data.rendering.commands import demo_song as command
+
+    (tmp_path / "bass.flac").write_bytes(b"mine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_song, "write_song", lambda _: {"stems": [], "frames": 0})
+        found = onnx_command(command, "--out", tmp_path)
+        assert found.exit_code == 1
+        assert "bass.flac is there already: give another --out, or --force" in found.output
+        assert onnx_command(command, "--out", tmp_path, "--force").exit_code == 0
+
+
 def test_the_script_writes_the_song_that_is_bundled(song, tmp_path):
     pytest.importorskip("fluidsynth", reason="needs libfluidsynth3", exc_type=ImportError)
-    from models_onnx.data.rendering.demo_song import FLUID, write_song
+    from models_onnx.data.rendering.demo_song import FLUID, files_of, write_song
     from realtime.errors import StemsteerError
 
     try:
@@ -57,6 +72,7 @@ def test_the_script_writes_the_song_that_is_bundled(song, tmp_path):
     except StemsteerError as error:
         absent(str(error))
     assert write_song(tmp_path) == song
+    assert sorted(tmp_path.iterdir()) == sorted(files_of(tmp_path))
     for name in ["mix.flac", *(entry["file"] for entry in song["stems"])]:
         bundled, _ = soundfile.read(FOLDER / name)
         again, _ = soundfile.read(tmp_path / name)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from models_onnx.commands import claim
+
 
 def render(
     out: Annotated[Path, typer.Option(help="folder of shards, made or continued")],
@@ -60,9 +62,11 @@ def render(
 
 def demo_song(
     out: Annotated[Path, typer.Option(help="folder for mix, stems and song.json")],
+    force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
     """Render the bundled song; needs the Debian package fluid-soundfont-gm."""
-    from models_onnx.data.rendering.demo_song import write_song
+    from models_onnx.data.rendering.demo_song import files_of, write_song
 
+    claim(*files_of(out), force=force)
     song = write_song(out)
     print(f"{out}: mix.flac and {len(song['stems'])} stems, {song['frames'] / 44100:.1f} s")

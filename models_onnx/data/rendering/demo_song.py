@@ -18,6 +18,7 @@ from pedalboard import HighpassFilter, LadderFilter, Pedalboard, Reverb
 from models_onnx.data.songs.parts import Note
 from models_onnx.data.sounds.soundfonts import Player, SoundFont
 from models_onnx.data.stems import RATE_HZ, pan_gains
+from realtime.atomic import atomic_write
 
 FLUID = SoundFont("FluidR3_GM.sf2", "fluid-soundfont-gm", 1)
 BEAT_S = 60.0 / 138.0
@@ -159,6 +160,13 @@ def render_stem(player: Player, plan: StemPlan) -> np.ndarray:
     return np.rint(stem * 32767.0).astype(np.int16)
 
 
+def files_of(out: Path) -> list[Path]:
+    """Return the files that `write_song` writes into a folder."""
+    return [
+        out / name for name in ("mix.flac", *(f"{p.name}.flac" for p in STEM_PLANS), "song.json")
+    ]
+
+
 def write_song(out: Path) -> dict[str, Any]:
     """Render the song into a folder: mix.flac, a FLAC a stem and song.json, which is returned."""
     out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +186,8 @@ def write_song(out: Path) -> dict[str, Any]:
     _write_flac(out / "mix.flac", mix.T.astype(np.int16))
     for plan, stem in stems.items():
         _write_flac(out / f"{plan.name}.flac", stem)
-    (out / "song.json").write_text(json.dumps(song, indent=2) + "\n")
+    with atomic_write(out / "song.json") as part:
+        part.write_text(json.dumps(song, indent=2) + "\n")
     return song
 
 
@@ -192,4 +201,7 @@ def _entry(plan: StemPlan) -> dict[str, Any]:
 
 
 def _write_flac(path: Path, audio: np.ndarray) -> None:
-    soundfile.write(path, audio, RATE_HZ, subtype="PCM_16", compression_level=1.0)
+    with atomic_write(path) as part:
+        soundfile.write(
+            part, audio, RATE_HZ, subtype="PCM_16", format="FLAC", compression_level=1.0
+        )
