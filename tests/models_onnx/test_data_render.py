@@ -225,6 +225,28 @@ def test_scores_and_bands_need_a_folder_of_scores(tmp_path):
         next(render_module.render(tmp_path, 0.01, kinds=(0.5, 0.0, 0.0, 0.0)))
 
 
+@pytest.mark.parametrize(("option", "value"), [("--real", 2), ("--score", -1), ("--band", "nan")])
+def test_a_chance_is_between_0_and_1(tmp_path, option, value):
+    found = asked("--hours", "1", "--out", tmp_path, option, value)
+    assert found.exit_code == 2
+    assert option in found.output
+
+
+def test_chances_that_sum_to_1_but_for_rounding_are_taken(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(render_module, "render", lambda *_, kinds, **__: told.append(kinds) or [])
+    words = ("--hours", "1", "--out", tmp_path, "--real", "0.9", "--band", "0.1")
+    assert asked(*words).exit_code == 0
+    assert told == [(0.0, 0.9, 0.0, 0.1)]  # 1 - 0.9 - 0.1 is below 0
+
+
+def test_a_chance_below_0_or_no_number_is_said(tmp_path):
+    with pytest.raises(StemsteerError, match="expected to sum to 1, none below 0"):
+        next(render_module.render(tmp_path, 0.01, kinds=(-0.25, 1.25, 0.0, 0.0)))
+    with pytest.raises(StemsteerError, match="none below 0"):
+        next(render_module.render(tmp_path, 0.01, kinds=(float("nan"), 0.0, 0.0, 0.0)))
+
+
 @pytest.mark.parametrize("held_out", [False, True])
 def test_held_out_songs_have_held_out_scores(tmp_path, monkeypatch, held_out):
     (tmp_path / "midi").mkdir()

@@ -31,9 +31,13 @@ def render(
         Path | None,
         typer.Option(help="folder of scores with midi/INDEX.csv; one in ten is held out"),
     ] = None,
-    real: Annotated[float, typer.Option(help="chance of stretches of real songs")] = 0.0,
-    score: Annotated[float, typer.Option(help="chance of a score")] = 0.0,
-    band: Annotated[float, typer.Option(help="chance of a band with a human drummer")] = 0.0,
+    real: Annotated[
+        float, typer.Option(min=0, max=1, help="chance of stretches of real songs")
+    ] = 0.0,
+    score: Annotated[float, typer.Option(min=0, max=1, help="chance of a score")] = 0.0,
+    band: Annotated[
+        float, typer.Option(min=0, max=1, help="chance of a band with a human drummer")
+    ] = 0.0,
     first_seed: Annotated[
         int, typer.Option(min=0, max=9_999_999, help="seed of the first song")
     ] = 0,
@@ -54,7 +58,7 @@ def render(
             recordings=recordings or (),
             soundfonts=soundfont or (),
             scores=scores,
-            kinds=(1.0 - real - score - band, real, score, band),
+            kinds=(max(0.0, 1.0 - real - score - band), real, score, band),
             workers=workers,
         ):
             bar.update(task, completed=min(held, hours))

@@ -63,8 +63,11 @@ def render(
     written = Scores(scores, held_out=held_out) if scores else None
     if (kinds[2] or kinds[3]) and not scores:
         raise StemsteerError("scores and bands need a folder of scores: give --scores")
-    if min(kinds) < 0 or abs(sum(kinds) - 1) > 1e-6:
-        raise StemsteerError(f"the chances of songs are {kinds}, expected to sum to 1")
+    if not (min(kinds) >= 0 and abs(sum(kinds) - 1) <= 1e-6):
+        raise StemsteerError(
+            f"the chances of songs (composed, real, score, band) are {kinds}, expected to sum to "
+            "1, none below 0"
+        )
     out.mkdir(parents=True, exist_ok=True)
     done = _songs_in(out, held_out)
     held = sum(entry["samples"] for entry in done) / RATE_HZ / 3600
