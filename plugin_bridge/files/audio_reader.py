@@ -50,9 +50,9 @@ class AudioReader:
     Raises
     ------
     StemsteerError if the file is missing, cannot be opened, is empty, not audio, truncated, without
-    a sample, has more than two channels or a rate out of range; from `blocks`, if it breaks off or
-    a sample is not a finite number. An MP3 file that was cut between two frames and tells no length
-    cannot be told from a whole one.
+    a sample, has more than two channels or a rate out of range; from `blocks`, if it breaks off, a
+    sample is not a finite number, or the reader is closed. An MP3 file that was cut between two
+    frames and tells no length cannot be told from a whole one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -174,6 +174,7 @@ class AudioReader:
     ) -> Iterator[Audio]:
         """Yield what fills a block of which `ready` samples are there, then whole ones."""
         while True:
+            self._check_open()
             wanted = size - ready
             part = self._read(decoder, wanted, position, dtype)
             position += part.shape[1]
@@ -183,7 +184,12 @@ class AudioReader:
                 return
             ready = 0
 
+    def _check_open(self) -> None:
+        if self._raw.closed:
+            raise StemsteerError(f"the reader of {self.path} is closed; open the file again")
+
     def _decoder(self, index: int) -> Decoder:
+        self._check_open()
         if index == 0 and self._first is not None:
             first, self._first = self._first, None
             return first

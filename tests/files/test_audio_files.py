@@ -62,6 +62,19 @@ def test_every_format_is_read_to_its_end_and_written_in_its_own_depth(
     assert kept.container == ("flac" if name.endswith("flac") else "wav")
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_reader_that_is_closed_says_so(tmp_path, capfd, begun):
+    soundfile.write(tmp_path / "a.flac", noise(), RATE_HZ)
+    reader = AudioReader(tmp_path / "a.flac")
+    blocks = reader.blocks(1000)
+    if begun:
+        next(blocks)
+    reader.close()
+    with pytest.raises(StemsteerError, match=r"the reader of .*a\.flac is closed"):
+        next(blocks)
+    assert capfd.readouterr().err == ""
+
+
 def test_flac_takes_24_bits_of_what_it_cannot_hold(tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(), RATE_HZ, subtype="FLOAT")
     with AudioReader(tmp_path / "a.wav") as reader:
