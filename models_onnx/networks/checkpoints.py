@@ -38,14 +38,16 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise CheckpointError(
             f"no checkpoint at {path}: give the folder of a training run, or its {FILE}"
         )
-    contents = read(path, "a checkpoint", device)
+    contents = read(path, "a checkpoint", "give the folder of another training run", device)
     if not isinstance(contents, dict) or "step" not in contents:
         raise CheckpointError(f"{path} is a torch file, but not a checkpoint of a training run")
     return contents
 
 
-def read(path: Path, what: str, device: torch.device | str = "cpu") -> Any:
+def read(path: Path, what: str, remedy: str, device: torch.device | str = "cpu") -> Any:
     """Read a file of torch, which is called `what` to people; nothing in it is executed.
+
+    Where it cannot be read they are told the remedy.
 
     What torch says of a file that it cannot read is left out: it advises to let it execute code.
 
@@ -59,8 +61,7 @@ def read(path: Path, what: str, device: torch.device | str = "cpu") -> Any:
         raise
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, …
         raise CheckpointError(
-            f"{path} is not {what} that can be read: it is damaged, or of another program; "
-            "delete it, or give another"
+            f"{path} is not {what} that can be read: it is damaged, or of another program; {remedy}"
         ) from error
 
 

@@ -214,7 +214,7 @@ def remembered(
         if not path.exists():
             with atomic_write(path) as part:
                 torch.save(_packed(draw(step % count)), part)
-        return _unpacked(checkpoints.read(path, "a batch"))
+        return _unpacked(checkpoints.read(path, "a batch", "delete it, to have it drawn again"))
 
     return batch
 

@@ -224,7 +224,7 @@ def test_of_a_damaged_checkpoint_nobody_is_told_to_let_it_execute_code(
         checkpoints.load(tmp_path)
     assert str(told.value) == (
         f"{path} is not a checkpoint that can be read: it is damaged, or of another program; "
-        "delete it, or give another"
+        "give the folder of another training run"
     )
 
 
