@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from realtime.arrays import Spectra
 from realtime.conditions import WIDTH_DEG, Conditions
 from realtime.masks import apply_masks
-from realtime.spec import MASK_AXES, ModelSpec
+from realtime.spec import ModelSpec
 
 SOURCES, DIRECTION = "sources", "direction"
 POINT_DEG = 40.0
@@ -38,12 +38,9 @@ class SourceSelection:
     Parameters
     ----------
     sources : how many the model has.
-    axes : of its masks: 1 for the mixture, 2 for left and right.
     """
 
-    def __init__(self, sources: int, axes: int) -> None:
-        if axes not in (1, 2):
-            raise ValueError(f"masks with {axes} axes, expected 1 (mixture) or 2 (channels)")
+    def __init__(self, sources: int) -> None:
         self._sources = sources
 
     @classmethod
@@ -53,7 +50,7 @@ class SourceSelection:
             raise ValueError(
                 f"model {spec.name!r} has no sources of its own to select from: leave select out"
             )
-        return cls(len(spec.targets), MASK_AXES[spec.mask_axes])
+        return cls(len(spec.targets))
 
     @property
     def conditions(self) -> dict[str, int]:

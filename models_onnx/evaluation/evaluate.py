@@ -178,7 +178,7 @@ def main(
         facts |= {"width_deg": width, "peer_width_deg": peer_width_deg, "keep_width": keep_width}
         with atomic_write(files[0]) as part:
             part.write_text(to_json({"facts": facts, "rows": [asdict(row) for row in rows]}))
-        report.picture(rows, PEER, files[1])
+        report.picture(rows, files[1])
 
 
 @contextmanager

@@ -214,7 +214,7 @@ def _natural(text: str) -> tuple[float, str]:
     return float(number) + 0.5 * text.startswith(">"), text
 
 
-def picture(rows: Sequence[Row], peer: str, path: Path) -> None:
+def picture(rows: Sequence[Row], path: Path) -> None:
     """Draw SI-SDR by distance and by wrong direction into a PNG."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
