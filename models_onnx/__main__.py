@@ -79,10 +79,12 @@ def main(arguments: list[str]) -> None:
     """Run the verb that the first of `arguments` names with the rest of them."""
     verb, *rest = arguments or [""]
     if verb not in VERBS:
-        print("usage: python -m models_onnx VERB [OPTIONS]; VERB is one of", file=sys.stderr)
+        asked = verb in ("-h", "--help")
+        shown, width = sys.stdout if asked else sys.stderr, max(map(len, VERBS))
+        print("usage: python -m models_onnx VERB [OPTIONS]; VERB is one of", file=shown)
         for name, (_, _, purpose) in VERBS.items():
-            print(f"  {name:12}  {purpose}", file=sys.stderr)
-        raise SystemExit(0 if verb in ("-h", "--help") else 2)
+            print(f"  {name:{width}}  {purpose}", file=shown)
+        raise SystemExit(0 if asked else 2)
     module, function, _ = VERBS[verb]
     command = getattr(importlib.import_module(module), function)
     commands.app(command)(rest, prog_name=f"python -m models_onnx {verb}")

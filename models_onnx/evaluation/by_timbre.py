@@ -35,6 +35,7 @@ from models_onnx.evaluation.timbre_ways import (
     WAYS,
     Question,
     again,
+    listed,
     questions,
     ways_of,
     ways_off,
@@ -159,7 +160,7 @@ def main(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="folder of songs of the renderer")] = None,
     by: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(WAYS)}; repeatable; default: all")
+        list[str] | None, typer.Option(help=f"{listed(WAYS)}; repeatable; default: all")
     ] = None,
     off: Annotated[
         list[float] | None,
@@ -181,7 +182,7 @@ def main(
 ) -> None:
     """Print gains by timbre with 95 % bootstrap intervals."""
     if odd := [way for way in by or [] if way not in WAYS]:
-        raise StemsteerError(f"--by {odd[0]}: expected one of {', '.join(WAYS)}")
+        raise StemsteerError(f"--by {odd[0]}: expected one of {listed(WAYS)}")
     if codec is not None and codec not in CODECS:
         raise StemsteerError(f"--codec {codec}: expected {' or '.join(CODECS)}")
     if (real is None) == (data is None):
@@ -214,7 +215,7 @@ def _asked(
         if way not in able:
             lacks = "direction" if way in POINTED else "examples"
             raise StemsteerError(
-                f"--by {way}: {model} takes no {lacks}, it can be asked by {', '.join(able)}"
+                f"--by {way}: {model} takes no {lacks}, it can be asked by {listed(able)}"
             )
     if off_deg and "direction" not in able:
         raise StemsteerError(f"--off: {model} takes no direction")

@@ -102,4 +102,8 @@ def main(
     known = (*PACKAGES, *OURS)
     if unknown := [name for name in system or () if name not in known]:
         raise StemsteerError(f"no system {unknown[0]!r}; there are {', '.join(known)}")
-    Console(width=160).print(table([measure(name, seconds) for name in system or available()]))
+    here = available()
+    if absent := [name for name in system or () if name in OURS and name not in here]:
+        package = absent[0].removesuffix("-offline")
+        raise StemsteerError(f"no {absent[0]} here: `stemsteer models add {package}` installs it")
+    Console(width=160).print(table([measure(name, seconds) for name in system or here]))

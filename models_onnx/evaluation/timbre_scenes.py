@@ -14,7 +14,7 @@ from models_onnx.data.collections import open_collection
 from models_onnx.data.mixer import Mixing, draw
 from models_onnx.data.naming import label_of
 from models_onnx.data.sets.loaders import instrument_of, yaml_stems
-from models_onnx.data.sets.shards import Shards
+from models_onnx.data.sets.shards import INDEX, Shards
 from models_onnx.data.sources import Source
 from models_onnx.data.stems import RATE_HZ, image, principal_deg
 from realtime.arrays import Floats
@@ -184,6 +184,11 @@ def made_scenes(
     """Scenes of songs of the renderer, always the same for a seed, mixed as productions are or
     spread out.
     """
+    if not (folder / INDEX).is_file():
+        raise StemsteerError(
+            f"{folder} holds no songs of the renderer (no {INDEX}): give a folder that `python -m "
+            "models_onnx render` has made; recorded songs are judged by evaluate-timbre --real"
+        )
     shards = Shards(folder)
     by_class: dict[str, list[tuple[int, int]]] = {}
     for song, info in enumerate(shards.songs):

@@ -46,6 +46,11 @@ class Question:
     against: Floats
 
 
+def listed(ways: Sequence[str]) -> str:
+    """Return ways of asking in a row, those with a comma in quotation marks, as in a terminal."""
+    return ", ".join(f'"{way}"' if "," in way else way for way in ways)
+
+
 def ways_of(spec: ModelSpec) -> list[str]:
     """Return the ways in which a model can be asked: without an encoder, those that need none."""
     if spec.encoder:

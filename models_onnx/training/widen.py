@@ -133,8 +133,10 @@ def main(
     """Write a checkpoint to begin a training with."""
     if (out / checkpoints.FILE).exists():
         raise StemsteerError(f"{out / checkpoints.FILE} is there already: give another --out")
+    if kind not in LIVE:
+        raise StemsteerError(f"--network {kind}: expected one that is widened, {', '.join(LIVE)}")
     torch.manual_seed(seed)
-    live, _, _ = registry.build(kind, LIVE.get(kind, ""))
+    live, _, _ = registry.build(kind, LIVE[kind])
     registry.load_weights(live, init)
     network, spec, about = registry.build(kind, config)
     try:

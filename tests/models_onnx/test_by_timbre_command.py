@@ -100,7 +100,8 @@ def test_one_way_may_be_asked_for_and_an_unknown_one_is_named(songs: Path, model
     assert "--codec wma: expected mp3 or ogg" in result.output
     result = asked(*command, "--by", "smell")
     assert result.exit_code == 1
-    assert "--by smell" in result.output
+    assert "--by smell: expected one of direction, name" in result.output
+    assert ', few, "few, against", both' in result.output
     result = asked("--model", "panorama", "--real", str(songs))
     assert "takes no timbre" in result.output
 

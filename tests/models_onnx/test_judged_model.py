@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from models_onnx.__main__ import VERBS
+from models_onnx.__main__ import main as all_verbs
 from models_onnx.evaluation import by_timbre, evaluate, quality_table, seams, systems, width_table
 from realtime.model import load_model
 from tests.support.commands import onnx_command
@@ -56,6 +58,32 @@ def test_what_a_model_cannot_be_judged_by_is_said_before_any_table(
     assert found.exit_code == 1
     assert told in " ".join(found.output.split())
     assert "song" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("main", "words"), [(by_timbre.main, "--model steer"), (quality_table.main, "--by name")]
+)
+def test_recorded_songs_are_no_songs_of_the_renderer(
+    place: Path, main: Callable[..., None], words: str
+) -> None:
+    found = onnx_command(main, *words.split(), "--data", place / "named")
+    assert found.exit_code == 1
+    assert "holds no songs of the renderer (no " in found.output
+    assert "--out" not in found.output
+
+
+def test_help_of_all_verbs_is_printed_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        all_verbs(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    places = {line.index(VERBS[line.split()[0]][2]) for line in shown.out.splitlines()[1:]}
+    assert len(places) == 1
+    with pytest.raises(SystemExit) as ended:
+        all_verbs(["nothing"])
+    assert ended.value.code == 2
+    assert "VERB is one of" in capsys.readouterr().err
 
 
 def test_the_peer_stands_beside_tiers_that_it_does_not_have() -> None:

@@ -28,3 +28,9 @@ def test_one_that_fails_says_why():
         peers.measure("nothing", 5.0)
     with pytest.raises(StemsteerError, match="no system 'nothing'; there are htdemucs"):
         peers.main(system=["nothing"])
+
+
+def test_a_model_that_is_not_installed_is_called_as_what_installs_it(monkeypatch):
+    monkeypatch.setattr(peers, "available", list)
+    with pytest.raises(StemsteerError, match="`stemsteer models add spleeter` installs it"):
+        peers.main(system=["spleeter-offline"])

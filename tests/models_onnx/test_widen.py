@@ -14,6 +14,7 @@ from models_onnx.networks.steer.direction import PLACES
 from models_onnx.networks.steer.features import described
 from models_onnx.training.widen import main, widen, widen_core
 from realtime import load_model
+from realtime.errors import StemsteerError
 from realtime.model import WEIGHTS
 
 TINY = steer.CONFIGS["tiny"]
@@ -124,3 +125,8 @@ def test_a_network_that_is_told_timbres_keeps_what_they_do_and_its_encoder(tmp_p
     ):
         torch.testing.assert_close(mine[..., :inner], learned)
     torch.testing.assert_close(studio.names(), live.names())
+
+
+def test_a_network_that_is_not_widened_is_told(tmp_path):
+    with pytest.raises(StemsteerError, match="--network spain-xumx: expected one that is widened"):
+        main(WEIGHTS / "spain-xumx.onnx", tmp_path, "studio", "spain-xumx", 0)
