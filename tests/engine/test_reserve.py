@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
+import re
 import resource
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +17,16 @@ import pytest
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.daemon import daemon as daemon_module
+from plugin_bridge.engine.daemon import history as history_module
 from plugin_bridge.engine.daemon import reserve as reserve_module
 from plugin_bridge.engine.daemon import worker_process
+from plugin_bridge.engine.daemon.history import MAX_REMEMBERED, REFUSED_S, InstanceHistory
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.reserve import RESERVE, WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
+from plugin_bridge.engine.shared.ring import make_ring
 from realtime.errors import StemsteerError
+from tests.support.engine_peer import HELLO, send
 from tests.support.engine_sandbox import runs
 from tests.support.waiting import until
 
@@ -199,3 +206,56 @@ def test_without_descriptors_left_the_engine_keeps_its_tracks_and_fills_its_rese
     until(lambda: engine_sandbox.status()["reserve"] == RESERVE, "the reserve is full again")
     assert track.attached
     track.close()
+
+
+@pytest.fixture
+def ask():
+    """A hello of the same instance each time, with the ring of a plugin; what it is answered."""
+    ring = make_ring(44_100)
+    hello = {**HELLO, "pid": os.getpid(), "uuid": "0" * 32}
+    yield lambda **fields: send(json.dumps({**hello, **fields}).encode(), [ring])
+    os.close(ring)
+
+
+def test_a_hello_that_was_refused_is_refused_again_without_a_process(engine_sandbox, ask):
+    def assigned():
+        return len(re.findall(r" instance \d+: \{", engine_sandbox.engine_log.read_text()))
+
+    engine_sandbox.start(engine_sandbox.identity)
+    for times, asked in enumerate(
+        ({"model": "nosuch"}, {"latency": 32}, {"latency": 32, "uuid": "1" * 32}), 1
+    ):
+        first, *others = [ask(**asked) for _ in range(5)]
+        assert first.startswith("error ")
+        assert others == [first] * 4
+        assert assigned() == times
+        assert engine_sandbox.instances() == []
+    assert "no model 'nosuch'" in ask(model="nosuch")
+    assert ask().startswith("ok ")
+
+
+def test_a_model_that_was_refused_is_found_once_it_is_installed(engine_sandbox, ask, monkeypatch):
+    folder = engine_sandbox.folder / "data" / "models"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("STEMSTEER_DATA", str(folder.parent))
+    engine_sandbox.start(engine_sandbox.identity)
+    for _ in range(2):
+        assert "no model 'late'" in ask(model="late")
+    (folder / "late.onnx").write_bytes(b"x")
+    for _ in range(2):
+        assert "late.onnx is not a model" in ask(model="late")
+    shutil.copy(engine_sandbox.identity, folder / "late.onnx")
+    assert ask(model="late").startswith("ok ")
+
+
+def test_a_refusal_is_remembered_for_a_while(monkeypatch):
+    clock, history = Clock(), InstanceHistory()
+    monkeypatch.setattr(history_module, "time", clock)
+    history.add_refusal(("a", 1024), "why")
+    assert history.refusal(("a", 1024)) == "why"
+    assert history.refusal(("a", 2048)) == ""
+    clock.now_s += REFUSED_S + 1
+    assert history.refusal(("a", 1024)) == ""
+    for latency in range(10 * MAX_REMEMBERED):
+        history.add_refusal(("a", latency), "why")
+    assert len(history._refusals) == MAX_REMEMBERED

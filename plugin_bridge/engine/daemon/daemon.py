@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plugin_bridge.engine.daemon.engine_log import LOG_NAME, log_to_file
-from plugin_bridge.engine.daemon.history import CRASHES, InstanceHistory
+from plugin_bridge.engine.daemon.history import CRASHES, Asked, InstanceHistory
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.listener import (
     MAX_PENDING_PEERS,
@@ -33,16 +33,19 @@ from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from plugin_bridge.engine.shared.messages import (
     MAX_INSTANCES,
     MESSAGE_BYTES,
+    REFUSED,
     parse_hello,
     read_message,
 )
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import ending_signals
 from plugin_bridge.paths import engine_socket
+from realtime import find_model
 from realtime.errors import StemsteerError
 
 ENDING_S = 1.0  # an audio process that does not end by itself in time is killed
 HELLO_S = 2.0  # a peer that says nothing for so long is dropped
+ASKED = ("uuid", "model", "latency", "block", "rate_hz", "outputs")
 
 
 class EngineDaemon:
@@ -118,6 +121,8 @@ class EngineDaemon:
 
     def _attend(self, worker: WorkerProcess) -> None:
         """Do what an audio process has told."""
+        if worker.refusal:
+            self._history.add_refusal(worker.asked, worker.refusal)
         if worker.is_ready:
             self._end_followed(worker)
         if names := worker.take_names():
@@ -159,7 +164,7 @@ class EngineDaemon:
             except StemsteerError as error:
                 log.warning("refused: %s", error)
                 with contextlib.suppress(OSError):
-                    peer.send(f"error {error}".encode())
+                    peer.send(f"{REFUSED}{error}".encode())
             except OSError as error:
                 log.warning("a peer has left: %s", error)
             finally:
@@ -177,9 +182,24 @@ class EngineDaemon:
             return
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
-        self._start_instance(parse_hello(message), fds[0], peer)
+        hello = parse_hello(message)
+        if why := self._history.refusal(asked := self._asked(hello)):  # in the log already
+            peer.send(f"{REFUSED}{why}".encode())
+            return
+        self._start_instance(hello, asked, fds[0], peer)
 
-    def _start_instance(self, hello: dict[str, Any], ring_fd: int, peer: socket.socket) -> None:
+    def _asked(self, hello: dict[str, Any]) -> Asked:
+        """Return what decides whether a hello can be served, the state of the model's file too."""
+        file = None
+        with contextlib.suppress(StemsteerError, OSError):
+            path = find_model(hello["model"] or self._model, "live")  # as its process does
+            found = path.stat()
+            file = str(path), found.st_mtime_ns, found.st_size
+        return (*(hello[name] for name in ASKED), file)
+
+    def _start_instance(
+        self, hello: dict[str, Any], asked: Asked, ring_fd: int, peer: socket.socket
+    ) -> None:
         """Give the instance an audio process, which answers the plugin when it is ready.
 
         One that it has already is heard until then.
@@ -195,7 +215,7 @@ class EngineDaemon:
         self._followed[worker] = [heard for old in followed for heard in self._replace(old)]
         if any(known.is_for(hello["uuid"]) for known in self._workers.values()):
             hello["uuid"] = secrets.token_hex(16)  # a copy of a track
-        worker.hello, worker.ring = hello, ring
+        worker.hello, worker.asked, worker.ring = hello, asked, ring
         if controls := self._history.take_controls(hello["uuid"], hello["pid"]):
             worker.page.inherit(controls)
         hello["name"], hello["number"] = self._surface.add(worker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 from plugin_bridge.engine.shared.control_page import PageControls
 
 CRASHES, CRASH_S = 3, 30.0  # so many within so long, and a plugin is refused for a while
+REFUSED_S = 30.0  # so long no audio process is asked again what one has refused
 MAX_REMEMBERED = 256  # instances, the newest ones
+
+Asked = tuple[object, ...]
+"""All of a hello by which an audio process decides whether it can serve it."""
 
 
 class InstanceHistory:
-    """Crashes and controls by the uuid of an instance; it never holds more than it needs."""
+    """Crashes, refusals and controls of instances; it never holds more than it needs."""
 
     def __init__(self) -> None:
-        self._crashes: dict[str, list[float]] = {}  # when
+        self._crashes: dict[str, list[float]] = {}  # when, by uuid
+        self._refusals: dict[Asked, tuple[float, str]] = {}  # when, and why
         self._controls: dict[str, tuple[int, PageControls]] = {}  # and the process id of the host
 
     def add_crash(self, uuid: str) -> None:
@@ -34,6 +40,19 @@ class InstanceHistory:
         """Return how often the process of an instance crashed of late, `CRASHES` at most."""
         now_s = time.monotonic()
         return sum(now_s - time_s < CRASH_S for time_s in self._crashes.get(uuid, ()))
+
+    def add_refusal(self, asked: Asked, why: str) -> None:
+        """Remember why an audio process cannot serve what was asked."""
+        self._refusals[asked] = time.monotonic(), why
+        _trim(self._refusals)
+
+    def refusal(self, asked: Asked) -> str:
+        """Return why what is asked was refused of late, empty if it was not."""
+        since_s, why = self._refusals.get(asked, (-math.inf, ""))
+        if time.monotonic() - since_s < REFUSED_S:
+            return why
+        self._refusals.pop(asked, None)
+        return ""
 
     def keep_controls(self, uuid: str, host_pid: int, controls: PageControls) -> None:
         """Keep the controls of an instance for the process that serves it next."""
@@ -53,6 +72,6 @@ class InstanceHistory:
         return controls if pid == host_pid else None
 
 
-def _trim(remembered: dict[str, Any]) -> None:
+def _trim(remembered: dict[Any, Any]) -> None:
     while len(remembered) > MAX_REMEMBERED:
         del remembered[next(iter(remembered))]

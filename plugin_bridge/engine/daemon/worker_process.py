@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from plugin_bridge.control.controls import BY_NAME, INSTRUMENTS
 from plugin_bridge.control.timbre_requests import SLOTS, Slot
+from plugin_bridge.engine.daemon.history import Asked
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.heard_memory import read_rows
 from plugin_bridge.engine.shared.kept_timbres import KEEP, LISTEN, KeptTimbres
-from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, NAME
+from plugin_bridge.engine.shared.messages import MESSAGE_BYTES, NAME, REFUSED
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.launch import own_process
 from realtime.errors import StemsteerError
@@ -72,6 +73,8 @@ class WorkerProcess:
                 self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
             made.pop_all()  # from here on `close` closes both
         self.hello: dict[str, Any] = {}
+        self.asked: Asked = ()  # by its hello
+        self.refusal = ""  # why it cannot serve that
         self.ring: SharedRing | None = None
         self._ring_fd = -1
         self._ring_inode = 0
@@ -121,7 +124,10 @@ class WorkerProcess:
             if message.startswith(b"{"):
                 self._take(json.loads(message), fds)
             elif message:
-                log.error("instance %d: %s", self.pid, message.decode(errors="replace"))
+                told = message.decode(errors="replace")
+                if told.startswith(REFUSED):
+                    self.refusal = told.removeprefix(REFUSED)
+                log.error("instance %d: %s", self.pid, told)
         finally:
             for fd in fds:
                 os.close(fd)

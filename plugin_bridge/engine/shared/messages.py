@@ -19,6 +19,8 @@ MAX_TIMBRES = 16_384
 """Bytes of the timbres that a project keeps."""
 NAME = b"name "
 """Begins a message to an audio process, with the name of its instance from now on."""
+REFUSED = "error "
+"""Begins an answer to a peer, and what an audio process tells the daemon: why it is not served."""
 NAMES = ("label", "track")
 """Of a hello, what a plugin may change while it is served."""
 MAX_DEPTH = 4  # of the objects and lists in a message: a hello has one

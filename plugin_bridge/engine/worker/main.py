@@ -24,6 +24,7 @@ from plugin_bridge.engine.shared.messages import (
     MESSAGE_BYTES,
     NAME,
     OWN_MESSAGE_BYTES,
+    REFUSED,
     parse_names,
     read_message,
 )
@@ -74,8 +75,8 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             _schedule(realtime=not ring["offline"])
             processor.take_over()
         except (StemsteerError, ValueError) as error:
-            _send(plugin, f"error {error}")
-            _send(daemon, f"error {error}")
+            _send(daemon, f"{REFUSED}{error}")  # first: the plugin may ask again at once
+            _send(plugin, f"{REFUSED}{error}")
             return
         facts = {"model": name, "tier": tier, "hop": processor.hop}
         instruments, encoder = ",".join(known_instruments(model.spec)), model.spec.timbre_encoder
