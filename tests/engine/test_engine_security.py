@@ -10,16 +10,18 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
 
 from plugin_bridge.engine.client import PluginClient
+from plugin_bridge.engine.daemon import worker_process
 from plugin_bridge.engine.daemon.daemon import EngineDaemon
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess
 from plugin_bridge.engine.shared.messages import MAX_TIMBRES, OWN_MESSAGE_BYTES, parse_hello
-from plugin_bridge.engine.shared.ring import make_ring
+from plugin_bridge.engine.shared.ring import SharedRing, make_ring
 from plugin_bridge.launch import own_process
 from plugin_bridge.paths import engine_socket
 from tests.support.engine_peer import HELLO, send
@@ -137,6 +139,37 @@ def test_an_audio_process_says_what_is_wrong_with_its_instance_and_ends(engine_s
         socket.send_fds(worker.connection, [b'{"model": "'], [ring_fd, theirs.fileno()])
         plugin.settimeout(30)
         assert plugin.recv(1 << 16).startswith(b"error Unterminated string")
+        until(lambda: not worker.runs, "it ends")
+    os.close(ring_fd)
+    worker.close()
+    assert worker.terminate() == 0
+
+
+ROBBED = """
+import sys
+from plugin_bridge.engine.shared.ring import SharedRing
+from plugin_bridge.engine.worker.main import main
+
+SharedRing.wake = lambda ring, bell: ring.__setitem__("engine_pid", 1)
+main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5])
+"""
+"""An audio process whose ring another one takes just after it has taken it itself."""
+
+
+def test_an_audio_process_whose_ring_is_taken_as_it_takes_it_ends_as_it_should(
+    engine_sandbox, monkeypatch
+):
+    monkeypatch.setattr(
+        worker_process,
+        "own_process",
+        lambda _, *words, **__: [sys.executable, "-c", ROBBED, *map(str, words)],
+    )
+    worker, ring_fd = WorkerProcess(str(engine_sandbox.identity)), make_ring(44_100)
+    plugin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    hello, ring = {**parse_hello(HELLO), "name": "a", "number": 1}, SharedRing(ring_fd)
+    ring["written"], ring["latency"], ring["engine_pid"] = ring["start"] + 4096, 1024, 1
+    with plugin, theirs:
+        socket.send_fds(worker.connection, [json.dumps(hello).encode()], [ring_fd, theirs.fileno()])
         until(lambda: not worker.runs, "it ends")
     os.close(ring_fd)
     worker.close()

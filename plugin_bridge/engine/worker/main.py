@@ -74,6 +74,8 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
                 return
             _schedule(realtime=not ring["offline"])
             processor.take_over()
+        except RingTaken:  # by the process of a hello that came just after
+            return
         except (StemsteerError, ValueError) as error:
             _send(daemon, f"{REFUSED}{error}")  # first: the plugin may ask again at once
             _send(plugin, f"{REFUSED}{error}")
