@@ -54,13 +54,16 @@ float Effect::value(uint32_t id) const {
 void Effect::set_value(uint32_t id, double value) {
     if (id >= kControlCount || kControls[id].output || !std::isfinite(value))
         return;
-    controls_[id].store(legal_value(kControls[id], value), std::memory_order_relaxed);
+    const float legal = legal_value(kControls[id], value);
+    if (id == kLearn && legal == 0)
+        learn_is_kept_ = false;
+    controls_[id].store(legal, std::memory_order_relaxed);
 }
 
 void Effect::move(uint32_t id, double value, uint32_t offset) {
     if (id >= kControlCount || kControls[id].output || !std::isfinite(value))
         return;
-    if (offset == 0 || !is_automatable(kControls[id]) ||
+    if (offset == 0 || !is_automatable(kControls[id]) || (id == kLearn && learn_is_kept_) ||
         !moves_.add(id, legal_value(kControls[id], value), offset))
         set_value(id, value);
 }
@@ -112,6 +115,7 @@ bool Effect::load(const std::string& text) {
         return false;
     later_properties_ = state.later_properties;
     later_values_ = state.later_values;
+    learn_is_kept_ = state.values[kLearn] > 0;
     for (uint32_t id = 0; id < kControlCount; ++id)
         set_value(id, state.values[id]);
     for (const auto& [key, value] : state.properties)
@@ -165,6 +169,8 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
     for (uint32_t id = 0; id < std::min<uint32_t>(kControlCount, kValues); ++id)
         if (!kControls[id].output)
             values[id] = value(id);
+    if (learn_is_kept_)
+        values[kLearn] = 0;
     Wishes wishes;
     wishes.offline = host_offline_ || block_offline_ || values[kOffline] > 0.5f;
     wishes.policy = policy_;

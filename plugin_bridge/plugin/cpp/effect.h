@@ -94,6 +94,7 @@ private:
 
     const LatencyChanges latency_changes_;
     std::atomic<float> controls_[kControlCount];
+    std::atomic<bool> learn_is_kept_{false};  // a state has switched it on, so nobody asks for it now
     std::map<std::string, std::string> properties_;
     std::map<std::string, std::string> later_properties_, later_values_;  // of a later state
     std::string track_;

@@ -25,7 +25,7 @@ namespace checks {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr clap_id kWidth = 1, kMix = 5, kGain = 7, kBypass = 8, kLatencyMode = 9;
+constexpr clap_id kWidth = 1, kMix = 5, kGain = 7, kBypass = 8, kLatencyMode = 9, kLearn = 14;
 
 inline const void* (*more_extensions)(const char* id) = [](const char*) -> const void* { return nullptr; };
 

@@ -165,6 +165,36 @@ CHECK(values_are_told_with_their_places_in_the_block) {
     }
 }
 
+// The switch is an action; with that of a state a track would lose the timbre that the state has.
+CHECK(a_state_with_learn_on_does_not_let_the_engine_learn) {
+    FakeEngine engine;
+    Plugin plugin;
+    const auto play = [&plugin](std::initializer_list<std::pair<uint32_t, double>> moves) {
+        std::vector<float> row(512);
+        float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+        Events events;
+        for (const auto& [time, value] : moves)
+            events.add(kLearn, value, CLAP_CORE_EVENT_SPACE_ID, time);
+        plugin.play(rows, rows, 512, events);
+    };
+    plugin.set(kLearn, 1);
+    const std::string state = saved(plugin);
+    plugin.set(kLearn, 0);
+    plugin.start();
+    engine.greeting();
+    play({});
+    REQUIRE(loaded(plugin, state), "refused");
+    play({});
+    play({{0, 1}, {100, 1}});  // a host tells what it has read
+    for (const auto& record : records_of(engine))
+        REQUIRE(record.values[kLearn] == 0, "it learns");
+    REQUIRE(plugin.value(kLearn) == 1, "a value of the state is lost");
+    play({{100, 0}, {300, 1}});
+    const auto records = records_of(engine);
+    REQUIRE(records.back().values[kLearn] == 1 && records[records.size() - 2].values[kLearn] == 0,
+            "it does not learn when it is switched on");
+}
+
 CHECK(values_that_are_told_by_long_blocks_are_a_curve_of_straight_lines) {
     for (const uint32_t time : {0u, 4095u}) {  // hosts tell the first value of a block, or the last
         FakeEngine engine;

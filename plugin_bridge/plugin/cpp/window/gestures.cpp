@@ -127,6 +127,8 @@ void Gestures::push(Button button) {
         learning_s_ = seconds();
         let_go_ = false;
         surface_.begin(kLearn);
+        if (surface_.value(kLearn) > 0.5f)  // as a project has kept it
+            surface_.set(kLearn, 0);
         return surface_.set(kLearn, 1);
     case kModeButton: return surface_.touch(kMode, surface_.value(kMode) > 0.5f ? 0 : 1);
     case kBypassButton: return surface_.touch(kBypass, surface_.value(kBypass) > 0.5f ? 0 : 1);
