@@ -139,7 +139,11 @@ bool Effect::activate(double rate_hz, uint32_t max_block) {
     if (!(rate_hz >= 1000 && rate_hz <= 1e6) || max_block == 0)
         return false;
     rate_hz_ = rate_hz;
-    presence_.block = host_offline_ ? 0 : max_block;
+    if (!host_offline_)
+        presence_.block = max_block;
+    else if (rate_hz != live_rate_hz_)
+        presence_.block = 0;  // else a bounce is as late as what was heard, and by the same tier
+    live_rate_hz_ = host_offline_ ? live_rate_hz_ : rate_hz;
     latency_ = wanted_latency();
     try {
         stream_.begin(link_.ring(rate_hz, kOutputs), kOutputs, rate_hz, latency_);

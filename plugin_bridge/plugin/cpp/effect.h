@@ -105,6 +105,7 @@ private:
     const bool is_ardour_ = host_is_ardour();
     int64_t next_told_ = -1;  // place in the song, if it goes on
     double rate_hz_ = 44100;
+    double live_rate_hz_ = 0;  // when it was active in real time last
     std::atomic<uint32_t> latency_{0};
     Moves moves_;  // within the next block
     Presence presence_;

@@ -35,7 +35,7 @@ struct Presence {
     std::atomic<uint32_t> greeted{0};     // 1: an engine has the hello and makes ready
     std::atomic<uint32_t> outdated{0};    // 1: an engine delivers what was asked for before
     std::atomic<uint32_t> encounters{0};  // engines met so far
-    std::atomic<uint32_t> block{512};     // samples of the largest live block; 0: the host renders
+    std::atomic<uint32_t> block{512};     // samples of the largest live block; 0: the host has only rendered
     std::atomic<uint32_t> oversized{0};   // samples of live blocks for which no latency will do
     std::atomic<uint32_t> used{0};        // 1: audio has run, so this is no scan
 };

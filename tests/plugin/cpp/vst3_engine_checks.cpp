@@ -48,6 +48,26 @@ CHECK(a_project_is_to_be_saved_again_when_the_engine_has_learned) {
     REQUIRE(plugin.handler.latency_restarts == 0, "a restart for nothing");
 }
 
+// A host that keeps the latency that it has asked for would shift the bounce, and another tier sounds
+// otherwise.
+CHECK(a_bounce_has_the_latency_and_the_blocks_of_what_was_heard) {
+    for (const int32_t block : {512, 1024, 4096}) {
+        FakeEngine engine;
+        Plugin plugin;
+        plugin.start(44100, block);
+        const uint32_t latency = plugin.latency();
+        engine.greeting();
+        engine.answer("ok 00112233445566778899aabbccddeeff");
+        plugin.stop();
+        plugin.start(44100, block / 2, V3_OFFLINE);
+        REQUIRE(plugin.latency() == latency, "%u after %u", plugin.latency(), latency);
+        REQUIRE(!engine.is_greeted(), "greeted for a bounce");
+        plugin.stop();
+        plugin.start(48000, block, V3_OFFLINE);
+        REQUIRE(engine.greeting().find("\"block\":0,") != std::string::npos, "another rate is none that was heard");
+    }
+}
+
 CHECK(points_are_told_with_their_places_in_the_block) {
     FakeEngine engine;
     Plugin plugin;
