@@ -25,6 +25,7 @@ import typer
 
 from models_onnx.data.classes import CLASSES
 from models_onnx.data.collections import open_pool
+from models_onnx.export.encoders import encoder_spec
 from models_onnx.export.timbre_unet_weights import exported_weights
 from models_onnx.networks import (
     checkpoints,
@@ -267,6 +268,8 @@ def main(
     else:
         draw = training_batches(pool, seed, scenes, plan.targets, seconds, asking, plan.aims)
     given: dict[str, object] = {"songs": pool.origins, "on_device": on_device}
+    if encoder is not None:
+        given["encoder"] = encoder_spec(built.listen, built.names().shape[-1], "").encoder
     tier = spec.trained_tier
     if kind == "timbre-unet":
         task: SeparationTask = TimbreUNetTask(built, spec, tier, device, old_share)

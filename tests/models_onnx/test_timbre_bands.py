@@ -40,6 +40,11 @@ def test_it_is_trained_on_the_device_by_command_and_exported(
     assert found.exit_code == 0, found.output
     found = CliRunner().invoke(commands.app(train_main), words[:-1])
     assert "holds a run with other on_device" in found.output
+    other, _, _ = registry.build("timbre", "tiny")
+    Run(TimbreTask(other, spec, "live"), Plan(steps=1), about).save(tmp_path / "other")
+    words[words.index(str(tmp_path / "heard"))] = str(tmp_path / "other")
+    found = CliRunner().invoke(commands.app(train_main), words)
+    assert "holds a run with other encoder" in found.output
     restored, _, kept = registry.restore(tmp_path / "run")
     assert isinstance(restored, TimbreBands)
     assert kept["step"] == 2
