@@ -54,6 +54,12 @@ def unit_file() -> Path:
     return config_folder().parent / "systemd" / "user" / "stemsteer.service"
 
 
+def _enabled_link() -> Path:
+    """Return the link that `systemctl --user enable` makes for `WantedBy` of the unit."""
+    unit = unit_file()
+    return unit.parent / "default.target.wants" / unit.name
+
+
 def engine_command() -> list[str]:
     """Return the command that runs the engine from this environment, or this application."""
     return own_command("serve")
@@ -94,7 +100,7 @@ def uninstall() -> list[Path]:
     While an engine runs, its logs and its lock stay.
     """
     removed = []
-    places = [*bundles().values(), autostart_file(), unit_file()]
+    places = [*bundles().values(), autostart_file(), unit_file(), _enabled_link()]
     if not is_engine_running():
         places += [engine_socket().with_suffix(".lock"), *state_folder().iterdir()]
     for place in places:

@@ -110,6 +110,21 @@ def test_bundles_that_are_links_are_replaced_and_taken_away_and_what_they_lead_t
     assert (built / "Stemsteer.vst3" / "mine").exists()
 
 
+def test_a_unit_that_was_enabled_leaves_no_link_behind(engine_sandbox, bundles):
+    before = set(engine_sandbox.folder.rglob("*.service"))
+    assert stemsteer("plugin", "install", "--prebuilt", bundles).returncode == 0
+    unit = engine_sandbox.folder / "XDG_CONFIG_HOME" / "systemd" / "user" / "stemsteer.service"
+    link = unit.parent / "default.target.wants" / unit.name
+    link.parent.mkdir()
+    link.symlink_to(unit)  # as systemctl --user enable does
+    assert stemsteer("plugin", "uninstall").returncode == 0
+    assert set(engine_sandbox.folder.rglob("*.service")) == before
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(unit)
+    assert str(link) in stemsteer("plugin", "uninstall").stdout, "also where the unit has gone"
+    assert not link.is_symlink()
+
+
 @pytest.mark.host
 def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(engine_sandbox):
     need("g++", "make", str(DPF))
