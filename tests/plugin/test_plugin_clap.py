@@ -203,12 +203,22 @@ def test_the_clock_of_an_instance_knows_its_own_waits_and_hosts_that_process_ahe
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_a_link_that_runs_out_of_memory_leaves_nothing_open(engine_sandbox):
+def said_of_a_link(program: str) -> str:
+    """What a program that has a link of its own prints of it."""
     sources = [CPP / f"{name}.cpp" for name in ("link", "stream", "paths", "text", "state")]
     done = subprocess.run(
-        [compiled("link_memory", *sources)], capture_output=True, text=True, timeout=120
+        [compiled(program, *sources)], capture_output=True, text=True, timeout=120
     )
-    assert (done.returncode, done.stdout) == (0, "")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_link_that_runs_out_of_memory_leaves_nothing_open(engine_sandbox):
+    assert said_of_a_link("link_memory") == ""
+
+
+def test_the_thread_of_a_link_reads_nothing_of_an_environment_that_the_host_changes(engine_sandbox):
+    assert said_of_a_link("link_settings") == ""
 
 
 def test_lanes_follow_the_song_of_the_host_in_seconds(engine_sandbox, tmp_path):

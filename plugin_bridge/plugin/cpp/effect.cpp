@@ -17,12 +17,9 @@ constexpr uint32_t kDirect = 512;
 constexpr uint32_t kMostLatency = kCapacity / 2;  // the rest of the ring is for what is late
 constexpr float kLoadSteps = 100;  // or hosts would be told of a new load with every block
 
-// What is written has our schema, whatever was read.
-void check_schema(const std::string& text) {
+bool is_later_schema(const std::string& text) {
     double schema, own;
-    if (parse_number(text, schema) && parse_number(kSchema, own) && schema > own)
-        log_line("the project is of a later version of this plugin: what that has kept besides "
-                 "stays in the project unused");
+    return parse_number(text, schema) && parse_number(kSchema, own) && schema > own;
 }
 
 // Windows keep their duration, so at twice the rate everything takes twice the samples.
@@ -87,8 +84,12 @@ void Effect::keep_property(const std::string& key, const std::string& value) {
     const auto found = properties_.find(key);
     if (found == properties_.end())
         return;
-    if (key == "schema")
-        return check_schema(value);
+    if (key == "schema") {  // what is written has ours, whatever was read
+        if (is_later_schema(value))
+            link_.log("the project is of a later version of this plugin: what that has kept besides "
+                      "stays in the project unused");
+        return;
+    }
     found->second = valid_utf8(value);
     if (key == "timbres")
         link_.set_timbres(found->second);

@@ -120,15 +120,6 @@ int connect_to(const std::string& path) {
     return -1;
 }
 
-bool is_engine_there() {
-    const int probe = connect_to(engine_socket());
-    if (probe >= 0)
-        close(probe);
-    return probe >= 0;
-}
-
-bool is_expected() { return is_ours(engine_socket()) || is_ours(autostart_file()); }
-
 bool send_with(int socket, const std::string& text, int passed_fd) {
     iovec part = {const_cast<char*>(text.data()), text.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -206,15 +197,17 @@ bool host_is_ardour() {
     return library;
 }
 
-void log_line(const std::string& text) {
-    const std::string path = log_file();
+void Link::log(const std::string& text) const {
+    const std::string path = log_file(settings_);
     struct stat found;
     if (stat(path.c_str(), &found) == 0 && found.st_size > 1 << 20)
         rename(path.c_str(), (path + ".1").c_str());
-    char when[32];
+    char when[80];
     const time_t now = time(nullptr);
-    tm local;
-    std::strftime(when, sizeof when, "%F %T ", localtime_r(&now, &local));
+    tm at;
+    localtime_r(&now, &at);
+    std::snprintf(when, sizeof when, "%d-%02d-%02d %02d:%02d:%02d ", at.tm_year + 1900, at.tm_mon + 1,
+                  at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec);  // strftime reads the environment
     const std::string line = when + host_name() + ": " + one_line(text) + "\n";
     const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && write(fd, line.data(), line.size()) < 0)
@@ -257,7 +250,7 @@ Ring Link::ring(double rate_hz, uint32_t outputs) {
     ring_fd_ = shared_memory(bytes_);
     const int flags = ring_fd_ >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
     if (ring_fd_ < 0)
-        log_line("no memory to share with an engine: the track stays dry");
+        log("no memory to share with an engine: the track stays dry");
     memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, ring_fd_, 0);
     if (memory_ == MAP_FAILED) {
         memory_ = nullptr;
@@ -367,12 +360,16 @@ void Link::attempt() {
     leave();
     if (quit_)
         return;
-    if (presence_.used.load() && is_ours(autostart_file()) && !is_engine_there() &&
-        starts.begin(seconds(), written_ns(autostart_file())) && start_engine())
-        log_line("no engine was running: started one");
+    if (presence_.used.load() && is_ours(settings_.autostart) && !is_engine_there() &&
+        starts.begin(seconds(), written_ns(settings_.autostart)) && start_engine(settings_))
+        log("no engine was running: started one");
     report_losses();
     report_blocks();
 }
+
+bool Link::is_engine_there() const { return Descriptor(connect_to(settings_.socket)) >= 0; }
+
+bool Link::is_expected() const { return is_ours(settings_.socket) || is_ours(settings_.autostart); }
 
 void Link::leave() {
     presence_.attached.store(0);
@@ -406,7 +403,7 @@ Link::Meeting Link::meet() {
         stale_ = renamed_ = moved_ = false;
         presence_.outdated.store(1);
     }
-    Descriptor peer(connect_to(engine_socket()));
+    Descriptor peer(connect_to(settings_.socket));
     const bool sent = peer >= 0 && send_with(peer, hello, ring);
     ring.reset();
     char answer[512] = {};
@@ -417,7 +414,7 @@ Link::Meeting Link::meet() {
     const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
     if (answered && !accepted) {
         if (refusal_ != answer)
-            log_line(std::string("the engine refuses: ") + answer);
+            log(std::string("the engine refuses: ") + answer);
         refusal_ = answer;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -506,7 +503,7 @@ bool Link::tell_names() {
 void Link::hear(const char* text) {
     constexpr size_t begin = sizeof kKeep - 1;
     if (std::strncmp(text, kKeep, begin) != 0)
-        return log_line(std::string("engine: ") + text);
+        return log(std::string("engine: ") + text);
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         timbres_ = valid_utf8(text + begin);
@@ -537,7 +534,7 @@ void Link::report_blocks() {
     if (seconds() - oversized_s_ < kLive_s)
         return;
     told_block_ = block;
-    log_line("blocks of " + std::to_string(block) +
+    log("blocks of " + std::to_string(block) +
              " samples are too large for sound that is heard at once, most of which stays dry: "
              "choose 8192 or fewer in the host");
 }
@@ -556,12 +553,12 @@ void Link::report_losses() {
         std::to_string(lost - told_losses_) +
         " blocks that were not processed, because the engine was missing or had failed; "
         "run `stemsteer doctor`, then render again";
-    log_line("ERROR: " + text);
+    log("ERROR: " + text);
     if (tell_)
         tell_(text);
     static std::atomic<double> quiet_until_s{0};  // one message for all tracks of a render
     if (seconds() > quiet_until_s.exchange(seconds() + kQuiet_s))
-        notify_desktop("Stemsteer: a bounce is not complete", text);
+        notify_desktop(settings_, "Stemsteer: a bounce is not complete", text);
     told_losses_ = lost;
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "paths.h"
 #include "stream.h"
 
 namespace stemsteer {
@@ -58,6 +59,9 @@ public:
     // thread. False: there are none, or the host renders, faster than this could read.
     bool copy_sound(Sound& sound) const;
 
+    // Write a line into the plugins' log, and on the error stream.
+    void log(const std::string& text) const;
+
 private:
     void work();
     void attempt();
@@ -77,7 +81,10 @@ private:
     void report_blocks();
     std::string called() const;
     void hear(const char* text);
+    bool is_engine_there() const;
+    bool is_expected() const;
 
+    const Settings settings_;
     Stream& stream_;
     Presence& presence_;
     // Guards hello_, timbres_, ring and what is new; never taken in the audio thread.
@@ -108,6 +115,5 @@ private:
 std::string new_uuid();
 std::string binary_format();
 bool host_is_ardour();
-void log_line(const std::string& text);
 
 }  // namespace stemsteer

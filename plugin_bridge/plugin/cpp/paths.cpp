@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <spawn.h>
 #include <string>
@@ -46,29 +47,19 @@ std::vector<std::string> lines_of(const std::string& path) {
 }
 
 // What the autostart file says; nothing if it is not ours.
-std::vector<std::string> engine_command() {
-    const std::string path = autostart_file();
-    return is_ours(path) ? lines_of(path) : std::vector<std::string>();
+std::vector<std::string> engine_command(const Settings& settings) {
+    return is_ours(settings.autostart) ? lines_of(settings.autostart) : std::vector<std::string>();
 }
 
 // Start a program by its absolute path, without waiting for it: with a clean environment, and none of
 // the host's files and settings of signals.
-bool run_alone(const std::vector<std::string>& command) {
+bool run_alone(const Settings& given, const std::vector<std::string>& command) {
     if (command[0][0] != '/')
         return false;
     // The shell leaves at once, so that the program belongs to nobody and no zombie stays.
     std::vector<std::string> words = {"/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"};
     words.insert(words.end(), command.begin(), command.end());
-    // Hosts export LD_LIBRARY_PATH, PYTHONHOME and the like for themselves: ours get none.
-    std::vector<std::string> settings = {"PATH=/usr/local/bin:/usr/bin:/bin"};
-    for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
-                             "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
-                             "STEMSTEER_SOCKET", "STEMSTEER_MODELS", "STEMSTEER_DATA",
-                             "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY",
-                             "WAYLAND_DISPLAY"})
-        if (std::getenv(name))
-            settings.push_back(std::string(name) + "=" + variable(name));
-
+    std::vector<std::string> settings = given.environment;
     std::vector<char*> argv, environment;
     for (std::string& word : words)
         argv.push_back(&word[0]);
@@ -106,22 +97,29 @@ bool run_alone(const std::vector<std::string>& command) {
 
 }  // namespace
 
-std::string engine_socket() {
-    const std::string given = variable("STEMSTEER_SOCKET");
-    return given.empty() ? runtime_folder() + "/engine.sock" : given;
+Settings::Settings() : environment{"PATH=/usr/local/bin:/usr/bin:/bin"} {
+    socket = variable("STEMSTEER_SOCKET");
+    if (socket.empty())
+        socket = runtime_folder() + "/engine.sock";
+    autostart = variable("STEMSTEER_AUTOSTART");
+    if (autostart.empty())
+        autostart = under_home("XDG_CONFIG_HOME", "/.config") + "/stemsteer/autostart";
+    state = under_home("XDG_STATE_HOME", "/.local/state");
+    // Hosts export LD_LIBRARY_PATH, PYTHONHOME and the like for themselves: ours get none.
+    for (const char* name : {"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR",
+                             "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+                             "STEMSTEER_SOCKET", "STEMSTEER_MODELS", "STEMSTEER_DATA",
+                             "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "XAUTHORITY",
+                             "WAYLAND_DISPLAY"})
+        if (std::getenv(name))
+            environment.push_back(std::string(name) + "=" + variable(name));
+    tzset();  // which localtime_r does not do again
 }
 
-std::string autostart_file() {
-    const std::string given = variable("STEMSTEER_AUTOSTART");
-    return given.empty() ? under_home("XDG_CONFIG_HOME", "/.config") + "/stemsteer/autostart"
-                         : given;
-}
-
-std::string log_file() {
-    const std::string state = under_home("XDG_STATE_HOME", "/.local/state");
-    mkdir(state.c_str(), 0700);
-    mkdir((state + "/stemsteer").c_str(), 0700);
-    return state + "/stemsteer/plugin.log";
+std::string log_file(const Settings& settings) {
+    mkdir(settings.state.c_str(), 0700);
+    mkdir((settings.state + "/stemsteer").c_str(), 0700);
+    return settings.state + "/stemsteer/plugin.log";
 }
 
 bool is_ours(const std::string& path) {
@@ -137,24 +135,25 @@ int64_t written_ns(const std::string& path) {
     return int64_t{found.st_mtim.tv_sec} * 1'000'000'000 + found.st_mtim.tv_nsec;
 }
 
-bool start_engine() {
-    const std::vector<std::string> command = engine_command();
-    return !command.empty() && run_alone(command);
+bool start_engine(const Settings& settings) {
+    const std::vector<std::string> command = engine_command(settings);
+    return !command.empty() && run_alone(settings, command);
 }
 
-bool open_panel() {
-    std::vector<std::string> command = engine_command();
+bool open_panel(const Settings& settings) {
+    std::vector<std::string> command = engine_command(settings);
     const auto serve = std::find(command.begin(), command.end(), "serve");
     if (serve == command.begin() || serve == command.end())
         return false;
     command.erase(serve, command.end());
     command.insert(command.end(), {"panel", "--open"});
-    return run_alone(command);
+    return run_alone(settings, command);
 }
 
-void notify_desktop(const std::string& title, const std::string& text) {
+void notify_desktop(const Settings& settings, const std::string& title, const std::string& text) {
     if (access(kNotifier, X_OK) == 0)
-        run_alone({kNotifier, "--app-name=Stemsteer", "--urgency=critical", "--", title, text});
+        run_alone(settings, {kNotifier, "--app-name=Stemsteer", "--urgency=critical", "--", title,
+                             text});
 }
 
 }  // namespace stemsteer

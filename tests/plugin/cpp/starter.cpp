@@ -9,8 +9,9 @@
 int main(int count, char**) {
     open("/proc/self/exe", O_RDONLY);
     std::signal(SIGTERM, SIG_IGN);
+    const stemsteer::Settings settings;
     if (count > 1)
-        return std::printf("%d\n", stemsteer::open_panel()), 0;
-    std::printf("%d\n", stemsteer::start_engine());
-    stemsteer::notify_desktop("a title", "--a text with \"quotes\"; $(false) and 'more'");
+        return std::printf("%d\n", stemsteer::open_panel(settings)), 0;
+    std::printf("%d\n", stemsteer::start_engine(settings));
+    stemsteer::notify_desktop(settings, "a title", "--a text with \"quotes\"; $(false) and 'more'");
 }

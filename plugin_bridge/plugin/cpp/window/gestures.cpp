@@ -133,8 +133,8 @@ void Gestures::push(Button button) {
     case kModeButton: return surface_.touch(kMode, surface_.value(kMode) > 0.5f ? 0 : 1);
     case kBypassButton: return surface_.touch(kBypass, surface_.value(kBypass) > 0.5f ? 0 : 1);
     case kPanelButton:
-        notice_ = open_panel() ? "The panel opens in the browser"
-                               : "No panel to start: run stemsteer plugin install";
+        notice_ = open_panel(Settings()) ? "The panel opens in the browser"
+                                         : "No panel to start: run stemsteer plugin install";
         return;
     }
 }
