@@ -20,6 +20,7 @@ from plugin_bridge.paths import (
     state_folder,
 )
 from plugin_bridge.plugin.bounces import last_loss, plugin_log
+from realtime.atomic import atomic_write
 from realtime.errors import StemsteerError
 
 CPP = Path(__file__).resolve().parent / "cpp"
@@ -173,9 +174,9 @@ def _check_place(place: Path) -> None:
         )
     if place.is_dir() and not place.is_symlink():
         written = [above, *(Path(folder) for folder, _, _ in os.walk(place))]
-    else:  # the starters are written anew where they are
+    else:  # starters that are protected stay as they are
         is_kept = place in (autostart_file(), unit_file()) and place.exists()
-        written = [place if is_kept else above]
+        written = [above, place] if is_kept else [above]
     for path in written:
         if not os.access(path, os.W_OK):
             shown = shlex.quote(str(path))
@@ -226,6 +227,7 @@ def _write_starters() -> list[Path]:
         (unit, UNIT.format(command=" ".join(map(_quoted, command)))),
     ):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.write_text(text)
-        file.chmod(0o600)
+        with atomic_write(file.resolve()) as fresh:  # a plugin never reads half of it
+            fresh.write_text(text)
+            fresh.chmod(0o600)
     return [starts, unit]

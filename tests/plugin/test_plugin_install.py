@@ -125,6 +125,22 @@ def test_a_unit_that_was_enabled_leaves_no_link_behind(engine_sandbox, bundles):
     assert not link.is_symlink()
 
 
+def test_a_plugin_that_reads_how_the_engine_starts_while_it_is_written_reads_it_whole(
+    engine_sandbox, bundles
+):
+    config = engine_sandbox.folder / "XDG_CONFIG_HOME"
+    assert stemsteer("plugin", "install", "--prebuilt", bundles).returncode == 0
+    for starter in (config / "stemsteer/autostart", config / "systemd/user/stemsteer.service"):
+        starter.write_text("/usr/bin/old\n")
+        starter.chmod(0o644)
+        with starter.open() as reading:
+            assert stemsteer("plugin", "install", "--prebuilt", bundles).returncode == 0
+            assert reading.read() == "/usr/bin/old\n"
+        assert sys.executable in starter.read_text()
+        assert stat.S_IMODE(starter.stat().st_mode) == 0o600
+        assert len(list(starter.parent.iterdir())) == 1, "nothing is left beside it"
+
+
 @pytest.mark.host
 def test_installing_builds_the_plugin_and_writes_a_unit_that_systemd_takes(engine_sandbox):
     need("g++", "make", str(DPF))
