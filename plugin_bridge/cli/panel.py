@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plugin_bridge.cli.console import warn
 from plugin_bridge.cli.file_trial import FileTrial, file_panel
 from plugin_bridge.cli.options import Force, refuse_given
 from plugin_bridge.cli.osc import ended_by_interrupt, wait_for_interrupt
@@ -93,7 +94,7 @@ def engine_panel(settings: PanelOptions, open_it: bool) -> Iterator[None]:
     from plugin_bridge.engine.observer import EngineObserver
 
     with (
-        contextlib.closing(EngineObserver()) as engine,
+        contextlib.closing(EngineObserver(warn)) as engine,
         panel_server(engine, settings, open_it, engine),
     ):
         yield

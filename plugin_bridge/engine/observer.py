@@ -19,16 +19,18 @@ from typing import Any
 
 from plugin_bridge.control.actions import ACTIONS, Action
 from plugin_bridge.control.controls import REMOTE_CONTROLS, Control
+from plugin_bridge.control.servers import Report
 from plugin_bridge.control.surface import Facts, Meters, Sound
 from plugin_bridge.control.timbre_requests import Request, RequestQueue, Slot, TimbreChange, Vector
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.instance_view import InstanceView
-from plugin_bridge.engine.shared.messages import MAX_INSTANCES, OWN_MESSAGE_BYTES
+from plugin_bridge.engine.shared.messages import MAX_INSTANCES, OWN_MESSAGE_BYTES, REFUSED
 from plugin_bridge.engine.shared.ring import SharedRing
 from plugin_bridge.paths import engine_socket
 from realtime.errors import StemsteerError
 
 RETRY_S = 0.5
+REFUSED_RETRY_S = 3.0  # after an engine that has refused
 GATHER_S = 0.002
 """What is moved within this time goes over together."""
 PENDING_S = 0.2
@@ -45,13 +47,20 @@ class _Instance:
 
 
 class EngineObserver:
-    """A `ControlSurface` of the engine on this machine; a thread has to `attend` to it."""
+    """A `ControlSurface` of the engine on this machine; a thread has to `attend` to it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    report : is told why the engine refuses, once until it does not.
+    """
+
+    def __init__(self, report: Report = lambda words: None) -> None:
+        self._report, self._refusal = report, ""
         self.requests = RequestQueue()
         self._lock = threading.Lock()
         self._idle, self._silent = socket.socketpair()  # to sleep on while there is no engine
         self._connection: socket.socket | None = None
+        self._is_accepted = False
         self._instances: dict[str, _Instance] = {}
         self._moves: dict[Key, float] = {}  # since the last that went over
         self._pending: dict[Key, tuple[float, float]] = {}  # what was set, and until when
@@ -60,7 +69,7 @@ class EngineObserver:
 
     @property
     def connected(self) -> bool:
-        return self._connection is not None
+        return self._is_accepted
 
     @property
     def instances(self) -> Sequence[str]:
@@ -157,7 +166,7 @@ class EngineObserver:
     def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
-        self._connection, self._instances = None, {}
+        self._connection, self._is_accepted, self._instances = None, False, {}
 
     def _read(self, connection: socket.socket) -> None:
         while self._connection and select.select([connection], [], [], 0)[0]:
@@ -165,10 +174,19 @@ class EngineObserver:
             try:
                 if not message:
                     raise ConnectionResetError
+                if message.startswith(REFUSED.encode()):
+                    self._tell_refusal(message.decode(errors="replace").removeprefix(REFUSED))
+                    raise ConnectionRefusedError
                 self._take(json.loads(message)["instances"], fds)
             finally:
                 for fd in fds:
                     os.close(fd)
+
+    def _tell_refusal(self, why: str) -> None:
+        self._next_s = time.monotonic() + REFUSED_RETRY_S
+        if why != self._refusal:
+            self._refusal = why
+            self._report(f"the engine refuses: {why}")
 
     def _take(self, entries: Sequence[Mapping[str, Any]], fds: Sequence[int]) -> None:
         """Map the memory of instances that are new; keep that of the others."""
@@ -182,7 +200,7 @@ class EngineObserver:
                 continue  # it is just going
             instances[name] = _Instance(pid, view, dict(entry["facts"]), dict(entry["timbres"]))
             answers[name] = str(entry.get("answer", ""))
-        self._instances = instances
+        self._instances, self._is_accepted, self._refusal = instances, True, ""
         self.requests.answers = {name: words for name, words in answers.items() if words}
 
     def _send(self, connection: socket.socket) -> None:

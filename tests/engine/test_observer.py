@@ -18,7 +18,7 @@ from plugin_bridge.control.surface import osc_name
 from plugin_bridge.control.timbre_requests import Request
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.engine.daemon.instances import InstanceSurface
-from plugin_bridge.engine.daemon.observers import MAX_ANSWER, Observers
+from plugin_bridge.engine.daemon.observers import MAX_ANSWER, MAX_OBSERVERS, Observers
 from plugin_bridge.engine.observer import EngineObserver, _receive
 from plugin_bridge.engine.shared.control_page import ControlPage
 from plugin_bridge.engine.shared.messages import MAX_INSTANCES
@@ -131,6 +131,23 @@ def test_an_observer_outlives_the_engine_and_finds_the_next_one(engine_sandbox):
         track.close()
         engine_sandbox.start(engine_sandbox.identity)
         attend(engine, lambda: engine.connected)
+
+
+def test_an_observer_that_is_one_too_many_is_told_so_and_comes_in_when_another_goes(engine_sandbox):
+    engine_sandbox.start(engine_sandbox.identity)
+    told = []
+    with contextlib.ExitStack() as others:
+        for _ in range(MAX_OBSERVERS):
+            other = others.enter_context(observed())
+            attend(other, lambda: other.connected)  # noqa: B023
+        with contextlib.closing(EngineObserver(told.append)) as engine:
+            attend(engine, lambda: told, "it is told")
+            until_s = time.monotonic() + 1.5
+            attend(engine, lambda: engine.connected or time.monotonic() > until_s)
+            assert not engine.connected
+            assert told == ["the engine refuses: 8 panels are connected already"], "once"
+            others.close()
+            attend(engine, lambda: engine.connected, "there is room now")
 
 
 def test_an_observer_cannot_write_into_the_memory_of_a_track(engine_sandbox):
