@@ -22,6 +22,7 @@ from realtime import Separator, load_model
 from realtime.errors import StemsteerError
 from tests.support.engine_peer import HELLO, send
 from tests.support.engine_sandbox import ROOT, compiled, noise
+from tests.support.serve_process import say_hello_again
 from tests.support.tracks import HOP, through
 from tests.support.waiting import until
 
@@ -61,6 +62,20 @@ def test_a_track_is_called_by_its_label_else_as_in_the_host_else_by_a_number(eng
     assert names == ["Bass", "mine", "Bass_3", "track_4"]
     for client in clients:
         client.close()
+
+
+def test_a_copied_track_is_another_one_also_in_a_host_that_tells_a_process_id_of_a_sandbox(
+    engine_sandbox,
+):
+    engine_sandbox.start(engine_sandbox.identity)
+    tracks = [PluginClient(), PluginClient()]
+    for track in tracks:
+        track.hello |= {"pid": 1 << 22, "uuid": "0" * 32}  # no process has that id here
+        say_hello_again(track)
+    assert tracks[0].hello["uuid"] == "0" * 32 != tracks[1].hello["uuid"]
+    assert {instance["pid"] for instance in engine_sandbox.instances()} == {os.getpid()}
+    for track in tracks:
+        track.close()
 
 
 def test_a_track_that_no_engine_serves_leaves_no_descriptor_open(engine_sandbox):

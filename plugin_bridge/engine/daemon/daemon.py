@@ -24,7 +24,7 @@ from plugin_bridge.engine.daemon.listener import (
     MAX_PENDING_PEERS,
     listen,
     lock_for,
-    peer_uid,
+    peer_ids,
     remove_socket,
 )
 from plugin_bridge.engine.daemon.observers import Observers
@@ -135,7 +135,7 @@ class EngineDaemon:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             peer, _ = self._listener.accept()
-            uid = peer_uid(peer)
+            _, uid = peer_ids(peer)
             if uid != os.geteuid() or len(self._pending) >= MAX_PENDING_PEERS:
                 log.warning("a peer of user %d is refused", uid)
                 peer.close()
@@ -183,6 +183,7 @@ class EngineDaemon:
         if len(fds) != 1:
             raise StemsteerError("a hello comes with one ring")
         hello = parse_hello(message)
+        hello["pid"] = peer_ids(peer)[0] or hello["pid"]  # a sandboxed host tells that of its own
         if why := self._history.refusal(asked := self._asked(hello)):  # in the log already
             peer.send(f"{REFUSED}{why}".encode())
             return

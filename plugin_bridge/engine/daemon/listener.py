@@ -66,7 +66,11 @@ def remove_socket(path: Path) -> None:
     path.unlink()
 
 
-def peer_uid(peer: socket.socket) -> int:
-    """Return the id of the user at the other end."""
+def peer_ids(peer: socket.socket) -> tuple[int, int]:
+    """Return the ids of the process and of the user at the other end, as the kernel knows them.
+
+    That of the process is 0 where it cannot be seen from here, as one outside of our sandbox.
+    """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[1])
+    pid, uid, _ = struct.unpack("3i", credentials)
+    return int(pid), int(uid)
