@@ -306,8 +306,8 @@ def rate_factor(rate_hz: float, model_rate_hz: float) -> float:
         raise TypeError(f"sample rate is {rate_hz!r:.80}, expected a number of Hz")
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise ValueError(
-            f"sample rate is {rate_hz:g} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}; "
-            "resample the file first"
+            f"sample rate is {rate_hz:g} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}: "
+            "set the DAW or the sound card to such a rate, or resample the file"
         )
     ratio = rate_hz / model_rate_hz
     for steps in (1, 2, 4, 8):
