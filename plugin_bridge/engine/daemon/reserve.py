@@ -8,7 +8,7 @@ from pathlib import Path
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
 from realtime.errors import StemsteerError
 
-RESERVE = 4  # of 30 to 60 MB each; more tracks at once wait for their processes to load
+RESERVE = 4  # of 30 MB each with panorama, 180 with steer; more tracks at once wait for theirs
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """After a process that did not come so far as to load; the pause doubles until one does."""
 
