@@ -403,6 +403,10 @@ Link::Meeting Link::meet() {
         stale_ = renamed_ = moved_ = false;
         presence_.outdated.store(1);
     }
+    // Another engine, on a socket of its own, may take what one has refused.
+    const std::string offer = hello + std::to_string(written_ns(settings_.socket));
+    if (refusals_.hold(offer, seconds()))
+        return kRefused;
     Descriptor peer(connect_to(settings_.socket));
     const bool sent = peer >= 0 && send_with(peer, hello, ring);
     ring.reset();
@@ -416,6 +420,7 @@ Link::Meeting Link::meet() {
         if (refusal_ != answer)
             log(std::string("the engine refuses: ") + answer);
         refusal_ = answer;
+        refusals_.add(offer, seconds());
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     presence_.greeted.store(0);
@@ -423,6 +428,7 @@ Link::Meeting Link::meet() {
         if (socket_ >= 0)
             close(socket_);
         socket_ = peer.release();
+        refusals_.clear();
         hello_.uuid = answer + 3;
         presence_.outdated.store(0);
         presence_.encounters.fetch_add(1);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "paths.h"
+#include "refusals.h"
 #include "stream.h"
 
 namespace stemsteer {
@@ -106,6 +107,7 @@ private:
     uint32_t told_block_ = 0;
     double oversized_s_ = 0;  // when blocks that are too large were seen first; 0: not yet
     std::string refusal_;
+    Refusals refusals_;
     std::function<void(const std::string&)> tell_;
     std::function<void()> tell_change_;
     std::atomic<bool> quit_{false};

@@ -1,8 +1,10 @@
-// When a plugin of CLAP starts an engine, and how often. See checks.h.
+// When a plugin of CLAP starts an engine or asks one again, and how often. See checks.h.
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "clap_checks.h"
+#include "fake_engine.h"
+#include "refusals.h"
 #include "starts.h"
 
 using namespace checks;
@@ -87,4 +89,43 @@ CHECK(where_no_engine_answers_the_starts_become_rare) {
     REQUIRE(!starts.begin(1005, 5) && starts.begin(1010, 5) && !starts.begin(1019, 5) && starts.begin(1020, 5),
             "as at first");
     REQUIRE(starts.begin(1021, 6) && !starts.begin(1030, 6) && starts.begin(1031, 6), "not anew");
+}
+
+CHECK(an_engine_that_refuses_is_asked_ever_less_often) {
+    stemsteer::Refusals refusals;
+    std::vector<double> asked_s;
+    for (double now_s = 0; now_s < 100; now_s += 0.25)
+        if (!refusals.hold("one", now_s)) {
+            asked_s.push_back(now_s);
+            refusals.add("one", now_s);
+        }
+    REQUIRE((asked_s == std::vector<double>{0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 31.75, 61.75, 91.75}),
+            "%zu times", asked_s.size());
+    REQUIRE(!refusals.hold("other", 100), "another offer waits");
+    refusals.add("other", 100);
+    REQUIRE(refusals.hold("other", 100.2) && !refusals.hold("other", 100.25), "its pause is not the first");
+}
+
+CHECK(a_refused_instance_asks_at_once_when_it_offers_something_else) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    int asked = 0;
+    for (const double end_s = now_s() + 4; now_s() < end_s;)
+        if (engine.is_greeted()) {
+            engine.greeting();
+            engine.answer("error no such model");
+            ++asked;
+        }
+    REQUIRE(asked >= 3 && asked <= 6, "%d times in 4 s", asked);
+    plugin.stop();
+    plugin.start();  // the same again
+    REQUIRE(!engine.is_greeted(), "an activation asks again");
+    std::string state = saved(plugin);
+    state.replace(state.find("model") + 6, 0, "panorama");
+    REQUIRE(loaded(plugin, state), "refused");
+    REQUIRE(engine.greeting().find("\"model\":\"panorama\"") != std::string::npos, "another model");
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    while (!plugin.value(11))  // or the check is ended
+        usleep(1000);
 }

@@ -64,8 +64,10 @@ int main() {
             Stream stream(presence);
             Link link(stream, presence);
             stream.begin(link.ring(44100, 2), 2, 44100, 1024);
-            while (left >= 0) {
-                link.greet(Hello());
+            Hello hello;
+            for (int turn = 0; left >= 0; ++turn) {
+                hello.label = std::to_string(turn);  // another offer, which is refused at once
+                link.greet(hello);
                 usleep(1000);
             }
         }
