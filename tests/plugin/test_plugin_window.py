@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +60,61 @@ def test_the_sound_is_shown_where_it_comes_from_in_colour_if_it_is_heard(
         until(
             lambda: brightness(host.picture(), -30) @ [1, 0, -1] > 40, "what is heard is in colour"
         )
+        host.ask("close")
+
+
+@contextlib.contextmanager
+def refusing_engine(path: Path, why: str) -> Iterator[None]:
+    """An engine at a socket that takes no instance, for a reason."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _ = listener.accept()
+                    with peer:
+                        peer.recv(1 << 16)
+                        peer.send(f"error {why}".encode())
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            path.unlink()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_why_the_engine_refuses_the_track_is_shown_in_the_line_of_the_engine(
+    screen, engine_sandbox, monkeypatch, kind
+):
+    place = engine_sandbox.folder / "engine.sock"
+    monkeypatch.setenv("STEMSTEER_SOCKET", str(place))
+    with window_host(screen, kind, built_plugin()) as host:
+
+        def words():
+            return host.picture()[10:36, 26:446]
+
+        def shows_otherwise(than: np.ndarray) -> None:
+            until(lambda: (words() != than).any(), "other words are shown")
+            time.sleep(0.3)  # for all of them
+
+        host.ask("open")
+        until(lambda: handle_x(host.picture()) is not None, "the handle is drawn")
+        none = words()
+        with refusing_engine(place, "no model 'a'"):
+            shows_otherwise(none)
+            short = words()
+        until(lambda: (words() == none).all(), "no engine is shown")
+        with refusing_engine(place, "no model 'ä ö ü' " * 40):
+            shows_otherwise(none)
+            assert (words() != short).any()
+            gap = host.picture()[10:36, 446:454]
+            assert (gap == gap[0, 0]).all(), "words that are too many are cut"
         host.ask("close")
 
 

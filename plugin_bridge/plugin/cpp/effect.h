@@ -71,6 +71,9 @@ public:
     // A moment of the sound that is heard now, for the window (Link::copy_sound).
     bool copy_sound(Sound& sound) const { return link_.copy_sound(sound); }
 
+    // Why the engine does not take the track, for the window (Link::refusal).
+    std::string refusal() const { return link_.refusal(); }
+
     // In the audio thread: begin anew; the sound that is under way is forgotten.
     void reset();
 

@@ -32,6 +32,7 @@ constexpr int kRetry_ms = 250;       // between two looks for an engine
 constexpr size_t kMessageBytes = 1 << 16;
 constexpr size_t kNameBytes = 512;   // of a name, that the engine is told
 constexpr size_t kTimbresBytes = 16384 + 1;  // of timbres: more than 16384 it takes for damaged
+constexpr char kError[] = "error ";  // begins an answer that says why the engine refuses
 constexpr char kKeep[] = "keep ";  // begins a message with the timbres that the project is to keep
 constexpr double kAnswer_s = 30;     // an engine loads its model before it answers
 constexpr double kLive_s = 1;        // until a render is known as one
@@ -297,6 +298,12 @@ std::string Link::uuid() const {
     return hello_.uuid;
 }
 
+std::string Link::refusal() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return refusal_.compare(0, sizeof kError - 1, kError) == 0 ? refusal_.substr(sizeof kError - 1)
+                                                               : refusal_;
+}
+
 std::string Link::timbres() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return timbres_;
@@ -416,13 +423,15 @@ Link::Meeting Link::meet() {
     if (answered)
         starts.succeed(seconds());
     const bool accepted = answered && std::strncmp(answer, "ok ", 3) == 0;
-    if (answered && !accepted) {
-        if (refusal_ != answer)
-            log(std::string("the engine refuses: ") + answer);
-        refusal_ = answer;
+    const std::string refusal = answered && !accepted ? one_line(valid_utf8(answer)) : "";
+    if (!refusal.empty()) {
+        if (refusal != told_refusal_)
+            log("the engine refuses: " + refusal);
+        told_refusal_ = refusal;
         refusals_.add(offer, seconds());
     }
     const std::lock_guard<std::mutex> lock(mutex_);
+    refusal_ = refusal;
     presence_.greeted.store(0);
     if (accepted && !stale_) {
         if (socket_ >= 0)

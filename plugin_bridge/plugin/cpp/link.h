@@ -51,6 +51,9 @@ public:
     // The name under which the engine knows the instance; a copy of a track gets a new one.
     std::string uuid() const;
 
+    // Why the engine that is there does not take the instance; empty, where none is or it does.
+    std::string refusal() const;
+
     // The timbres that a project keeps: a text of the engine, which alone reads it. An engine that
     // has made new ones tells them; one that is set is told to the engine.
     std::string timbres() const;
@@ -88,7 +91,7 @@ private:
     const Settings settings_;
     Stream& stream_;
     Presence& presence_;
-    // Guards hello_, timbres_, ring and what is new; never taken in the audio thread.
+    // Guards hello_, timbres_, refusal_, ring and what is new; never taken in the audio thread.
     mutable std::mutex mutex_;
     Hello hello_;
     std::string asked_uuid_, timbres_;
@@ -106,7 +109,7 @@ private:
     uint64_t seen_losses_ = 0, told_losses_ = 0;
     uint32_t told_block_ = 0;
     double oversized_s_ = 0;  // when blocks that are too large were seen first; 0: not yet
-    std::string refusal_;
+    std::string refusal_, told_refusal_;
     Refusals refusals_;
     std::function<void(const std::string&)> tell_;
     std::function<void()> tell_change_;

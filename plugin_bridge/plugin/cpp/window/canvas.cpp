@@ -58,16 +58,60 @@ void Canvas::ring(double x, double y, double radius, double width) {
     l_.cairo_stroke(cairo_);
 }
 
-void Canvas::text(double x, double y, const std::string& words, double size, Align align,
-                  bool bold) {
+void Canvas::choose_font(double size, bool bold) {
     l_.cairo_select_font_face(cairo_, "Sans", CAIRO_FONT_SLANT_NORMAL,
                               bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     l_.cairo_set_font_size(cairo_, size);
+}
+
+double Canvas::width_of(const std::string& words) {
     cairo_text_extents_t extents = {};
     l_.cairo_text_extents(cairo_, words.c_str(), &extents);
+    return extents.x_advance;
+}
+
+void Canvas::text(double x, double y, const std::string& words, double size, Align align,
+                  bool bold) {
+    choose_font(size, bold);
     const double share = align == Align::kLeft ? 0 : align == Align::kCentre ? 0.5 : 1;
-    l_.cairo_move_to(cairo_, x - share * extents.x_advance, y + 0.36 * size);
+    l_.cairo_move_to(cairo_, x - share * width_of(words), y + 0.36 * size);
     l_.cairo_show_text(cairo_, words.c_str());
+}
+
+size_t Canvas::fitting(const std::string& words, double size, double width) {
+    choose_font(size, false);
+    if (width_of(words) <= width)
+        return words.size();
+    const auto whole = [&words](size_t bytes) {
+        while (bytes > 0 && (words[bytes] & 0xc0) == 0x80)
+            --bytes;
+        return bytes;
+    };
+    size_t fits = 0, too_many = words.size();
+    while (too_many - fits > 1) {
+        const size_t middle = (fits + too_many) / 2;
+        (width_of(words.substr(0, whole(middle))) <= width ? fits : too_many) = middle;
+    }
+    return whole(fits);
+}
+
+std::vector<std::string> Canvas::wrapped(std::string words, double size, double width, size_t most) {
+    constexpr char kMore[] = "\u2026";
+    std::vector<std::string> lines;
+    for (size_t bytes; (bytes = fitting(words, size, width)) < words.size();) {
+        if (lines.size() + 1 == most) {
+            bytes = fitting(words, size, width - width_of(kMore));
+            words = words.substr(0, bytes) + kMore;
+            break;
+        }
+        const size_t space = words.rfind(' ', bytes);
+        if (space != words.npos && space > 0)
+            bytes = space;
+        lines.push_back(words.substr(0, bytes));
+        words.erase(0, bytes + (words[bytes] == ' '));
+    }
+    lines.push_back(words);
+    return lines;
 }
 
 void Canvas::image(cairo_surface_t* image, int width, int height, const Box& box) {

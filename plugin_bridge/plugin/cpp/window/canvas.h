@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "layout.h"
 #include "libraries.h"
@@ -25,12 +26,20 @@ public:
     void text(double x, double y, const std::string& words, double size, Align align = Align::kLeft,
               bool bold = false);
 
+    // How many bytes of a text are no wider than this, of whole characters of UTF-8.
+    size_t fitting(const std::string& words, double size, double width);
+
+    // A text in lines no wider than this, broken between words; what does not fit the last becomes "…".
+    std::vector<std::string> wrapped(std::string words, double size, double width, size_t most);
+
     // Stretch an image so that its part between the centres of the outermost pixels of a row fills
     // the box, as high as it is.
     void image(cairo_surface_t* image, int width, int height, const Box& box);
 
 private:
     void path(const Box& box, double radius);
+    void choose_font(double size, bool bold);
+    double width_of(const std::string& words);
 
     const Libraries& l_;
     cairo_t* const cairo_;

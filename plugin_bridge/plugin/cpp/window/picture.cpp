@@ -44,12 +44,22 @@ void draw_status(Canvas& canvas, const Layout& layout, const Shown& shown) {
     std::string words = shown.notice;
     if (words.empty() && connected)
         words = "Engine connected";
+    else if (words.empty() && !shown.refusal.empty())
+        words = "Refused: " + shown.refusal;
     else if (words.empty())
         words = "No engine: the sound passes as it is";
     canvas.colour(connected ? kGood : kBad);
     canvas.dot(box.x + 6, box.middle(), 4.5);
     canvas.colour(kText);
-    canvas.text(box.x + 18, box.middle(), words, kNormal);
+    const double left = box.x + 18, width = box.right() - left;
+    if (canvas.fitting(words, kNormal, width) == words.size())
+        return canvas.text(left, box.middle(), words, kNormal);
+    const std::vector<std::string> lines = canvas.wrapped(words, kSmall, width, 2);
+    double y = box.middle() - (double(lines.size()) - 1) * kSmall * 0.6;
+    for (const std::string& line : lines) {
+        canvas.text(left, y, line, kSmall);
+        y += kSmall * 1.2;
+    }
 }
 
 void draw_axes(Canvas& canvas, const Layout& layout) {
@@ -150,7 +160,8 @@ void draw_meters(Canvas& canvas, const Layout& layout, const Shown& shown, const
 
 bool Shown::operator==(const Shown& other) const {
     return std::equal(values, values + kControlCount, other.values) &&
-           latency_ms == other.latency_ms && has_sound == other.has_sound && notice == other.notice;
+           latency_ms == other.latency_ms && has_sound == other.has_sound && notice == other.notice &&
+           refusal == other.refusal;
 }
 
 Picture::Picture(const Libraries& libraries)

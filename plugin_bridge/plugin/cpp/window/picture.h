@@ -1,6 +1,8 @@
 // Draws the window.
 #pragma once
 
+#include <string>
+
 #include "canvas.h"
 #include "controls.h"
 #include "field.h"
@@ -14,6 +16,7 @@ struct Shown {
     float latency_ms = 0;
     bool has_sound = false;  // the window is where the sound is
     const char* notice = "";
+    std::string refusal;  // why the engine does not take the track
 
     bool operator==(const Shown& other) const;
 };

@@ -88,6 +88,8 @@ bool View::look() {
     if (effect && sound_.rate_hz > 0)
         shown.latency_ms = float(1000 * effect->latency() / sound_.rate_hz);
     shown.notice = gestures_.notice();
+    if (effect)
+        shown.refusal = effect->refusal();
     const bool changed = !(shown == shown_);
     shown_ = shown;
     return changed;
