@@ -179,7 +179,7 @@ void Effect::process(const float* const* inputs, float* const* outputs, uint32_t
     Wishes wishes;
     wishes.offline = host_offline_ || block_offline_ || values[kOffline] > 0.5f;
     wishes.policy = policy_;
-    adapt_latency(samples);
+    adapt_latency(samples, wishes.offline || stream_.offline());
     played_ = true;
     moves_.sort();
     for (const Move& move : moves_)
@@ -211,10 +211,10 @@ uint32_t Effect::wanted_latency(uint32_t block) const {
 
 // Constant but for two cases: the user asks for another latency mode, or the host plays larger
 // blocks in real time than it announced.
-void Effect::adapt_latency(uint32_t samples) {
-    if (samples > presence_.block && !host_offline_ && !stream_.offline())
+void Effect::adapt_latency(uint32_t samples, bool offline) {
+    if (!offline && samples > presence_.block)
         presence_.block = samples;
-    if (!host_offline_ && !stream_.offline() && least_latency(samples) > kMostLatency)
+    if (!offline && least_latency(samples) > kMostLatency)
         presence_.oversized.store(samples);
     const uint32_t wanted = wanted_latency();
     if (wanted == latency_ || latency_changes_ == kWhenActivated)

@@ -91,7 +91,7 @@ private:
     uint32_t least_latency(uint32_t block) const;
     uint32_t wanted_latency(uint32_t block) const;
     void keep_property(const std::string& key, const std::string& value);
-    void adapt_latency(uint32_t samples);
+    void adapt_latency(uint32_t samples, bool offline);
     Transport incoming(const Transport& told, uint32_t samples);
     void greet();
 

@@ -278,4 +278,17 @@ CHECK(a_latency_that_has_not_changed_is_not_told) {
     }
 }
 
+// As Ardour has it, which flags the blocks and announces their size for what is heard.
+CHECK(a_larger_block_that_is_flagged_as_offline_leaves_the_latency) {
+    Plugin plugin;
+    plugin.start(44100, 512);
+    const uint32_t latency = plugin.latency();
+    std::vector<float> row(8192);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    for (int i = 0; i < 2; ++i) {
+        plugin.play(rows, rows, 8192, nullptr, nullptr, nullptr, V3_OFFLINE);
+        REQUIRE(plugin.latency() == latency, "%u with block %d", plugin.latency(), i);
+    }
+}
+
 int main(int count, char** words) { return run_checks(count, words); }
