@@ -46,6 +46,14 @@ std::vector<std::string> lines_of(const std::string& path) {
     return lines;
 }
 
+// What desktops show of a text, which they take for markup.
+std::string escaped(const std::string& text) {
+    std::string out;
+    for (const char sign : text)
+        out += sign == '&' ? "&amp;" : sign == '<' ? "&lt;" : sign == '>' ? "&gt;" : std::string(1, sign);
+    return out;
+}
+
 // What the autostart file says; nothing if it is not ours.
 std::vector<std::string> engine_command(const Settings& settings) {
     return is_ours(settings.autostart) ? lines_of(settings.autostart) : std::vector<std::string>();
@@ -153,7 +161,7 @@ bool open_panel(const Settings& settings) {
 void notify_desktop(const Settings& settings, const std::string& title, const std::string& text) {
     if (access(kNotifier, X_OK) == 0)
         run_alone(settings, {kNotifier, "--app-name=Stemsteer", "--urgency=critical", "--", title,
-                             text});
+                             escaped(text)});
 }
 
 }  // namespace stemsteer

@@ -13,5 +13,5 @@ int main(int count, char**) {
     if (count > 1)
         return std::printf("%d\n", stemsteer::open_panel(settings)), 0;
     std::printf("%d\n", stemsteer::start_engine(settings));
-    stemsteer::notify_desktop(settings, "a title", "--a text with \"quotes\"; $(false) and 'more'");
+    stemsteer::notify_desktop(settings, "a title", "--a text with \"quotes\"; $(false) and 'more', <b>R&B</b>");
 }
