@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from plugin_bridge.engine.daemon.history import MAX_REMEMBERED, REFUSED_S, Insta
 from plugin_bridge.engine.daemon.instances import InstanceSurface
 from plugin_bridge.engine.daemon.reserve import RESERVE, WorkerReserve
 from plugin_bridge.engine.daemon.worker_process import WorkerProcess, log
+from plugin_bridge.engine.shared.messages import parse_hello
 from plugin_bridge.engine.shared.ring import make_ring
 from realtime.errors import StemsteerError
 from tests.support.engine_peer import HELLO, send
@@ -229,7 +231,7 @@ def test_a_hello_that_was_refused_is_refused_again_without_a_process(engine_sand
         assert first.startswith("error ")
         assert others == [first] * 4
         assert assigned() == times
-        assert engine_sandbox.instances() == []
+        until(lambda: not engine_sandbox.instances(), "its process ends")
     assert "no model 'nosuch'" in ask(model="nosuch")
     assert ask().startswith("ok ")
 
@@ -246,6 +248,27 @@ def test_a_model_that_was_refused_is_found_once_it_is_installed(engine_sandbox, 
         assert "late.onnx is not a model" in ask(model="late")
     shutil.copy(engine_sandbox.identity, folder / "late.onnx")
     assert ask(model="late").startswith("ok ")
+
+
+@pytest.mark.parametrize("size", [0, 64, 1 << 20])
+def test_an_audio_process_of_another_version_than_its_engine_says_to_restart_that(
+    engine_sandbox, size
+):
+    worker = WorkerProcess(str(engine_sandbox.identity))
+    plugin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ring_fd = make_ring(44_100)
+    os.pwrite(worker.page.fd, b"\0" * 8, 0)  # a page of before began with requests, mostly none
+    if size:
+        os.ftruncate(worker.page.fd, size)
+    hello = {**parse_hello(HELLO), "name": "a", "number": 1}
+    with plugin, theirs:
+        socket.send_fds(worker.connection, [json.dumps(hello).encode()], [ring_fd, theirs.fileno()])
+        plugin.settimeout(30)
+        assert b"of another version: restart the engine" in plugin.recv(1 << 16)
+        until(lambda: not worker.runs, "it ends")
+    os.close(ring_fd)
+    worker.close()
+    assert worker.terminate() == 0
 
 
 def test_a_refusal_is_remembered_for_a_while(monkeypatch):

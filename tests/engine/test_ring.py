@@ -99,7 +99,8 @@ def test_a_process_that_has_lost_the_ring_does_not_say_that_nobody_sleeps(fd):
     ("field", "value", "words"),
     [
         ("magic", b"RIFFWAVE", "not made by Stemsteer"),
-        ("version", 1, "different versions"),
+        ("version", 1, "older than this engine; run `stemsteer plugin install`"),
+        ("version", 3, "newer than this engine, .*; restart the engine"),
         ("capacity", 1 << 30, "capacity is 1073741824"),
         ("record_bytes", 8, "record_bytes is 8"),
         ("outputs", 200, "200 outputs"),

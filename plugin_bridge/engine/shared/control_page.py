@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from plugin_bridge.control.controls import CONTROLS
 from plugin_bridge.control.metering import decibels
 from plugin_bridge.engine.shared.ring import VALUES
 from realtime.blocks import read_ring, write_ring
+from realtime.errors import StemsteerError
 
 Overrides = dict[int, tuple[float, float]]
 """By id of an overridden control: its value, and what the plugin's parameter was then."""
@@ -35,6 +37,7 @@ STEM_SAMPLES = 16_384
 """Of the newest sound so much stays: what is shown of it at 192 kHz, and time to read it."""
 _PAGE = np.dtype(
     [
+        ("layout", "<u4"),  # `LAYOUT` of who made the page
         ("requests", "<u4", (VALUES,)),  # of each control so far; counted after `requested`
         ("requested", "<f4", (VALUES,)),
         ("taken", "<u4", (VALUES,)),  # of the requests
@@ -49,6 +52,9 @@ _PAGE = np.dtype(
     ]
 )
 
+LAYOUT = zlib.crc32(repr(_PAGE.descr).encode())
+"""Of the page's fields: another one where its maker is of another version than its reader."""
+
 
 class ControlPage:
     """The page, mapped; `fd` is its file descriptor.
@@ -57,16 +63,23 @@ class ControlPage:
     ----------
     fd : of a page that another process has made; None makes one.
     writable : False for who only looks.
+
+    Raises
+    ------
+    StemsteerError if the page is not one of this version.
     """
 
     def __init__(self, fd: int | None = None, *, writable: bool = True) -> None:
         self.fd = os.memfd_create("stemsteer-controls", os.MFD_CLOEXEC) if fd is None else fd
         if fd is None:
             os.ftruncate(self.fd, _PAGE.itemsize)
+            os.pwrite(self.fd, LAYOUT.to_bytes(4, "little"), 0)
+        _check(self.fd)
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         self._memory = mmap.mmap(self.fd, _PAGE.itemsize, access=access)
         self._page: Any = np.frombuffer(self._memory, _PAGE)[0]
-        self._requests = memoryview(self._memory)[: 4 * VALUES]  # the page's first field
+        begin = _PAGE.fields["requests"][1]  # type: ignore[index]
+        self._requests = memoryview(self._memory)[begin : begin + 4 * VALUES]
         self._stems: NDArray[np.float32] = self._page["stems"]
         self._seen = b""
         self._taken: NDArray[np.uint32] = self._page["taken"].copy()
@@ -173,3 +186,9 @@ class ControlPage:
     def close(self) -> None:
         """Close the file descriptor; the memory goes with the object."""
         os.close(self.fd)
+
+
+def _check(fd: int) -> None:
+    layout = int.from_bytes(os.pread(fd, 4, 0), "little")
+    if os.fstat(fd).st_size != _PAGE.itemsize or layout != LAYOUT:
+        raise StemsteerError("the engine that runs is of another version: restart the engine")

@@ -93,6 +93,9 @@ _SIZES = {
     "inputs": INPUTS,
 }
 
+_NEWER = "newer than this engine, which started before it was installed; restart the engine"
+_OLDER = "older than this engine; run `stemsteer plugin install` and start the DAW anew"
+
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
 _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -176,8 +179,8 @@ class SharedRing:
         for name, expected in _SIZES.items():
             if header[name] != expected:
                 raise StemsteerError(
-                    f"the ring's {name} is {header[name]}, this engine expects {expected}: plugin "
-                    "and engine are of different versions; run `stemsteer plugin install`"
+                    f"the ring's {name} is {header[name]}, this engine expects {expected}: the "
+                    f"plugin is {_NEWER if header['version'] > VERSION else _OLDER}"
                 )
         outputs = int(header["outputs"])
         if outputs not in OUTPUTS or len(self._memory) != ring_bytes(outputs):
