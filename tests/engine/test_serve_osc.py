@@ -17,9 +17,10 @@ import pytest
 
 from plugin_bridge.engine.client import PluginClient
 from plugin_bridge.osc.packets import decode, encode
+from plugin_bridge.paths import engine_socket
 from tests.support.commands import stemsteer
 from tests.support.engine_sandbox import ROOT
-from tests.support.serve_process import BLOCK, HOP, ServeProcess, play
+from tests.support.serve_process import BLOCK, HOP, ServeProcess, play, say_hello_again
 from tests.support.waiting import until
 
 
@@ -58,12 +59,6 @@ def test_what_moved_last_has_the_control(engine_sandbox):
     until(lambda: server.ask("/stemsteer/get", "/stemsteer/a/gain")[0][1] == (-12,), "told")
 
 
-def say_hello_again(track, **facts):
-    track._socket.close()
-    track.hello |= facts
-    track._socket = track._say_hello(15.0)
-
-
 @pytest.mark.parametrize("crashes", [True, False])
 def test_an_override_outlives_the_audio_process(engine_sandbox, crashes):
     server = ServeProcess(engine_sandbox)
@@ -96,14 +91,32 @@ def test_an_override_outlives_the_audio_process(engine_sandbox, crashes):
     )
 
 
+OTHER_HOST = """
+import socket, sys, time
+
+connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connected.connect(sys.argv[2])
+socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b"."], [connected.fileno()])
+time.sleep(60)
+"""
+"""A process that connects to the engine and hands the connection over."""
+
+
 def test_another_host_begins_with_what_its_project_has(engine_sandbox):
     server = ServeProcess(engine_sandbox)
     track = PluginClient(label="a", offline=True)
     play(track, 4)
     server.send("/stemsteer/a/gain", -20.0)
     np.testing.assert_allclose(play(track, 8)[-256:], 0.1, atol=1e-5)
-    with subprocess.Popen(["sleep", "60"]) as other:
-        say_hello_again(track, pid=other.pid)
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", OTHER_HOST, str(theirs.fileno()), str(engine_socket())]
+    with ours, theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as other:
+        _, (connected,), _, _ = socket.recv_fds(ours, 1, 1)
+        track._socket.close()
+        track._socket = socket.socket(fileno=connected)
+        socket.send_fds(track._socket, [json.dumps(track.hello).encode()], [track.fd])
+        assert track._socket.recv(512).startswith(b"ok ")
+        track._socket.setblocking(False)
         np.testing.assert_allclose(play(track, 8)[-256:], 1.0, atol=1e-6)
         other.kill()
 

@@ -57,7 +57,8 @@ def play(
     return track.read(start, blocks * BLOCK - HOP)[0]
 
 
-def say_hello_again(track: PluginClient) -> None:
-    """Let a track greet the engine anew with its ring, on another connection."""
+def say_hello_again(track: PluginClient, **facts: object) -> None:
+    """Let a track greet the engine anew with its ring, and with other facts of its own."""
     track._socket.close()
+    track.hello |= facts
     track._socket = track._say_hello(15.0)
