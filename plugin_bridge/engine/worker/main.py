@@ -29,13 +29,13 @@ from plugin_bridge.engine.shared.messages import (
     read_message,
 )
 from plugin_bridge.engine.shared.ring import SharedRing
+from plugin_bridge.engine.worker.priority import Priority
 from plugin_bridge.engine.worker.processor import RingProcessor, RingTaken, choose_tier
 from plugin_bridge.engine.worker.timbres import InstanceTimbres
 from plugin_bridge.engine.worker.timeline import ControlTimeline
 from realtime import OnnxModel, StemsteerError, load_model
 
 CHECK_S = 0.1  # between two checks whether the plugin and the daemon are still there
-PRIORITY = 5  # of SCHED_FIFO: below that of audio servers and hosts
 
 
 def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> None:
@@ -72,7 +72,8 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
             _prepare(processor)
             if _has_ended(plugin) or _has_ended(daemon):  # another process is to serve it
                 return
-            _schedule(realtime=not ring["offline"])
+            priority = Priority()
+            priority.update(offline=bool(ring["offline"]), load=0.0, now_s=time.monotonic())
             processor.take_over()
         except RingTaken:  # by the process of a hello that came just after
             return
@@ -88,7 +89,7 @@ def main(daemon_fd: int, page_fd: int, default_model: str, lanes_file: str) -> N
         if timbres.fault:
             _send(plugin, timbres.fault)
         try:
-            _run(processor, timeline, lanes, timbres, plugin, daemon)
+            _run(processor, timeline, lanes, timbres, priority, plugin, daemon)
         except RingTaken:
             pass
         except Exception as error:
@@ -136,11 +137,11 @@ def _run(
     timeline: ControlTimeline,
     lanes: InstanceLanes,
     timbres: InstanceTimbres,
+    priority: Priority,
     plugin: socket.socket,
     daemon: socket.socket,
 ) -> None:
     ring = processor.ring
-    offline = None
     checked_s = 0.0
     while True:
         bell = ring["input_bell"]
@@ -163,18 +164,7 @@ def _run(
             timbres.attend(daemon)
         except (StemsteerError, ValueError, OSError) as error:
             _send(daemon, f"a message was not taken: {error}")
-        if bool(ring["offline"]) != offline:
-            offline = bool(ring["offline"])
-            _schedule(realtime=not offline)
-
-
-def _schedule(realtime: bool) -> None:
-    """Ask for real-time priority while someone listens; where it is refused, nothing changes."""
-    policy = os.SCHED_FIFO if realtime else os.SCHED_OTHER
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(
-            0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY if realtime else 0)
-        )
+        priority.update(offline=bool(ring["offline"]), load=ring["load"], now_s=now_s)
 
 
 def _received(peer: socket.socket) -> bytes | None:
