@@ -26,7 +26,7 @@ SOURCES = {
     "vst3": tuple(CPP / f"vst3_{part}_checks.cpp" for part in ("value", "engine")),
     "lv2": (),
 }
-FEWEST = {"clap": 55, "vst3": 33, "lv2": 16}  # a check that is lost is a failure
+FEWEST = {"clap": 58, "vst3": 35, "lv2": 17}  # a check that is lost is a failure
 TARGETS = [
     ("Stemsteer", "C"),
     ("StemsteerSplit", "C"),

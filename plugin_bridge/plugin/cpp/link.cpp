@@ -29,6 +29,8 @@ namespace stemsteer {
 namespace {
 
 constexpr int kRetry_ms = 250;       // between two looks for an engine
+constexpr int kSettle_ms = 50;       // without news, after some
+constexpr int kMostTurns = 20;       // of news that keeps a greeting waiting
 constexpr size_t kMessageBytes = 1 << 16;
 constexpr size_t kNameBytes = 512;   // of a name, that the engine is told
 constexpr size_t kTimbresBytes = 16384 + 1;  // of timbres: more than 16384 it takes for damaged
@@ -355,8 +357,8 @@ void Link::work() {
         } catch (const std::exception&) {  // no memory, say: the host goes on, and later there may be some
             leave();
         }
-        if (!last && !quit_)
-            pause(kRetry_ms);
+        if (!last && !quit_ && pause(kRetry_ms))
+            settle();
     }
 }
 
@@ -388,9 +390,11 @@ void Link::leave() {
 
 // Offer the ring to an engine, anew whenever the offer has changed meanwhile. True: it was taken.
 bool Link::shake_hands() {
-    Meeting meeting = kOutdated;
-    while (meeting == kOutdated && !quit_)
+    Meeting meeting = meet();
+    while (meeting == kOutdated && !quit_) {
+        settle();
         meeting = meet();
+    }
     return meeting == kAccepted;
 }
 
@@ -501,7 +505,10 @@ bool Link::tell_news() {
             return false;
         is_stale = stale_ || stream_.latency() != hello_.latency || is_outgrown();
     }
-    return is_stale ? shake_hands() : tell_names();
+    if (!is_stale)
+        return tell_names();
+    settle();
+    return shake_hands();
 }
 
 bool Link::tell_names() {
@@ -527,11 +534,18 @@ void Link::hear(const char* text) {
         tell_change_();
 }
 
-void Link::pause(int time_ms) {
+// Wait, or until there is news: true.
+bool Link::pause(int time_ms) {
     pollfd event = {wake_fd_, POLLIN, 0};
     poll(&event, 1, time_ms);
     eventfd_t ignored;
-    eventfd_read(wake_fd_, &ignored);
+    return eventfd_read(wake_fd_, &ignored) == 0;
+}
+
+// Wait until all news has come: hosts of LV2 set the properties of a state one after another.
+void Link::settle() {
+    for (int turn = 0; turn < kMostTurns && !quit_ && pause(kSettle_ms); ++turn) {
+    }
 }
 
 // What the user calls the instance, as far as it is known.

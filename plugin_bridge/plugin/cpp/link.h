@@ -79,7 +79,8 @@ private:
     bool tell_news();
     bool tell_names();
     void leave();
-    void pause(int time_ms);
+    bool pause(int time_ms);
+    void settle();
     void close_ring();
     void report_losses();
     void report_blocks();

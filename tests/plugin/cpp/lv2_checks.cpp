@@ -10,6 +10,8 @@ namespace {
 
 using Properties = std::map<LV2_URID, std::string>;
 
+uint32_t pause_us = 0;  // that the host makes before each property it tells
+
 Properties saved(Plugin& plugin) {
     const auto* state = static_cast<const LV2_State_Interface*>(plugin.described->extension_data(LV2_STATE__interface));
     REQUIRE(state, "no state");
@@ -31,6 +33,7 @@ void load(Plugin& plugin, const Properties& properties) {
         const auto found = known.find(key);
         if (found == known.end())
             return nullptr;
+        usleep(pause_us);
         *size = found->second.size();
         *type = urid_of(LV2_ATOM__String);
         return found->second.data();
@@ -174,6 +177,32 @@ CHECK(a_state_brings_back_every_property) {
     Plugin other;
     load(other, properties);
     REQUIRE(saved(other) == properties, "another state");
+}
+
+CHECK(a_state_is_one_greeting_though_its_properties_come_one_by_one) {
+    FakeEngine engine;
+    Plugin plugin;
+    plugin.start();
+    engine.greeting();
+    engine.answer("ok 00112233445566778899aabbccddeeff");
+    std::vector<float> row(512);
+    float* const rows[] = {row.data(), row.data(), row.data(), row.data()};
+    while (plugin.controls["connected"] != 1) {  // or the check is ended
+        plugin.run(rows, rows, 512);
+        usleep(1000);
+    }
+    const int first = std::exchange(engine.peer, -1);
+    Properties properties = saved(plugin);
+    for (const auto& [key, text] : {std::pair{"label", "Gitarre"}, {"model", "panorama"}, {"timbres", "{}"},
+                                    {"uuid", "ffff2233445566778899aabbccddeeff"}})
+        properties[urid_of((std::string("urn:distrho:") + key).c_str())] = std::string(text) + '\0';
+    pause_us = 2000;
+    load(plugin, properties);
+    const std::string hello = engine.greeting();
+    for (const char* told : {"Gitarre", "panorama", "\"{}\"", "ffff2233"})
+        REQUIRE(hello.find(told) != std::string::npos, "%s lacks %s", hello.c_str(), told);
+    REQUIRE(!engine.is_greeted(), "greeted again");
+    close(first);
 }
 
 CHECK(a_state_that_is_none_does_no_harm) {
