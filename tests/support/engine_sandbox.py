@@ -41,7 +41,11 @@ COMPILERS = "/usr/lib/ccache"
 """Where Debian's ccache has its compilers: the plugin is built of the same files several times."""
 if os.path.isdir(COMPILERS):
     os.environ["PATH"] = f"{COMPILERS}:{os.environ['PATH']}"
-    os.environ |= {"CCACHE_DIR": str(WORK / "ccache"), "CCACHE_NOHASHDIR": "1"}
+    os.environ |= {
+        "CCACHE_DIR": str(WORK / "ccache"),
+        "CCACHE_TEMPDIR": str(WORK / "ccache" / "tmp"),  # else in a sandbox of a test
+        "CCACHE_NOHASHDIR": "1",
+    }
 
 
 def need(*programs: str) -> None:
