@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from plugin_bridge.cluster.songs import check_inside
 from plugin_bridge.paths import open_private
 from realtime.errors import StemsteerError
 from realtime.json_reader import read_json_object
@@ -23,7 +24,12 @@ from realtime.json_reader import read_json_object
 FILE_NAME = "manifest.jsonl"
 DONE, FAILED = "done", "failed"
 _LINE_BYTES = 1 << 20
-_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -71,22 +77,37 @@ class Record:
 
     @classmethod
     def read(cls, line: str | bytes) -> Record:
-        """Return the record of a JSON line. Raises ValueError if it is none."""
+        """Return the record of a JSON line.
+
+        Raises ValueError if it is none, or names a file elsewhere than in the song's own folder.
+        """
         values = read_json_object(line, max_bytes=_LINE_BYTES)
         try:
             outputs = tuple(Output(**one) for one in values.pop("outputs", ()))
             record = cls(**values, outputs=outputs)
         except TypeError:
             raise ValueError("it is not a record of a song") from None
-        for field in fields(cls):
-            kinds = _KINDS.get(str(field.type), (object,))
-            if not isinstance(getattr(record, field.name), kinds):
-                raise ValueError(f"{field.name} is not a {field.type}")
+        for one in (record, *outputs):
+            _check_types(one)
+        check_inside(record.song)
+        for output in outputs:
+            folder, _, file = output.path.rpartition("/")
+            check_inside(file)
+            if folder != record.song:
+                raise ValueError(f"{output.path!r} is not in the folder of {record.song!r}")
         return record
 
     def line(self) -> str:
         """Return it as a JSON line."""
         return json_line(asdict(self))
+
+
+def _check_types(read: Record | Output) -> None:
+    """Raise ValueError if a field is of another type than its own."""
+    for field in fields(read):
+        kinds = _KINDS.get(str(field.type), (object,))
+        if not isinstance(getattr(read, field.name), kinds):
+            raise ValueError(f"{field.name} is not a {field.type}")
 
 
 def json_line(value: Mapping[str, Any]) -> str:

@@ -105,19 +105,33 @@ def _text(entry: dict[str, object], key: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"{key!r} is {value!r}, not a text")
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        raise ValueError(f"{key!r} is {value!r}, which no file can be called") from None
+    if not _is_encodable(value):
+        raise ValueError(f"{key!r} is {value!r}, which no file can be called")
     return value
+
+
+def _is_encodable(name: str) -> bool:
+    """Return whether the system has bytes for a name: not for half of a pair of surrogates."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_inside(name: str) -> None:
+    """Raise ValueError for a name with ``/`` that is not below the output, or is hidden."""
+    hidden = any(not part or part.startswith(".") for part in name.split("/"))
+    if hidden or "\0" in name or not _is_encodable(name):
+        raise ValueError(f"the name {name!r} is no folder below the output")
 
 
 def _check_name(name: str) -> None:
     """Raise ValueError for a folder that is not below the output, is hidden, or is a device."""
-    parts = name.split("/")
-    if "\\" in name or any(not part or part.startswith(".") for part in parts):
+    check_inside(name)
+    if "\\" in name:
         raise ValueError(f"the name {name!r} is no folder below the output")
-    if any(map(is_device, parts)):
+    if any(map(is_device, name.split("/"))):
         raise ValueError(f"the name {name!r} is that of a device of Windows")
 
 

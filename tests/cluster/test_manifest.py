@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from plugin_bridge.cluster.manifest import FILE_NAME, Manifest, Output, Record, read_manifest
 from realtime import StemsteerError
 
-DONE = Record("a.flac", "done", "/music/a.flac", 9, 8, "ab", outputs=(Output("t", "a/t", 5, "cd"),))
+OUTPUT = Output("t", "a.flac/t", 5, "cd")
+DONE = Record("a.flac", "done", "/music/a.flac", 9, 8, "ab", outputs=(OUTPUT,))
 
 
 def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path):
@@ -55,3 +57,36 @@ def test_a_manifest_is_open_once(tmp_path):
     with Manifest(tmp_path), pytest.raises(StemsteerError, match="another"):
         Manifest(tmp_path)
     Manifest(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [5, None, "", "a.flac", "a.flac/", "a.flac/..", "a.flac/../b", "a.flac/x/t", "b/t", "/a.flac/t",
+     "../thesis.txt", "/home/thesis.txt", "a.flac/.t", "a.flac/t\0"],
+)  # fmt: skip
+def test_a_record_of_a_file_that_is_not_in_the_folder_of_its_song_is_left_out(tmp_path, path):
+    wrong = replace(DONE, outputs=(OUTPUT, replace(OUTPUT, path=path)))
+    (tmp_path / FILE_NAME).write_text(wrong.line())
+    assert read_manifest(tmp_path) == {}
+
+
+@pytest.mark.parametrize("song", ["../a", "/a", "", ".", "a//b", ".catalogue", "a\0", "\ud800"])
+def test_a_record_of_a_song_outside_the_output_is_left_out(tmp_path, song):
+    wrong = Record(song, "done", "/music/a.flac", outputs=(replace(OUTPUT, path=f"{song}/t"),))
+    (tmp_path / FILE_NAME).write_text(wrong.line() + DONE.line())
+    assert read_manifest(tmp_path) == {"a.flac": DONE}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bytes": "5"}, {"sha256": None}, {"stem": 1}, {"clipped": None}, {"peak_db": "0"}]
+)
+def test_a_record_whose_file_has_values_of_another_kind_is_left_out(tmp_path, wrong):
+    (tmp_path / FILE_NAME).write_text(replace(DONE, outputs=(replace(OUTPUT, **wrong),)).line())
+    assert read_manifest(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["a\\b.wav", "con.wav"])
+def test_a_song_of_a_name_that_only_another_system_refuses_keeps_its_record(tmp_path, name):
+    good = Record(name, "done", "/music/x.wav", outputs=(replace(OUTPUT, path=f"{name}/t"),))
+    (tmp_path / FILE_NAME).write_text(good.line())
+    assert read_manifest(tmp_path) == {name: good}
