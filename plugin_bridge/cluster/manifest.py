@@ -87,10 +87,10 @@ class Record:
             record = cls(**values, outputs=outputs)
         except TypeError:
             raise ValueError("it is not a record of a song") from None
-        for one in (record, *outputs):
-            _check_types(one)
+        _check_types(record)
         check_inside(record.song)
         for output in outputs:
+            _check_types(output)
             folder, _, file = output.path.rpartition("/")
             check_inside(file)
             if folder != record.song:
