@@ -3,13 +3,16 @@
 A try begins with an empty file. It is marked when the try ends, so an empty file beside which
 nobody works means that the process was killed, and one with a traceback that the watchdog ended it.
 The record of a song that is done is kept until it is in the manifest: a worker that dies between
-the two takes no work with it. The folder is on the disk of the stems, which all workers share.
+the two takes no work with it. Before files of a song have their names it is noted which ones those
+are, so that a later try replaces them and none of somebody else. The folder is on the disk of the
+stems, which all workers share.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from plugin_bridge.cluster.manifest import Record
@@ -19,6 +22,7 @@ FOLDER = ".catalogue"
 _ENDED = b"ended"
 _STOP = "stop"
 _RESULT = "result"
+_NAMED = "named"
 
 
 class Attempts:
@@ -60,16 +64,30 @@ class Attempts:
         """Return whether the watchdog has ended a try of this run."""
         return any(path.read_bytes() not in (b"", _ENDED) for path in self._tries())
 
-    @property
-    def is_left_open(self) -> bool:
-        """Return whether a try of any run did not end by itself: some files may have names."""
-        tries = self.folder.glob(f"{self._key}.*.*")
-        return any(path.read_bytes() != _ENDED for path in tries)
+    def note_named(self, hidden: Mapping[Path, Path]) -> None:
+        """Note which files are about to have names, for when the process ends meanwhile."""
+        noted = self._named | {_words_of(path.name, file) for path, file in hidden.items()}
+        with atomic_write(self._path_of_named) as written:
+            written.write_text("".join(f"{words}\n" for words in sorted(noted)), encoding="utf-8")
 
     @property
-    def ever_begun(self) -> bool:
-        """Return whether any run has begun the song: what is there of it is ours."""
-        return any(self.folder.glob(f"{self._key}.*"))
+    def has_named(self) -> bool:
+        """Return whether any run may have given files their names."""
+        return bool(self._named)
+
+    def is_named(self, path: Path) -> bool:
+        """Return whether a file of the song is as a try of any run has named it."""
+        return _words_of(path.name, path) in self._named
+
+    @property
+    def _path_of_named(self) -> Path:
+        return self.folder / f"{self._key}.{_NAMED}"
+
+    @property
+    def _named(self) -> frozenset[str]:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return frozenset(self._path_of_named.read_text(encoding="utf-8").splitlines())
+        return frozenset()
 
     def keep(self, record: Record) -> None:
         """Keep the record of a song that is done."""
@@ -89,6 +107,12 @@ class Attempts:
 
     def _tries(self) -> list[Path]:
         return sorted(self.folder.glob(f"{self._key}.{self._run}.*"))
+
+
+def _words_of(name: str, file: Path) -> str:
+    """Return what tells a file from another one of its name, which it keeps when it is named."""
+    stat = file.stat()
+    return f"{name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def kept_records(folder: Path) -> list[Record]:

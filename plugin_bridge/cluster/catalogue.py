@@ -185,7 +185,7 @@ def _enter(manifest: Manifest, work: Work, record: Record, *, known: bool = Fals
 def _remove_half(work: Work, name: str, attempts: Attempts) -> None:
     """Remove hidden files that a process left of a song, and the folders that then are empty.
 
-    Where a process was killed, some files may have their names: they stay, and stay known as ours.
+    Where some files may have their names they stay, and stay known as ours.
     """
     folder = work.out / name
     for hidden in folder.glob(".*.part"):
@@ -194,7 +194,7 @@ def _remove_half(work: Work, name: str, attempts: Attempts) -> None:
         while folder != work.out:
             folder.rmdir()
             folder = folder.parent
-    if not (attempts.is_left_open and (work.out / name).exists()):
+    if not (attempts.has_named and (work.out / name).exists()):
         attempts.forget()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import faulthandler
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,7 +18,8 @@ from plugin_bridge.cluster.attempts import Attempts, is_stopped
 from plugin_bridge.cluster.manifest import DONE, FAILED, Output, Record
 from plugin_bridge.cluster.songs import Song
 from plugin_bridge.files.audio_reader import AudioReader
-from plugin_bridge.offline.render import RenderSettings, render
+from plugin_bridge.files.stem_files import check_writable
+from plugin_bridge.offline.render import RenderSettings, render, written_paths
 from plugin_bridge.offline.report import Report
 from realtime import OnnxModel, StemsteerError, load_model
 from realtime.atomic import sha256_of
@@ -94,10 +95,9 @@ def render_song(work: Work, job: Job) -> Record:
         return kept
     if problem := _problem_of(attempts, work.limit_s):
         return replace(failed(work, job, problem), tries=attempts.begun)
-    replaceable = work.force or attempts.ever_begun
     attempt = attempts.begin()
     with _watchdog(attempt, work.limit_s):
-        record = _tried(work, job, replaceable)
+        record = _tried(work, job, attempts)
     record = replace(record, tries=attempts.begun)
     if record.state == DONE:
         attempts.keep(record)
@@ -128,9 +128,9 @@ def _watchdog(attempt: Path, limit_s: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _tried(work: Work, job: Job, replaceable: bool) -> Record:
+def _tried(work: Work, job: Job, attempts: Attempts) -> Record:
     try:
-        return _done(work, job, replaceable)
+        return _done(work, job, attempts)
     except _StoppedError:
         return _record(work, job, STOPPED)
     except Exception as error:
@@ -139,23 +139,26 @@ def _tried(work: Work, job: Job, replaceable: bool) -> Record:
         return replace(failed(work, job, words), state=AGAIN if _is_transient(error) else FAILED)
 
 
-def _done(work: Work, job: Job, replaceable: bool) -> Record:
+def _done(work: Work, job: Job, attempts: Attempts) -> Record:
     """Render a song and describe its files."""
     stat = job.song.path.stat()
     input_sha256 = sha256_of(job.song.path)
     if not work.force:
-        _check_unchanged(work.out, job.previous)
+        _check_ours(work.out, job, [work.out / one.path for one in job.previous], attempts)
     began_s = time.perf_counter()
     with AudioReader(job.song.path) as source:
         model, settings = _chosen(work, job.song.path, source.sample_rate)
-        settings = replace(settings, force=replaceable or bool(job.previous))
         folder = work.out / job.song.name
+        there = [p for p in written_paths(source, settings, folder).values() if p.exists()]
+        if not work.force:
+            _check_ours(work.out, job, there, attempts)
+        settings = replace(settings, force=work.force or bool(there))
 
         def go_on(_: int) -> None:
             if is_stopped(work.attempts):
                 raise _StoppedError
 
-        report = render(source, model, settings, folder, progress=go_on)
+        report = render(source, model, settings, folder, progress=go_on, naming=attempts.note_named)
     took_s = time.perf_counter() - began_s
     outputs = tuple(_outputs(work.out, job.song.name, report))
     _remove_old(work.out, job.previous, outputs)
@@ -232,11 +235,15 @@ def _outputs(out: Path, name: str, report: Report) -> Iterator[Output]:
         )  # fmt: skip
 
 
-def _check_unchanged(out: Path, previous: tuple[Output, ...]) -> None:
+def _check_ours(out: Path, job: Job, paths: Iterable[Path], attempts: Attempts) -> None:
     """Raise StemsteerError if a file that is to be replaced is not what we wrote."""
-    for output in previous:
-        path = out / output.path
-        if path.exists() and sha256_of(path) != output.sha256:
+    ours = {out / output.path: output.sha256 for output in job.previous}
+    for path in paths:
+        if not path.exists() or attempts.is_named(path):
+            continue
+        if path not in ours:
+            check_writable(path, job.song.path, force=False)
+        elif sha256_of(path) != ours[path]:
             raise StemsteerError(
                 f"{path} was changed since it was made; replace it with --force, or move it away"
             )

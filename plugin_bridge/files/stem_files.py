@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +18,9 @@ from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
 from realtime.arrays import Audio
 from realtime.atomic import leftovers, name_anew, remove_leftovers
 from realtime.errors import StemsteerError
+
+Naming = Callable[[Mapping[Path, Path]], None]
+"""Told the complete files, by the names that they are about to have."""
 
 
 class StemFiles:
@@ -31,6 +34,7 @@ class StemFiles:
     paths : file of each stem; the last one takes what is left.
     source : the mixture; its rate, channels and length are those of the stems.
     force : replace files that are there.
+    naming : is called before the first file has its name.
 
     Raises
     ------
@@ -45,10 +49,11 @@ class StemFiles:
         sample_format: SampleFormat,
         *,
         force: bool = False,
+        naming: Naming = lambda hidden: None,
     ) -> None:
         folder = next(iter(paths.values())).parent
         self._made = _make_folder(folder)
-        self._force = force
+        self._force, self._naming = force, naming
         self._paths = dict(paths)
         self._rest_dtype = _exact_dtype(source, sample_format, len(paths) - 1)
         self.writers: dict[str, AudioWriter] = {}
@@ -92,6 +97,7 @@ class StemFiles:
         """
         for writer in self.writers.values():
             writer.close()
+        self._naming({path: self.writers[stem].path for stem, path in self._paths.items()})
         begun: list[tuple[Path, Path]] = []
         try:
             for stem, path in self._paths.items():

@@ -24,7 +24,7 @@ from plugin_bridge.control.target import Target, TimbrePair, check_targets
 from plugin_bridge.control.target_conditions import has_own_sources, takes_width
 from plugin_bridge.files.audio_reader import AudioReader
 from plugin_bridge.files.audio_writer import SampleFormat, format_like
-from plugin_bridge.files.stem_files import StemFiles
+from plugin_bridge.files.stem_files import Naming, StemFiles
 from plugin_bridge.hosting.stem_mixer import EVERY_STEM_IS_HEARD, StemMixer, compensated
 from plugin_bridge.offline.activity import ActivityLog
 from plugin_bridge.offline.parts import Part, PartConditions, parts_of, summed
@@ -106,14 +106,6 @@ class RenderPlan:
     mixer: StemMixer | None
     sample_format: SampleFormat
 
-    @property
-    def written(self) -> list[str]:
-        """Return the names of the files, in order."""
-        if self.settings.mode == "remove":
-            return [RESIDUAL]
-        mix = [MIX] if self.mixer is not None else []
-        return [*self.settings.target_names, RESIDUAL, *mix]
-
 
 def plan_render(source: AudioReader, model: Model, settings: RenderSettings) -> RenderPlan:
     """Check and load what a render of `source` needs.
@@ -152,6 +144,15 @@ def stem_paths(source: AudioReader, settings: RenderSettings, folder: Path) -> d
     """Return the files that a render without plugins writes into `folder`, by name."""
     container = format_like(source, settings.container, settings.subtype).container
     return {name: folder / f"{name}.{container}" for name in (*settings.target_names, RESIDUAL)}
+
+
+def written_paths(source: AudioReader, settings: RenderSettings, folder: Path) -> dict[str, Path]:
+    """Return the files that `render` writes into `folder`, by name, in order."""
+    container = format_like(source, settings.container, settings.subtype).container
+    names = [RESIDUAL]
+    if settings.mode != "remove":
+        names = [*settings.target_names, RESIDUAL, *([MIX] if _is_mixed(settings) else [])]
+    return {name: folder / f"{name}.{container}" for name in names}
 
 
 def aligned_stems(blocks: Iterator[Audio], separator: Separator) -> Pairs:
@@ -193,6 +194,7 @@ def render(
     folder: Path,
     *,
     progress: Progress = lambda samples: None,
+    naming: Naming = lambda hidden: None,
 ) -> Report:
     """Write the stems of a file into `folder`.
 
@@ -204,9 +206,9 @@ def render(
     plan = plan_render(source, model, settings)
     names = settings.target_names
     activities = ActivityLog(plan.separator, [names[part.owner] for part in plan.parts])
-    paths = {name: folder / f"{name}.{plan.sample_format.container}" for name in plan.written}
+    paths = written_paths(source, settings, folder)
     began_s = time.perf_counter()
-    with StemFiles(paths, source, plan.sample_format, force=settings.force) as files:
+    with StemFiles(paths, source, plan.sample_format, force=settings.force, naming=naming) as files:
         latency = plan.separator.latency
         block_s = min(BLOCK_S, ALL_BLOCKS_S / max(1, len(plan.parts)))
         pairs = separated(plan, source.blocks(round(block_s * source.sample_rate), source.dtype))
@@ -278,12 +280,17 @@ def _write_mixed(files: StemFiles, pairs: Pairs, mixer: StemMixer) -> Iterator[i
         yield stems.shape[2]
 
 
+def _is_mixed(settings: RenderSettings) -> bool:
+    """Return whether there are plugins on the stems, or lanes that expect some."""
+    owners = (*settings.target_names, RESIDUAL, ALL)
+    return bool(settings.chains) or any(map(settings.automation.parameters, owners))
+
+
 def _mixer(
     settings: RenderSettings, conditions: LaneConditions, source: AudioReader
 ) -> StemMixer | None:
-    """Return the plugins on the stems, if there are any, or lanes that expect some."""
-    owners = (*conditions.targets, RESIDUAL, ALL)
-    if not settings.chains and not any(map(conditions.lanes.parameters, owners)):
+    """Return the plugins on the stems, if it is to be mixed."""
+    if not _is_mixed(settings):
         return None
     from plugin_bridge.hosting.chain_file import read_chain  # pedalboard is slow to import
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -233,14 +234,68 @@ def test_what_a_killed_worker_left_of_a_song_is_gone_when_it_is_done(workers, tm
     (song,) = find_songs(music, out)
     (out / song.name).mkdir(parents=True)
     (out / FOLDER).mkdir()
-    Attempts(out / FOLDER, song.key, "1").begin()
+    attempts = Attempts(out / FOLDER, song.key, "1")
+    attempts.begin()
     half = out / FOLDER / f".{song.key}.result.1.part"
     part = out / song.name / f".target.flac.{os.getpid()}.part"  # as long as it is a zombie
-    for file in (half, part, out / song.name / "target.flac"):
+    named = out / song.name / "target.flac"
+    for file in (half, part, named):
         file.touch()
+    attempts.note_named({named: named})
     assert len(catalogue(music, workers, settings_for(out)).done) == 1
     assert left_over(out) == ["a.flac", "a.flac/residual.flac", "a.flac/target.flac",
                               "manifest.jsonl"]  # fmt: skip
+
+
+@pytest.mark.parametrize("ended", [b"", b"Timeout", b"ended"])
+def test_what_somebody_else_made_stays_after_a_try_that_has_named_nothing(workers, tmp_path, ended):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    write_song(music / "a.flac")
+    (song,) = find_songs(music, out)
+    (out / song.name).mkdir(parents=True)
+    (out / song.name / "target.flac").write_text("mine")
+    (out / FOLDER).mkdir()
+    Attempts(out / FOLDER, song.key, "1").begin().write_bytes(ended)
+    run = catalogue(music, workers, settings_for(out))
+    assert [record.song for record in run.failed] == [song.name]
+    assert "there already" in run.failed[0].error
+    assert (out / song.name / "target.flac").read_text() == "mine"
+    assert not (out / FOLDER).exists(), "nothing of ours is left, so nothing is to be known"
+
+
+def test_what_a_try_has_named_is_no_longer_ours_when_somebody_has_changed_it(workers, tmp_path):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    write_song(music / "a.flac")
+    (song,) = find_songs(music, out)
+    named = out / song.name / "target.flac"
+    named.parent.mkdir(parents=True)
+    named.touch()
+    (out / FOLDER).mkdir()
+    Attempts(out / FOLDER, song.key, "1").note_named({named: named})
+    named.write_text("mine")
+    run = catalogue(music, workers, settings_for(out))
+    assert "there already" in run.failed[0].error
+    assert named.read_text() == "mine"
+
+
+def test_a_song_that_has_changed_replaces_its_stems_and_no_file_beside_them(workers, tmp_path):
+    music, out = tmp_path / "music", tmp_path / "stems"
+    write_song(music / "a.flac")
+    catalogue(music, workers, settings_for(out))
+    (out / "a.flac" / "mix.flac").write_text("mine")
+    write_song(music / "a.flac", seed=1)
+    assert len(catalogue(music, workers, settings_for(out)).done) == 1
+    assert (out / "a.flac" / "mix.flac").read_text() == "mine"
+    write_song(music / "a.flac", seed=2)
+    (out / "a.flac" / "residual.flac").unlink()
+    text = (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    last = json.loads(text[-1])
+    last["outputs"] = last["outputs"][:1]  # as of a song of which less was taken
+    (out / "manifest.jsonl").write_text(json.dumps(last) + "\n", encoding="utf-8")
+    (out / "a.flac" / "residual.flac").write_text("mine")
+    run = catalogue(music, workers, settings_for(out))
+    assert "there already" in run.failed[0].error
+    assert (out / "a.flac" / "residual.flac").read_text() == "mine"
 
 
 def test_a_record_that_a_killed_run_did_write_down_is_not_written_again(workers, music, tmp_path):

@@ -207,3 +207,24 @@ def test_after_a_full_disk_input_and_stems_of_a_recording_have_one_length(tmp_pa
     assert len(lengths) == 1
     assert 0 < lengths.pop() < limit / 8
     assert not list((tmp_path / "take").glob("*.part"))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_files_are_told_before_one_has_its_name_with_the_size_and_time_that_they_keep(
+    source, tmp_path, force
+):
+    told = {}
+
+    def naming(hidden):
+        assert not any(path.exists() for path in hidden)
+        told.update({path: file.stat() for path, file in hidden.items()})
+
+    paths = {name: tmp_path / "out" / f"{name}.wav" for name in NAMES}
+    sample_format = SampleFormat("wav", "PCM_16")
+    with StemFiles(paths, source, sample_format, force=force, naming=naming) as files:
+        for block in source.blocks(5000):
+            files.write(block, block[None])
+    assert list(told) == list(paths.values())
+    for path, stat in told.items():
+        now = path.stat()
+        assert (now.st_size, now.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
