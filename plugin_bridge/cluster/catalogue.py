@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -188,13 +189,14 @@ def _remove_half(work: Work, name: str, attempts: Attempts) -> None:
     Where some files may have their names they stay, and stay known as ours.
     """
     folder = work.out / name
-    for hidden in folder.glob(".*.part"):
-        hidden.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # of a path that is too long there is nothing
+        for hidden in folder.glob(".*.part"):
+            hidden.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it is not there, or whole files are in it
         while folder != work.out:
             folder.rmdir()
             folder = folder.parent
-    if not (attempts.has_named and (work.out / name).exists()):
+    if not (attempts.has_named and os.path.exists(work.out / name)):
         attempts.forget()
 
 

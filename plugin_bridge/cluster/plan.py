@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def _check_same_options(songs: Sequence[Song], latest: Mapping[str, Record], wor
         song.name
         for song in songs
         if (record := latest.get(song.name)) and not _is_by_same(record, work)
-        if any((work.out / output.path).exists() for output in record.outputs)
+        if any(os.path.exists(work.out / output.path) for output in record.outputs)
     ]
     if others:
         raise StemsteerError(

@@ -19,6 +19,7 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """Endings of the files that are taken out of a folder; a list may name any file."""
 _LINE_BYTES = 65_536
+_MOST_BYTES = 255  # of the name of a file or a folder
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,13 @@ def _is_encodable(name: str) -> bool:
 
 
 def check_inside(name: str) -> None:
-    """Raise ValueError for a name with ``/`` that is not below the output, or is hidden."""
-    hidden = any(not part or part.startswith(".") for part in name.split("/"))
+    """Raise ValueError for a name with ``/`` that is hidden, too long, or not below the output."""
+    parts = name.split("/")
+    hidden = any(not part or part.startswith(".") for part in parts)
     if hidden or "\0" in name or not _is_encodable(name):
         raise ValueError(f"the name {name!r} is no folder below the output")
+    if any(len(os.fsencode(part)) > _MOST_BYTES for part in parts):
+        raise ValueError(f"the name {name!r} is too long, expected {_MOST_BYTES} bytes a folder")
 
 
 def _check_name(name: str) -> None:

@@ -315,3 +315,17 @@ def test_two_runs_on_one_manifest_are_refused(music, tmp_path):
     with Manifest(out), pytest.raises(StemsteerError, match="another `stemsteer catalogue`"):
         catalogue(music, None, settings_for(out))
     shutil.rmtree(out)
+
+
+def test_a_song_whose_folder_has_a_path_that_is_too_long_is_named_and_stops_no_other(
+    workers, music, tmp_path
+):
+    out, long = tmp_path / "stems", "/".join(25 * [200 * "a"])
+    entries = [{"input": "music/a.flac"}, {"input": "music/b/a.flac", "name": long}]
+    (tmp_path / "songs.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    for _ in range(2):
+        run = catalogue(tmp_path / "songs.jsonl", workers, settings_for(out))
+        assert [record.song for record in run.failed] == [long]
+        assert "too long" in run.failed[0].error
+        assert len(run.done) + run.kept == 1
+        assert not (out / FOLDER).exists()

@@ -53,7 +53,8 @@ def test_a_list_names_files_by_its_own_folder_and_anywhere(tmp_path):
     "line",
     ["nonsense", "[]", {}, {"input": 3}, {"input": ""}, {"input": "a", "name": "../a"},
      {"input": "\ud800.wav"}, {"input": "a", "name": "\ud800"}, {"input": "a", "name": "b/CON"},
-     {"input": "a", "name": "/a"}, {"input": "a", "name": ".catalogue"}, {"input": "../a"}],
+     {"input": "a", "name": "/a"}, {"input": "a", "name": ".catalogue"}, {"input": "../a"},
+     {"input": "a", "name": 128 * "夜"}, {"input": "a", "name": "b/" + 256 * "a"}],
 )  # fmt: skip
 def test_a_line_that_names_no_song_is_refused_with_its_number(tmp_path, line):
     with pytest.raises(StemsteerError, match="line 2"):
@@ -83,3 +84,9 @@ def test_where_there_are_no_songs_it_says_what_a_song_is(tmp_path):
         find_songs(tmp_path, tmp_path / "out")
     with pytest.raises(StemsteerError, match="not there"):
         find_songs(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_name_may_be_as_long_as_folders_can_be(tmp_path):
+    name = 85 * "夜" + "/" + 255 * "a"
+    (song,) = find_songs(write_list(tmp_path, {"input": "a", "name": name}), tmp_path / "out")
+    assert song.name == name
