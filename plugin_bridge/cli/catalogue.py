@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plugin_bridge.cluster.catalogue import Summary
     from plugin_bridge.cluster.plan import Plan
     from plugin_bridge.cluster.scheduler import Workers
-    from plugin_bridge.cluster.songs import Song
+    from plugin_bridge.cluster.songs import Found, Song
     from plugin_bridge.offline.render import RenderSettings
     from realtime import OnnxModel
 
@@ -114,11 +114,13 @@ def catalogue(
     who.check()
     _need_dask()
     from plugin_bridge.cluster.catalogue import CatalogueSettings, planned, run_catalogue
-    from plugin_bridge.cluster.songs import find_songs
+    from plugin_bridge.cluster.songs import search
 
-    songs = find_songs(source, out)
+    found = search(source, out)
+    songs = found.songs
     if source.is_dir():
         _warn_of_stems(songs)
+        _warn_of_folders(found)
     lanes = wanted.lanes(44_100)  # to find what is wrong now; each song reads them at its rate
     model, settings, choice = _asked(wanted, sounds, options, lanes)
     chains = {stem: path.absolute() for stem, path in wanted.chains().items()}
@@ -136,11 +138,11 @@ def catalogue(
         say(f"stemsteer: {note}", err=True)
     if dry_run:
         _print_plan(planned(songs, chosen), as_json)
-        return
+        raise typer.Exit(1 if found.unread else 0)
     with CatalogueDisplay() as display:
         summary = run_catalogue(songs, chosen, who.start(), display)
     _print_summary(summary, as_json)
-    if summary.failed:
+    if summary.failed or found.unread:
         raise typer.Exit(1)
 
 
@@ -176,6 +178,16 @@ def _warn_of_stems(songs: Sequence[Song]) -> None:
             f"{len(stems)} of {len(songs)} songs, as {stems[0].name}, lie beside a residual and "
             "may be stems of an earlier render: they are taken, too, unless you move them away or "
             "give a .jsonl list of the songs"
+        )
+
+
+def _warn_of_folders(found: Found) -> None:
+    """Say which folders were not looked into."""
+    for folder, reason in found.unread.items():
+        warn(f"the folder {folder} cannot be read ({reason}): its songs are left out")
+    for link in found.links:
+        warn(
+            f"{link} is a link to a folder, which is not followed: a .jsonl list can name its songs"
         )
 
 

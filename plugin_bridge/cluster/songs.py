@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from plugin_bridge.control.names import is_device, name_key
@@ -35,7 +35,24 @@ class Song:
         return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
+@dataclass(frozen=True)
+class Found:
+    """The songs that were found, and the folders that were not looked into.
+
+    `unread` are those that cannot be read, with the reason; `links` to folders are not followed.
+    """
+
+    songs: list[Song]
+    unread: Mapping[Path, str] = field(default_factory=dict)
+    links: Sequence[Path] = ()
+
+
 def find_songs(source: Path, out: Path) -> list[Song]:
+    """Return the songs that `search` finds."""
+    return search(source, out).songs
+
+
+def search(source: Path, out: Path) -> Found:
     """Return the songs of a folder, or those that a list names, each with a name of its own.
 
     Of a folder: all audio files in it and in its folders, none that are hidden, none in `out`.
@@ -44,15 +61,18 @@ def find_songs(source: Path, out: Path) -> list[Song]:
 
     Raises
     ------
-    StemsteerError if there is no song, or two of a list have one name, or names that some file
-    system takes for one.
+    StemsteerError if there is no song, the folder cannot be read, or two of a list have one name,
+    or names that some file system takes for one.
     """
-    songs = list(_listed(source) if source.is_file() else _walked(source, out))
+    found = Found(list(_listed(source))) if source.is_file() else _walked(source, out)
+    songs = found.songs
     if not songs:
+        for folder, reason in found.unread.items():
+            raise StemsteerError(f"{folder} cannot be read ({reason}), and no song is elsewhere")
         raise StemsteerError(f"{source} has no songs: expected files as {', '.join(_examples())}")
     if source.is_file():
         _check_names(songs)
-    return songs
+    return found
 
 
 def likely_stems(songs: Sequence[Song]) -> list[Song]:
@@ -61,20 +81,27 @@ def likely_stems(songs: Sequence[Song]) -> list[Song]:
     return [song for song in songs if song.path.parent in folders]
 
 
-def _walked(folder: Path, out: Path) -> Iterator[Song]:
+def _walked(folder: Path, out: Path) -> Found:
     if not folder.is_dir():
         raise StemsteerError(f"{folder} is not there: expected a folder of songs or a .jsonl list")
     avoided = out.resolve()
-    for place, folders, files in os.walk(folder):
+    songs, unread, links = list[Song](), dict[Path, str](), list[Path]()
+
+    def note(error: OSError) -> None:
+        unread[Path(error.filename)] = (error.strerror or str(error)).lower()
+
+    for place, folders, files in os.walk(folder, onerror=note):
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".") and Path(place, name).resolve() != avoided
         )
+        links += (path for name in folders if (path := Path(place, name)).is_symlink())
         for file in sorted(files):
             if not file.startswith(".") and PurePath(file).suffix.lower() in SUFFIXES:
                 path = Path(place, file)
-                yield Song(path.relative_to(folder).as_posix(), path.absolute())
+                songs.append(Song(path.relative_to(folder).as_posix(), path.absolute()))
+    return Found(songs, unread, links)
 
 
 def _listed(file: Path) -> Iterator[Song]:

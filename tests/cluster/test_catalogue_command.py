@@ -18,6 +18,7 @@ from plugin_bridge.cluster.manifest import Record
 from plugin_bridge.launch import own_process
 from tests.support.catalogues import lines, write_long_song, write_song
 from tests.support.commands import stemsteer
+from tests.support.unreadable import forbid
 
 pytestmark = pytest.mark.realtime  # processes enough to disturb others
 TAKEN = ("--azimuth", "-30", "--model", "panorama")
@@ -138,3 +139,17 @@ def test_a_part_of_ours_that_is_missing_is_not_taken_for_a_package(tmp_path, mon
     assert isinstance(done.exception, ModuleNotFoundError)
     assert done.exception.name == "realtime.atomic"
     assert "pip install" not in done.output
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_exit_status_says_so(tmp_path, monkeypatch):
+    write_song(tmp_path / "music" / "a.flac")
+    (tmp_path / "music" / "link").symlink_to(tmp_path)
+    (tmp_path / "music" / "walled").mkdir()
+    forbid(monkeypatch, tmp_path / "music" / "walled")
+    words = (tmp_path / "music", "--out", tmp_path / "stems", *TAKEN, "--workers", 1)
+    assert run(*words, "--dry-run").exit_code == 1
+    done = run(*words)
+    assert done.exit_code == 1
+    assert "walled cannot be read (permission denied)" in done.stderr
+    assert "link is a link to a folder" in done.stderr
+    assert done.stdout.startswith("done: 1 song in")

@@ -7,8 +7,9 @@ import os
 
 import pytest
 
-from plugin_bridge.cluster.songs import find_songs
+from plugin_bridge.cluster.songs import find_songs, search
 from realtime import StemsteerError
+from tests.support.unreadable import forbid
 
 
 def test_a_folder_gives_its_audio_files_by_their_paths_and_nothing_hidden_or_of_the_output(
@@ -90,3 +91,24 @@ def test_a_name_may_be_as_long_as_folders_can_be(tmp_path):
     name = 85 * "夜" + "/" + 255 * "a"
     (song,) = find_songs(write_list(tmp_path, {"input": "a", "name": name}), tmp_path / "out")
     assert song.name == name
+
+
+def test_folders_that_cannot_be_read_or_are_links_are_told(tmp_path, monkeypatch):
+    music, out = tmp_path / "music", tmp_path / "music" / "out"
+    for name in ("a.wav", "walled/b.wav", "out/c.wav", ".hidden/d.wav", "elsewhere/e.wav"):
+        (music / name).parent.mkdir(parents=True, exist_ok=True)
+        (music / name).touch()
+    (music / "link").symlink_to("elsewhere")
+    (music / ".link").symlink_to("elsewhere")
+    (music / "link of out").symlink_to(out)
+    forbid(monkeypatch, music / "walled")
+    found = search(music, out)
+    assert [song.name for song in found.songs] == ["a.wav", "elsewhere/e.wav"]
+    assert found.unread == {music / "walled": "permission denied"}
+    assert found.links == [music / "link"]
+
+
+def test_a_folder_of_songs_that_cannot_be_read_is_not_one_without_songs(tmp_path, monkeypatch):
+    forbid(monkeypatch, tmp_path)
+    with pytest.raises(StemsteerError, match=r"cannot be read \(permission denied\)"):
+        find_songs(tmp_path, tmp_path / "out")
