@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
-from realtime.spec_fields import check_fields, fields_of, spec_text
+from realtime.spec_fields import check_fields, check_memory, fields_of, spec_text
 
 SCHEMA = 1
 METADATA_KEY = "stemsteer"
@@ -271,8 +271,20 @@ class ModelSpec:
         return self.tiers[name]
 
     def tier_at(self, name: str, rate_hz: float) -> Tier:
-        """Return the tier `name` for a sample rate, its windows scaled to keep their duration."""
-        return self.tier(name).scaled(rate_factor(rate_hz, self.sample_rate))
+        """Return the tier `name` for a sample rate, its windows scaled to keep their duration.
+
+        Raises ValueError as `rate_factor` does, and where the tier has no windows of whole samples
+        at that rate, or would ask for too much memory.
+        """
+        tier, factor = self.tier(name), rate_factor(rate_hz, self.sample_rate)
+        try:
+            scaled = tier.scaled(factor)
+        except ValueError as error:
+            raise ValueError(
+                f"tier {name!r} of model {self.name!r} has no windows at {rate_hz:g} Hz: {error}"
+            ) from error
+        check_memory(self.name, scaled, len(self.targets))
+        return scaled
 
     def to_json(self) -> str:
         """Return what an ONNX file carries under `METADATA_KEY`."""

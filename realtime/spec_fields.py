@@ -16,6 +16,8 @@ from realtime.json_reader import read_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from realtime.spec import Tier
+
 MAX_SPEC_BYTES = 4_000_000
 MIN_MODEL_RATE_HZ, MAX_MODEL_RATE_HZ = 1000, 768_000
 MAX_WINDOW = 1 << 16
@@ -23,6 +25,11 @@ MAX_LOOKAHEAD = 1024
 MAX_TURNS = 16
 MAX_SIZE = 4096  # of a condition
 MAX_TARGETS = 256
+MAX_SCALED_WINDOW = 1 << 17
+MAX_BINS = 1 << 23
+"""Of all frames that a tier holds at once: 128 MB of two channels. The largest we know has 2^21."""
+MAX_TARGET_BINS = 1 << 20
+"""Of all targets in one frame: 200 MB of spectra, 24 frames at a time."""
 _TEXT = ("name", "mask_axes", "description", "licence", "encoder")
 _MAPPINGS = ("tiers", "conditions", "training", "classes", "gains_db")
 _LONGEST_TEXT, _MOST_ENTRIES = 20_000, 4096
@@ -113,6 +120,28 @@ def _check_tier(name: str, tier: Any) -> None:
         if field == "mirrored" and isinstance(value, bool):
             continue
         _check_whole(f"{field} of the runs of {name!r}", value, -MAX_LOOKAHEAD, MAX_WINDOW)
+
+
+def check_memory(model: str, tier: Tier, targets: int) -> None:
+    """Raise ValueError for a tier, as it is scaled, that asks for far more memory than any needs.
+
+    Parameters
+    ----------
+    targets : how many the model has of its own; 0: the user says.
+    """
+    runs = tier.runs
+    frames = max(tier.lookahead, runs.frames if runs else 0, runs.every + runs.fade if runs else 0)
+    samples = runs.frames * runs.step if runs else 0
+    for what, asked, most in (
+        ("windows of samples", tier.window, MAX_SCALED_WINDOW),
+        ("bins in all frames that it holds", frames * tier.bins, MAX_BINS),
+        ("samples in all frames that it sees", samples, MAX_BINS),
+        ("bins in a frame of all targets", targets * tier.bins, MAX_TARGET_BINS),
+    ):
+        if asked > most:
+            raise ValueError(
+                f"model {model!r} asks for too much memory: {asked} {what}, expected {most} at most"
+            )
 
 
 def _check_targets(targets: Any) -> None:

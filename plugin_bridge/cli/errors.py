@@ -67,6 +67,8 @@ def _told(error: Exception) -> str:
 
     if isinstance(error, OSError) and not error.filename and _is_of_printing(error.__traceback__):
         return unprinted(error)
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {one_line(error) or 'close something else, or ask for less'}"
     words = _HIDDEN_NAME.sub(r"\1", one_line(error))
     if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
         words += "; choose another place, or see by `ls -ld` who may read and write there"
@@ -76,14 +78,14 @@ def _told(error: Exception) -> str:
 def is_users(error: Exception) -> bool:
     """Return whether an error tells of the user's files, values or devices, not of a fault here.
 
-    A StemsteerError or an OSError always does. A ValueError does where our own code has raised it
-    on purpose, by a `raise` statement: that is how a function refuses a value that it is given.
-    One that an operation or a library raises by itself is a fault of ours, who should not have
-    asked for it; but text that is not UTF-8 is somebody's file.
+    A StemsteerError, an OSError or a lack of memory always does. A ValueError does where our own
+    code has raised it on purpose, by a `raise` statement: that is how a function refuses a value
+    that it is given. One that an operation or a library raises by itself is a fault of ours, who
+    should not have asked for it; but text that is not UTF-8 is somebody's file.
     """
     from realtime.errors import StemsteerError
 
-    if isinstance(error, (StemsteerError, OSError, UnicodeDecodeError)):
+    if isinstance(error, (StemsteerError, OSError, MemoryError, UnicodeDecodeError)):
         return True
     return isinstance(error, ValueError) and _is_raised_by_us(error.__traceback__)
 

@@ -56,6 +56,8 @@ def test_help_loads_nothing_slow():
         (OSError(30, "Permission denied", "/a/.x.4711.part"), 1, REFUSED),
         (KeyboardInterrupt(), 130, "stemsteer: stopped\n"),
         (KeyboardInterrupt(15), 143, "stemsteer: stopped\n"),
+        (MemoryError("9 GiB"), 1, "stemsteer: not enough memory: 9 GiB\n"),
+        (MemoryError(), 1, "stemsteer: not enough memory: close something else, or ask for less\n"),
     ],
 )
 def test_an_error_of_the_users_is_said_in_one_line(error, code, words):

@@ -9,6 +9,7 @@ import pytest
 
 from realtime.encoder import load_encoder
 from realtime.model import OnnxModel, load_model
+from realtime.spec import Tier
 from tests.support.commands import stemsteer
 from tests.support.models import source_model, timbre_model
 from tests.support.rendering import noise_song, render_song
@@ -171,6 +172,16 @@ def test_a_model_of_another_rate_than_files_have_is_tried_at_the_nearest(added, 
     song = noise_song(tmp_path)
     taken = render_song(song, "--model", "mine", "--instrument", "vocals", "--out", "out")
     assert taken.exit_code == 0, taken.output
+
+
+def test_a_model_that_asks_for_far_too_much_memory_is_refused_in_a_line(added, tmp_path):
+    huge = {"offline": Tier(65_536, 65_536, 32_768, lookahead=1024)}
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5}, sample_rate=1000, tiers=huge)
+    render = ("render", noise_song(tmp_path), "--model", path, "--all", "--out", "out")
+    for done in (models("add", path), stemsteer(*render)):
+        assert done.exit_code == 1
+        assert "stemsteer: model 'mine' asks for too much memory" in done.stderr
+    assert files(added) == []
 
 
 @pytest.mark.parametrize("content", ["cut", "text", "empty"])

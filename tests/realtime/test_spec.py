@@ -108,3 +108,35 @@ def test_classes_have_timbres_of_the_size_of_the_condition() -> None:
         ModelSpec(**about, conditions=conditions, classes={"drums": [1.0]})
     with pytest.raises(ValueError, match="of one size"):
         ModelSpec(**about, conditions={**conditions, "against": 3})
+
+
+HUGE = {"offline": Tier(65_536, 65_536, 32_768, lookahead=1024)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sample_rate": 1000, "tiers": {"offline": Tier(65_536, 65_536, 32_768)}},
+        {"tiers": HUGE},
+        {"tiers": {"offline": Tier(2048, 512, 256, runs=Runs(65_536, 256, every=4))}},
+        {"tiers": {"offline": Tier(2048, 512, 256, runs=Runs(1024, 65_536, every=4))}},
+        {"tiers": {"offline": Tier(2048, 512, 256, runs=Runs(64, 256, every=65_536))}},
+        {
+            "tiers": {"offline": Tier(65_536, 65_536, 32_768)},
+            "targets": tuple("abcdefghijklmnop" * 3),
+        },
+    ],
+    ids=["window", "lookahead", "frames", "step", "every", "targets"],
+)
+def test_a_tier_that_asks_for_far_too_much_memory_is_refused(fields):
+    targets = tuple(f"{name}{k}" for k, name in enumerate(fields.get("targets", "a")))
+    spec = fake_spec(conditions={}, **fields | {"targets": targets})
+    with pytest.raises(ValueError, match=r"model .* asks for too much memory: \d+ .* at most"):
+        spec.tier_at("offline", 44_100)
+
+
+def test_a_tier_without_windows_at_a_rate_says_so():
+    spec = fake_spec(sample_rate=768_000, tiers={"offline": Tier(64, 64, 32)})
+    assert spec.tier_at("offline", 192_000).hop == 8
+    with pytest.raises(ValueError, match=r"'offline' of model .* has no windows at 44100 Hz"):
+        spec.tier_at("offline", 44_100)
