@@ -32,6 +32,8 @@ SOURCES = {
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
           "running_var": "moving_variance"}  # fmt: skip
 Writers = dict[str, Callable[[Path], None]]
+_MOST_MEMBERS = 1000
+_LONGEST_NAME = 1 << 16
 
 
 def writers(index: Path, name: str) -> Writers:
@@ -133,10 +135,11 @@ def unpacked(archive: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as place:
         try:
-            with tarfile.open(archive, "r|*") as packed:
+            with tarfile.open(archive, "r|*", tarinfo=_Header) as packed:
                 for name, file in _checkpoint_files(packed, archive):
                     (Path(place) / name).write_bytes(file)
-        except (tarfile.TarError, EOFError, ValueError, TypeError) as error:  # by damage, all four
+        except (tarfile.TarError, EOFError, ValueError, TypeError, RecursionError) as error:
+            # by damage, all of these
             raise StemsteerError(
                 f"{archive} cannot be unpacked ({error}), expected a whole archive of Spleeter's: "
                 "download it again"
@@ -150,12 +153,32 @@ def unpacked(archive: Path) -> Iterator[Path]:
 def _checkpoint_files(packed: tarfile.TarFile, archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a checkpoint in an archive, without the folders that they are in."""
     left = MAX_BYTES
-    for member in packed:
+    for count, member in enumerate(packed):
+        left -= member.size
+        if left < 0 or count == _MOST_MEMBERS:
+            raise StemsteerError(
+                f"{archive} holds more than {MAX_BYTES >> 30} GB or {_MOST_MEMBERS} files"
+            )
         name = Path(member.name).name
         file = packed.extractfile(member) if member.isfile() else None
         if file is None or not name.startswith("model."):
             continue
-        left -= member.size
-        if left < 0:
-            raise StemsteerError(f"{archive} holds more than {MAX_BYTES >> 30} GB")
         yield name, file.read()
+
+
+class _Header(tarfile.TarInfo):
+    """The header of a member, which has no more to say of the next one than its name.
+
+    `tarfile` reads what else there may be, as records of PAX, into memory before anyone can see
+    how long it is; here that is a member of a kind that is passed over.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        names = header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if header.size < 0 or (names and header.size > _LONGEST_NAME):
+            raise ValueError(f"a header has the size {header.size}")
+        if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) and not names:
+            header.type = b"?"
+        return header

@@ -1,6 +1,7 @@
 """Spleeter's checkpoints and archives become models; what is none is refused."""
 
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -87,6 +88,36 @@ def test_a_damaged_archive_is_told_in_a_line(tmp_path, models, content):
     assert done.stderr.count("\n") == 1
     assert "4stems.tar.gz cannot be unpacked" in done.stderr
     assert "download it again" in done.stderr
+
+
+def bomb(kind):
+    """An archive whose headers, or whose members, ask for more than a checkpoint holds."""
+    long, record = 1 << 25, b"33554432 comment="
+    kinds = {
+        "name": (tarfile.GNUTYPE_LONGNAME, long, 1),
+        "names": (tarfile.GNUTYPE_LONGNAME, 0, 5000),  # each the name of the next
+        "records": (tarfile.XHDTYPE, long, 1),
+        "members": (tarfile.REGTYPE, 0, 60_000),
+        "member": (tarfile.REGTYPE, 2 << 30, 1),
+        "minus": (tarfile.REGTYPE, -512, 1),
+    }
+    head = tarfile.TarInfo("other")
+    head.type, head.size, times = kinds[kind]
+    data = record + b"a" * (long - len(record) - 1) + b"\n" if head.size == long else b""
+    return head.tobuf(tarfile.GNU_FORMAT) * times + data
+
+
+@pytest.mark.parametrize("kind", ["name", "names", "records", "member", "members", "minus"])
+def test_an_archive_whose_headers_ask_for_too_much_is_refused(tmp_path, models, kind):
+    (tmp_path / "4stems.tar").write_bytes(bomb(kind) + bytes(10_240))
+    tracemalloc.start()
+    done = stemsteer("models", "add", str(tmp_path / "4stems.tar"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.exit_code == 1, done.output
+    assert "4stems.tar " in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert peak < 20e6
 
 
 def test_the_tiers_of_several_networks_have_time_to_run():
