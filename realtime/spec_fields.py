@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ MAX_TARGET_BINS = 1 << 20
 _TEXT = ("name", "mask_axes", "description", "licence", "encoder")
 _MAPPINGS = ("tiers", "conditions", "training", "classes", "gains_db")
 _LONGEST_TEXT, _MOST_ENTRIES = 20_000, 4096
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for line breaks and tabs
 
 
 def spec_text(spec: DataclassInstance, schema: int) -> str:
@@ -45,7 +47,7 @@ def fields_of(text: str, schema: int) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError for what is not JSON, or not of this schema.
+    ValueError for what is not JSON, not of this schema, or has texts with control characters.
     """
     try:
         fields = read_json(text, max_bytes=MAX_SPEC_BYTES)
@@ -53,7 +55,21 @@ def fields_of(text: str, schema: int) -> dict[str, Any]:
         raise ValueError(f"the spec is not JSON: {error}") from error
     if not isinstance(fields, dict) or fields.pop("schema", None) != schema:
         raise ValueError(f"the spec is not of schema {schema}")
+    check_texts(fields)
     return fields
+
+
+def check_texts(value: Any) -> None:
+    """Raise ValueError for a text in a value of JSON that has control characters.
+
+    Such could steer the terminal on which they are shown.
+    """
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise ValueError(f"{_short(value)} in the spec has control characters, expected none")
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    if isinstance(parts, list):
+        for part in parts:
+            check_texts(part)
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:
@@ -62,8 +78,11 @@ def check_fields(fields: Mapping[str, Any]) -> None:
         value = fields.get(name, "")
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
             raise ValueError(f"{name} of the spec is {_short(value)}, expected a text")
-    if not str(fields.get("name", "x")).strip():
+    name = str(fields.get("name", "x"))
+    if not name.strip():
         raise ValueError("name of the spec is empty")
+    if "\n" in name or "\t" in name:
+        raise ValueError(f"name of the spec is {name!r}, which has control characters")
     for name in _MAPPINGS:
         value = fields.get(name, {})
         if not isinstance(value, dict) or len(value) > _MOST_ENTRIES:
@@ -95,6 +114,7 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 def check_encoder_fields(fields: Mapping[str, Any]) -> None:
     """Raise ValueError that names the first field of an encoder that is none, or out of range."""
+    check_texts(fields)
     for name in ("encoder", "description", "licence"):
         value = fields.get(name, "")
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT:

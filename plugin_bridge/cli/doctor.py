@@ -6,6 +6,7 @@ import json
 
 import typer
 
+from plugin_bridge.cli.console import say
 from plugin_bridge.cli.options import AsJson
 
 
@@ -19,8 +20,8 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for check in checks:
             mark = "ok  " if check.well else "MISS" if check.needed else "--  "
-            typer.echo(f"{mark}  {check.name:15}  {check.found}")
+            say(f"{mark}  {check.name:15}  {check.found}")
             if not check.well:
-                typer.echo(f"      {'':15}  -> {check.remedy}")
+                say(f"      {'':15}  -> {check.remedy}")
     if any(check.needed and not check.well for check in checks):
         raise typer.Exit(1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugin_bridge.cli.console import print_table, say_json, warn
+from plugin_bridge.cli.console import LONGEST, print_table, say_json, warn
+from plugin_bridge.control.text import printable
 
 if TYPE_CHECKING:
     from plugin_bridge.model_library import InstalledModel
@@ -120,7 +121,7 @@ def show(
         say_json(described)
         return
     for heading, text in rows:
-        typer.echo(f"{heading:12} {text}")
+        typer.echo(f"{heading:12} {printable(text, LONGEST)}")
 
 
 @contextmanager

@@ -81,6 +81,14 @@ def test_models_shows_gains_with_their_sign(folder):
     assert "live: bass -0.3 dB, drums +2.0 dB" in shown
 
 
+def test_what_a_model_says_of_itself_stays_in_its_line(folder):
+    about = {"description": "good\nlicence      free", "training": {"credit": "me\nfile  /x"}}
+    path = source_model(folder / "x.onnx", {"bass": 1.0}, **about)
+    shown = stemsteer("models", "show", str(path)).stdout
+    assert "good\\nlicence      free\n" in shown
+    assert "me\\nfile  /x\n" in shown
+
+
 def test_models_shows_a_broken_file_with_its_fault_and_goes_on(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")  # no line is broken within words that are looked for
     done = stemsteer("models", "--json")

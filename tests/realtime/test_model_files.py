@@ -78,6 +78,44 @@ def test_a_field_of_the_wrong_kind_is_named(tmp_path, changes, words):
         OnnxModel(path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "a\x1b[31mred"},
+        {"name": "two\nlines"},
+        {"licence": "free\x1b[2J"},
+        {"description": "\x9b31m"},
+        {"encoder": "a\rb"},
+        {"targets": ["\x1b[31mvoice"]},
+        {"training": {"data": ["a", {"\x1b[5m": 1}]}},
+        {"training": {"credit": "\x1b]0;title\x07"}},
+    ],
+)
+def test_a_text_that_would_steer_the_terminal_is_refused(tmp_path, changes):
+    path = changed(tmp_path / "m.onnx", lambda fields: fields.update(changes))
+    with pytest.raises(StemsteerError, match=r"control character") as refused:
+        OnnxModel(path)
+    assert str(refused.value).isprintable()
+
+
+def test_what_is_wrong_with_weights_in_other_files_is_said_by_us_alone(tmp_path, capfd):
+    def outside(model):
+        tensor = model.graph.initializer.add(name="n\x1b[31m", data_type=1)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", "w.bin"), ("offset", "-4"), ("length", "4")):
+            tensor.external_data.add(key=key, value=value)
+        for node in model.graph.node:
+            node.output[:] = ["before" if name == "masks" else name for name in node.output]
+        more = onnx.helper.make_node("Add", ["before", tensor.name], ["masks"])
+        model.graph.node.append(more)
+
+    (tmp_path / "w.bin").write_bytes(bytes(4))
+    path = changed(tmp_path / "m.onnx", lambda fields: None, outside)
+    with pytest.raises(StemsteerError, match="is not a model that can be loaded"):
+        OnnxModel(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_the_spec_is_checked_before_anything_of_the_graph_is_loaded(tmp_path, monkeypatch):
     path = changed(tmp_path / "m.onnx", lambda fields: fields.update(sample_rate=0))
     monkeypatch.setattr("realtime.model.open_session", lambda *_, **__: pytest.fail("a session"))
