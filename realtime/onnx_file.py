@@ -26,6 +26,8 @@ def metadata_text(path: Path, key: str) -> str | None:
     Raises ValueError if it is longer than a spec may be.
     """
     try:
+        if not path.is_file():  # as a pipe, which may never be written to
+            return None
         with open(path, "rb") as file:
             for number, start, size in _fields(file, 0, os.fstat(file.fileno()).st_size):
                 if number == _METADATA:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -203,6 +205,15 @@ def test_a_pipe_is_refused_and_not_waited_for(added, tmp_path, name):
     done = models("add", tmp_path / name)
     assert done.exit_code == 1
     assert "is neither a file nor a folder" in done.stderr
+
+
+def test_a_pipe_among_the_models_is_removed_and_not_waited_for(added, tmp_path):
+    added.mkdir(parents=True)
+    os.mkfifo(added / "x.onnx")
+    program = f"timeout 20 {sys.executable} -m plugin_bridge.cli models"
+    removed = subprocess.run([*program.split(), "remove", "x"], capture_output=True, text=True)
+    assert removed.returncode == 0, removed.stderr
+    assert files(added) == []
 
 
 def test_a_folder_that_is_called_as_an_archive_is_a_folder(added, tmp_path):
