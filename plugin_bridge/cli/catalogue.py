@@ -217,7 +217,9 @@ def _print_summary(summary: Summary, as_json: bool) -> None:
         return
     for record in summary.failed:
         say(f"failed: {printable(record.song)}: {record.error}", err=True)
-    if summary.failed:
+    if any(record.transient for record in summary.failed):
+        say("the next run tries again what failed for a lack that may pass", err=True)
+    if not all(record.transient for record in summary.failed):
         say("--retry-failed tries again what has failed", err=True)
     done = "1 song" if summary.done == 1 else f"{summary.done} songs"
     if summary.done and summary.seconds:

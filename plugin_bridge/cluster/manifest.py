@@ -27,6 +27,7 @@ _LINE_BYTES = 1 << 20
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
+    "bool": (bool,),
     "float": (int, float),
     "float | None": (int, float, type(None)),
 }
@@ -56,6 +57,7 @@ class Record:
     seconds : time of the try that ended it.
     speed : duration of the sound over `seconds`.
     frames : samples of each channel.
+    transient : why it failed may pass, so the next run tries it again.
     """
 
     song: str
@@ -74,6 +76,7 @@ class Record:
     frames: int = 0
     outputs: tuple[Output, ...] = ()
     error: str = ""
+    transient: bool = False
 
     @classmethod
     def read(cls, line: str | bytes) -> Record:
@@ -145,7 +148,7 @@ class Manifest:
         try:
             self._fd = open_private(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         except OSError as error:
-            raise StemsteerError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -165,12 +168,15 @@ class Manifest:
             return
         try:
             read_json_object(torn, max_bytes=_LINE_BYTES)
-            os.write(self._fd, b"\n")
+            self._write("\n")
         except ValueError:
             os.ftruncate(self._fd, size - len(torn))
 
     def append(self, record: Record) -> None:
-        """Write a record; it is on the disk when this returns."""
+        """Write a record; it is on the disk when this returns.
+
+        Raises StemsteerError if the disk does not take it.
+        """
         self._write(record.line())
 
     def append_run(self, values: Mapping[str, Any]) -> None:
@@ -179,9 +185,15 @@ class Manifest:
 
     def _write(self, line: str) -> None:
         rest = line.encode()
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        os.fsync(self._fd)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StemsteerError:
+        return StemsteerError(f"{self.path} cannot be written: {error.strerror}")
 
     def close(self) -> None:
         """Let go of the file and of its lock."""

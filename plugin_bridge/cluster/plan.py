@@ -35,8 +35,9 @@ def make_plan(
     """Compare the songs with the newest records of them.
 
     A song is done anew if its file has changed, or stems are missing or of another size; one that
-    failed only if something has changed, or `retry_failed`. With `Work.force` one whose stems have
-    other bytes and one that failed are done anew, too, and stems by other options are replaced.
+    failed only if something has changed, why it failed may pass, or `retry_failed`. With
+    `Work.force` one whose stems have other bytes and one that failed are done anew, too, and stems
+    by other options are replaced.
 
     Raises StemsteerError if there are such stems and they are not to be replaced.
     """
@@ -79,7 +80,7 @@ def _is_by_same(record: Record, work: Work) -> bool:
 
 def _holds(song: Song, record: Record, work: Work, retry_failed: bool) -> bool:
     """Return whether there is nothing to do for a song with this record."""
-    if record.state == FAILED and retry_failed:
+    if record.state == FAILED and (retry_failed or record.transient):
         return False
     if not _is_by_same(record, work):
         return False

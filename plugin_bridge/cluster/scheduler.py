@@ -97,7 +97,7 @@ class _Flow:
             due = time.monotonic() + BACK_OFF_S * 2 ** (tries - 1)
             heapq.heappush(self._later, (due, next(self._number), job, tries))
             return None
-        return replace(failed(self._work, job, record.error), tries=tries)
+        return replace(failed(self._work, job, record.error), tries=tries, transient=True)
 
 
 def run_jobs(

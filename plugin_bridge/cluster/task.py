@@ -18,6 +18,7 @@ from plugin_bridge.cluster.attempts import Attempts, is_stopped
 from plugin_bridge.cluster.manifest import DONE, FAILED, Output, Record
 from plugin_bridge.cluster.songs import Song
 from plugin_bridge.files.audio_reader import AudioReader
+from plugin_bridge.files.audio_writer import NoRoomError
 from plugin_bridge.files.stem_files import check_writable
 from plugin_bridge.offline.render import RenderSettings, render, written_paths
 from plugin_bridge.offline.report import Report
@@ -258,7 +259,7 @@ def _remove_old(out: Path, previous: tuple[Output, ...], outputs: tuple[Output, 
 def _is_transient(error: BaseException | None) -> bool:
     """Return whether an error, or what caused it, may be gone when it is tried again."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _TRANSIENT:
+        if isinstance(error, NoRoomError) or getattr(error, "errno", None) in _TRANSIENT:
             return True
         error = error.__cause__
     return False

@@ -28,6 +28,10 @@ _CHECKED = 2 * 4096
 _RF64_BYTES = 2**32 - 2**16  # a WAV file holds less than 4 GiB; RF64 is WAV without that limit
 
 
+class NoRoomError(StemsteerError):
+    """A disk that takes no more, now: there may be room later."""
+
+
 @dataclass(frozen=True)
 class SampleFormat:
     """How samples are written: `container` is wav or flac, `subtype` one of libsndfile's.
@@ -178,8 +182,8 @@ class AudioWriter:
             raise self._failed() from error
         self.n_samples += samples.shape[0]
 
-    def _failed(self) -> StemsteerError:
-        return StemsteerError(
+    def _failed(self) -> NoRoomError:
+        return NoRoomError(
             f"{self.path.parent}: writing broke off after {self.n_samples} samples; the disk may "
             "be full, or files may be limited (`ulimit -f`): make room, or choose another folder"
         )

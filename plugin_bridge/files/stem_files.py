@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.files.audio_reader import BITS, AudioReader
-from plugin_bridge.files.audio_writer import AudioWriter, SampleFormat
+from plugin_bridge.files.audio_writer import AudioWriter, NoRoomError, SampleFormat
 from realtime.arrays import Audio
 from realtime.atomic import leftovers, name_anew, remove_leftovers
 from realtime.errors import StemsteerError
@@ -231,11 +231,11 @@ def _make_folder(folder: Path) -> list[Path]:
 
 
 def _check_room(folder: Path, source: AudioReader, sample_format: SampleFormat, files: int) -> None:
-    """Raise StemsteerError if WAV files do not fit; how long FLAC files will be is not known."""
+    """Raise NoRoomError if WAV files do not fit; how long FLAC files will be is not known."""
     need = files * source.n_samples * source.channels * sample_format.bytes_per_sample
     free = shutil.disk_usage(folder).free
     if sample_format.container == "wav" and need > free:
-        raise StemsteerError(
+        raise NoRoomError(
             f"{folder} has {free / 1e6:.0f} MB of room, the stems need {need / 1e6:.0f} MB; "
             "make room, choose another folder with --out, or take --format flac"
         )
