@@ -1,4 +1,4 @@
-"""The bar of a catalogue, on a terminal: how far it is, how fast, and what has failed."""
+"""How far a catalogue is, how fast, and what has failed: a bar, or a line a minute in a pipe."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from plugin_bridge.cli.console import warn
+from plugin_bridge.cli.console import say, warn
 
 if TYPE_CHECKING:
     from plugin_bridge.cluster.manifest import Record
     from plugin_bridge.cluster.plan import Plan
+
+_LINE_EVERY_S = 60.0
 
 
 class CatalogueDisplay:
@@ -38,7 +40,7 @@ class CatalogueDisplay:
     def begin(self, plan: Plan, dashboard: str) -> None:
         """Begin to count; what is left is counted in bytes, since songs are of any length."""
         self._sizes = {job.song.name: _size(job.song.path) for job in plan.jobs}
-        self._began_s = time.monotonic()
+        self._began_s = self._told_s = time.monotonic()
         if dashboard and not self._bar.disable:
             self._bar.console.print(f"dashboard: {dashboard}", markup=False)
         self._task = self._bar.add_task("", total=sum(self._sizes.values()), words=self._words())
@@ -48,8 +50,7 @@ class CatalogueDisplay:
         self._songs += 1
         if record.error:
             self._failed += 1
-            if not self._bar.disable:
-                warn(f"{record.song}: {record.error}")
+            warn(f"{record.song}: {record.error}")
         else:
             self._audio_s += record.frames / record.sample_rate
         self._bar.update(self._task, advance=self._sizes[record.song], words=self._words())
@@ -58,6 +59,9 @@ class CatalogueDisplay:
         """Show that time goes by."""
         if self._task is not None:
             self._bar.update(self._task, words=self._words())
+            if self._bar.disable and time.monotonic() >= self._told_s + _LINE_EVERY_S:
+                self._told_s = time.monotonic()
+                say(self._words(), err=True)
 
     def stopping(self) -> None:
         """Say what is waited for after Ctrl-C."""
