@@ -63,6 +63,10 @@ class CatalogueDisplay:
                 self._told_s = time.monotonic()
                 say(self._words(), err=True)
 
+    def waiting(self) -> None:
+        """Say that no workers are left on the cluster."""
+        warn("no workers are left: waiting until some are there again; Ctrl-C ends it")
+
     def stopping(self) -> None:
         """Say what is waited for after Ctrl-C."""
         warn("waiting for the songs in work to stop; a second Ctrl-C ends it at once")

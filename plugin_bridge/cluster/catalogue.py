@@ -91,6 +91,7 @@ class Display(Protocol):
     def begin(self, plan: Plan, dashboard: str) -> None: ...
     def show(self, record: Record) -> None: ...
     def tick(self) -> None: ...
+    def waiting(self) -> None: ...
     def stopping(self) -> None: ...
 
 
@@ -163,8 +164,9 @@ def run_catalogue(
             ):
                 display.begin(plan, workers.dashboard)
                 for record in run_jobs(
-                    workers, work, plan.jobs, interrupt, display.tick, display.stopping
-                ):
+                    workers, work, plan.jobs, interrupt,
+                    display.tick, display.waiting, display.stopping,
+                ):  # fmt: skip
                     _enter(manifest, work, record)
                     summary.add(record)
                     display.show(record)

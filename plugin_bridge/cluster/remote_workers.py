@@ -9,6 +9,7 @@ from types import TracebackType
 
 from distributed import Client, Security
 
+from plugin_bridge.cluster.quiet import silence
 from realtime.errors import StemsteerError
 
 _CONNECT_S = 20
@@ -36,7 +37,8 @@ class RemoteWorkers:
         cert: Path | None = None,
         key: Path | None = None,
     ) -> None:
-        self.dashboard = ""
+        silence()
+        self.address, self.dashboard = address, ""
         try:
             self.client = Client(address, security=_security(ca, cert, key), timeout=_CONNECT_S)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
@@ -86,8 +88,17 @@ class RemoteWorkers:
         """Do nothing: whoever runs the cluster replaces its workers."""
 
     def mend(self) -> None:
-        """Count the workers anew, which may come and go."""
-        self.threads = max(1, len(self.client.nthreads()))
+        """Count the workers anew, which may come and go.
+
+        Raises StemsteerError if the scheduler is gone.
+        """
+        try:
+            self.threads = len(self.client.nthreads())
+        except (OSError, AttributeError) as error:  # the latter of a client that gave up before
+            raise StemsteerError(
+                f"the scheduler at {self.address} is gone: start the catalogue again when it is "
+                "back, and it goes on"
+            ) from error
 
     def close(self) -> None:
         """Leave the cluster."""

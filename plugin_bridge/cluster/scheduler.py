@@ -106,12 +106,14 @@ def run_jobs(
     jobs: list[Job],
     interrupt: Interrupt,
     tick: Callable[[], None],
+    waiting: Callable[[], None],
     stopping: Callable[[], None],
 ) -> Iterator[Record]:
     """Yield the record of every song as it ends; call `tick` between them, often.
 
-    When it is interrupted, `stopping` is called, the songs in work are left at their next block,
-    those that were done meanwhile are yielded, and then KeyboardInterrupt is raised.
+    When no workers are left `waiting` is called, and they are waited for. When it is interrupted,
+    `stopping` is called, the songs in work are left at their next block, those that were done
+    meanwhile are yielded, and then KeyboardInterrupt is raised.
     """
     flow = _Flow(workers, work, jobs)
     mended_s = time.monotonic()
@@ -121,7 +123,10 @@ def run_jobs(
             workers.made_progress()
             yield record
         if time.monotonic() - mended_s > _MEND_S:
+            before = workers.threads
             workers.mend()
+            if before and not workers.threads:
+                waiting()
             mended_s = time.monotonic()
         tick()
     if interrupt.number:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import sys
 
 import dask
 from distributed import Security, Worker
+
+from plugin_bridge.cluster.quiet import silence
 
 
 def main() -> None:
@@ -18,8 +19,7 @@ def main() -> None:
     # Pages of HTTP and a sampler of the stack, a hundred times a second, are of no use here.
     dask.config.set({"distributed.worker.profile.enabled": False})
     dask.config.set({"distributed.worker.http.routes": []})
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # lost workers are replaced
+    silence()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_work(told["address"], told["security"], told["folder"]))
 

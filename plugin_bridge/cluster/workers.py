@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, Security
 
+from plugin_bridge.cluster.quiet import silence
 from plugin_bridge.launch import own_process
 from realtime.errors import StemsteerError
 
@@ -35,8 +35,7 @@ class LocalWorkers:
 
     def __init__(self, count: int) -> None:
         dask.config.set({"distributed.scheduler.allowed-failures": 1_000_000})
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # lost workers are replaced
+        silence()
         self._folder = tempfile.mkdtemp(prefix="stemsteer-catalogue-")
         dask.config.set({"temporary-directory": self._folder})  # else locks are left in /tmp
         self._security = Security.temporary()

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not here")
 
+from distributed.comm import CommClosedError
+
 from plugin_bridge.cluster.remote_workers import RemoteWorkers
 from plugin_bridge.cluster.workers import LocalWorkers
 from realtime import StemsteerError
@@ -74,3 +76,26 @@ def test_who_has_no_key_does_not_get_in(cluster, tmp_path, monkeypatch):
         RemoteWorkers(address, tmp_path)
     with pytest.raises(StemsteerError, match="no scheduler answers"):
         RemoteWorkers(address.replace("tls://", "tcp://"), tmp_path)
+
+
+class _Cluster:
+    """A client that has lost its scheduler, or workers."""
+
+    def __init__(self, threads):
+        self._threads = threads
+
+    def nthreads(self):
+        if isinstance(self._threads, Exception):
+            raise self._threads
+        return self._threads
+
+
+def test_a_scheduler_that_is_gone_is_named_and_workers_that_are_gone_are_counted():
+    workers = object.__new__(RemoteWorkers)
+    workers.address, workers.client = "tcp://head:8786", _Cluster({})
+    workers.mend()
+    assert workers.threads == 0
+    for error in (CommClosedError("ConnectionPool closing."), AttributeError("ncores")):
+        workers.client = _Cluster(error)
+        with pytest.raises(StemsteerError, match="the scheduler at tcp://head:8786 is gone"):
+            workers.mend()

@@ -61,6 +61,7 @@ class Display:
         self.to_do: list[str] = []
         self.ticks: list[Callable[[], None]] = []
         self.is_stopping = False
+        self.waits = 0
 
     def begin(self, plan, dashboard):
         self.to_do = [job.song.name for job in plan.jobs]
@@ -72,6 +73,9 @@ class Display:
     def tick(self):
         for act in self.ticks:
             act()
+
+    def waiting(self):
+        self.waits += 1
 
     def stopping(self):
         self.is_stopping = True
