@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +22,7 @@ from distributed import Client, LocalCluster, Security
 
 from plugin_bridge.cluster.quiet import silence
 from plugin_bridge.launch import own_process
+from realtime.atomic import leftovers
 from realtime.errors import StemsteerError
 
 _MOST_IN_A_ROW = 20
@@ -36,7 +39,7 @@ class LocalWorkers:
     def __init__(self, count: int) -> None:
         dask.config.set({"distributed.scheduler.allowed-failures": 1_000_000})
         silence()
-        self._folder = tempfile.mkdtemp(prefix="stemsteer-catalogue-")
+        self._folder = _scratch_folder()
         dask.config.set({"temporary-directory": self._folder})  # else locks are left in /tmp
         self._security = Security.temporary()
         seen = importlib.util.find_spec("bokeh") is not None  # which shows the dashboard
@@ -126,3 +129,11 @@ class LocalWorkers:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _scratch_folder() -> str:
+    """Make a folder for what Dask leaves on the disk, and remove those of killed processes."""
+    name, ending = "stemsteer-catalogue", "scratch"
+    for left, _ in leftovers(Path(tempfile.gettempdir(), name), ending):
+        shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f".{name}.", suffix=f".{os.getpid()}.{ending}")
