@@ -83,7 +83,8 @@ def likely_stems(songs: Sequence[Song]) -> list[Song]:
 
 def _walked(folder: Path, out: Path) -> Found:
     if not folder.is_dir():
-        raise StemsteerError(f"{folder} is not there: expected a folder of songs or a .jsonl list")
+        what = "a pipe or a device" if folder.exists() else "not there"
+        raise StemsteerError(f"{folder} is {what}: expected a folder of songs or a .jsonl list")
     avoided = out.resolve()
     songs, unread, links = list[Song](), dict[Path, str](), list[Path]()
 

@@ -87,6 +87,12 @@ def test_where_there_are_no_songs_it_says_what_a_song_is(tmp_path):
         find_songs(tmp_path / "nowhere", tmp_path / "out")
 
 
+def test_a_pipe_is_said_to_be_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StemsteerError, match="pipe is a pipe or a device: expected a folder"):
+        find_songs(tmp_path / "pipe", tmp_path / "out")
+
+
 def test_a_name_may_be_as_long_as_folders_can_be(tmp_path):
     name = 85 * "夜" + "/" + 255 * "a"
     (song,) = find_songs(write_list(tmp_path, {"input": "a", "name": name}), tmp_path / "out")
