@@ -117,6 +117,8 @@ def _listed(file: Path) -> Iterator[Song]:
             continue
         try:
             entry = read_json_object(line, max_bytes=_LINE_BYTES)
+            if unknown := entry.keys() - {"input", "name"}:
+                raise ValueError(f"{min(unknown)!r} is no field of a song")
             path = here / _text(entry, "input")
             inside = path.is_relative_to(here)
             usual = path.relative_to(here if inside else path.anchor).as_posix()

@@ -93,6 +93,12 @@ def test_a_pipe_is_said_to_be_one(tmp_path):
         find_songs(tmp_path / "pipe", tmp_path / "out")
 
 
+def test_a_field_that_a_list_does_not_know_is_named(tmp_path):
+    file = write_list(tmp_path, {"input": "a.wav", "nmae": "x"})
+    with pytest.raises(StemsteerError, match="line 1: 'nmae' is no field"):
+        find_songs(file, tmp_path / "out")
+
+
 def test_a_name_may_be_as_long_as_folders_can_be(tmp_path):
     name = 85 * "夜" + "/" + 255 * "a"
     (song,) = find_songs(write_list(tmp_path, {"input": "a", "name": name}), tmp_path / "out")
