@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugin_bridge.trial import LOAD_S, faults_of
 from realtime import ModelSpec, StemsteerError, find_model, load_model
 from realtime.encoder import FOLDER, file_of, has_encoder
 from realtime.folders import user_models_folder
@@ -35,7 +36,7 @@ class InstalledModel:
 
 def found_models() -> list[InstalledModel]:
     """Return every model file in the folders where models are looked for; each is loaded."""
-    return [_inspect(path) for path in _model_paths()]
+    return _inspected(_model_paths())
 
 
 def installed_specs() -> Iterator[tuple[Path, ModelSpec]]:
@@ -47,7 +48,7 @@ def installed_specs() -> Iterator[tuple[Path, ModelSpec]]:
 
 def installed_model(name: str) -> InstalledModel:
     """Return the model of a name or path. Raises StemsteerError if there is none."""
-    return _inspect(find_model(name))
+    return _inspected([find_model(name)])[0]
 
 
 def missing_encoder(path: Path) -> str:
@@ -119,7 +120,21 @@ def without_gain(tier: str, instruments: Iterable[str]) -> list[str]:
     return [name for name, gain_db in best.items() if gain_db <= 0]
 
 
-def _inspect(path: Path) -> InstalledModel:
+def _inspected(paths: Sequence[Path]) -> list[InstalledModel]:
+    """Load models, those that did not come with Stemsteer in a process of their own."""
+    foreign = [path for path in paths if path.parent != weights_folders()[-1]]
+    faults = dict(zip(foreign, faults_of(load_model, foreign, LOAD_S), strict=True))
+    return [
+        _loaded(path) if path not in faults else _described(path, faults[path]) for path in paths
+    ]
+
+
+def _described(path: Path, fault: str) -> InstalledModel:
+    spec = None if fault else _spec_of(path)
+    return InstalledModel(path, spec, fault or ("" if spec else "it is there no more"))
+
+
+def _loaded(path: Path) -> InstalledModel:
     try:
         return InstalledModel(path, load_model(path).spec)
     except StemsteerError as error:

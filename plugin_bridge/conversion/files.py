@@ -17,7 +17,9 @@ from plugin_bridge.conversion.archive import Arrays, Numbers, read_checkpoint
 from plugin_bridge.conversion.sources import SOURCES
 from plugin_bridge.conversion.spleeter_files import Writers
 from plugin_bridge.conversion.spleeter_onnx import read_graph, read_network
+from plugin_bridge.conversion.trial import load_with_encoder
 from plugin_bridge.small_files import read_small_file
+from plugin_bridge.trial import LOAD_S, check
 from realtime import OnnxModel
 from realtime.atomic import sha256_of
 from realtime.encoder import FOLDER, encoder_of, file_of, has_encoder
@@ -119,6 +121,7 @@ def _ours(file: Path, name: str) -> Writers:
 
     Raises StemsteerError for a model that does not keep its spec.
     """
+    check(load_with_encoder, file, LOAD_S)
     identity = OnnxModel(file).spec.encoder
     writers: Writers = {name: partial(_copied, file)}
     if identity and not has_encoder(identity) and has_encoder(identity, file.parent):

@@ -1,7 +1,7 @@
 """Spleeter's networks out of ONNX files that others exported: their weights, never their graph.
 
-A graph from anywhere is only read. Its layers must be those of the network, in their order; then
-both are run on noise, and one that computes anything else is refused.
+No model is made of a graph from anywhere. Its layers must be those of the network, in their order;
+then both are run on noise, and one that computes anything else is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from plugin_bridge.conversion import spleeter
 from plugin_bridge.conversion.archive import Arrays
 from plugin_bridge.conversion.budget import MAX_BYTES
 from plugin_bridge.conversion.spleeter import BINS, LEVELS
+from plugin_bridge.trial import RUN_S, check
 from realtime.errors import StemsteerError
 from realtime.model import load_model, open_session
 from realtime.spec import ModelSpec
@@ -36,12 +37,18 @@ _LAYERS = {
 
 
 def read_network(path: Path) -> spleeter.UNet:
-    """Read the network of one source from an ONNX file.
+    """Read the network of one source from an ONNX file, whose graph runs in another process.
 
     Raises
     ------
     StemsteerError if it is broken, another network, or computes something else.
     """
+    network = _network_of(path)
+    check(compare, path, RUN_S)
+    return network
+
+
+def _network_of(path: Path) -> spleeter.UNet:
     graph = read_graph(path)
     constants = _constants(graph)
     weights: Arrays = {}
@@ -61,9 +68,7 @@ def read_network(path: Path) -> spleeter.UNet:
                 weights[f"{layer}.{part}"] = constants[name]
     for part in _PARTS:  # of the deepest batch norm, which nothing reads
         weights.setdefault(f"down{LEVELS}_act.0.{part}", np.ones(512, np.float32))
-    network = spleeter.UNet(weights, elu=any(node.op_type == "Elu" for node in graph.node))
-    _compare(path, network)
-    return network
+    return spleeter.UNet(weights, elu=any(node.op_type == "Elu" for node in graph.node))
 
 
 def read_graph(path: Path) -> onnx.GraphProto:
@@ -111,8 +116,9 @@ def _floats(tensor: onnx.TensorProto) -> NDArray[np.float32]:
         raise StemsteerError(f"the constant {tensor.name!r} cannot be read: {error}") from None
 
 
-def _compare(path: Path, network: spleeter.UNet) -> None:
-    """Run the file and the network on noise. Raises StemsteerError where they differ."""
+def compare(path: Path) -> None:
+    """Run a file and the network of its weights on noise; raises StemsteerError if they differ."""
+    network = _network_of(path)
     session = open_session(path)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,50 @@ def _save(
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     return path
+
+
+def endless_model(path: Path, *, in_loading: bool = False) -> Path:
+    """Write a model that keeps its spec and never ends: where it is run, or where it is loaded."""
+    model = onnx.load(source_model(path, {"vocals": 0.5}))
+    nodes, constants = (_slow_constant if in_loading else _endless_loop)()
+    for node in model.graph.node:
+        node.output[:] = ["all" if name == "masks" else name for name in node.output]
+    model.graph.initializer.extend(
+        numpy_helper.from_array(array, name) for name, array in constants.items()
+    )
+    model.graph.node.extend([*nodes, helper.make_node("Add", ["all", "zero"], ["masks"])])
+    onnx.save(model, str(path))
+    return path
+
+
+def _slow_constant() -> tuple[list[Any], dict[str, np.ndarray]]:
+    """What is zero, as a session finds out when it is made, after hours."""
+    power = 3000
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["power0"])]
+    for k in range(power):
+        nodes.append(helper.make_node("MatMul", [f"power{k}"] * 2, [f"power{k + 1}"]))
+    nodes.append(helper.make_node("ReduceMean", [f"power{power}"], ["zero"], keepdims=0))
+    return nodes, {"size": np.array([3000, 3000], np.int64)}
+
+
+def _endless_loop() -> tuple[list[Any], dict[str, np.ndarray]]:
+    """A loop whose condition always holds, over what only a run knows."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", [a], [b]) for a, b in (("go", "goes"), ("x", "y"))],
+        "body",
+        [value("k", TensorProto.INT64, []), value("go", TensorProto.BOOL, []),
+         value("x", TensorProto.FLOAT, [])],
+        [value("goes", TensorProto.BOOL, []), value("y", TensorProto.FLOAT, [])],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("ReduceMean", ["spectrum"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "mean"], ["nought"]),
+        helper.make_node("Loop", ["", "true", "nought"], ["zero"], body=body),
+    ]
+    return nodes, {"true": np.array(True)}
+
+
+def crash(path: Path) -> None:
+    """End the process as a fault in C does."""
+    os.abort()
