@@ -19,6 +19,7 @@ from realtime.model import Model, ModelStream, open_session
 from realtime.onnx_file import metadata_text
 from realtime.spec import MAX_RATE_HZ, MIN_RATE_HZ
 
+_RATE_HZ = 44_100  # of most files
 BROKEN = "the weights are broken: a model of them gives NaN or Inf"
 
 
@@ -48,11 +49,16 @@ def _try_encoder(path: Path) -> None:
 
 
 def _try_model(path: Path) -> None:
-    """Run a model over a second of noise. Raises StemsteerError if it gives nonsense."""
+    """Run a model over a second of noise.
+
+    Raises StemsteerError if it gives nonsense, and ValueError if it has no windows for most files.
+    """
     model = _Watched(OnnxModel(path))
     for name in model.spec.targets:
         if not is_usable(name):
             raise StemsteerError(f"a target of this model is called {name!r}, expected {RULE}")
+    for tier in model.spec.tiers:
+        model.spec.tier_at(tier, _RATE_HZ)
     tier = next(iter(model.spec.tiers))
     rate_hz = min(max(model.spec.sample_rate, MIN_RATE_HZ), MAX_RATE_HZ)  # as near as files are
     separator = Separator(model, rate_hz, tier=tier)
