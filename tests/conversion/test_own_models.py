@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from plugin_bridge import trial
 from realtime.encoder import load_encoder
 from realtime.model import OnnxModel, load_model
 from realtime.spec import Tier
@@ -183,6 +184,50 @@ def test_a_model_that_asks_for_far_too_much_memory_is_refused_in_a_line(added, t
     for done in (models("add", path), stemsteer(*render)):
         assert done.exit_code == 1
         assert "stemsteer: model 'mine' asks for too much memory" in done.stderr
+    assert files(added) == []
+
+
+@pytest.mark.parametrize("name", ["foo.onnx", "efficientnet-lite0", "spleeter"])
+def test_a_name_that_no_command_finds_or_that_is_of_another_kind_is_refused(added, tmp_path, name):
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5})
+    done = models("add", path, "--name", name)
+    assert done.exit_code
+    assert f"'{name}'" in done.stderr
+    assert files(added) == []
+    called = source_model(tmp_path / f"{name}.onnx", {"vocals": 0.5})
+    done = models("add", called)
+    assert done.exit_code == 1
+    assert "another with --name" in done.stderr
+    assert files(added) == []
+
+
+def test_of_two_that_add_a_model_of_one_name_one_is_told_that_it_is_there(
+    added, tmp_path, monkeypatch
+):
+    other = source_model(tmp_path / "other.onnx", {"bass": 0.5})
+    check = trial.check
+
+    def late(*words):
+        check(*words)
+        shutil.copy(other, added / "mine.onnx")
+
+    monkeypatch.setattr(trial, "check", late)
+    path = source_model(tmp_path / "mine.onnx", {"vocals": 0.5})
+    done = models("add", path)
+    assert done.exit_code == 1
+    assert "mine.onnx is there by now: another command" in done.stderr
+    assert load_model("mine").spec.targets == ("bass",)
+    assert models("add", path, "--force").exit_code == 0
+    assert load_model("mine").spec.targets == ("vocals",)
+    assert files(added) == ["mine.onnx"]
+
+
+def test_a_model_without_windows_at_the_rate_of_most_files_is_refused(added, tmp_path):
+    tiers = {"offline": Tier(64, 64, 32)}
+    path = source_model(tmp_path / "m.onnx", {"vocals": 0.5}, tiers=tiers, sample_rate=768_000)
+    done = models("add", path)
+    assert done.exit_code == 1
+    assert "has no windows at 44100 Hz" in done.stderr
     assert files(added) == []
 
 
