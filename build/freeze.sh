@@ -23,7 +23,8 @@ name=stemsteer-$version-linux-$(uname -m)
 
 # made_of PATH...: a number for what is in files and folders.
 made_of() {
-    find "$@" -type f ! -path '*/__pycache__/*' | LC_ALL=C sort | xargs cksum | cksum | tr -d ' '
+    find "$@" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 cksum |
+        cksum | tr -d ' '
 }
 is_of() { [ "$(cat "$1/made-of" 2>/dev/null)" = "$2" ]; }
 
@@ -42,9 +43,12 @@ made=$(made_of plugin_bridge/plugin/cpp)
 if ! is_of "$plugins" "$made"; then
     rm -rf "$plugins"
     mkdir -p "$plugins"
-    make -s -C plugin_bridge/plugin/cpp -j 2 OUT="$PWD/$plugins" >"$plugins/log" 2>&1 ||
-        fail "building the plugin failed: $(tail -n 3 "$plugins/log")"
-    rm -rf "$plugins/.work" "$plugins/log"
+    built=$(mktemp -d)  # the path of this folder may have spaces, which make does not take
+    trap 'rm -rf "$built"' EXIT
+    make -s -C plugin_bridge/plugin/cpp -j 2 OUT="$built" >"$built/log" 2>&1 ||
+        fail "building the plugin failed: $(tail -n 3 "$built/log")"
+    rm -rf "$built/.work" "$built/log"
+    cp -r "$built/." "$plugins"
     echo "$made" >"$plugins/made-of"
 fi
 

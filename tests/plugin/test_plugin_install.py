@@ -14,7 +14,7 @@ import sys
 import pedalboard
 import pytest
 
-from plugin_bridge.plugin.install import _quoted, engine_command
+from plugin_bridge.plugin.install import CPP, _quoted, engine_command
 from tests.support.engine_sandbox import DPF, ROOT, built_plugin, need
 
 
@@ -181,6 +181,19 @@ def in_bounds(*words):
     return subprocess.run(
         [*command, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
+
+
+def test_the_plugin_is_built_in_a_folder_with_a_space_in_its_path(tmp_path):
+    need("g++", "make", str(DPF))
+    cpp, out = tmp_path / "a folder" / "cpp", tmp_path / "out"
+    shutil.copytree(CPP, cpp)
+    for words in (["-n", "native"], [f"{out}/.work/dpf/patched"]):  # without minutes of compiling
+        command = ["make", "-C", cpp, f"OUT={out}", *words]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    command = ["make", "-C", cpp, f"OUT={tmp_path}/an out", "clean"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "expected a path without spaces" in done.stderr
 
 
 @pytest.mark.parametrize(
