@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ SUFFIX = ".timbre.json"
 MAX_BYTES = 1 << 18
 MAX_SIZE = 4096
 """Most components of a vector."""
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class TimbreLibrary:
@@ -149,7 +149,8 @@ def _parsed(content: dict[str, Any]) -> Timbre:
 
 
 def _numbers(values: Sequence[Any]) -> bool:
+    """Return whether all of them are numbers that float32 can hold."""
     return all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
         for value in values
     )

@@ -114,6 +114,7 @@ GOOD = {"format": FORMAT, "encoder": "listen-1", "vector": [1.0, 0.0]}
         (json.dumps({**GOOD, "vector": [True, 0]}), "list of numbers"),
         (json.dumps({**GOOD, "vector": [1.0] * 5000}), "list of numbers"),
         (json.dumps({**GOOD, "vector": [float("nan"), 1.0]}), "no number"),
+        (json.dumps({**GOOD, "vector": [1e308, 1.0]}), "list of numbers"),
         (json.dumps({**GOOD, "vector": [3.0, 0.0]}), "length 1"),
         (json.dumps({**GOOD, "spread": -1}), "spread"),
         (json.dumps({**GOOD, "sources": [1]}), "sources"),
