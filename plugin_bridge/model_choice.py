@@ -13,7 +13,7 @@ from plugin_bridge.control.target_conditions import (
     known_instruments,
     own_names,
 )
-from plugin_bridge.model_library import installed_specs
+from plugin_bridge.model_library import installed_specs, spec_of
 from realtime import ModelSpec, OnnxModel, StemsteerError, find_model, load_model
 from realtime.model import weights_folders
 from realtime.spec import TIERS
@@ -114,8 +114,8 @@ def choose_model(
         return _best(tier, needs)
     for preferred in PREFERRED:
         for path in _files_of(preferred, tier):
-            if tier in (model := load_model(path)).spec.tiers:
-                return model
+            if (loaded := _loaded_for(path, tier)) is not None:
+                return loaded
     raise StemsteerError(
         f"no model with the tier {tier!r}, expected one of {', '.join(PREFERRED)} in "
         f"{', '.join(map(str, weights_folders()))}; name another with --model"
@@ -153,8 +153,14 @@ def _named(name: str, tier: str) -> Iterator[OnnxModel]:
     yield load_model(find_model(name, tier))
     with contextlib.suppress(StemsteerError):
         for general in _files_of(name, tier)[1:]:
-            if tier in (model := load_model(general)).spec.tiers:
+            if (model := _loaded_for(general, tier)) is not None:
                 yield model
+
+
+def _loaded_for(path: Path, tier: str) -> OnnxModel | None:
+    """Load a model that has the tier; None of any other, of which the spec alone is read."""
+    spec = spec_of(path)
+    return load_model(path) if spec is None or tier in spec.tiers else None
 
 
 def _files_of(name: str, tier: str) -> list[Path]:

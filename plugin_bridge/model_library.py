@@ -42,7 +42,7 @@ def found_models() -> list[InstalledModel]:
 def installed_specs() -> Iterator[tuple[Path, ModelSpec]]:
     """Yield every model file that carries a spec; whether its graph can be used is not tried."""
     for path in _model_paths():
-        if spec := _spec_of(path):
+        if spec := spec_of(path):
             yield path, spec
 
 
@@ -53,7 +53,7 @@ def installed_model(name: str) -> InstalledModel:
 
 def missing_encoder(path: Path) -> str:
     """Return the identity of the encoder that a model file needs and that is not here, else ""."""
-    spec = _spec_of(path)
+    spec = spec_of(path)
     return spec.encoder if spec and spec.encoder and not has_encoder(spec.encoder) else ""
 
 
@@ -73,7 +73,7 @@ def remove_model(name: str) -> list[Path]:
             f"no model {name!r} was added to {folder}; there are: {', '.join(added) or 'none'}"
         )
     files = [*(file for file in there if file.stem == name), *tier_files(name)[0]]
-    encoders = {spec.encoder for spec in map(_spec_of, files) if spec}
+    encoders = {spec.encoder for spec in map(spec_of, files) if spec}
     for file in files:
         file.unlink()
     needed = {spec.encoder for _, spec in installed_specs()}
@@ -90,10 +90,10 @@ def tier_files(name: str) -> tuple[list[Path], list[Path]]:
     They are its own where their specs have the name that the spec of the model has.
     """
     folder = user_models_folder()
-    spec = _spec_of(folder / f"{name}.onnx")
+    spec = spec_of(folder / f"{name}.onnx")
     own = spec.name if spec else name
     files = [file for tier in TIERS if (file := folder / f"{name}-{tier}.onnx").is_file()]
-    mine = [file for file in files if (spec := _spec_of(file)) and spec.name == own]
+    mine = [file for file in files if (spec := spec_of(file)) and spec.name == own]
     return mine, [file for file in files if file not in mine]
 
 
@@ -101,7 +101,7 @@ def _model_paths() -> list[Path]:
     return sorted(path for folder in weights_folders() for path in folder.glob("*.onnx"))
 
 
-def _spec_of(path: Path) -> ModelSpec | None:
+def spec_of(path: Path) -> ModelSpec | None:
     """Return the spec of a model file, None of any other; its graph is not looked at."""
     try:
         text = metadata_text(path, METADATA_KEY)
@@ -130,7 +130,7 @@ def _inspected(paths: Sequence[Path]) -> list[InstalledModel]:
 
 
 def _described(path: Path, fault: str) -> InstalledModel:
-    spec = None if fault else _spec_of(path)
+    spec = None if fault else spec_of(path)
     return InstalledModel(path, spec, fault or ("" if spec else "it is there no more"))
 
 

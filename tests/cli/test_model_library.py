@@ -63,9 +63,7 @@ def test_render_says_where_no_model_gains_anything_on_an_instrument(folder):
 
 
 def test_no_model_is_loaded_but_the_one_that_is_taken(folder, monkeypatch):
-    loaded = []
-    load = model_choice.load_model
-    monkeypatch.setattr(model_choice, "load_model", lambda path: loaded.append(path) or load(path))
+    loaded = loads(monkeypatch)
     for name, gain_db in (("better", 6.0), ("best", 9.0), ("good", 4.0)):
         gains = {"live": {"vocals": gain_db}}
         source_model(folder / f"{name}.onnx", {"vocals": 0.5}, gains_db=gains)
@@ -90,11 +88,25 @@ def damage(path):
     onnx.save(model, path)
 
 
-def test_a_file_that_is_called_as_a_tier_and_lacks_it_hides_no_preferred_model(folder):
+def test_a_file_that_is_called_as_a_tier_and_lacks_it_hides_no_preferred_model(folder, monkeypatch):
     for name in ("steer", "panorama"):
         source_model(folder / f"{name}.onnx", {"vocals": 0.5})
     source_model(folder / "steer-live.onnx", {"vocals": 0.5}, tiers={"studio": LIVE})
+    loaded = loads(monkeypatch)
     assert choose_model(None, "live").spec.name == "steer"
+    assert choose_model("steer", "offline", sources=True).spec.name == "steer"
+    source_model(folder / "steer.onnx", {"vocals": 0.5}, tiers={"studio": LIVE})
+    with pytest.raises(ValueError, match="does not know drums"):
+        choose_model(str(folder / "panorama.onnx"), "live", ["drums"])
+    assert choose_model(None, "live").spec.name == "panorama"
+    assert [path.name for path in loaded] == ["steer.onnx", "steer.onnx", *["panorama.onnx"] * 2]
+
+
+def loads(monkeypatch):
+    """Return the list of the files that are loaded from now on."""
+    loaded, load = [], model_choice.load_model
+    monkeypatch.setattr(model_choice, "load_model", lambda path: loaded.append(path) or load(path))
+    return loaded
 
 
 def test_only_a_model_of_timbres_is_taken_for_an_example(folder):
