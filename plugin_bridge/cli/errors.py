@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import signal
+import sys
 import sysconfig
 from types import TracebackType
 from typing import Any
@@ -53,12 +54,24 @@ class ErrorBoundary(TyperGroup):
             number = stop.args[0] if stop.args else signal.SIGINT
             raise typer.Exit(128 + number) from None  # as shells report it
         except BrokenPipeError:  # the reader of our output has left: nobody to tell
+            _drop_unprinted()
             raise typer.Exit(1) from None
         except Exception as error:
             if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0") or not is_users(error):
                 raise
             warn(_told(error), "red")
+            _drop_unprinted()
             raise typer.Exit(1) from None
+
+
+def _drop_unprinted() -> None:
+    """Let go what cannot be printed: Python tries again as it ends, and complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _told(error: Exception) -> str:

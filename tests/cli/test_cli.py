@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from typing import Annotated
@@ -226,6 +227,7 @@ def test_an_output_that_is_full_is_told_with_where_the_stems_are(song, tmp_path,
     out = tmp_path / "out"
     words = (*("render", song, "--azimuth", "-30", "--model", "panorama", "--out", out), *form)
     scan = ("scan", song, "--no-instruments", *form)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for command, more in ((words, f"; the stems are in {out}"), (scan, "")):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
@@ -233,6 +235,7 @@ def test_an_output_that_is_full_is_told_with_where_the_stems_are(song, tmp_path,
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
+                env=buffered,  # Python tries again at its end to print what it has kept
             )
         assert done.returncode == 1
         said = "what was printed could not be written (no space left on device)"
