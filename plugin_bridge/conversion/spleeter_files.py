@@ -173,12 +173,12 @@ class _Header(tarfile.TarInfo):
     how long it is; here that is a member of a kind that is passed over.
     """
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        header = super().frombuf(buf, encoding, errors)
-        names = header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-        if header.size < 0 or (names and header.size > _LONGEST_NAME):
-            raise ValueError(f"a header has the size {header.size}")
-        if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) and not names:
-            header.type = b"?"
-        return header
+    def _proc_member(self, packed: tarfile.TarFile) -> tarfile.TarInfo:
+        # of its methods the one by which every version of Python takes up a header
+        names = self.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if self.size < 0 or (names and self.size > _LONGEST_NAME):
+            raise ValueError(f"a header has the size {self.size}")
+        if self.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) and not names:
+            self.type = b"?"
+        taken: tarfile.TarInfo = super()._proc_member(packed)  # type: ignore[misc]
+        return taken
